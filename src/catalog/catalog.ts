@@ -1,0 +1,117 @@
+/**
+ * The catalogue as data: what the application sees (logical) and what a cloud holds of it (physical).
+ *
+ * A `Catalog` is an immutable snapshot with a version; a session that has made uncommitted changes works on a
+ * snapshot of its own, made by `applyChanges` (changes.ts). Numbers are immutable and never used again; names
+ * may change at no cost, because no key and no associated data contains one.
+ */
+import type { EncodedColumn, TypeRef } from '../encodings/encoding.js';
+import type { ColumnPolicy, Policy, QueryKind } from '../policy/policy.js';
+
+/** One encoding that a protected column really has in its cloud. */
+export interface ColumnEncoding {
+  /** name of the `Encoding` */
+  readonly kind: string;
+  readonly encoded: EncodedColumn;
+}
+
+/** A column as the application knows it. */
+export interface LogicalColumn {
+  /** immutable within its table, from 1 */
+  readonly number: number;
+  /** pg_attribute.attnum in the shadow schema */
+  readonly attnum: number;
+  readonly name: string;
+  readonly type: TypeRef;
+  /** as PostgreSQL writes it in DDL, e.g. `character varying(20)` */
+  readonly typeName: string;
+  readonly notNull: boolean;
+  readonly policy: ColumnPolicy;
+  /** undefined: stands in the cloud as it is */
+  readonly protection:
+    | undefined
+    | {
+        readonly domain: number;
+        readonly encodings: readonly ColumnEncoding[];
+        /** query kinds that the policy grants and no encoding of this version answers */
+        readonly waiting: readonly QueryKind[];
+      };
+}
+
+/** A key constraint, by column numbers: what the cloud checks on tags or plain columns. */
+export interface KeyConstraint {
+  readonly kind: 'primary' | 'unique' | 'foreign';
+  readonly name: string;
+  readonly columns: readonly number[];
+  /** foreign keys: number of the referenced table and its columns */
+  readonly references?: { readonly table: number; readonly columns: readonly number[] };
+}
+
+/**
+ * A table of the logical schema.
+ * - `protected`: has `clarus_row` and at least the sealed form of each protected column;
+ * - `open`: no column is protected; stands in the cloud as it is;
+ * - `blocked`: listed by the policy but standing unprotected in the cloud, or unlisted under `refuse`:
+ *   neither served nor written (`reason` says which).
+ */
+export interface LogicalTable {
+  readonly number: number;
+  /** pg_class.oid in the shadow schema */
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly state: 'protected' | 'open' | 'blocked';
+  readonly reason: string | undefined;
+  readonly cloud: string;
+  readonly physical: { readonly schema: string; readonly name: string };
+  /** in attnum order, without dropped ones */
+  readonly columns: readonly LogicalColumn[];
+  readonly keys: readonly KeyConstraint[];
+}
+
+/** Name of the hidden physical column that holds the row id. */
+export const ROW_COLUMN = 'clarus_row';
+
+/** A snapshot of the catalogue of one cloud database. */
+export interface Catalog {
+  readonly version: number;
+  readonly policyVersion: number;
+  readonly policy: Policy;
+  /** by shadow OID; every user table that Clarus knows, unprotected ones too */
+  readonly tables: ReadonlyMap<number, LogicalTable>;
+  /** true: no table is protected and `unlisted` is `pass`; bytes go through untouched */
+  readonly passThrough: boolean;
+}
+
+/** A table by its logical name, or undefined. */
+export function tableNamed(catalog: Catalog, schema: string, name: string): LogicalTable | undefined {
+  for (const table of catalog.tables.values()) if (table.schema === schema && table.name === name) return table;
+  return undefined;
+}
+
+/** A table by its immutable number, or undefined. */
+export function tableNumbered(catalog: Catalog, number: number): LogicalTable | undefined {
+  for (const table of catalog.tables.values()) if (table.number === number) return table;
+  return undefined;
+}
+
+/** The encoding of a kind that a column has, or undefined. */
+export function encodingOf(column: LogicalColumn, kind: string): EncodedColumn | undefined {
+  return column.protection?.encodings.find(e => e.kind === kind)?.encoded;
+}
+
+/**
+ * A change of the catalogue as data: pure to apply in memory, and stored in the journal as redo.
+ * `oid`s are shadow OIDs at the time of the change; recovery resolves them again by name after replaying DDL.
+ */
+export type CatalogChange =
+  | { readonly kind: 'put-table'; readonly table: LogicalTable }
+  | { readonly kind: 'drop-table'; readonly number: number }
+  | { readonly kind: 'put-policy'; readonly policy: Policy; readonly origin: string };
+
+/** What a transaction changed on the trusted side: replayed by recovery when the cloud committed and we did not. */
+export interface Redo {
+  /** logical DDL, in order, as the session's user ran it in the shadow database */
+  readonly ddl: readonly { readonly user: string; readonly searchPath: string; readonly sql: string }[];
+  readonly changes: readonly CatalogChange[];
+}

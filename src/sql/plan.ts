@@ -1,0 +1,202 @@
+/**
+ * Plans: what planning makes of one statement. Immutable, shared by the sessions of a worker, keyed as
+ * docs/architecture.md says. The gateway executes `pass`, `trusted`, `transaction`, `setting` and the
+ * session-level kinds itself; what touches protected tables is a `ProtectedPlan` that runs through
+ * `startExecution` (execute/start.ts) over the ports below.
+ */
+import type { Catalog, CatalogChange } from '../catalog/catalog.js';
+
+/** A field of RowDescription (protocol 54.7). OIDs are the shadow's: what the client may look up. */
+export interface OutputColumn {
+  readonly name: string;
+  readonly tableOid: number;
+  readonly attnum: number;
+  readonly typeOid: number;
+  readonly typeSize: number;
+  readonly typeModifier: number;
+}
+
+/** What Describe answers; from the shadow schema's own analysis. */
+export interface Shape {
+  readonly parameterTypes: readonly number[];
+  /** undefined: the statement returns no rows (NoData) */
+  readonly columns: readonly OutputColumn[] | undefined;
+}
+
+/** A statement that a backend executes; prepared once a session under a name of ours. */
+export interface PhysicalStatement {
+  /** unique in the worker */
+  readonly id: number;
+  readonly sql: string;
+  /** OIDs for Parse; 0 lets the server infer */
+  readonly parameterTypes: readonly number[];
+}
+
+export type TransactionAction =
+  | { readonly kind: 'begin'; readonly sql: string }
+  | { readonly kind: 'commit'; readonly sql: string; readonly chain: boolean }
+  | { readonly kind: 'rollback'; readonly sql: string; readonly chain: boolean }
+  | { readonly kind: 'savepoint'; readonly name: string; readonly sql: string }
+  | { readonly kind: 'release'; readonly name: string; readonly sql: string }
+  | { readonly kind: 'rollback-to'; readonly name: string; readonly sql: string };
+
+export type Plan =
+  /** the cloud executes `sql` (comments stripped) as it stands */
+  | { readonly kind: 'pass'; readonly sql: string; readonly shape: Shape; readonly copy?: 'in' | 'out' }
+  /** catalogue query: the trusted PostgreSQL executes `sql` on the shadow schema */
+  | { readonly kind: 'trusted'; readonly sql: string; readonly shape: Shape; readonly copy?: 'out' }
+  | { readonly kind: 'transaction'; readonly action: TransactionAction }
+  /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION, SET ROLE ...: run on both sides */
+  | { readonly kind: 'setting'; readonly sql: string }
+  /** SHOW and what else reads the session's settings from the cloud */
+  | { readonly kind: 'prepare'; readonly name: string; readonly sql: string; readonly parameterTypes: readonly string[] }
+  | { readonly kind: 'execute'; readonly name: string; readonly arguments: readonly string[] }
+  | { readonly kind: 'deallocate'; readonly name: string | undefined }
+  | { readonly kind: 'discard'; readonly target: 'all' | 'plans' | 'sequences' | 'temp'; readonly sql: string }
+  | { readonly kind: 'empty' }
+  | ProtectedPlan;
+
+/** A plan over protected tables. `body` is the executor's own; the gateway looks at the rest only. */
+export interface ProtectedPlan {
+  readonly kind: 'protected';
+  /** command tag word, e.g. `SELECT`, `INSERT`, `UPDATE`, `CREATE TABLE` */
+  readonly command: string;
+  readonly shape: Shape;
+  readonly copy?: 'in' | 'out';
+  readonly body: ProtectedBody;
+}
+
+/** Filled by the executors: a discriminated union declared in execute/bodies.ts. */
+export interface ProtectedBody {
+  readonly kind: string;
+}
+
+/** Parameters as Bind brought them. */
+export interface BoundParameters {
+  readonly values: readonly (Uint8Array | null)[];
+  /** 0 text, 1 binary; one a value */
+  readonly formats: readonly (0 | 1)[];
+}
+
+/**
+ * Contiguous DataRow messages as they came from a backend. Views into a receive buffer: valid until the
+ * sink's promise settles.
+ */
+export interface DataRows {
+  readonly buffer: Buffer;
+  /** start of each DataRow's body (at its int16 field count) */
+  readonly starts: Uint32Array;
+  readonly count: number;
+}
+
+/** Takes the rows of one Execute. The backend is paused while a returned promise is pending. */
+export interface RowSink {
+  rows(rows: DataRows): void | Promise<void>;
+}
+
+export type ExecuteOutcome = { readonly kind: 'complete'; readonly tag: string } | { readonly kind: 'suspended' };
+
+/** A portal of ours on a backend. */
+export interface PortalPort {
+  /** Queues Execute (and Flush where asked); resolves when it completed. Rejects with the backend's error. */
+  execute(maxRows: number, sink: RowSink): Promise<ExecuteOutcome>;
+  close(): void;
+}
+
+/** A COPY ... FROM STDIN running on a backend. */
+export interface CopyInPort {
+  /** resolves when more may be written */
+  write(data: Uint8Array): Promise<void>;
+  finish(): Promise<{ readonly tag: string }>;
+  fail(reason: string): Promise<void>;
+}
+
+/**
+ * One backend of the session as executors see it. Everything queues in order and is answered in order, inside
+ * the session's transaction; nothing sends Sync.
+ */
+export interface StatementPort {
+  /** Prepares once a session, binds (parameters and results in the given formats), queues; does not wait. */
+  bind(
+    statement: PhysicalStatement,
+    parameters: readonly (Uint8Array | null)[],
+    formats: { readonly parameters: readonly (0 | 1)[]; readonly results: readonly (0 | 1)[] },
+    /** client portal whose life it shares; undefined: closed when the execution ends */
+    portal?: string,
+  ): PortalPort;
+  /** bind + execute + gather: all rows as bytes; sends Flush and waits. For small internal steps. */
+  gather(statement: PhysicalStatement, parameters: readonly (Uint8Array | null)[], binary: boolean): Promise<{ readonly rows: readonly (readonly (Uint8Array | null)[])[]; readonly tag: string }>;
+  /** runs SQL without parameters and results (DDL, SET); sends Flush and waits */
+  run(sql: string): Promise<string>;
+  copyIn(sql: string): Promise<CopyInPort>;
+  /** sends what is queued now */
+  flush(): void;
+}
+
+/** Where the answers of an execution go. Honours backpressure: a returned promise settles when more may come. */
+export interface ClientPort {
+  /** complete backend messages (DataRow, CopyData ...) in order */
+  write(messages: Uint8Array): void | Promise<void>;
+  notice(fields: { readonly severity: string; readonly code: string; readonly message: string; readonly detail?: string; readonly hint?: string }): void;
+}
+
+/** Settings that change how values print or parse, kept in step with the backends' ParameterStatus. */
+export interface SessionSettings {
+  readonly dateStyle: string;
+  readonly intervalStyle: string;
+  readonly timeZone: string;
+  readonly extraFloatDigits: number;
+  readonly byteaOutput: string;
+  readonly standardConformingStrings: boolean;
+  readonly searchPath: string;
+}
+
+/** What the session gives to planning and execution. */
+export interface SessionPort {
+  readonly user: string;
+  readonly database: string;
+  readonly settings: SessionSettings;
+  readonly cloud: StatementPort;
+  /** opened at first use; joins the transaction when `transaction.touchTrusted` was called */
+  readonly trusted: StatementPort;
+  readonly client: ClientPort;
+  /** the catalogue as this session sees it: its own uncommitted changes included */
+  catalog(): Catalog;
+  readonly transaction: {
+    /** puts the trusted backend into the session's transaction (all open savepoints included) */
+    touchTrusted(): Promise<void>;
+    /** remembers what a commit has to make durable on the trusted side; forgotten by rollback (to savepoint) */
+    record(ddl: string | undefined, changes: readonly CatalogChange[]): void;
+    /** true inside BEGIN ... COMMIT */
+    readonly explicit: boolean;
+  };
+  /** parse analysis by the trusted PostgreSQL; see analyse.ts */
+  analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis>;
+}
+
+/** The trusted PostgreSQL's analysis of one statement. */
+export interface Analysis {
+  readonly shape: Shape;
+  /** node trees as `debug_print_parse` prints them, before rewriting: one (none for utility statements without) */
+  readonly parsed: readonly string[];
+  /** the same after views and rules were expanded */
+  readonly rewritten: readonly string[];
+}
+
+/** Started work: `queued` work completes on its own while the session goes on with the next message. */
+export interface Started {
+  readonly outcome: Promise<ExecuteOutcome>;
+  /** true: later messages may be sent before the outcome is known */
+  readonly pipelined: boolean;
+}
+
+/** A COPY FROM STDIN that executes on our side. */
+export interface CopyInExecution {
+  /** column formats for CopyInResponse: overall format and one a column */
+  readonly format: 0 | 1;
+  readonly columns: number;
+  /** payload of CopyData messages, in any pieces */
+  write(data: Uint8Array): Promise<void>;
+  finish(): Promise<{ readonly tag: string }>;
+  fail(reason: string): Promise<void>;
+}
