@@ -163,9 +163,7 @@ export class MessageWriter {
 
   /** Raw bytes, no length in front. */
   bytes(value: Uint8Array): void {
-    this.reserve(value.length);
-    this.buffer.set(value, this.position);
-    this.position += value.length;
+    this.slice(value, 0, value.length);
   }
 
   /** Part of a buffer. */
