@@ -18,7 +18,7 @@ export class ColumnBuilder {
   #rowsExpected: number;
   #bytesExpected: number;
 
-  /** @param rows values to expect, @param bytes bytes to expect; only hints. Later batches expect what came before. */
+  /** @param rows values to expect, @param bytes bytes to expect; only hints. A later batch expects what the last one held. */
   constructor(rows = 8, bytes = 128) {
     this.#rowsExpected = rows;
     this.#bytesExpected = bytes;
@@ -83,8 +83,8 @@ export class ColumnBuilder {
   /** Hands the values out and starts anew in fresh memory. */
   take(): ByteColumn {
     const column = this.view();
-    this.#rowsExpected = Math.max(this.#rowsExpected, this.length);
-    this.#bytesExpected = Math.max(this.#bytesExpected, this.size);
+    this.#rowsExpected = this.length;
+    this.#bytesExpected = this.size;
     this.#data = noBytes;
     this.#offsets = noOffsets;
     this.#nulls = undefined;
@@ -108,7 +108,7 @@ export class ColumnBuilder {
   }
 
   #growData(needed: number): void {
-    const grown = new Uint8Array(Math.max(needed, 2 * this.#data.length, this.#bytesExpected));
+    const grown = new Uint8Array(Math.max(64, needed, 2 * this.#data.length, this.#bytesExpected));
     grown.set(this.#data.subarray(0, this.size));
     this.#data = grown;
   }
