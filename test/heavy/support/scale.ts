@@ -1,0 +1,24 @@
+/** How much of its full count a randomised test does in this run, and the seed of its random choices. */
+
+/** Share of the full counts, above 0 and at most 1: small in `npm test`, larger in CI, 1 in a soak. */
+export const fraction: number = parsed('CLARUS_FRACTION', 0.01, value => value > 0 && value <= 1);
+
+/** Seed of this run (fast-check's `seed`, or of a generator of one's own); printed by the runner. */
+export const seed: number = parsed('CLARUS_SEED', 1, Number.isSafeInteger);
+
+/**
+ * The number of cases to run now.
+ *
+ * @param full the count that a soak reaches
+ * @param least never fewer than this, so that a small fraction still tests something
+ * @example fc.assert(property, { numRuns: count(100_000, 500), seed })
+ */
+export function count(full: number, least = 1): number {
+  return Math.min(full, Math.max(least, Math.ceil(full * fraction)));
+}
+
+function parsed(name: string, otherwise: number, valid: (value: number) => boolean): number {
+  const value = Number(process.env[name] ?? otherwise);
+  if (!valid(value)) throw new RangeError(`${name} is not valid: ${process.env[name]}`);
+  return value;
+}
