@@ -1,25 +1,54 @@
 /**
  * The policy as data (version 1): what `clarus.yaml` says, after parsing and validation.
- * Pure: no secrets in it, only references to them.
+ * Pure: no secrets in it, only references to them (but for a loopback server's password inside its URL).
  */
 
 /** Classes of statistical disclosure control. */
 export type ColumnClass = 'identifier' | 'quasi-identifier' | 'confidential' | 'non-confidential';
+/** All classes, the most identifying first. */
+export const columnClasses: readonly ColumnClass[] = [
+  'identifier',
+  'quasi-identifier',
+  'confidential',
+  'non-confidential',
+];
+
 /** Kinds of question a policy lets the cloud answer over a protected column. */
 export type QueryKind = 'equality' | 'range' | 'order' | 'prefix' | 'substring' | 'words' | 'paths' | 'sum';
-export const queryKinds: readonly QueryKind[] = ['equality', 'range', 'order', 'prefix', 'substring', 'words', 'paths', 'sum'];
+/** All query kinds, in the order in which policies are written and compared. */
+export const queryKinds: readonly QueryKind[] = [
+  'equality',
+  'range',
+  'order',
+  'prefix',
+  'substring',
+  'words',
+  'paths',
+  'sum',
+];
+
+/** How a column is protected. */
+export type Protection = 'encrypt' | 'none';
+/** All protections. */
+export const protections: readonly Protection[] = ['encrypt', 'none'];
 
 /** A place in a policy file, for messages. Lines and columns count from 1. */
-export interface SourcePosition { readonly file: string; readonly line: number; readonly column: number }
+export interface SourcePosition {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
 
 /** A secret by reference: `env:NAME` or `file:PATH`. Never the secret itself. */
-export type SecretReference = { readonly kind: 'env'; readonly name: string } | { readonly kind: 'file'; readonly path: string };
+export type SecretReference =
+  | { readonly kind: 'env'; readonly name: string }
+  | { readonly kind: 'file'; readonly path: string };
 
 /** What the policy says of one column. */
 export interface ColumnPolicy {
   readonly name: string;
   readonly class: ColumnClass | undefined;
-  readonly protect: 'encrypt' | 'none';
+  readonly protect: Protection;
   readonly queries: readonly QueryKind[];
   /** the tag domain; undefined: the column is its own domain */
   readonly domain: string | undefined;
@@ -45,32 +74,51 @@ export interface Policy {
   readonly tables: readonly TablePolicy[];
 }
 
-export interface CloudConfig {
-  readonly name: string;
-  /** host, port, user and database of the cloud's PostgreSQL */
+/** A password by reference, or the one that stood in the URL of a loopback server. */
+export type ServerPassword = SecretReference | { readonly kind: 'url'; readonly password: string };
+
+/** How a PostgreSQL server is reached. */
+export interface ServerConfig {
   readonly host: string;
   readonly port: number;
   readonly user: string;
   readonly database: string;
-  readonly password: SecretReference | { readonly kind: 'url'; readonly password: string } | undefined;
+  readonly password: ServerPassword | undefined;
   /** verify (default): TLS with verification; off: plain, allowed for loopback or when the config says so */
   readonly tls: 'verify' | 'off';
+  /** file of certificates (PEM) to verify the server with; undefined: those the system trusts */
   readonly ca: string | undefined;
 }
 
+/** An untrusted PostgreSQL. */
+export interface CloudConfig extends ServerConfig {
+  readonly name: string;
+}
+
+/** Who may connect to the proxy. */
 export interface UserConfig {
   readonly name: string;
   readonly password: SecretReference;
+  /** a cloud user of its own; undefined: the user of the cloud's URL */
   readonly cloud: { readonly user: string; readonly password: SecretReference } | undefined;
+}
+
+/** Something to say loudly at start and in `check`. */
+export interface ConfigWarning {
+  readonly message: string;
+  readonly position: SourcePosition | undefined;
 }
 
 /** Everything `clarus.yaml` says. Paths are absolute (resolved against the file). */
 export interface Config {
   readonly file: string;
   readonly trusted: {
-    readonly database: 'embedded' | { readonly url: string; readonly password: SecretReference | undefined };
+    /** `url` never holds a password */
+    readonly database: 'embedded' | (ServerConfig & { readonly url: string });
     readonly directory: string;
-    readonly key: { readonly kind: 'file'; readonly path: string } | { readonly kind: 'env'; readonly name: string };
+    readonly key:
+      | { readonly kind: 'file'; readonly path: string }
+      | { readonly kind: 'env'; readonly name: string };
   };
   readonly clouds: readonly CloudConfig[];
   readonly listen: { readonly postgres: { readonly host: string; readonly port: number } };
@@ -78,10 +126,11 @@ export interface Config {
   readonly audit: 'acts' | 'statements' | 'rows';
   readonly users: readonly UserConfig[];
   readonly limits: Limits;
+  /** worker processes; undefined: one a core */
   readonly workers: number | undefined;
   readonly policy: Policy;
   /** things to say loudly (a plain remote connection, a password in a URL, unlisted: pass) */
-  readonly warnings: readonly { readonly message: string; readonly position: SourcePosition | undefined }[];
+  readonly warnings: readonly ConfigWarning[];
 }
 
 /** Every limit has a default (docs/configuration.md) and is configurable under `limits:`. */
@@ -101,3 +150,16 @@ export interface Limits {
   /** drain time on SIGTERM */
   readonly drain_timeout_ms: number;
 }
+
+/** The limits of a file that sets none. */
+export const defaultLimits: Limits = {
+  message_bytes_max: 256 * 1024 * 1024,
+  connections_max: 100,
+  prepared_statements_max: 10_000,
+  portals_max: 1_000,
+  idle_timeout_ms: 0,
+  authentication_timeout_ms: 60_000,
+  plans_max: 5_000,
+  client_buffer_bytes_max: 1024 * 1024,
+  drain_timeout_ms: 30_000,
+};
