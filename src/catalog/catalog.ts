@@ -66,6 +66,8 @@ export interface LogicalTable {
   readonly physical: { readonly schema: string; readonly name: string };
   /** in attnum order, without dropped ones */
   readonly columns: readonly LogicalColumn[];
+  /** highest column number ever given, so that a dropped one is not used again; absent: the highest there is */
+  readonly columnNumberLast?: number;
   readonly keys: readonly KeyConstraint[];
 }
 
@@ -79,13 +81,14 @@ export interface Catalog {
   readonly policy: Policy;
   /** by shadow OID; every user table that Clarus knows, unprotected ones too */
   readonly tables: ReadonlyMap<number, LogicalTable>;
-  /** true: no table is protected and `unlisted` is `pass`; bytes go through untouched */
+  /** true: the policy lists no table, `unlisted` is `pass` and every table is open; bytes go through untouched */
   readonly passThrough: boolean;
 }
 
 /** A table by its logical name, or undefined. */
 export function tableNamed(catalog: Catalog, schema: string, name: string): LogicalTable | undefined {
-  for (const table of catalog.tables.values()) if (table.schema === schema && table.name === name) return table;
+  for (const table of catalog.tables.values())
+    if (table.schema === schema && table.name === name) return table;
   return undefined;
 }
 

@@ -1,0 +1,128 @@
+/** Reads a database's schema from its pg_catalog (PostgreSQL 14 to 18). */
+import { ClarusError } from '../errors.js';
+import type { DatabaseDescription, DescribedObject, DescribedTable } from './description.js';
+import { objectQueries, ownObject, users } from './object-queries.js';
+import { oidArray, type Reader, readJson, readOne } from './reader.js';
+
+/** Fields that newer versions have are read through JSON, so that one text serves all of them. */
+const columns = `
+(SELECT jsonb_agg(jsonb_build_object(
+   'attnum', a.attnum, 'name', a.attname,
+   'type', jsonb_build_object('oid', a.atttypid::int8, 'modifier', a.atttypmod, 'collation', a.attcollation::int8,
+     'deterministic', coalesce(l.collisdeterministic, true)),
+   'typeName', format_type(a.atttypid, a.atttypmod),
+   'userType', CASE WHEN coalesce(et.oid, t.oid) >= 16384 THEN coalesce(et.oid, t.oid)::int8 ELSE 0 END,
+   'collation', CASE WHEN a.attcollation <> t.typcollation THEN format('%I.%I', ln.nspname, l.collname) END,
+   'notNull', a.attnotnull,
+   'default', pg_get_expr(d.adbin, d.adrelid),
+   'identity', a.attidentity, 'generated', a.attgenerated,
+   'generatedFrom', coalesce((SELECT jsonb_agg(DISTINCT g.refobjsubid) FROM pg_depend g
+      WHERE a.attgenerated <> '' AND g.refclassid = 'pg_class'::regclass AND g.refobjid = a.attrelid
+        AND g.refobjsubid > 0 AND g.refobjsubid <> a.attnum
+        AND ((g.classid = 'pg_attrdef'::regclass AND g.objid = d.oid)
+          OR (g.classid = 'pg_class'::regclass AND g.objid = a.attrelid AND g.objsubid = a.attnum))), '[]'),
+   'sequence', (SELECT jsonb_build_object('oid', s.seqrelid::int8, 'schema', sn.nspname, 'name', sc.relname,
+        'type', format_type(s.seqtypid, NULL), 'start', s.seqstart::text, 'increment', s.seqincrement::text,
+        'minimum', s.seqmin::text, 'maximum', s.seqmax::text, 'cache', s.seqcache::text, 'cycle', s.seqcycle)
+      FROM pg_depend o JOIN pg_sequence s ON s.seqrelid = o.objid JOIN pg_class sc ON sc.oid = o.objid
+        JOIN pg_namespace sn ON sn.oid = sc.relnamespace
+      WHERE o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid = a.attrelid
+        AND o.refobjsubid = a.attnum AND o.deptype IN ('a', 'i') LIMIT 1)
+   ) ORDER BY a.attnum)
+ FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+   LEFT JOIN pg_type et ON et.oid = t.typelem AND t.typcategory = 'A'
+   LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace
+   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)`;
+
+const constraints = `
+(SELECT jsonb_agg(jsonb_build_object(
+   'oid', k.oid::int8, 'name', k.conname, 'kind', k.contype, 'columns', coalesce(to_jsonb(k.conkey), '[]'),
+   'definition', pg_get_constraintdef(k.oid),
+   'references', CASE WHEN k.contype = 'f' THEN jsonb_build_object('table', k.confrelid::int8, 'columns', to_jsonb(k.confkey),
+     'operators', (SELECT jsonb_agg(jsonb_build_object('oid', q.oid::int8, 'name', q.oprname, 'left', q.oprleft::int8, 'right', q.oprright::int8) ORDER BY f.o)
+       FROM unnest(k.conpfeqop) WITH ORDINALITY f (op, o) JOIN pg_operator q ON q.oid = f.op)) END,
+   'onUpdate', k.confupdtype, 'onDelete', k.confdeltype, 'match', k.confmatchtype,
+   'deferrable', k.condeferrable, 'deferred', k.condeferred, 'validated', k.convalidated,
+   'nullsNotDistinct', coalesce((SELECT (to_jsonb(i) ->> 'indnullsnotdistinct')::bool FROM pg_index i WHERE i.indexrelid = k.conindid AND k.contype IN ('p', 'u')), false),
+   'period', coalesce((to_jsonb(k) ->> 'conperiod')::bool, false),
+   'inherited', k.conparentid <> 0 OR (NOT k.conislocal AND k.coninhcount > 0)
+   ) ORDER BY k.oid)
+ FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n')`;
+
+const indexes = `
+(SELECT jsonb_agg(jsonb_build_object(
+   'oid', x.oid::int8, 'name', x.relname, 'unique', i.indisunique, 'method', am.amname,
+   'columns', (SELECT jsonb_agg(u.k ORDER BY u.o) FROM unnest(i.indkey::int2[]) WITH ORDINALITY u (k, o) WHERE u.o <= i.indnkeyatts),
+   'reads', (SELECT coalesce(jsonb_agg(DISTINCT r.k), '[]') FROM (
+       SELECT u.k::int AS k FROM unnest(i.indkey::int2[]) u (k) WHERE u.k <> 0
+       UNION SELECT p.refobjsubid FROM pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = x.oid
+         AND p.refclassid = 'pg_class'::regclass AND p.refobjid = i.indrelid AND p.refobjsubid > 0) r),
+   'predicate', pg_get_expr(i.indpred, i.indrelid),
+   'usualEquality', NOT EXISTS (SELECT FROM unnest(i.indclass::oid[]) u (k) JOIN pg_opclass oc ON oc.oid = u.k WHERE oc.opcnamespace <> 'pg_catalog'::regnamespace)
+     AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u (k) JOIN pg_collation ic ON ic.oid = u.k WHERE NOT ic.collisdeterministic),
+   'nullsNotDistinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
+   'definition', pg_get_indexdef(x.oid),
+   'constraint', coalesce((SELECT k.oid::int8 FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x') LIMIT 1), 0)
+   ) ORDER BY x.oid)
+ FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am am ON am.oid = x.relam
+ WHERE i.indrelid = c.oid AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.oid))`;
+
+/** One row a table: `$1` the OIDs wanted (null: all), `$2` OIDs left out. */
+const tablesQuery = `
+SELECT jsonb_build_object(
+  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
+  'parents', coalesce((SELECT jsonb_agg(h.inhparent::int8 ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid), '[]'),
+  'hasChildren', EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),
+  'partitionKey', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
+  'partitionBound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
+  'rowSecurity', c.relrowsecurity,
+  'query', CASE WHEN c.relkind = 'm' THEN pg_get_viewdef(c.oid) END,
+  'columns', coalesce(${columns}, '[]'), 'constraints', coalesce(${constraints}, '[]'), 'indexes', coalesce(${indexes}, '[]'))::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f', 'm') AND ${users('n')} AND ${ownObject('pg_class', 'c.oid')}
+  AND ($1::oid[] IS NULL OR c.oid = ANY ($1::oid[])) AND c.oid <> ALL ($2::oid[])
+ORDER BY c.oid`;
+
+/**
+ * Describes tables. The reader's search_path should be `pg_catalog` only (`qualified`), else names in texts are
+ * not qualified.
+ * @param wanted OIDs; undefined: every table of users
+ * @param without OIDs left out
+ */
+export function describeTables(
+  reader: Reader,
+  wanted: Iterable<number> | undefined,
+  without: Iterable<number> = [],
+): Promise<readonly DescribedTable[]> {
+  return readJson<DescribedTable>(reader, tablesQuery, [wanted ? oidArray(wanted) : null, oidArray(without)]);
+}
+
+/**
+ * Describes everything that users made in a database: schemas, types, sequences, functions, tables, views,
+ * triggers, rules. What cannot be described as DDL carries the reason.
+ * @param reader one connection, inside a transaction
+ */
+export async function describeDatabase(reader: Reader): Promise<DatabaseDescription> {
+  return qualified(reader, async () => {
+    const serverVersion = Number(await readOne(reader, "SELECT current_setting('server_version_num')"));
+    const objects: DescribedObject[] = [];
+    for (const query of objectQueries) objects.push(...(await readJson<DescribedObject>(reader, query)));
+    return { serverVersion, objects, tables: await describeTables(reader, undefined) };
+  });
+}
+
+/**
+ * Runs work with an empty search_path, so that every name in a text is qualified, and puts back what held
+ * before. SET LOCAL twice leaves the session's own value as it is, also when the transaction set it.
+ * @param reader one connection, inside a transaction
+ */
+export async function qualified<T>(reader: Reader, work: () => Promise<T>): Promise<T> {
+  const before = await readOne(reader, "SELECT current_setting('search_path')");
+  await reader("SELECT set_config('search_path', 'pg_catalog', true)", []);
+  if ((await readOne(reader, "SELECT current_setting('search_path')")) !== 'pg_catalog')
+    throw new ClarusError('25P01', 'a schema can be described inside a transaction only');
+  const result = await work();
+  await reader("SELECT set_config('search_path', $1, true)", [before]);
+  return result;
+}

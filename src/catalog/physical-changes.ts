@@ -1,0 +1,254 @@
+/**
+ * The DDL that leads a cloud from one state of physical tables to another. Pure: the two states in, statements
+ * out, in an order that works across tables (foreign keys go first and come last). Each statement stands alone.
+ */
+import { ClarusError } from '../errors.js';
+import { ROW_COLUMN } from './catalog.js';
+import type { DescribedSequence } from './description.js';
+import { HELPER_SCHEMA } from './object-queries.js';
+import type {
+  PhysicalColumn,
+  PhysicalConstraint,
+  PhysicalSideTable,
+  PhysicalTable,
+} from './physical-parts.js';
+import { quoteName, quoteQualified } from './quote.js';
+
+/** A table before and after; undefined where it is not there. */
+export interface PhysicalChange {
+  readonly before: PhysicalTable | undefined;
+  readonly after: PhysicalTable | undefined;
+}
+
+/**
+ * @param cascade DROP takes with it what depends on a vanished table in the cloud alone
+ * @throws ClarusError 0A000 for a change of a column that has no DDL
+ */
+export function changeStatements(changes: readonly PhysicalChange[], cascade = false): readonly string[] {
+  const kept = changes.filter(isKept);
+  const made = changes.flatMap(({ before, after }) => (after && !before ? [after] : []));
+  const gone = changes.flatMap(({ before, after }) => (before && !after ? [before] : []));
+  return [
+    ...kept.flatMap(change => dropConstraints(change, kind => kind === 'foreign')),
+    ...dropTables(gone, cascade),
+    ...kept.flatMap(change => dropConstraints(change, kind => kind !== 'foreign')),
+    ...kept.flatMap(dropIndexes),
+    ...kept.flatMap(rename),
+    ...kept.flatMap(changeColumns),
+    ...made.flatMap(createTable),
+    ...kept.flatMap(addConstraintsAndIndexes),
+    ...kept.flatMap(changeSideTables),
+    ...made.flatMap(after => foreignKeys(after, after.constraints)),
+    ...kept.flatMap(({ before, after }) => foreignKeys(after, added(before.constraints, after.constraints))),
+  ];
+}
+
+/** The DDL that makes a table anew. */
+export const createStatements = (table: PhysicalTable): readonly string[] =>
+  changeStatements([{ before: undefined, after: table }]);
+
+interface Kept {
+  readonly before: PhysicalTable;
+  readonly after: PhysicalTable;
+}
+
+const isKept = (change: PhysicalChange): change is Kept =>
+  change.before !== undefined && change.after !== undefined;
+
+const nameOf = ({ schema, name }: PhysicalTable): string => quoteQualified(schema, name);
+
+/** Parts of the second list that the first has not, by key. */
+function added<Part extends { readonly key: string }>(
+  before: readonly Part[],
+  after: readonly Part[],
+): readonly Part[] {
+  const known = new Set(before.map(part => part.key));
+  return after.filter(part => !known.has(part.key));
+}
+
+/** Parts in both lists, old and new. */
+function pairs<Part extends { readonly key: string }>(
+  before: readonly Part[],
+  after: readonly Part[],
+): readonly (readonly [Part, Part])[] {
+  const old = new Map(before.map(part => [part.key, part]));
+  return after.flatMap(part => {
+    const was = old.get(part.key);
+    return was ? [[was, part] as const] : [];
+  });
+}
+
+function dropConstraints(
+  { before, after }: Kept,
+  wanted: (kind: PhysicalConstraint['kind']) => boolean,
+): readonly string[] {
+  return added(after.constraints, before.constraints)
+    .filter(constraint => wanted(constraint.kind))
+    .map(constraint => `ALTER TABLE ${nameOf(before)} DROP CONSTRAINT ${quoteName(constraint.name)}`);
+}
+
+function dropTables(tables: readonly PhysicalTable[], cascade: boolean): readonly string[] {
+  if (tables.length === 0) return [];
+  const side = tables.flatMap(table => table.sideTables.map(({ name }) => `DROP TABLE ${name}`));
+  return [...side, `DROP TABLE ${tables.map(nameOf).join(', ')}${cascade ? ' CASCADE' : ''}`];
+}
+
+const dropIndexes = ({ before, after }: Kept): readonly string[] =>
+  added(after.indexes, before.indexes).map(
+    index => `DROP INDEX ${quoteQualified(before.schema, index.name)}`,
+  );
+
+function rename({ before, after }: Kept): readonly string[] {
+  const statements: string[] = [];
+  if (before.name !== after.name)
+    statements.push(`ALTER TABLE ${nameOf(before)} RENAME TO ${quoteName(after.name)}`);
+  if (before.schema !== after.schema)
+    statements.push(
+      `ALTER TABLE ${quoteQualified(before.schema, after.name)} SET SCHEMA ${quoteName(after.schema)}`,
+    );
+  const table = nameOf(after);
+  for (const [was, is] of pairs(before.columns, after.columns))
+    if (was.name !== is.name)
+      statements.push(`ALTER TABLE ${table} RENAME COLUMN ${quoteName(was.name)} TO ${quoteName(is.name)}`);
+  for (const [was, is] of pairs(before.constraints, after.constraints))
+    if (was.name !== is.name)
+      statements.push(
+        `ALTER TABLE ${table} RENAME CONSTRAINT ${quoteName(was.name)} TO ${quoteName(is.name)}`,
+      );
+  for (const [was, is] of pairs(before.indexes, after.indexes))
+    if (was.name !== is.name)
+      statements.push(
+        `ALTER INDEX ${quoteQualified(after.schema, was.name)} RENAME TO ${quoteName(is.name)}`,
+      );
+  return statements;
+}
+
+function changeColumns({ before, after }: Kept): readonly string[] {
+  const table = nameOf(after);
+  const statements: string[] = [];
+  const actions = added(after.columns, before.columns).map(column => `DROP COLUMN ${quoteName(column.name)}`);
+  for (const column of added(before.columns, after.columns)) {
+    if (column.sequence && !column.identity) statements.push(createSequence(column.sequence));
+    actions.push(`ADD COLUMN ${columnDefinition(column)}`);
+  }
+  for (const [was, is] of pairs(before.columns, after.columns)) actions.push(...columnActions(was, is));
+  if (actions.length > 0) statements.push(`ALTER TABLE ${table} ${actions.join(', ')}`);
+  const fresh = added(before.columns, after.columns);
+  return [...statements, ...storage(after, fresh), ...ownSequences(after, fresh)];
+}
+
+function columnActions(was: PhysicalColumn, is: PhysicalColumn): readonly string[] {
+  const alter = `ALTER COLUMN ${quoteName(is.name)}`;
+  const actions: string[] = [];
+  if (was.typeKey !== is.typeKey) actions.push(`${alter} TYPE ${is.type}`);
+  if (was.generated && !is.generated) actions.push(`${alter} DROP EXPRESSION`);
+  else if (was.generated?.expression !== is.generated?.expression && was.typeKey === is.typeKey)
+    throw new ClarusError('0A000', `the expression of generated column "${is.name}" cannot be changed`, {
+      hint: 'Drop the column and add it anew.',
+      column: is.name,
+    });
+  if (was.identity && !is.identity) actions.push(`${alter} DROP IDENTITY`);
+  if (was.notNull !== is.notNull) actions.push(`${alter} ${is.notNull ? 'SET' : 'DROP'} NOT NULL`);
+  if (was.default !== is.default)
+    actions.push(is.default === undefined ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${is.default}`);
+  if (is.identity && was.identity !== is.identity) {
+    const always = is.identity === 'a' ? 'ALWAYS' : 'BY DEFAULT';
+    actions.push(was.identity ? `${alter} SET GENERATED ${always}` : `${alter} ADD ${identityClause(is)}`);
+  }
+  return actions;
+}
+
+function createTable(table: PhysicalTable): readonly string[] {
+  const sequences = table.columns
+    .filter(c => c.sequence && !c.identity)
+    .map(c => createSequence(c.sequence!));
+  const parts = [
+    ...table.columns.map(columnDefinition),
+    ...table.constraints
+      .filter(constraint => constraint.kind !== 'foreign')
+      .map(constraint => `CONSTRAINT ${quoteName(constraint.name)} ${constraint.definition}`),
+  ];
+  return [
+    ...sequences,
+    `CREATE ${table.unlogged ? 'UNLOGGED ' : ''}TABLE ${nameOf(table)} (${parts.join(', ')})`,
+    ...storage(table, table.columns),
+    ...ownSequences(table, table.columns),
+    ...table.indexes.map(index => index.definition),
+    ...sideTables(table, table.sideTables),
+  ];
+}
+
+function addConstraintsAndIndexes({ before, after }: Kept): readonly string[] {
+  const constraints = added(before.constraints, after.constraints)
+    .filter(constraint => constraint.kind !== 'foreign')
+    .map(constraint => addConstraint(after, constraint));
+  return [...constraints, ...added(before.indexes, after.indexes).map(index => index.definition)];
+}
+
+const addConstraint = (table: PhysicalTable, { name, definition }: PhysicalConstraint): string =>
+  `ALTER TABLE ${nameOf(table)} ADD CONSTRAINT ${quoteName(name)} ${definition}`;
+
+const foreignKeys = (table: PhysicalTable, constraints: readonly PhysicalConstraint[]): readonly string[] =>
+  constraints.filter(({ kind }) => kind === 'foreign').map(constraint => addConstraint(table, constraint));
+
+function changeSideTables({ before, after }: Kept): readonly string[] {
+  const gone = before.sideTables.filter(old => !after.sideTables.some(({ name }) => name === old.name));
+  const fresh = after.sideTables.filter(side => !before.sideTables.some(({ name }) => name === side.name));
+  return [...gone.map(({ name }) => `DROP TABLE ${name}`), ...sideTables(after, fresh)];
+}
+
+/** Rows of a side table go with the row they belong to, whatever statement deletes it. */
+function sideTables(table: PhysicalTable, tables: readonly PhysicalSideTable[]): readonly string[] {
+  if (tables.length === 0) return [];
+  const statements = [`CREATE SCHEMA IF NOT EXISTS ${quoteName(HELPER_SCHEMA)}`];
+  for (const { name, columns } of tables) {
+    const row =
+      `${ROW_COLUMN} bigint NOT NULL REFERENCES ${nameOf(table)} (${ROW_COLUMN}) ` +
+      'ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED';
+    const others = columns.map(column => `${quoteName(column.name)} ${column.type}`);
+    statements.push(`CREATE TABLE ${name} (${[row, ...others].join(', ')})`);
+    statements.push(`CREATE INDEX ON ${name} (${ROW_COLUMN})`);
+  }
+  return statements;
+}
+
+function columnDefinition(column: PhysicalColumn): string {
+  const parts = [quoteName(column.name), column.type];
+  if (column.notNull) parts.push('NOT NULL');
+  if (column.default !== undefined) parts.push(`DEFAULT ${column.default}`);
+  if (column.generated)
+    parts.push(
+      `GENERATED ALWAYS AS (${column.generated.expression}) ${column.generated.kind === 's' ? 'STORED' : 'VIRTUAL'}`,
+    );
+  if (column.identity) parts.push(identityClause(column));
+  return parts.join(' ');
+}
+
+function identityClause({ identity, sequence }: PhysicalColumn): string {
+  const options = sequence
+    ? ` (SEQUENCE NAME ${quoteQualified(sequence.schema, sequence.name)} ${sequenceOptions(sequence)})`
+    : '';
+  return `GENERATED ${identity === 'a' ? 'ALWAYS' : 'BY DEFAULT'} AS IDENTITY${options}`;
+}
+
+/** The DDL of a serial column's sequence. */
+export const createSequence = (sequence: DescribedSequence): string =>
+  `CREATE SEQUENCE ${quoteQualified(sequence.schema, sequence.name)} AS ${sequence.type} ${sequenceOptions(sequence)}`;
+
+const sequenceOptions = ({ start, increment, minimum, maximum, cache, cycle }: DescribedSequence): string =>
+  `INCREMENT ${increment} MINVALUE ${minimum} MAXVALUE ${maximum} START ${start} CACHE ${cache}${cycle ? ' CYCLE' : ' NO CYCLE'}`;
+
+const ownSequences = (table: PhysicalTable, columns: readonly PhysicalColumn[]): readonly string[] =>
+  columns
+    .filter(column => column.sequence && !column.identity)
+    .map(
+      ({ name, sequence }) =>
+        `ALTER SEQUENCE ${quoteQualified(sequence!.schema, sequence!.name)} OWNED BY ${nameOf(table)}.${quoteName(name)}`,
+    );
+
+function storage(table: PhysicalTable, columns: readonly PhysicalColumn[]): readonly string[] {
+  const external = columns.filter(column => column.storage === 'external');
+  if (external.length === 0) return [];
+  const actions = external.map(column => `ALTER COLUMN ${quoteName(column.name)} SET STORAGE EXTERNAL`);
+  return [`ALTER TABLE ${nameOf(table)} ${actions.join(', ')}`];
+}

@@ -1,0 +1,88 @@
+/** Indexes of a physical table: on the row id, on tags, and those the application declared where they can stand. */
+import { encodingNamed } from '../encodings/registry.js';
+import type { LogicalTable } from './catalog.js';
+import type { DescribedIndex, DescribedTable } from './description.js';
+import type { Encodings } from './encodings-for.js';
+import { keyColumnName } from './physical-keys.js';
+import { type PhysicalIndex, rowIndexName } from './physical-parts.js';
+import { boundedName, quoteName, quoteQualified } from './quote.js';
+
+export function physicalIndexes(
+  described: DescribedTable,
+  table: LogicalTable,
+  registry: Encodings,
+): readonly PhysicalIndex[] {
+  const target = quoteQualified(table.physical.schema, table.physical.name);
+  const declared = described.indexes.flatMap(index => {
+    const definition = declaredIndex(index, table, target);
+    return definition === undefined ? [] : [{ key: `index:${index.oid}`, name: index.name, definition }];
+  });
+  if (table.state !== 'protected') return declared;
+  const rowIndex = {
+    key: 'row',
+    name: rowIndexName(table.number),
+    definition: `CREATE UNIQUE INDEX ${quoteName(rowIndexName(table.number))} ON ${target} (clarus_row)`,
+  };
+  return [rowIndex, ...tagIndexes(described, table, registry, target), ...declared];
+}
+
+/** Tags that no declared key or index leads with get an index of their own. */
+function tagIndexes(
+  described: DescribedTable,
+  table: LogicalTable,
+  registry: Encodings,
+  target: string,
+): readonly PhysicalIndex[] {
+  const leading = new Set([
+    ...described.constraints.filter(c => c.kind === 'p' || c.kind === 'u').map(c => c.columns[0]),
+    ...described.indexes.filter(i => canStand(i, table)).map(i => i.columns[0]),
+  ]);
+  return table.columns.flatMap(column =>
+    (column.protection?.encodings ?? []).flatMap(({ kind, encoded }) =>
+      encodingNamed(registry, kind)
+        .relations(encoded)
+        .flatMap(spec => {
+          if (spec.kind !== 'column' || !spec.indexed) return [];
+          const physical = encoded.columns[spec.role]!;
+          if (leading.has(column.attnum) && keyColumnName(column) === physical) return [];
+          const name = boundedName(physical, '_index');
+          return [
+            {
+              key: `${column.number}:${kind}${encoded.generation}:${spec.role}`,
+              name,
+              definition: `CREATE INDEX ${quoteName(name)} ON ${target} (${quoteName(physical)})`,
+            },
+          ];
+        }),
+    ),
+  );
+}
+
+const isProtected = (table: LogicalTable, attnum: number): boolean =>
+  table.columns.some(column => column.attnum === attnum && column.protection !== undefined);
+
+/** Does an index over a protected column have a physical form? */
+function canStand(index: DescribedIndex, table: LogicalTable): boolean {
+  if (!index.reads.some(attnum => isProtected(table, attnum))) return true;
+  if (index.predicate !== null || index.columns.includes(0)) return false;
+  if (index.method !== 'btree' && index.method !== 'hash') return false;
+  return index.columns.every(attnum => {
+    const column = table.columns.find(c => c.attnum === attnum);
+    return column !== undefined && keyColumnName(column) !== undefined;
+  });
+}
+
+/** True when the index stands in the shadow schema only: the cloud has nothing that it could index. */
+export const withoutEffect = (index: DescribedIndex, table: LogicalTable): boolean =>
+  index.constraint === 0 && !canStand(index, table);
+
+function declaredIndex(index: DescribedIndex, table: LogicalTable, target: string): string | undefined {
+  if (index.constraint !== 0 || !canStand(index, table)) return undefined;
+  if (!index.reads.some(attnum => isProtected(table, attnum))) return index.definition;
+  const names = index.columns.map(attnum =>
+    quoteName(keyColumnName(table.columns.find(c => c.attnum === attnum)!)!),
+  );
+  const unique = index.unique ? 'UNIQUE ' : '';
+  const nulls = index.nullsNotDistinct ? ' NULLS NOT DISTINCT' : '';
+  return `CREATE ${unique}INDEX ${quoteName(index.name)} ON ${target} USING ${index.method} (${names.join(', ')})${nulls}`;
+}

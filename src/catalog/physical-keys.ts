@@ -1,0 +1,169 @@
+/** Constraints of a physical table that the application declared: keys on tags or plain columns, and CHECKs. */
+import type { Operator } from '../encodings/encoding.js';
+import { encodingNamed } from '../encodings/registry.js';
+import { ClarusError } from '../errors.js';
+import { encodingOf, type LogicalColumn, type LogicalTable } from './catalog.js';
+import type { DescribedConstraint, DescribedTable } from './description.js';
+import { KEY_ENCODING } from './encodings-for.js';
+import type { PhysicalConstraint, PhysicalContext } from './physical-parts.js';
+import { quoteName, quoteQualified } from './quote.js';
+
+/** The name under which a key constraint sees a column: its own, or that of its tag. Undefined: it has no tag. */
+export function keyColumnName(column: LogicalColumn): string | undefined {
+  if (!column.protection) return column.name;
+  const encoded = encodingOf(column, KEY_ENCODING);
+  return encoded && Object.values(encoded.columns)[0];
+}
+
+/** The declared constraints under their own names, so that the cloud's errors carry the logical names. */
+export function physicalKeys(
+  described: DescribedTable,
+  table: LogicalTable,
+  context: PhysicalContext,
+): readonly PhysicalConstraint[] {
+  return described.constraints
+    .filter(constraint => !constraint.inherited)
+    .map(constraint => ({
+      key: `constraint:${constraint.oid}`,
+      name: constraint.name,
+      ...definitionOf(constraint, table, context),
+    }));
+}
+
+function definitionOf(
+  constraint: DescribedConstraint,
+  table: LogicalTable,
+  context: PhysicalContext,
+): Pick<PhysicalConstraint, 'kind' | 'definition'> {
+  const columns = constraint.columns.map(attnum => table.columns.find(c => c.attnum === attnum));
+  const plain = columns.every(column => column !== undefined && !column.protection);
+  switch (constraint.kind) {
+    case 'f':
+      return { kind: 'foreign', definition: foreignKey(constraint, table, context) };
+    case 'p':
+    case 'u': {
+      if (plain) return { kind: 'key', definition: constraint.definition };
+      const word =
+        constraint.kind === 'p'
+          ? 'PRIMARY KEY'
+          : `UNIQUE${constraint.nullsNotDistinct ? ' NULLS NOT DISTINCT' : ''}`;
+      return {
+        kind: 'key',
+        definition: `${word} (${nameList(table, constraint.columns)})${deferral(constraint)}`,
+      };
+    }
+    default:
+      // CHECK and EXCLUDE stand on plain columns only (unsupported.ts).
+      return { kind: 'check', definition: constraint.definition };
+  }
+}
+
+function nameList(table: LogicalTable, attnums: readonly number[]): string {
+  return attnums
+    .map(attnum => {
+      const column = table.columns.find(c => c.attnum === attnum);
+      const name = column && keyColumnName(column);
+      if (name === undefined)
+        throw new ClarusError('XX000', `column ${attnum} of table "${table.name}" has no tag for its key`);
+      return quoteName(name);
+    })
+    .join(', ');
+}
+
+const deferral = ({ deferrable, deferred }: DescribedConstraint): string =>
+  deferrable ? ` DEFERRABLE INITIALLY ${deferred ? 'DEFERRED' : 'IMMEDIATE'}` : '';
+
+/** A foreign key on plain columns keeps its text; one on tags is written anew, always NO ACTION. */
+function foreignKey(constraint: DescribedConstraint, table: LogicalTable, context: PhysicalContext): string {
+  const { references } = constraint;
+  const referenced =
+    references && (references.table === table.oid ? table : context.tableOf(references.table));
+  if (!references || !referenced)
+    throw new ClarusError('XX000', `foreign key "${constraint.name}" refers to an unknown table`);
+  if (referenced.state === 'blocked')
+    throw new ClarusError('0A000', `foreign key "${constraint.name}" refers to a table that is not served`, {
+      ...(referenced.reason === undefined ? {} : { detail: referenced.reason }),
+      constraint: constraint.name,
+    });
+  let anyProtected = false;
+  for (const [i, attnum] of constraint.columns.entries()) {
+    const from = table.columns.find(c => c.attnum === attnum);
+    const to = referenced.columns.find(c => c.attnum === references.columns[i]);
+    const operator = references.operators[i];
+    if (!from || !to || !operator)
+      throw new ClarusError('XX000', `foreign key "${constraint.name}" is unreadable`);
+    if (from.protection || to.protection) {
+      anyProtected = true;
+      requireComparable(
+        constraint,
+        { table, column: from },
+        { table: referenced, column: to },
+        operator,
+        context,
+      );
+    }
+  }
+  if (!anyProtected) return constraint.definition;
+  if (constraint.onDelete !== 'a' || constraint.onUpdate !== 'a')
+    throw new ClarusError('0A000', `foreign key "${constraint.name}" has an action on a protected column`, {
+      hint: 'Leave ON DELETE and ON UPDATE at NO ACTION.',
+      constraint: constraint.name,
+    });
+  const match = constraint.match === 'f' ? ' MATCH FULL' : '';
+  const validity = constraint.validated ? '' : ' NOT VALID';
+  return (
+    `FOREIGN KEY (${nameList(table, constraint.columns)}) REFERENCES ` +
+    `${quoteQualified(referenced.physical.schema, referenced.physical.name)} (${nameList(referenced, references.columns)})` +
+    `${match}${deferral(constraint)}${validity}`
+  );
+}
+
+interface ColumnOf {
+  readonly table: LogicalTable;
+  readonly column: LogicalColumn;
+}
+
+/**
+ * Both sides must have tags under one key, for types whose equality is that of the tags.
+ * @throws ClarusError 0A000
+ */
+function requireComparable(
+  constraint: DescribedConstraint,
+  from: ColumnOf,
+  to: ColumnOf,
+  operator: Omit<Operator, 'collation'>,
+  { registry }: PhysicalContext,
+): void {
+  const [fromName, toName] = [from, to].map(({ table, column }) => `${table.name}.${column.name}`);
+  const refuse = (detail: string, hint: string): ClarusError =>
+    new ClarusError('0A000', `foreign key "${constraint.name}" cannot be checked by the cloud`, {
+      detail,
+      hint,
+      constraint: constraint.name,
+      table: from.table.name,
+      column: from.column.name,
+    });
+  const tag = encodingOf(from.column, KEY_ENCODING);
+  const other = encodingOf(to.column, KEY_ENCODING);
+  if (!tag || !other) {
+    const [open] = [from, to].filter(({ column }) => !column.protection);
+    throw refuse(
+      open
+        ? `${open.table.name}.${open.column.name} stands in the clear, the other column is protected.`
+        : `${fromName} and ${toName} do not both have equality tags.`,
+      `Protect both columns and put them into one domain in the policy ("domain: NAME").`,
+    );
+  }
+  if (tag.domain !== other.domain)
+    throw refuse(
+      `${fromName} and ${toName} are not of one domain, so their tags cannot be compared.`,
+      `Put both columns into one domain in the policy ("domain: NAME").`,
+    );
+  const join = { kind: 'join', negated: false, distinct: false, other: tag } as const;
+  const question = { ...join, operator: { ...operator, collation: to.column.type.collation } };
+  if (!encodingNamed(registry, KEY_ENCODING).answers(other, question))
+    throw refuse(
+      `The tags of ${from.column.typeName} and ${to.column.typeName} are not proven to follow the operator that compares them.`,
+      'Give both columns the same type.',
+    );
+}

@@ -1,0 +1,61 @@
+/** The parts of a physical table as data. Each has a key that survives renaming, so that two states compare. */
+import { type LogicalTable, ROW_COLUMN } from './catalog.js';
+import type { DescribedSequence } from './description.js';
+import type { Encodings } from './encodings-for.js';
+
+export interface PhysicalColumn {
+  readonly key: string;
+  readonly name: string;
+  /** SQL type, with COLLATE where it is not the type's own */
+  readonly type: string;
+  /** equal where the type is the same under another name */
+  readonly typeKey: string;
+  readonly notNull: boolean;
+  readonly default: string | undefined;
+  readonly generated: { readonly expression: string; readonly kind: 's' | 'v' } | undefined;
+  readonly identity: 'a' | 'd' | undefined;
+  readonly sequence: DescribedSequence | undefined;
+  readonly storage: 'external' | undefined;
+}
+
+export interface PhysicalConstraint {
+  readonly key: string;
+  readonly name: string;
+  readonly kind: 'check' | 'key' | 'foreign';
+  /** as it stands after ADD CONSTRAINT name */
+  readonly definition: string;
+}
+
+export interface PhysicalIndex {
+  readonly key: string;
+  readonly name: string;
+  /** the whole CREATE INDEX */
+  readonly definition: string;
+}
+
+/** A table beside the rows that an encoding owns. */
+export interface PhysicalSideTable {
+  /** qualified and quoted */
+  readonly name: string;
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+}
+
+export interface PhysicalTable {
+  readonly schema: string;
+  readonly name: string;
+  readonly unlogged: boolean;
+  readonly columns: readonly PhysicalColumn[];
+  readonly constraints: readonly PhysicalConstraint[];
+  readonly indexes: readonly PhysicalIndex[];
+  readonly sideTables: readonly PhysicalSideTable[];
+}
+
+/** What deriving needs beside the table itself. */
+export interface PhysicalContext {
+  readonly registry: Encodings;
+  /** another table of the catalogue by its shadow OID */
+  readonly tableOf: (oid: number) => LogicalTable | undefined;
+}
+
+/** Name of the unique index on the row id. */
+export const rowIndexName = (table: number): string => `${ROW_COLUMN}_${table}`;
