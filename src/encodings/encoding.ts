@@ -137,8 +137,8 @@ export type Question =
 export interface Answer {
   /** superset: the rows that come back must be filtered again on this side */
   readonly exactness: 'exact' | 'superset';
-  /** rounds that run first, each a statement for the cloud; their rows are given to `operands` */
-  readonly lookUps?: readonly { readonly sql: string; readonly operands: OperandEncoder }[];
+  /** rounds that run first, each a statement for the cloud (`{table:role}`, `{1}` ...); their rows go to `operands` */
+  readonly lookUps?: readonly LookUp[];
   readonly sql: string;
   /** physical types of `{1}`, `{2}` ... (SQL names), e.g. `['uuid']` or `['uuid[]']` */
   readonly operandTypes: readonly string[];
@@ -147,12 +147,29 @@ export interface Answer {
   readonly finish?: (cloudValues: ByteColumn, context: EncodingContext) => Promise<PlainColumn>;
 }
 
+/** A round that runs before the statement itself: a SELECT over side tables. */
+export interface LookUp {
+  readonly sql: string;
+  readonly operandTypes: readonly string[];
+  readonly operands: OperandEncoder;
+}
+
+/** Rows of a look-up, values in binary form. */
+export type FoundRows = readonly (readonly (Uint8Array | null)[])[];
+
 /**
  * Protects the operands of a question.
- * @param values the values compared with (one for `compare`, all elements for `any`), in binary form of type `type`
+ * @param values the values compared with (one for `compare`, all elements for `any`), in binary form
+ * @param type their type's OID
+ * @param found what the look-ups before found, one entry a look-up
  * @returns one physical parameter an entry of `operandTypes`, in binary form; null is SQL NULL
  */
-export type OperandEncoder = (values: PlainColumn, type: number, context: EncodingContext) => Promise<readonly (Uint8Array | null)[]>;
+export type OperandEncoder = (
+  values: PlainColumn,
+  type: number,
+  context: EncodingContext,
+  found: readonly FoundRows[],
+) => Promise<readonly (Uint8Array | null)[]>;
 
 /** What a cloud learns, in words an expert would sign and as facts for tools. */
 export interface Leakage {

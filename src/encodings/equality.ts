@@ -1,0 +1,108 @@
+/**
+ * Equality tags: AES-CMAC over the canonical form of the value (docs/spec/tag.md), under the key of the column's
+ * domain. Equal values have equal tags, in every column of the domain, and only there.
+ */
+import { plain, valueAt } from '../crypto/column.js';
+import { tagColumn } from '../crypto/tags.js';
+import { canonicalClass, canonicalColumn, equalityOperators } from '../wire/canonical.js';
+import { typeOids } from '../wire/types.js';
+import type { Answer, EncodedColumn, EncodingContext, Encoding, Operator, OperandEncoder, Question, TypeRef } from './encoding.js';
+
+export const equality: Encoding = {
+  kind: 'equality',
+  queries: ['equality'],
+
+  rejects(type: TypeRef) {
+    if (canonicalClass(type.oid) === undefined) return 'no canonical form is proven equal to this type’s = operator';
+    if (!type.deterministic) return 'its collation is nondeterministic, so bytes do not decide equality';
+    return undefined;
+  },
+
+  relations: () => [{ kind: 'column', role: 'tag', type: 'uuid', indexed: true }],
+
+  async protect(column, { values }, { keys }) {
+    return { columns: { tag: tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(column.type.oid, values)) } };
+  },
+
+  answers(column, question) {
+    switch (question.kind) {
+      case 'null':
+        return { ...none, sql: `{tag} IS ${question.negated ? 'NOT ' : ''}NULL` };
+      case 'compare':
+        if (!answersOperator(column, question.operator)) return undefined;
+        return one(column, `{tag} ${question.negated ? '<>' : '='} {1}`);
+      case 'distinct':
+        if (!answersOperator(column, question.operator)) return undefined;
+        return one(column, `{tag} IS ${question.negated ? 'NOT ' : ''}DISTINCT FROM {1}`);
+      case 'any':
+        if (!answersOperator(column, question.operator)) return undefined;
+        return {
+          ...none,
+          sql: question.negated ? '{tag} <> ALL ({1})' : '{tag} = ANY ({1})',
+          operandTypes: ['uuid[]'],
+          operands: tagArray(column),
+        };
+      case 'join':
+        if (column.domain !== question.other.domain || !answersOperator(column, question.operator)) return undefined;
+        if (canonicalClass(column.type.oid) !== canonicalClass(question.other.type.oid)) return undefined;
+        return { ...none, sql: join(question) };
+      case 'aggregate':
+        if (question.name !== 'count') return undefined;
+        return { ...none, sql: question.distinct ? 'count(DISTINCT {tag})' : 'count({tag})' };
+      case 'constraint':
+        return { ...none, sql: '{tag}' };
+    }
+  },
+
+  leaks: () => ({
+    atRest: 'which rows hold equal values, and how often each value occurs, also across the columns of its domain',
+    fromQueries: 'which stored values are asked for, and when the same value is asked for again',
+    facts: { length: false, nulls: true, equality: true, frequency: true, order: false },
+  }),
+};
+
+const none = { exactness: 'exact', operandTypes: [], operands: async () => [] } as const satisfies Partial<Answer>;
+
+const join = (question: Extract<Question, { kind: 'join' }>): string =>
+  question.distinct
+    ? `{tag} IS ${question.negated ? 'NOT ' : ''}DISTINCT FROM {other:tag}`
+    : `{tag} ${question.negated ? '<>' : '='} {other:tag}`;
+
+/** An operator is answered when the canonical form of its class is proven equal to it, on both sides. */
+function answersOperator(column: EncodedColumn, operator: Operator): boolean {
+  const known = equalityOperators.get(operator.oid);
+  const own = canonicalClass(column.type.oid);
+  return known !== undefined && own !== undefined && known.class === own && column.type.deterministic;
+}
+
+const one = (column: EncodedColumn, sql: string): Answer => ({
+  ...none,
+  sql,
+  operandTypes: ['uuid'],
+  operands: async (values, type, context) => [valueAt(tag(column, values, type, context), 0)],
+});
+
+const tag = (column: EncodedColumn, values: Parameters<OperandEncoder>[0], type: number, { keys }: EncodingContext) =>
+  tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(type, values));
+
+/** uuid[] in binary form (array_send): dimensions, has-null flag, element OID, size, lower bound, elements. */
+const tagArray =
+  (column: EncodedColumn): OperandEncoder =>
+  async (values, type, context) => {
+    const elements = tag(column, plain(values), type, context);
+    const out = Buffer.alloc(20 + elements.length * 20);
+    let anyNull = 0;
+    let at = 20;
+    for (let i = 0; i < elements.length; i++) {
+      const value = valueAt(elements, i);
+      at = out.writeInt32BE(value ? 16 : -1, at);
+      if (value) at += Buffer.from(value.buffer, value.byteOffset, 16).copy(out, at);
+      else anyNull = 1;
+    }
+    out.writeInt32BE(elements.length ? 1 : 0, 0);
+    out.writeInt32BE(anyNull, 4);
+    out.writeInt32BE(typeOids.uuid, 8);
+    out.writeInt32BE(elements.length, 12);
+    out.writeInt32BE(1, 16);
+    return [out.subarray(0, elements.length ? at : 12)];
+  };

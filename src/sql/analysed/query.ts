@@ -1,0 +1,182 @@
+/**
+ * What the analysed trees say about relations and columns. Numbers are those of PostgreSQL's nodes
+ * (src/include/nodes/parsenodes.h), stable over versions 14 to 18.
+ */
+import { flag, isNode, type Node, nodeIn, nodesIn, numberIn, type Value, walk } from './node.js';
+
+export const RTE = { relation: 0, subquery: 1, join: 2, function: 3, tableFunction: 4, values: 5, cte: 6, group: 9 } as const;
+export const COMMAND = { select: 1, update: 2, insert: 3, delete: 4, merge: 5, utility: 6 } as const;
+
+/** A query with the queries around it: what a Var's `varlevelsup` counts. */
+export interface Scope {
+  readonly query: Node;
+  readonly rtable: readonly Node[];
+  readonly outer: Scope | undefined;
+}
+
+export const scopeOf = (query: Node, outer?: Scope): Scope => ({ query, rtable: nodesIn(query, 'rtable'), outer });
+
+/** A base column that an expression reads. `attnum` 0 is the whole row, below 0 a system column. */
+export interface BaseColumn {
+  readonly scope: Scope;
+  /** 1-based index in the scope's range table */
+  readonly varno: number;
+  readonly relid: number;
+  readonly attnum: number;
+}
+
+/** The range table entry with a 1-based index. */
+export function entry(scope: Scope, varno: number): Node {
+  const rte = scope.rtable[varno - 1];
+  if (!rte) throw new Error(`no range table entry ${varno}`);
+  return rte;
+}
+
+/** Scope `levels` outwards. */
+function outwards(scope: Scope, levels: number): Scope {
+  let at: Scope | undefined = scope;
+  for (let i = 0; i < levels; i++) at = at?.outer;
+  if (!at) throw new Error('a variable refers to a query that is not there');
+  return at;
+}
+
+/**
+ * What a Var stands for: a base column, or an expression of its own (a merged join column, a grouped
+ * expression), or a column of a subquery, function or VALUES list.
+ */
+export type Meaning =
+  | { readonly kind: 'base'; readonly column: BaseColumn }
+  | { readonly kind: 'expression'; readonly value: Value; readonly scope: Scope }
+  | { readonly kind: 'derived'; readonly rte: Node; readonly scope: Scope; readonly attnum: number };
+
+export function meaningOf(variable: Node, from: Scope): Meaning {
+  const scope = outwards(from, numberIn(variable, 'varlevelsup'));
+  const varno = numberIn(variable, 'varno');
+  const attnum = numberIn(variable, 'varattno');
+  const rte = entry(scope, varno);
+  switch (numberIn(rte, 'rtekind')) {
+    case RTE.relation:
+      return { kind: 'base', column: { scope, varno, relid: numberIn(rte, 'relid'), attnum } };
+    case RTE.join:
+      if (attnum > 0) return { kind: 'expression', value: nodesIn(rte, 'joinaliasvars')[attnum - 1] ?? null, scope };
+      break;
+    case RTE.group:
+      if (attnum > 0) return { kind: 'expression', value: nodesIn(rte, 'groupexprs')[attnum - 1] ?? null, scope };
+      break;
+  }
+  return { kind: 'derived', rte, scope, attnum };
+}
+
+/**
+ * The base columns that an expression may read, through joins, grouping, subqueries and CTEs. Subqueries in the
+ * expression are followed whole.
+ */
+export function columnsRead(value: Value | undefined, scope: Scope, seen: Set<Node> = new Set()): BaseColumn[] {
+  const found: BaseColumn[] = [];
+  walk(value, node => {
+    if (node.kind === 'VAR') {
+      const meaning = meaningOf(node, scope);
+      if (meaning.kind === 'base') found.push(meaning.column);
+      else if (meaning.kind === 'expression') found.push(...columnsRead(meaning.value, meaning.scope, seen));
+      else found.push(...derivedColumns(meaning.rte, meaning.scope, meaning.attnum, seen));
+      return false;
+    }
+    if (node.kind === 'QUERY') {
+      found.push(...columnsOfQuery(node, scope, seen));
+      return false;
+    }
+    return true;
+  });
+  return found;
+}
+
+/** All base columns that a query reads anywhere. */
+export function columnsOfQuery(query: Node, outer: Scope | undefined, seen: Set<Node> = new Set()): BaseColumn[] {
+  const scope = scopeOf(query, outer);
+  const found: BaseColumn[] = [];
+  for (const [field, value] of Object.entries(query.fields)) {
+    if (field === 'rtable') {
+      for (const rte of scope.rtable) {
+        // Vars that use a join's merged or a grouped column lead to its expression when they are met.
+        for (const inner of ['subquery', 'functions', 'values_lists', 'tablefunc', 'tablesample'])
+          found.push(...columnsRead(rte.fields[inner], scope, seen));
+      }
+    } else found.push(...columnsRead(value, scope, seen));
+  }
+  return found;
+}
+
+function derivedColumns(rte: Node, scope: Scope, attnum: number, seen: Set<Node>): BaseColumn[] {
+  if (seen.has(rte)) return [];
+  const inner = numberIn(rte, 'rtekind') === RTE.subquery ? nodeIn(rte, 'subquery') : undefined;
+  const next = new Set(seen).add(rte);
+  if (inner) {
+    const targets = nodesIn(inner, 'targetList');
+    const wanted = attnum > 0 ? targets.filter(t => numberIn(t, 'resno') === attnum) : targets;
+    // A set operation's own targets refer to its first arm; all arms count.
+    if (nodeIn(inner, 'setOperations')) return columnsOfQuery(inner, scope, next);
+    const innerScope = scopeOf(inner, scope);
+    return wanted.flatMap(t => columnsRead(t.fields.expr, innerScope, next));
+  }
+  if (numberIn(rte, 'rtekind') === RTE.cte) return cteQuery(rte, scope).flatMap(q => columnsOfQuery(q, scope, next));
+  return ['functions', 'values_lists', 'tablefunc'].flatMap(f => columnsRead(rte.fields[f], scope, next));
+}
+
+function cteQuery(rte: Node, scope: Scope): Node[] {
+  const name = rte.fields.ctename;
+  let at: Scope | undefined = scope;
+  for (let i = Math.max(0, numberIn(rte, 'ctelevelsup')); i > 0; i--) at = at?.outer;
+  for (const cte of at ? nodesIn(at.query, 'cteList') : []) {
+    if (cte.fields.ctename === name) {
+      const query = nodeIn(cte, 'ctequery');
+      return query ? [query] : [];
+    }
+  }
+  return [];
+}
+
+/** Every relation that appears in a tree, target relations included: shadow OIDs. */
+export function relationsIn(trees: readonly Node[]): Set<number> {
+  const found = new Set<number>();
+  for (const tree of trees)
+    walk(tree, node => {
+      if (node.kind === 'RANGETBLENTRY' || node.kind === 'RTE') {
+        const relid = numberIn(node, 'relid');
+        if (relid > 0) found.add(relid);
+      }
+      return true;
+    });
+  return found;
+}
+
+/** Every function that a tree calls, operators' functions included: OIDs. */
+export function functionsIn(trees: readonly Node[]): Set<number> {
+  const found = new Set<number>();
+  for (const tree of trees)
+    walk(tree, node => {
+      for (const field of ['funcid', 'opfuncid', 'aggfnoid', 'winfnoid', 'hashfuncid', 'negfuncid']) {
+        const oid = numberIn(node, field);
+        if (oid > 0) found.add(oid);
+      }
+      return true;
+    });
+  return found;
+}
+
+/** True where a tree holds a query below the top one. */
+export function hasSubqueries(query: Node): boolean {
+  let found = false;
+  for (const value of Object.values(query.fields))
+    walk(value, node => {
+      if (node.kind === 'QUERY') found = true;
+      return !found;
+    });
+  return found || flag(query, 'hasSubLinks');
+}
+
+/** Skips what does not change a value: relabelling of a binary-compatible type. */
+export function withoutRelabel(value: Value | undefined): Value | undefined {
+  let at = value;
+  while (isNode(at) && at.kind === 'RELABELTYPE') at = at.fields.arg;
+  return at;
+}

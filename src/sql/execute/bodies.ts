@@ -1,0 +1,69 @@
+/** What the executors run: the bodies of protected plans. */
+import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
+import type { EncodedColumn, Encoding } from '../../encodings/encoding.js';
+import type { CloudStatement } from '../compilation.js';
+import type { OperandPlan, OperandSource } from '../operand.js';
+import type { Output } from '../read/targets.js';
+
+/** How the cloud's rows become the client's. */
+export interface Answering {
+  readonly outputs: readonly Output[];
+  /** places of the cloud's columns that must come in binary form */
+  readonly binary: ReadonlySet<number>;
+  /** number of columns that the cloud returns */
+  readonly width: number;
+  /** place of the row id of the written table, where side tables must follow */
+  readonly written?: number;
+}
+
+/** One statement for the cloud whose rows are opened: SELECT, DELETE, and UPDATE of unprotected columns. */
+export interface ReadBody {
+  readonly kind: 'read';
+  readonly cloud: CloudStatement;
+  readonly operands: readonly OperandPlan[];
+  readonly answering: Answering;
+  /** DELETE: the table whose side tables follow */
+  readonly deletes: LogicalTable | undefined;
+}
+
+/** Where the value of a written protected column comes from. */
+export type WrittenSource = OperandSource | { readonly kind: 'default'; readonly sql: string };
+
+/** A protected column that a write fills. */
+export interface WrittenColumn {
+  readonly column: LogicalColumn;
+  readonly forms: readonly WrittenForm[];
+  /** INSERT: one a row; UPDATE: exactly one */
+  readonly sources: readonly WrittenSource[];
+}
+
+/** An encoding of a written column, with the operand number of each of its physical columns. */
+export interface WrittenForm {
+  readonly encoding: Encoding;
+  readonly encoded: EncodedColumn;
+  readonly operands: Readonly<Record<string, number>>;
+}
+
+/** INSERT ... VALUES. Operand 0 is the row id; `part` of a parameter is the row, or -1 for an array of all rows. */
+export interface InsertBody {
+  readonly kind: 'insert';
+  readonly table: LogicalTable;
+  readonly rows: number;
+  readonly written: readonly WrittenColumn[];
+  readonly cloud: CloudStatement;
+  readonly answering: Answering;
+}
+
+/**
+ * UPDATE of protected columns: `lock` finds and locks exactly the rows PostgreSQL would, `cloud` writes them by
+ * row id. In `cloud`, operand 0 is the array of row ids and every other operand an array of physical values.
+ */
+export interface UpdateBody {
+  readonly kind: 'update';
+  readonly table: LogicalTable;
+  readonly lock: CloudStatement;
+  readonly operands: readonly OperandPlan[];
+  readonly written: readonly WrittenColumn[];
+  readonly cloud: CloudStatement;
+  readonly answering: Answering;
+}

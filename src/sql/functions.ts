@@ -1,0 +1,40 @@
+/**
+ * Where functions have their home. The cloud answers for time, transaction ids, sequences, advisory locks,
+ * notifications and its own backend; the trusted side for everything that only computes or reads the catalogue.
+ * Functions that run SQL text, read files or write past tables are not proven to touch no protected table.
+ */
+
+export type Home = 'anywhere' | 'trusted' | 'cloud' | 'settings' | 'unproven';
+
+const cloud =
+  /^(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday|txid_.*|pg_current_xact_id.*|pg_current_snapshot|pg_xact_.*|pg_last_committed_xact|nextval|setval|currval|lastval|pg_advisory_.*|pg_try_advisory_.*|pg_backend_pid|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_cancel_backend|pg_terminate_backend|pg_sleep.*|pg_listening_channels|pg_notification_queue_usage|inet_(client|server)_.*|pg_is_in_recovery|pg_postmaster_start_time|pg_conf_load_time|pg_(relation|table|total_relation|indexes|database|tablespace)_size|random|random_normal|setseed|pg_current_wal_.*|pg_stat_.*|pg_export_snapshot|pg_isolation_test_session_is_blocked|pg_lock_status|pg_prepared_xact|pg_sequence_last_value|pg_get_sequence_data)$/;
+const unproven =
+  /^(query_to_xml.*|cursor_to_xml.*|table_to_xml.*|schema_to_xml.*|database_to_xml.*|ts_stat|ts_rewrite|lo_.*|loread|lowrite|pg_read_.*|pg_ls_.*|pg_stat_file|pg_logical_.*|pg_create_.*|pg_copy_.*|pg_drop_.*|pg_replication_.*|binary_upgrade_.*|pg_import_system_collations|pg_notify|pg_file_.*|pg_backup_.*|pg_switch_wal|pg_promote|pg_rotate_logfile|pg_reload_conf|pg_restore_.*|pg_clear_.*|brin_.*|gin_clean_.*|pg_extension_config_dump|pg_nextoid|pg_stop_making_pinned_objects|suppress_redundant_updates_trigger|pg_log_.*|pg_wal_.*|pg_sync_.*|pg_wal_replay.*|pg_stat_reset.*)$/;
+
+/** Function OIDs of the shadow database with their homes. */
+export interface FunctionHomes {
+  home(oid: number): Home;
+}
+
+/** Built-in objects have lower OIDs (FirstNormalObjectId, src/include/access/transam.h). */
+export const FIRST_USER_OID = 16384;
+
+/** Rows of pg_proc that `functionHomes` takes. */
+export const functionHomesQuery =
+  "SELECT oid::text, proname::text, provolatile::text FROM pg_catalog.pg_proc WHERE oid < 16384 AND (provolatile <> 'i' OR proname ~ '^(lo_|pg_|ts_|query_to|table_to)')";
+
+/**
+ * @param rows oid, name, volatility of the built-in functions that are not immutable
+ */
+export function functionHomes(rows: readonly (readonly [string, string, string])[]): FunctionHomes {
+  const homes = new Map<number, Home>();
+  for (const [oid, name] of rows) homes.set(Number(oid), homeOf(name));
+  return { home: oid => (oid >= FIRST_USER_OID ? 'unproven' : (homes.get(oid) ?? 'anywhere')) };
+}
+
+function homeOf(name: string): Home {
+  if (name === 'set_config') return 'settings';
+  if (unproven.test(name)) return 'unproven';
+  if (cloud.test(name)) return 'cloud';
+  return 'trusted';
+}

@@ -1,0 +1,111 @@
+/**
+ * Operands: the values that a statement compares with, or writes to, protected columns. They never stand in SQL
+ * text for a cloud: at execution each is evaluated on this side and becomes protected parameters.
+ */
+import type { FoundRows, LookUp, OperandEncoder } from '../encodings/encoding.js';
+import { ClarusError } from '../errors.js';
+import { isNode, type Node, numberIn, type Value, walk } from './analysed/node.js';
+import { constantValue, typeOf } from './analysed/types.js';
+import type { FunctionHomes, Home } from './functions.js';
+import { deparseExpression } from './raw/deparse.js';
+import { fieldsOf, kindOf, type RawNode, list, visit } from './raw/node.js';
+
+/** Where the value of an operand comes from, at execution. */
+export type OperandSource =
+  | { readonly kind: 'constant'; readonly value: Uint8Array | null; readonly type: number }
+  /** a client parameter, from 0, of exactly this type */
+  | { readonly kind: 'parameter'; readonly index: number; readonly type: number }
+  /** an SQL expression without columns; the trusted PostgreSQL evaluates it, `$n` being the client's parameters */
+  | { readonly kind: 'expression'; readonly sql: string; readonly type: number; readonly parameters: readonly number[] };
+
+/** Values of `= ANY`: written out one by one, or one array value. */
+export type ManySource =
+  | { readonly kind: 'list'; readonly items: readonly OperandSource[]; readonly type: number }
+  | { readonly kind: 'array'; readonly array: OperandSource; readonly type: number };
+
+/** An operand with the encoding that protects it. */
+export interface OperandPlan {
+  readonly source: OperandSource | ManySource;
+  readonly encode: OperandEncoder;
+  readonly lookUps: readonly LookUp[];
+  /** physical types (SQL names) of the parameters it becomes */
+  readonly types: readonly string[];
+}
+
+export type { FoundRows };
+
+/**
+ * Where a value without columns comes from.
+ * @param raw its raw tree
+ * @param analysed the same as PostgreSQL resolved it
+ * @param what for messages, e.g. `the value compared with "age"`
+ * @throws ClarusError 0A000 when it reads columns, runs a query or calls a function that has its home in the cloud
+ */
+export function operandSource(raw: RawNode, analysed: Value | undefined, what: string, homes: FunctionHomes): OperandSource {
+  const type = typeOf(analysed);
+  if (!isNode(analysed) || type === undefined) throw notAValue(what);
+  if (analysed.kind === 'CONST') {
+    const value = constantValue(analysed);
+    if (value !== undefined) return { kind: 'constant', value, type };
+  }
+  if (analysed.kind === 'PARAM' && analysed.fields.paramkind === '0')
+    return { kind: 'parameter', index: numberIn(analysed, 'paramid') - 1, type };
+  mustBeValue(analysed, what, homes);
+  return { kind: 'expression', sql: deparseExpression(raw), type, parameters: parametersOf(raw) };
+}
+
+/** Elements of `IN (...)` or of the array of `= ANY (...)`. */
+export function manySource(
+  raw: RawNode | readonly RawNode[],
+  analysed: Value | undefined,
+  element: number,
+  what: string,
+  homes: FunctionHomes,
+): ManySource {
+  if (Array.isArray(raw)) {
+    const items = isNode(analysed) && (analysed.kind === 'ARRAYEXPR' || analysed.kind === 'ARRAY') ? (analysed.fields.elements as readonly Value[]) : undefined;
+    if (items && items.length === raw.length)
+      return { kind: 'list', type: element, items: items.map((item, i) => operandSource(raw[i]!, item, what, homes)) };
+    // All elements were constants: PostgreSQL folded none, but the list may have been coerced as a whole.
+    throw notAValue(what);
+  }
+  return { kind: 'array', type: element, array: operandSource(raw as RawNode, analysed, what, homes) };
+}
+
+/** Numbers (from 0) of the client's parameters that a raw tree uses. */
+export function parametersOf(raw: unknown): number[] {
+  const found = new Set<number>();
+  visit(raw, (kind, fields) => {
+    if (kind === 'ParamRef') found.add(((fields.number as number | undefined) ?? 0) - 1);
+  });
+  return [...found].sort((a, b) => a - b);
+}
+
+function mustBeValue(analysed: Node, what: string, homes: FunctionHomes): void {
+  walk(analysed, node => {
+    if (node.kind === 'VAR' || node.kind === 'QUERY' || node.kind === 'SUBLINK' || node.kind === 'AGGREF' || node.kind === 'WINDOWFUNC')
+      throw notAValue(what);
+    if (node.kind === 'SQLVALUEFUNCTION' || node.kind === 'NEXTVALUEEXPR') throw cloudHome(what);
+    for (const field of ['funcid', 'opfuncid']) {
+      const oid = numberIn(node, field);
+      if (oid > 0 && !evaluable(homes.home(oid))) throw cloudHome(what);
+    }
+    return true;
+  });
+}
+
+const evaluable = (home: Home): boolean => home === 'anywhere' || home === 'trusted';
+
+const notAValue = (what: string): ClarusError =>
+  new ClarusError('0A000', `${what} must be a constant, a parameter or an expression of those`);
+const cloudHome = (what: string): ClarusError =>
+  new ClarusError('0A000', `${what} calls a function whose answer only the cloud can give`, {
+    hint: 'Pass the value as a parameter.',
+  });
+
+/** True where a raw node is the literal NULL. */
+export const isNullLiteral = (raw: RawNode): boolean => kindOf(raw) === 'A_Const' && fieldsOf(raw).isnull === true;
+
+/** Rows of a VALUES list, each a list of raw expressions. */
+export const valuesRows = (select: RawNode | undefined): readonly (readonly RawNode[])[] =>
+  select?.SelectStmt ? list(select.SelectStmt, 'valuesLists').map(row => (row.List?.items as readonly RawNode[] | undefined) ?? []) : [];

@@ -1,0 +1,51 @@
+/**
+ * Writes a rewritten tree back as SQL and proves that it says the same: the text is parsed again and the two
+ * trees are compared, locations and the spelling of equal things aside. What does not survive is refused.
+ */
+import { deparseSync } from 'pgsql-deparser';
+import { ClarusError } from '../../errors.js';
+import type { RawNode } from './node.js';
+import { parseOne } from './parse.js';
+
+/**
+ * @throws ClarusError 0A000 when the text would not parse back into the same tree
+ */
+export function deparse(node: RawNode): string {
+  const sql = write(node);
+  let again: RawNode;
+  try {
+    again = parseOne(sql);
+  } catch {
+    throw cannot();
+  }
+  if (canonicalText(again) !== canonicalText(node)) throw cannot();
+  return sql;
+}
+
+/** Deparses an expression (checked as part of `SELECT expression`). */
+export function deparseExpression(node: RawNode): string {
+  const select: RawNode = {
+    SelectStmt: { targetList: [{ ResTarget: { val: node } }], limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' },
+  };
+  return deparse(select).replace(/^SELECT\s+/, '');
+}
+
+function write(node: RawNode): string {
+  return deparseSync(node as never, { pretty: false });
+}
+
+const cannot = (): ClarusError =>
+  new ClarusError('0A000', 'the statement cannot be written back exactly after rewriting', {
+    hint: 'Spell the statement in another way.',
+  });
+
+/** A tree as text without locations and without fields that have their default. */
+function canonicalText(value: unknown): string {
+  return JSON.stringify(value, (key, field) => {
+    if (key === 'location' || key === 'stmt_location' || key === 'stmt_len' || key === 'list_start' || key === 'list_end' || key === 'rexpr_list_start' || key === 'rexpr_list_end') return undefined;
+    if (key === 'query_location') return undefined;
+    if (field !== null && typeof field === 'object' && !Array.isArray(field))
+      return Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : 1)));
+    return field;
+  });
+}
