@@ -1,0 +1,96 @@
+/** What the gateway is made of: configuration and the ports that proxy.ts hands in. */
+import type { Socket } from 'node:net';
+import type { Catalog } from '../catalog/catalog.js';
+import type { Limits } from '../policy/policy.js';
+import type { ScramVerifier } from '../wire/scram.js';
+import type { CommitCoordinator, Planner } from './planner-port.js';
+
+/** A user who may log in to the proxy. */
+export interface LocalUser {
+  readonly name: string;
+  readonly verifier: ScramVerifier;
+}
+
+/** An authenticated connection to a PostgreSQL server that has sent its first ReadyForQuery. */
+export interface ServerConnection {
+  readonly socket: Socket;
+  /** what the server reported by ParameterStatus */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** Sends a CancelRequest on a connection of its own; resolves when the server has closed that one. */
+  cancel(): Promise<void>;
+}
+
+/**
+ * Opens a connection for a user.
+ * @param settings run-time settings for the startup message, `options` among them
+ * @throws ClarusError or PostgresError in one line
+ */
+export type Connect = (user: LocalUser, settings: ReadonlyMap<string, string>) => Promise<ServerConnection>;
+
+/** Brings a CancelRequest to the worker whose session it names. */
+export interface CancelRouter {
+  /** @param worker number taken from the process id */
+  forward(worker: number, processId: number, secretKey: Uint8Array): void | Promise<void>;
+}
+
+/** Events worth counting. */
+export type GatewayCounter =
+  | 'connections_accepted'
+  | 'connections_refused'
+  | 'authentications_failed'
+  | 'sessions_opened'
+  | 'sessions_closed'
+  | 'statements'
+  | 'errors'
+  | 'cancels'
+  | 'bytes_from_clients'
+  | 'bytes_to_clients';
+
+/** What the gateway tells the audit journal. No statement text and no values. */
+export type GatewayEvent =
+  | { readonly kind: 'session-opened' | 'session-closed'; readonly session: number; readonly user: string }
+  | { readonly kind: 'login-refused'; readonly user: string; readonly code: string; readonly address: string }
+  | {
+      readonly kind: 'statement';
+      readonly session: number;
+      readonly user: string;
+      readonly plan: string;
+      readonly command: string | undefined;
+      /** SQLSTATE when it failed */
+      readonly code: string | undefined;
+    };
+
+/** Structured log lines; never with values. */
+export type Logger = (
+  level: 'info' | 'warning' | 'error',
+  message: string,
+  fields?: Readonly<Record<string, string | number | boolean>>,
+) => void;
+
+export interface GatewayOptions {
+  /** number of this worker, 0 to 2046; part of every process id told to clients */
+  readonly worker: number;
+  readonly host: string;
+  /** 0: a free one is picked */
+  readonly port: number;
+  /** the one database served; a client that names another gets 3D000 */
+  readonly database: string;
+  /** PEM texts; `off` answers SSLRequest with N */
+  readonly tls: { readonly certificate: string; readonly key: string } | 'self-made' | 'off';
+  /** more than one process listens on the port: only where the platform balances them itself */
+  readonly exclusive?: boolean;
+  readonly users: ReadonlyMap<string, LocalUser>;
+  readonly limits: Limits;
+  readonly planner: Planner;
+  readonly commits: CommitCoordinator;
+  /** the catalogue in force in this worker */
+  catalog(): Catalog;
+  /** tells of each new catalogue; returns what ends the telling */
+  onCatalogChanged(listener: () => void): () => void;
+  readonly connectCloud: Connect;
+  readonly connectTrusted: Connect;
+  readonly cancels?: CancelRouter;
+  readonly count?: (counter: GatewayCounter, amount?: number) => void;
+  readonly audit?: (event: GatewayEvent) => void;
+  readonly log?: Logger;
+}

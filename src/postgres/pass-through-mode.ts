@@ -1,0 +1,96 @@
+import { ClarusError } from '../errors.js';
+import { holds } from './endpoint.js';
+import { PassThrough } from './pass-through.js';
+import type { Mode, Session } from './session.js';
+
+/** A session whose bytes go by untouched, until the database has protected tables. */
+export class PassThroughMode implements Mode {
+  readonly #session: Session;
+  readonly #stream: PassThrough;
+  /** the catalogue says that this mode ends */
+  #ending = false;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.#stream = new PassThrough(
+      {
+        toServer: bytes => {
+          if (!session.cloud.socket.write(bytes)) session.client.hold(holds.full);
+        },
+        toClient: bytes => {
+          const { socket } = session.client;
+          socket.write(bytes);
+          if (socket.writableLength > session.options.limits.client_buffer_bytes_max) {
+            session.cloud.hold(holds.full);
+          }
+        },
+        mentioned: text => this.#mentioned(text),
+        idle: () => this.#becameIdle(),
+        terminated: () => session.clientLeft(),
+      },
+      session.options.limits.message_bytes_max,
+    );
+  }
+
+  get idle(): boolean {
+    return this.#stream.idle;
+  }
+
+  get status(): 'I' | 'T' | 'E' {
+    return this.#stream.status;
+  }
+
+  clientData(chunk: Buffer): void {
+    if (this.#ending && this.#stream.idle && this.#stream.status !== 'I') throw protectedMeanwhile();
+    const unread = this.#stream.clientData(chunk);
+    if (unread !== undefined) this.#session.becomeCareful(unread);
+  }
+
+  serverData(chunk: Buffer): void {
+    this.#session.options.count?.('bytes_to_clients', chunk.length);
+    this.#stream.serverData(chunk);
+  }
+
+  serverDrained(): void {
+    this.#session.client.release(holds.full);
+  }
+
+  clientDrained(): void {
+    this.#session.cloud.release(holds.full);
+  }
+
+  catalogChanged(): void {
+    if (this.#session.options.catalog().passThrough) return;
+    this.#ending = true;
+    if (this.#stream.idle && this.#stream.status === 'I') this.#session.becomeCareful(undefined);
+  }
+
+  cancel(): Promise<void> {
+    return this.#session.connection.cancel();
+  }
+
+  close(): void {
+    this.#ending = true;
+  }
+
+  #becameIdle(): void {
+    if (this.#ending && this.#stream.status === 'I') this.#session.becomeCareful(undefined);
+    else this.#session.becameIdle();
+  }
+
+  /** Is a Query or Parse addressed to Clarus? Then it needs the other mode. */
+  #mentioned(text: string): boolean {
+    if (!this.#session.options.planner.speaksToClarus(text)) return false;
+    if (this.#stream.idle && this.#stream.status === 'I') return true;
+    throw new ClarusError('25001', 'the first statement to Clarus cannot run inside a transaction block', {
+      severity: 'FATAL',
+      hint: 'Run it in a transaction or message of its own, after you connect.',
+    });
+  }
+}
+
+const protectedMeanwhile = (): ClarusError =>
+  new ClarusError('57P01', 'terminating connection because the database has protected tables since', {
+    severity: 'FATAL',
+    hint: 'Connect again and repeat the transaction.',
+  });

@@ -1,0 +1,183 @@
+import { FrameReader } from '../wire/frame-reader.js';
+import type { TransactionStatus } from '../wire/messages.js';
+import {
+  backendLimits,
+  backendTypes,
+  frontendLimits,
+  frontendTypes,
+  messageBytesMax,
+} from '../wire/protocol.js';
+import { SyncLedger } from './sync-ledger.js';
+
+const only = (types: readonly number[]): Uint8Array => {
+  const table = new Uint8Array(256).fill(1);
+  for (const type of types) table[type] = 0;
+  return table;
+};
+/** Everything is forwarded as it comes; only these are looked at whole. */
+const streamedFromServer = only([
+  backendTypes.readyForQuery,
+  backendTypes.copyInResponse,
+  backendTypes.errorResponse,
+]);
+const streamedFromClient = only([
+  frontendTypes.query,
+  frontendTypes.parse,
+  frontendTypes.sync,
+  frontendTypes.functionCall,
+  frontendTypes.copyDone,
+  frontendTypes.copyFail,
+  frontendTypes.terminate,
+]);
+
+const word = Buffer.from('clarus');
+/** the bit that turns an ASCII capital into a small letter */
+const lowerCase = 0x20;
+
+/** Where a pass-through session gets its bytes to. */
+export interface PassThroughPorts {
+  toServer(bytes: Buffer): void;
+  toClient(bytes: Buffer): void;
+  /**
+   * A Query or Parse mentions Clarus; what came before it has been forwarded.
+   * @returns true: the frame and what follows it belong to the session's next mode
+   */
+  mentioned(text: string): boolean;
+  /** the server said ReadyForQuery and all requests are answered */
+  idle(): void;
+  /** the client sent Terminate */
+  terminated(): void;
+}
+
+/**
+ * A session in a database without protected tables: both streams are forwarded as they come. They are cut into
+ * frames only to know when the session is idle, to keep to the limits, and to notice what is addressed to Clarus.
+ */
+export class PassThrough {
+  readonly ledger = new SyncLedger();
+  status: TransactionStatus = 'I';
+  readonly fromClient: FrameReader;
+  readonly fromServer: FrameReader;
+  readonly #ports: PassThroughPorts;
+
+  /** @param messageLimit largest message taken from the client, bytes */
+  constructor(ports: PassThroughPorts, messageLimit: number) {
+    this.#ports = ports;
+    this.fromClient = new FrameReader({
+      tagged: true,
+      limits: frontendLimits(messageLimit),
+      streamed: streamedFromClient,
+    });
+    this.fromServer = new FrameReader({
+      tagged: true,
+      limits: backendLimits(messageBytesMax),
+      streamed: streamedFromServer,
+    });
+  }
+
+  /** Nothing asked is unanswered, and no message is half sent. */
+  get idle(): boolean {
+    return this.ledger.idle && this.fromClient.atBoundary && this.fromServer.atBoundary;
+  }
+
+  /**
+   * Forwards what the client sent.
+   * @returns bytes that must go through the session's next mode, when it changes; else undefined
+   * @throws ClarusError of the reader: the stream cannot be read on
+   */
+  clientData(chunk: Buffer): Buffer | undefined {
+    const reader = this.fromClient;
+    reader.push(chunk);
+    let buffer = chunk;
+    let from = 0;
+    let to = 0;
+    while (reader.next()) {
+      if (reader.buffer !== buffer || reader.start !== to) {
+        if (to > from) this.#ports.toServer(buffer.subarray(from, to));
+        buffer = reader.buffer;
+        from = reader.start;
+        to = from;
+      }
+      if (reader.run) {
+        // a run that begins inside a frame belongs to what came before
+        if (reader.type !== 0 && reader.type !== frontendTypes.copyData) this.ledger.message();
+      } else if (this.#mentionsClarus(reader)) {
+        if (to > from) this.#ports.toServer(buffer.subarray(from, to));
+        from = to;
+        if (this.#ports.mentioned(textOf(reader))) {
+          const frame = reader.buffer.subarray(reader.start, reader.end);
+          return Buffer.concat([frame, reader.takeRest()]);
+        }
+        this.#note(reader.type);
+      } else this.#note(reader.type);
+      to = reader.end;
+    }
+    if (to > from) this.#ports.toServer(buffer.subarray(from, to));
+    return undefined;
+  }
+
+  /**
+   * Forwards what the server sent.
+   * @throws ClarusError of the reader: the server does not speak the protocol
+   */
+  serverData(chunk: Buffer): void {
+    const reader = this.fromServer;
+    this.#ports.toClient(chunk);
+    reader.push(chunk);
+    let ready = false;
+    while (reader.next()) {
+      if (reader.run) continue;
+      if (reader.type === backendTypes.readyForQuery) {
+        this.status = String.fromCharCode(reader.buffer[reader.body]!) as TransactionStatus;
+        this.ledger.ready();
+        ready = true;
+      } else if (reader.type === backendTypes.copyInResponse) this.ledger.copyBegan();
+      else this.ledger.failed();
+    }
+    if (ready && this.idle) this.#ports.idle();
+  }
+
+  #note(type: number): void {
+    switch (type) {
+      case frontendTypes.query:
+      case frontendTypes.functionCall:
+        this.ledger.query();
+        break;
+      case frontendTypes.parse:
+        this.ledger.message();
+        break;
+      case frontendTypes.sync:
+        this.ledger.sync();
+        break;
+      case frontendTypes.copyDone:
+      case frontendTypes.copyFail:
+        this.ledger.copyEnded();
+        break;
+      case frontendTypes.terminate:
+        this.#ports.terminated();
+        break;
+    }
+  }
+
+  /** Does a Query or Parse hold the word "clarus" in any case? Only then is it worth a parse. */
+  #mentionsClarus(reader: FrameReader): boolean {
+    if (reader.type !== frontendTypes.query && reader.type !== frontendTypes.parse) return false;
+    const { buffer } = reader;
+    for (let i = reader.body, last = reader.end - word.length; i <= last; i++) {
+      if ((buffer[i]! | lowerCase) === word[0]) {
+        let matched = 1;
+        while (matched < word.length && (buffer[i + matched]! | lowerCase) === word[matched]) matched++;
+        if (matched === word.length) return true;
+      }
+    }
+    return false;
+  }
+}
+
+/** The statement of a Query or Parse, with what stands around it in Parse. */
+function textOf(reader: FrameReader): string {
+  const { buffer, body, end } = reader;
+  const from = reader.type === frontendTypes.parse ? buffer.indexOf(0, body) + 1 : body;
+  const to = buffer.indexOf(0, from);
+  return buffer.toString('utf8', from, to < 0 || to > end ? end : to);
+}

@@ -1,0 +1,89 @@
+/**
+ * What the gateway asks of planning and of the durable journal of commits. Both are handed in by proxy.ts, so
+ * that the gateway knows plans and no SQL.
+ */
+import type { Redo } from '../catalog/catalog.js';
+import type {
+  BoundParameters,
+  CopyInExecution,
+  Plan,
+  ProtectedPlan,
+  SessionPort,
+  Started,
+} from '../sql/plan.js';
+
+/** One statement of a query string. The parse tree behind it is the planner's own. */
+export interface Statement {
+  /** slice of the query string */
+  readonly text: string;
+  /** where the slice begins in the query string, in UTF-16 units */
+  readonly start: number;
+}
+
+/** The whole of planning, as the gateway sees it. */
+export interface Planner {
+  /**
+   * Splits a query string.
+   * @throws ClarusError 42601 with the position of the first syntax error
+   */
+  statements(text: string): readonly Statement[];
+  /**
+   * Does a statement of a query string speak to Clarus itself (SECURITY LABEL FOR clarus, EXPLAIN (CLARUS))?
+   * Asked only of text that holds the word. False for what cannot be parsed.
+   */
+  speaksToClarus(text: string): boolean;
+  /**
+   * The plan of a statement in a session: cached inside, keyed as docs/architecture.md says.
+   * @param parameterTypes OIDs as Parse gave them; 0 or absent: to be inferred
+   * @throws ClarusError or PostgresError when it is refused or wrong
+   */
+  plan(statement: Statement, parameterTypes: readonly number[], session: SessionPort): Promise<Plan>;
+  /**
+   * The cached plan of a query string that holds exactly one statement, or undefined. Never waits; a planner
+   * without it is only slower.
+   */
+  cached?(text: string, parameterTypes: readonly number[], session: SessionPort): Plan | undefined;
+  /**
+   * Is a plan made earlier in this session still the one to run (catalogue, settings, role)? Undefined method:
+   * always. A stale plan is made anew from its statement.
+   */
+  current?(plan: Plan, session: SessionPort): boolean;
+  /**
+   * Makes a portal of a plan over protected tables.
+   * @param resultFormats none: all text; one: for all; else one a column
+   * @param portal name of the client's portal; undefined: the portal is used once, at once
+   */
+  bind(
+    plan: ProtectedPlan,
+    parameters: BoundParameters,
+    resultFormats: readonly (0 | 1)[],
+    session: SessionPort,
+    portal: string | undefined,
+  ): ProtectedPortal | Promise<ProtectedPortal>;
+  /** Begins COPY ... FROM STDIN of a protected table. */
+  copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution>;
+}
+
+/** A bound plan over protected tables. It writes its DataRows to `session.client`. */
+export interface ProtectedPortal {
+  /** @param maxRows 0: no limit */
+  execute(maxRows: number): Started | Promise<Started>;
+  close(): void;
+  /** for COPY ... TO STDOUT: what CopyOutResponse says; the portal then writes CopyData messages only */
+  readonly copyOut?: { readonly format: 0 | 1; readonly columns: number };
+}
+
+/** The durable journal of commits that change trusted state (DESIGN: "One commit"). */
+export interface CommitCoordinator {
+  /**
+   * Writes the entry durably, before the cloud commits.
+   * @param cloudXid `pg_current_xact_id()` of the cloud's transaction
+   * @param shadowXid the same of the trusted backend's, when it takes part
+   * @returns number of the entry
+   */
+  prepare(redo: Redo, cloudXid: string, shadowXid: string | undefined): Promise<number>;
+  /** Both sides committed: the catalogue takes the changes and the entry goes. */
+  finish(entry: number): Promise<void>;
+  /** The cloud did not commit: the entry goes without effect. */
+  abandon(entry: number): Promise<void>;
+}
