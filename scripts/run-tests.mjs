@@ -1,7 +1,7 @@
 // Runs test files under node:test with two reporters: spec for the reader, JSON lines for check-promises.mjs.
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 
 /** Where the JSON lines of each run lie, one file a run. */
 export const resultsDirectory = 'build/test-results';
@@ -16,13 +16,16 @@ export const resultsDirectory = 'build/test-results';
  * @param {string[]} [run.arguments] more arguments for node
  * @param {string} [run.cwd] the checkout to run in
  * @param {boolean} [run.quiet] keep the report of the tests to itself unless one fails
- * @returns {Promise<{status: number, seed: number, duration_s: number, counts: Record<string, number>, tests: object[]}>}
+ * @returns {Promise<{status: number, seed: number, duration_s: number, counts: Record<string, number>,
+ *   cases: Record<string, number>, tests: object[]}>} `cases` sums what the tests asked of `count`
  */
 export async function runTests(run) {
   const cwd = run.cwd ?? process.cwd();
   const seed = run.seed ?? Number(process.env.CLARUS_SEED ?? randomInt(1, 2 ** 31));
   const results = `${resultsDirectory}/${run.name}.jsonl`;
+  const countsFile = `${cwd}/${resultsDirectory}/${run.name}.counts`;
   mkdirSync(`${cwd}/${resultsDirectory}`, { recursive: true });
+  rmSync(countsFile, { force: true });
   console.log(`seed ${seed}, fraction ${run.fraction} of the full counts (CLARUS_SEED, CLARUS_FRACTION)`);
   const started_ms = Date.now();
   const status = await spawned(
@@ -38,16 +41,28 @@ export async function runTests(run) {
       ...(run.arguments ?? []),
       ...run.files,
     ],
-    { cwd, env: { ...process.env, CLARUS_SEED: String(seed), CLARUS_FRACTION: String(run.fraction) } },
+    {
+      cwd,
+      env: {
+        ...process.env,
+        CLARUS_SEED: String(seed),
+        CLARUS_FRACTION: String(run.fraction),
+        CLARUS_COUNTS_FILE: countsFile,
+      },
+    },
     run,
   );
   const tests = readResults(`${cwd}/${results}`);
   const duration_s = Math.round((Date.now() - started_ms) / 1000);
-  return { status, seed, duration_s, counts: countOutcomes(tests), tests };
+  const cases = {};
+  for (const { what, cases: done } of readJsonLines(countsFile)) cases[what] = (cases[what] ?? 0) + done;
+  return { status, seed, duration_s, counts: countOutcomes(tests), cases, tests };
 }
 
-/** @returns {{file: string, name: string, outcome: string, duration_ms: number}[]} */
-export function readResults(path) {
+/** The records of test-reporter.mjs. @returns {{file: string, name: string, outcome: string, duration_ms: number}[]} */
+export const readResults = path => readJsonLines(path);
+
+function readJsonLines(path) {
   if (!existsSync(path)) return [];
   return readFileSync(path, 'utf8')
     .split('\n')

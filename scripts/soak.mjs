@@ -45,10 +45,13 @@ async function soak(suite) {
       console.log(`== ${now()} soak ${suite.name}: FAILED in round ${round}, seed ${done.seed}`);
       return false;
     }
-    state.rounds.push({ seed: done.seed, duration_s: done.duration_s, ...done.counts });
+    state.rounds.push({ seed: done.seed, duration_s: done.duration_s, ...done.counts, cases: done.cases });
     writeJson(path, state);
   }
   const sum = key => state.rounds.reduce((total, round) => total + round[key], 0);
+  const cases = {};
+  for (const round of state.rounds)
+    for (const [what, done] of Object.entries(round.cases)) cases[what] = (cases[what] ?? 0) + done;
   mkdirSync(`${root}docs/results`, { recursive: true });
   writeJson(`${root}docs/results/${suite.name}.json`, {
     suite: suite.name,
@@ -60,6 +63,7 @@ async function soak(suite) {
     rounds: suite.rounds,
     seeds: state.rounds.map(round => round.seed),
     duration_s: sum('duration_s'),
+    cases,
     testsPassed: sum('passed'),
     testsFailed: sum('failed'),
     testsSkipped: sum('skipped'),

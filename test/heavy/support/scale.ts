@@ -1,4 +1,5 @@
 /** How much of its full count a randomised test does in this run, and the seed of its random choices. */
+import { appendFileSync } from 'node:fs';
 
 /** Share of the full counts, above 0 and at most 1: small in `npm test`, larger in CI, 1 in a soak. */
 export const fraction: number = parsed('CLARUS_FRACTION', 0.01, value => value > 0 && value <= 1);
@@ -7,14 +8,18 @@ export const fraction: number = parsed('CLARUS_FRACTION', 0.01, value => value >
 export const seed: number = parsed('CLARUS_SEED', 1, Number.isSafeInteger);
 
 /**
- * The number of cases to run now.
+ * The number of cases to run now. It is recorded under `what`, so that the result of a soak can tell the sum.
  *
+ * @param what the cases, in the plural
  * @param full the count that a soak reaches
  * @param least never fewer than this, so that a small fraction still tests something
- * @example fc.assert(property, { numRuns: count(100_000, 500), seed })
+ * @example fc.assert(property, { numRuns: count('hostile frames', 100_000, 500), seed })
  */
-export function count(full: number, least = 1): number {
-  return Math.min(full, Math.max(least, Math.ceil(full * fraction)));
+export function count(what: string, full: number, least = 1): number {
+  const cases = Math.min(full, Math.max(least, Math.ceil(full * fraction)));
+  const record = process.env.CLARUS_COUNTS_FILE;
+  if (record !== undefined) appendFileSync(record, `${JSON.stringify({ what, full, cases })}\n`);
+  return cases;
 }
 
 function parsed(name: string, otherwise: number, valid: (value: number) => boolean): number {
