@@ -30,6 +30,8 @@ export class LabelError extends ClarusError {
 }
 
 const clauses = ['queries', 'domain'] as const;
+/** Every word of the grammar. */
+export const labelWords: readonly string[] = [...columnClasses, ...protections, ...clauses, ...queryKinds];
 /** A label is a line, not a text. */
 const charactersMax = 1000;
 
@@ -59,10 +61,8 @@ export function parseLabel(text: string): Label {
     const { offset } = words;
     const clause = words.takeOneOf(clauses);
     const left = clauses.filter(word => (word === 'queries' ? queries : domain) === undefined);
-    if (clause === undefined) {
-      if (left.length === 0) throw words.excess();
-      throw words.unexpected(left);
-    }
+    if (clause === undefined)
+      throw protect === 'none' || left.length === 0 ? words.excess() : words.unexpected(left);
     if (protect === 'none') {
       const hint = 'write encrypt instead of none, or none alone';
       throw new LabelError(offset, `a column in the clear takes no ${clause}`, hint);
@@ -82,6 +82,7 @@ function readKinds(words: Words): readonly QueryKind[] {
     if (kind === undefined) throw words.unexpected(queryKinds);
     if (kinds.has(kind)) throw new LabelError(offset, `${kind} stands twice`, 'name it once');
     kinds.add(kind);
+    if (words.startsWith(queryKinds)) throw words.unexpected([','], 'write a comma before it');
   } while (words.takeOneOf([',']) !== undefined);
   return queryKinds.filter(kind => kinds.has(kind));
 }
@@ -135,13 +136,18 @@ class Words {
     return found;
   }
 
-  unexpected(known: readonly string[]): LabelError {
+  /** Whether the next word is one of these. */
+  startsWith(known: readonly string[]): boolean {
+    return known.includes(this.#tokens[this.#next]?.text.toLowerCase() ?? '');
+  }
+
+  unexpected(known: readonly string[], hint?: string): LabelError {
     const word = this.#tokens[this.#next]?.text;
     if (word === undefined) {
       const message = `the label ends where ${known.length === 1 ? known[0] : `one of ${known.join(', ')}`} is expected`;
       return new LabelError(this.offset, message, 'an example is: encrypt queries equality, range');
     }
-    return new LabelError(this.offset, `unexpected ${JSON.stringify(word)}`, suggest(word, known));
+    return new LabelError(this.offset, `unexpected ${JSON.stringify(word)}`, hint ?? suggest(word, known));
   }
 
   excess(): LabelError {

@@ -29,7 +29,7 @@ export interface Source {
 /** Characters of a configuration file at most. */
 const charactersMax = 8 * 1024 * 1024;
 /** Values of a file at most, counted again for each alias that repeats them: no small file grows without end. */
-const valuesMax = 1_000_000;
+const valuesMax = 200_000;
 /** The format nests six levels; deeper is a mistake. */
 const depthMax = 20;
 
