@@ -3,47 +3,14 @@
  * fits holds. Cautious: what a cloud has no need to answer over is stored without queries, and what nothing is
  * known of is encrypted. The identifiers follow the 18 of HIPAA's safe harbor (45 CFR 164.514(b)(2)).
  */
-import type { ColumnClass, QueryKind } from './policy.js';
-import type { TypeFamily } from './type-family.js';
-
-/** What a rule proposes for a column. */
-export interface RuleOutcome {
-  readonly class: ColumnClass;
-  readonly protect: 'encrypt' | 'none';
-  /** before those are left out that make no sense for the type */
-  readonly queries: readonly QueryKind[];
-  readonly reason: string;
-  readonly guess: boolean;
-}
-
-interface Rule extends RuleOutcome {
-  /** on the name's words, each between underscores: `_first_name_` */
-  readonly name: RegExp;
-  readonly families?: readonly TypeFamily[];
-}
-
-/** Any of these words or phrases, as whole words of a name; a space is an underscore or nothing. */
-function words(text: string): RegExp {
-  const alternatives = text.split(',').map(phrase => phrase.trim().replaceAll(' ', '_?'));
-  return new RegExp(`_(${alternatives.join('|')})s?_`, 'u');
-}
-
-function rule(
-  columnClass: ColumnClass,
-  queries: readonly QueryKind[],
-  reason: string,
-  name: RegExp,
-  more: { readonly guess?: true; readonly families?: readonly TypeFamily[]; readonly protect?: 'none' } = {},
-): Rule {
-  const { guess = false, protect = 'encrypt', families } = more;
-  return { class: columnClass, protect, queries, reason, guess, name, ...(families ? { families } : {}) };
-}
+import { type Rule, rule, words } from './propose-rule.js';
 
 const person = '(patient|subject|person|participant|customer|client|member|donor|employee|proband)';
 const moments = ['date', 'timestamp'] as const;
 const numbers = ['integer', 'number'] as const;
 
-const rules: readonly Rule[] = [
+/** The rules, in the order in which they are tried. */
+export const rules: readonly Rule[] = [
   rule(
     'confidential',
     [],
@@ -269,82 +236,3 @@ const rules: readonly Rule[] = [
     { guess: true, families: ['text', 'integer', 'uuid'] },
   ),
 ];
-
-/** What a column's type tells where its name tells nothing. */
-function byFamily(family: TypeFamily): RuleOutcome {
-  const unknown = (
-    reason: string,
-    columnClass: ColumnClass = 'confidential',
-    queries: readonly QueryKind[] = [],
-  ): RuleOutcome => ({
-    class: columnClass,
-    protect: 'encrypt',
-    queries,
-    reason,
-    guess: true,
-  });
-  switch (family) {
-    case 'date':
-    case 'timestamp':
-      return unknown('a moment may date an event in a life', 'quasi-identifier', ['range']);
-    case 'boolean':
-      return unknown('two values: a tag would give them away');
-    case 'network':
-      return unknown('a network address', 'identifier', ['equality']);
-    case 'json':
-      return unknown('a document: anything may be in it (grant paths to let the cloud search it)');
-    case 'binary':
-      return unknown('bytes: anything may be in them');
-    case 'uuid':
-      return unknown('stands for someone or something', 'identifier', ['equality']);
-    case 'text':
-    case 'integer':
-    case 'number':
-    case 'time':
-    case 'array':
-    case 'other':
-      return unknown('nothing tells that it is harmless');
-  }
-}
-
-/** A name as words between underscores: `firstName` and `First-Name` are `_first_name_`; accents go. */
-export function wordsOf(name: string): string {
-  const plain = name.normalize('NFD').replaceAll(/\p{M}/gu, '');
-  const split = plain.replaceAll(/([a-z0-9])([A-Z])/gu, '$1_$2').toLowerCase();
-  return `_${split
-    .split(/[^a-z0-9]+/u)
-    .filter(word => word !== '')
-    .join('_')}_`;
-}
-
-/** Tables whose column `name` is the name of a person. */
-const peopleTable = words(
-  'patient, person, people, participant, subject, customer, client, member, employee, staff, user, contact, doctor, physician, nurse, practitioner, donor, relative, child, children, parent',
-);
-
-/** The first rule that fits a column. */
-export function ruleFor(table: string, column: string, family: TypeFamily): RuleOutcome {
-  const name = wordsOf(column);
-  if (name === '_name_' || name === '_label_' || name === '_title_') {
-    const ofPerson = name === '_name_' && peopleTable.test(wordsOf(table));
-    return ofPerson
-      ? {
-          class: 'identifier',
-          protect: 'encrypt',
-          queries: ['equality'],
-          reason: "a person's name",
-          guess: false,
-        }
-      : {
-          class: 'confidential',
-          protect: 'encrypt',
-          queries: ['equality'],
-          reason: 'a name, of what is not known',
-          guess: true,
-        };
-  }
-  const found = rules.find(
-    ({ name: pattern, families: only }) => pattern.test(name) && (only?.includes(family) ?? true),
-  );
-  return found ?? byFamily(family);
-}

@@ -1,7 +1,8 @@
 /** Proposes a class and a protection for each column of a cloud that stands unprotected, for `clarus init`. */
 import { joinName, rowIdColumn } from './names.js';
 import { type ColumnPolicy, type QueryKind, queryKinds, type TablePolicy } from './policy.js';
-import { ruleFor, wordsOf } from './propose-rules.js';
+import { wordsOf } from './propose-rule.js';
+import { ruleFor } from './rule-for.js';
 import { askableOf, familyOf } from './type-family.js';
 
 /** A column of a cloud, as its catalogue describes it. */
