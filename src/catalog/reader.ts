@@ -53,3 +53,10 @@ export async function readJson<T>(
 
 /** A list of OIDs as the text of an `oid[]` parameter. */
 export const oidArray = (oids: Iterable<number>): string => `{${[...oids].join(',')}}`;
+
+/** One connection inside a transaction, for reading a schema and for changing it. */
+export interface SchemaConnection {
+  readonly read: Reader;
+  /** runs one statement without parameters */
+  run(sql: string): Promise<unknown>;
+}

@@ -1,0 +1,15 @@
+/** Gives a table of the catalogue its place in a shadow schema that was built anew: OID and attnums by name. */
+import type { LogicalTable } from './catalog.js';
+import type { DescribedTable } from './description.js';
+
+/** Columns that the description does not have keep an attnum that nothing has (0). */
+export function reattach(
+  table: LogicalTable,
+  described: Pick<DescribedTable, 'oid' | 'columns'>,
+): LogicalTable {
+  const columns = table.columns.map(column => {
+    const found = described.columns.find(({ name }) => name === column.name);
+    return { ...column, attnum: found?.attnum ?? 0, type: found?.type ?? column.type };
+  });
+  return { ...table, oid: described.oid, columns };
+}

@@ -1,0 +1,121 @@
+/**
+ * Takes in what was made or changed in a cloud past Clarus: the shadow schema follows, and the catalogue says of
+ * each table whether it is open or, when the policy wants it protected or does not list it, blocked.
+ */
+import { type Catalog, type CatalogChange, type LogicalTable, tableNamed } from './catalog.js';
+import { compareWithCloud } from './compare.js';
+import { type CatalogNumbers, deriveBlocked, deriveTable } from './derive.js';
+import { describeDatabase, describeTables, qualified } from './describe.js';
+import type { DescribedTable } from './description.js';
+import type { Encodings } from './encodings-for.js';
+import { columnPolicy } from './protection.js';
+import { quoteQualified } from './quote.js';
+import type { Reader, SchemaConnection } from './reader.js';
+import { reattach } from './reattach.js';
+import { applyItems, shadowDdl, type Underived } from './shadow-ddl.js';
+
+export interface TakeInInput {
+  readonly catalog: Catalog;
+  readonly cloud: string;
+  readonly registry: Encodings;
+  readonly numbers: CatalogNumbers;
+  /** one connection to the cloud, inside a transaction */
+  readonly readCloud: Reader;
+  /** one connection to the shadow database, inside the transaction that is to hold the DDL */
+  readonly shadow: SchemaConnection;
+}
+
+export interface TakenIn {
+  readonly changes: readonly CatalogChange[];
+  /** what the shadow could not be given */
+  readonly underived: readonly Underived[];
+  /** DDL that ran in the shadow, for the journal */
+  readonly ddl: readonly string[];
+}
+
+/** Compares, builds what the shadow lacks, and returns the changes of the catalogue. */
+export async function takeIn(input: TakeInInput): Promise<TakenIn> {
+  const { catalog, readCloud, registry } = input;
+  const ddl: string[] = [];
+  const shadow: SchemaConnection = {
+    read: input.shadow.read,
+    run: async sql => {
+      await input.shadow.run(sql);
+      if (!/^(SAVEPOINT|RELEASE|ROLLBACK|SET LOCAL)/.test(sql)) ddl.push(sql);
+    },
+  };
+  const cloud = await describeDatabase(readCloud);
+  const before = await describeDatabase(shadow.read);
+  const compared = compareWithCloud(cloud, before, catalog.tables.values(), registry);
+  const changes: CatalogChange[] = [];
+  for (const { table, reason } of compared.damaged)
+    changes.push({ kind: 'put-table', table: { ...table, state: 'blocked', reason } });
+  for (const table of compared.mended)
+    changes.push({ kind: 'put-table', table: { ...table, state: 'protected', reason: undefined } });
+  for (const table of compared.missing) changes.push({ kind: 'drop-table', number: table.number });
+  const stale = [...compared.missing, ...compared.changed.map(({ table }) => table)];
+  const standing = new Set(before.tables.map(({ oid }) => oid));
+  for (const table of stale)
+    if (standing.has(table.oid))
+      await shadow.run(`DROP TABLE ${quoteQualified(table.schema, table.name)} CASCADE`);
+  const wanted = [...compared.unknown, ...compared.changed.map(({ described }) => described)];
+  // A view that fell with a table is made again with it.
+  const { objects } = compareWithCloud(
+    cloud,
+    stale.length > 0 ? await describeDatabase(shadow.read) : before,
+    catalog.tables.values(),
+    registry,
+  );
+  const { items, underived } = shadowDdl({ tables: wanted, objects });
+  const failed = await applyItems(shadow, items);
+  changes.push(...(await tableChanges(input, wanted)));
+  return { changes, underived: [...underived, ...failed], ddl };
+}
+
+async function tableChanges(
+  { catalog, cloud, registry, numbers, shadow }: TakeInInput,
+  wanted: readonly DescribedTable[],
+): Promise<readonly CatalogChange[]> {
+  if (wanted.length === 0) return [];
+  const names = new Set(wanted.map(({ schema, name }) => JSON.stringify([schema, name])));
+  const all = await qualified(shadow.read, () => describeTables(shadow.read, undefined));
+  const taken = all.filter(({ schema, name }) => names.has(JSON.stringify([schema, name])));
+  const made = new Map<number, LogicalTable>(catalog.tables);
+  const { policy } = catalog;
+  const derive = async (described: DescribedTable, withKeys: boolean): Promise<void> => {
+    const { schema, name } = described;
+    const known = made.get(described.oid) ?? tableNamed(catalog, schema, name);
+    const previous = known && reattach(known, described);
+    const base = { described, policy, cloud, registry, numbers, tableOf: (oid: number) => made.get(oid) };
+    const reason = blockedBecause(described, policy);
+    if (reason !== undefined) {
+      const number = previous?.number ?? (await numbers.table());
+      made.set(described.oid, deriveBlocked({ ...base, previous }, number, reason));
+      return;
+    }
+    const constraints = withKeys ? described.constraints : described.constraints.filter(c => c.kind !== 'f');
+    const served = previous && { ...previous, state: 'open' as const, reason: undefined };
+    const input = { ...base, described: { ...described, constraints }, previous: served, reprotect: true };
+    made.set(described.oid, (await deriveTable(input)).table);
+  };
+  // Numbers first, then foreign keys between them.
+  for (const described of taken) await derive(described, false);
+  for (const described of taken) await derive(described, true);
+  return taken.flatMap(({ oid }) => {
+    const table = made.get(oid);
+    return table ? [{ kind: 'put-table' as const, table }] : [];
+  });
+}
+
+/** Why a table that stands in the clear may not be served, or undefined. */
+function blockedBecause(
+  { schema, name, columns }: DescribedTable,
+  policy: Catalog['policy'],
+): string | undefined {
+  const policies = columns.map(column => columnPolicy(policy, schema, name, column.name));
+  if (policies.some(found => found === undefined))
+    return 'It was made past Clarus, and the policy does not list it ("unlisted: refuse").';
+  const protectedOnes = policies.flatMap(found => (found?.protect === 'encrypt' ? [found.name] : []));
+  if (protectedOnes.length === 0) return undefined;
+  return `The policy protects ${protectedOnes.join(', ')}, but the table stands unprotected in the cloud.`;
+}
