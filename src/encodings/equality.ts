@@ -2,8 +2,9 @@
  * Equality tags: AES-CMAC over the canonical form of the value (docs/spec/tag.md), under the key of the column's
  * domain. Equal values have equal tags, in every column of the domain, and only there.
  */
-import { plain, valueAt } from '../crypto/column.js';
+import { valueAt } from '../crypto/column.js';
 import { tagColumn } from '../crypto/tags.js';
+import { arrayOf } from '../wire/arrays.js';
 import { canonicalClass, canonicalColumn, equalityOperators } from '../wire/canonical.js';
 import { typeOids } from '../wire/types.js';
 import type { Answer, EncodedColumn, EncodingContext, Encoding, Operator, OperandEncoder, Question, TypeRef } from './encoding.js';
@@ -85,24 +86,6 @@ const one = (column: EncodedColumn, sql: string): Answer => ({
 const tag = (column: EncodedColumn, values: Parameters<OperandEncoder>[0], type: number, { keys }: EncodingContext) =>
   tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(type, values));
 
-/** uuid[] in binary form (array_send): dimensions, has-null flag, element OID, size, lower bound, elements. */
 const tagArray =
   (column: EncodedColumn): OperandEncoder =>
-  async (values, type, context) => {
-    const elements = tag(column, plain(values), type, context);
-    const out = Buffer.alloc(20 + elements.length * 20);
-    let anyNull = 0;
-    let at = 20;
-    for (let i = 0; i < elements.length; i++) {
-      const value = valueAt(elements, i);
-      at = out.writeInt32BE(value ? 16 : -1, at);
-      if (value) at += Buffer.from(value.buffer, value.byteOffset, 16).copy(out, at);
-      else anyNull = 1;
-    }
-    out.writeInt32BE(elements.length ? 1 : 0, 0);
-    out.writeInt32BE(anyNull, 4);
-    out.writeInt32BE(typeOids.uuid, 8);
-    out.writeInt32BE(elements.length, 12);
-    out.writeInt32BE(1, 16);
-    return [out.subarray(0, elements.length ? at : 12)];
-  };
+  async (values, type, context) => [arrayOf(tag(column, values, type, context), typeOids.uuid)];

@@ -1,0 +1,188 @@
+/**
+ * Values between the client's format and PostgreSQL's binary form, a column at a time. What a codec is not sure
+ * of, the trusted PostgreSQL converts, in one statement a batch: exact, and with its own errors.
+ */
+import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
+import { codecOf } from '../../wire/codecs/index.js';
+import { codecSettings, type CodecSettings } from '../../wire/codecs/settings.js';
+import { arrayType, typeOids } from '../../wire/types.js';
+import { physical } from '../compilation.js';
+import type { PhysicalStatement, SessionPort, SessionSettings } from '../plan.js';
+import { collect } from './collect.js';
+
+/** A type as values are converted to it. */
+export interface TargetType {
+  readonly oid: number;
+  readonly modifier: number;
+}
+
+const cachedSettings = new WeakMap<SessionSettings, CodecSettings>();
+
+/** The session's settings as the codecs take them. */
+export function settingsOf(session: SessionPort): CodecSettings {
+  const known = cachedSettings.get(session.settings);
+  if (known) return known;
+  const { dateStyle, intervalStyle, timeZone, extraFloatDigits, byteaOutput } = session.settings;
+  const values = new Map([
+    ['DateStyle', dateStyle],
+    ['IntervalStyle', intervalStyle],
+    ['TimeZone', timeZone],
+    ['extra_float_digits', String(extraFloatDigits)],
+    ['bytea_output', byteaOutput],
+  ]);
+  const made = codecSettings(name => values.get(name));
+  cachedSettings.set(session.settings, made);
+  return made;
+}
+
+/**
+ * Values in a client's format, as assigned to a column of `to`, in binary form.
+ * @param format 0 text, 1 binary
+ * @throws PostgresError as PostgreSQL words it, for what is not a value of the type
+ */
+export async function toBinary(values: ByteColumn, format: 0 | 1, to: TargetType, session: SessionPort): Promise<PlainColumn> {
+  const codec = codecOf(to.oid);
+  const unsure: number[] = [];
+  if (!codec) for (let i = 0; i < values.length; i++) unsure.push(i);
+  else if (format === 1) {
+    const acceptable = codec.acceptable(to.modifier);
+    for (let i = 0; i < values.length; i++)
+      if (!values.nulls?.[i] && !acceptable?.(values.data, values.offsets[i]!, values.offsets[i + 1]!)) unsure.push(i);
+    if (unsure.length === 0) return plain(values);
+  } else {
+    const reader = codec.reader(to.modifier, settingsOf(session));
+    const { data, offsets, nulls } = values;
+    let room = 64;
+    for (let i = 0; i < values.length; i++) room += codec.binarySizeMax(offsets[i + 1]! - offsets[i]!);
+    if (to.modifier > 4 && to.oid === typeOids.bpchar) room += values.length * to.modifier * 4;
+    const out = new Uint8Array(room);
+    const outOffsets = new Uint32Array(values.length + 1);
+    let at = 0;
+    for (let i = 0; i < values.length; i++) {
+      if (!nulls?.[i]) {
+        const end = reader ? reader(data, offsets[i]!, offsets[i + 1]!, out, at) : -1;
+        if (end < 0) unsure.push(i);
+        else at = end;
+      }
+      outOffsets[i + 1] = at;
+    }
+    const column = { length: values.length, data: out.subarray(0, at), offsets: outOffsets, nulls };
+    if (unsure.length === 0) return plain(column);
+    return replaced(column, unsure, await ask(values, unsure, format, to, session));
+  }
+  return replaced(values, unsure, await ask(values, unsure, format, to, session));
+}
+
+/**
+ * Values in binary form as the client asked for them.
+ * @param format 0 text, 1 binary
+ */
+export async function fromBinary(values: PlainColumn, type: number, format: 0 | 1, session: SessionPort): Promise<ByteColumn> {
+  if (format === 1) return values;
+  const codec = codecOf(type);
+  const writer = codec?.writer(settingsOf(session));
+  const unsure: number[] = [];
+  const { data, offsets, nulls } = values;
+  let room = 64;
+  if (codec && writer) for (let i = 0; i < values.length; i++) room += codec.textSizeMax(offsets[i + 1]! - offsets[i]!);
+  const out = new Uint8Array(room);
+  const outOffsets = new Uint32Array(values.length + 1);
+  let at = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (!nulls?.[i]) {
+      const end = writer ? writer(data, offsets[i]!, offsets[i + 1]!, out, at) : -1;
+      if (end < 0) unsure.push(i);
+      else at = end;
+    }
+    outOffsets[i + 1] = at;
+  }
+  const column = { length: values.length, data: out.subarray(0, at), offsets: outOffsets, nulls };
+  if (unsure.length === 0) return column;
+  const name = await typeNameOf(type, session);
+  const rows = await Promise.all(
+    unsure.map(async i => (await collect(session.trusted, statement(`SELECT ($1::${name})::pg_catalog.text`, [0]), [valueAt(values, i)], [1], [0]))[0]?.[0] ?? null),
+  );
+  return replaced(column, unsure, rows);
+}
+
+/** Lets PostgreSQL convert single values. */
+async function ask(values: ByteColumn, which: readonly number[], format: 0 | 1, to: TargetType, session: SessionPort): Promise<(Uint8Array | null)[]> {
+  const base = await typeNameOf(to.oid, session);
+  const convert = statement(`SELECT ${assignment(`$1::${base}`, to)}`, [0]);
+  const results: (Uint8Array | null)[] = [];
+  for (const i of which) {
+    const value = valueAt(values, i);
+    results.push(value === null ? null : ((await collect(session.trusted, convert, [value], [format], [1]))[0]?.[0] ?? null));
+  }
+  return results;
+}
+
+/** The SQL of an assignment cast to a type with a modifier: what is too long is an error, not cut. */
+export function assignment(sql: string, { oid, modifier }: TargetType): string {
+  if (modifier < 0) return sql;
+  switch (oid) {
+    case typeOids.varchar:
+      return `pg_catalog."varchar"(${sql}, ${modifier}, false)`;
+    case typeOids.bpchar:
+      return `pg_catalog.bpchar(${sql}, ${modifier}, false)`;
+    case 1560:
+      return `pg_catalog."bit"(${sql}, ${modifier}, false)`;
+    case 1562:
+      return `pg_catalog.varbit(${sql}, ${modifier}, false)`;
+    case typeOids.numeric:
+      return `pg_catalog."numeric"(${sql}, ${modifier})`;
+    case typeOids.timestamp:
+      return `pg_catalog."timestamp"(${sql}, ${modifier})`;
+    case typeOids.timestamptz:
+      return `pg_catalog.timestamptz(${sql}, ${modifier})`;
+    case typeOids.time:
+      return `pg_catalog."time"(${sql}, ${modifier})`;
+    case typeOids.timetz:
+      return `pg_catalog.timetz(${sql}, ${modifier})`;
+    case typeOids.interval:
+      return `pg_catalog."interval"(${sql}, ${modifier})`;
+    default:
+      return sql;
+  }
+}
+
+const statements = new Map<string, PhysicalStatement>();
+/** The one physical statement of a text; the text holds no values. */
+export function statement(sql: string, parameterTypes: readonly number[]): PhysicalStatement {
+  const key = `${parameterTypes.join()} ${sql}`;
+  let known = statements.get(key);
+  if (!known) {
+    if (statements.size > 1000) statements.clear();
+    known = physical(sql, parameterTypes);
+    statements.set(key, known);
+  }
+  return known;
+}
+
+const builtinNames = new Map<number, string>();
+const nameQuery = statement('SELECT pg_catalog.format_type($1::pg_catalog.oid, NULL)', [typeOids.oid]);
+
+/** Name of a type, as SQL takes it on the trusted side. */
+export async function typeNameOf(oid: number, session: SessionPort): Promise<string> {
+  const known = builtinNames.get(oid);
+  if (known) return known;
+  const number = Buffer.alloc(4);
+  number.writeUInt32BE(oid);
+  const rows = await collect(session.trusted, nameQuery, [number], [1], [0]);
+  const name = Buffer.from(rows[0]?.[0] ?? []).toString();
+  // Names of user-defined types may change; those of built-in ones may not.
+  if (oid < 16384) builtinNames.set(oid, quotedType(oid, name));
+  return quotedType(oid, name);
+}
+
+/** `character` without a length means character(1), `bit` bit(1): their internal names do not. */
+const quotedType = (oid: number, name: string): string =>
+  oid === typeOids.bpchar ? 'pg_catalog.bpchar' : oid === 1560 ? 'pg_catalog."bit"' : oid === arrayType(typeOids.bpchar) ? 'pg_catalog.bpchar[]' : oid === 18 ? 'pg_catalog."char"' : name;
+
+function replaced(column: ByteColumn, which: readonly number[], by: readonly (Uint8Array | null)[]): PlainColumn {
+  const values = Array.from({ length: column.length }, (_, i) => valueAt(column, i));
+  which.forEach((i, k) => {
+    values[i] = by[k] ?? null;
+  });
+  return plain(columnOf(values));
+}

@@ -1,0 +1,85 @@
+/** Evaluates operands and protects them: literals and parameters become what the cloud may see. */
+import { columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
+import type { EncodingContext, FoundRows } from '../../encodings/encoding.js';
+import { ClarusError } from '../../errors.js';
+import type { ParameterSource } from '../compilation.js';
+import type { ManySource, OperandPlan, OperandSource } from '../operand.js';
+import type { BoundParameters, SessionPort } from '../plan.js';
+import { arrayElements } from '../../wire/arrays.js';
+import { collect } from './collect.js';
+import { statement, toBinary, typeNameOf } from './convert.js';
+
+/** One value, in binary form of `source.type`. */
+export async function evaluate(source: OperandSource, bound: BoundParameters, parameterTypes: readonly number[], session: SessionPort): Promise<Uint8Array | null> {
+  switch (source.kind) {
+    case 'constant':
+      return source.value;
+    case 'parameter': {
+      const value = bound.values[source.index] ?? null;
+      if (value === null) return null;
+      return valueAt(await toBinary(columnOf([value]), bound.formats[source.index] ?? 0, { oid: source.type, modifier: -1 }, session), 0);
+    }
+    case 'expression':
+      return evaluateSql(`(${source.sql})::${await typeNameOf(source.type, session)}`, bound, parameterTypes, session);
+  }
+}
+
+/** The value of an SQL expression, `$n` being the client's parameters; the trusted PostgreSQL evaluates it. */
+export async function evaluateSql(sql: string, bound: BoundParameters, parameterTypes: readonly number[], session: SessionPort): Promise<Uint8Array | null> {
+  const rows = await collect(session.trusted, statement(`SELECT ${sql}`, parameterTypes), bound.values, bound.formats, [1]);
+  return rows[0]?.[0] ?? null;
+}
+
+/** Runs an operand's look-ups, then protects its values. */
+export async function protectOperand(
+  plan: OperandPlan,
+  bound: BoundParameters,
+  parameterTypes: readonly number[],
+  session: SessionPort,
+  context: EncodingContext,
+): Promise<readonly (Uint8Array | null)[]> {
+  const values = await valuesOf(plan.source, bound, parameterTypes, session);
+  // A NULL array compares as NULL, whatever it would hold.
+  if (values === null) return plan.types.map(() => null);
+  const type = plan.source.type;
+  const found: FoundRows[] = [];
+  for (const lookUp of plan.lookUps) {
+    const parameters = await lookUp.operands(values, type, context, found);
+    found.push(await collect(session.cloud, statement(lookUp.sql, parameters.map(() => 0)), parameters, parameters.map(() => 1), [1]));
+  }
+  return plan.encode(values, type, context, found);
+}
+
+async function valuesOf(source: OperandSource | ManySource, bound: BoundParameters, parameterTypes: readonly number[], session: SessionPort): Promise<PlainColumn | null> {
+  if (source.kind === 'list') {
+    const items: (Uint8Array | null)[] = [];
+    for (const item of source.items) items.push(await evaluate(item, bound, parameterTypes, session));
+    return plain(columnOf(items));
+  }
+  if (source.kind === 'array') {
+    const array = await evaluate(source.array, bound, parameterTypes, session);
+    return array === null ? null : arrayElements(array);
+  }
+  return plain(columnOf([await evaluate(source, bound, parameterTypes, session)]));
+}
+
+/** Physical parameters of a cloud statement, with their formats. */
+export function physicalParameters(
+  sources: readonly ParameterSource[],
+  bound: BoundParameters,
+  operand: (operand: number, part: number) => Uint8Array | null,
+): { values: (Uint8Array | null)[]; formats: (0 | 1)[] } {
+  const values: (Uint8Array | null)[] = [];
+  const formats: (0 | 1)[] = [];
+  for (const source of sources) {
+    if (source.kind === 'client') {
+      if (source.index >= bound.values.length) throw new ClarusError('08P01', `bind message supplies ${bound.values.length} parameters, but the statement needs more`);
+      values.push(bound.values[source.index]!);
+      formats.push(bound.formats[source.index] ?? 0);
+    } else {
+      values.push(operand(source.operand, source.part));
+      formats.push(1);
+    }
+  }
+  return { values, formats };
+}
