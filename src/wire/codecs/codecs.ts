@@ -59,7 +59,8 @@ const arrayCodecs = new Map<number, Codec>(
   typeNames.map(name => [typeOids[name], arrayCodec(typeOids[name], scalarCodecs[name])]),
 );
 
-function codecOf(typeOid: number): Codec | undefined {
+/** The conversions of a type, a column at a time; undefined: PostgreSQL converts. */
+export function codecOf(typeOid: number): Codec | undefined {
   const name = typeName(typeOid);
   if (name !== undefined) return scalarCodecs[name];
   const element = elementType(typeOid);
