@@ -4,7 +4,7 @@
  * Functions that run SQL text, read files or write past tables are not proven to touch no protected table.
  */
 
-export type Home = 'anywhere' | 'trusted' | 'cloud' | 'settings' | 'unproven';
+export type Home = 'anywhere' | 'trusted' | 'cloud' | 'statistics' | 'settings' | 'unproven';
 
 const cloud =
   /^(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday|txid_.*|pg_current_xact_id.*|pg_current_snapshot|pg_xact_.*|pg_last_committed_xact|nextval|setval|currval|lastval|pg_advisory_.*|pg_try_advisory_.*|pg_backend_pid|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_cancel_backend|pg_terminate_backend|pg_sleep.*|pg_listening_channels|pg_notification_queue_usage|inet_(client|server)_.*|pg_is_in_recovery|pg_postmaster_start_time|pg_conf_load_time|pg_(relation|table|total_relation|indexes|database|tablespace)_size|random|random_normal|setseed|pg_current_wal_.*|pg_stat_.*|pg_export_snapshot|pg_isolation_test_session_is_blocked|pg_lock_status|pg_prepared_xact|pg_sequence_last_value|pg_get_sequence_data)$/;
@@ -35,6 +35,7 @@ export function functionHomes(rows: readonly (readonly [string, string, string])
 function homeOf(name: string): Home {
   if (name === 'set_config') return 'settings';
   if (unproven.test(name)) return 'unproven';
+  if (/^(pg_stat_get_.*|pg_lock_status|pg_cursor|pg_prepared_statement|pg_prepared_xact)$/.test(name)) return 'statistics';
   if (cloud.test(name)) return 'cloud';
   return 'trusted';
 }

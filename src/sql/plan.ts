@@ -42,13 +42,20 @@ export type TransactionAction =
 
 export type Plan =
   /** the cloud executes `sql` (comments stripped) as it stands */
-  | { readonly kind: 'pass'; readonly sql: string; readonly shape: Shape; readonly copy?: 'in' | 'out' }
+  | {
+      readonly kind: 'pass';
+      readonly sql: string;
+      /** undefined: only the cloud can describe it (FETCH) */
+      readonly shape: Shape | undefined;
+      readonly copy?: 'in' | 'out';
+    }
   /** catalogue query: the trusted PostgreSQL executes `sql` on the shadow schema */
   | { readonly kind: 'trusted'; readonly sql: string; readonly shape: Shape; readonly copy?: 'out' }
   | { readonly kind: 'transaction'; readonly action: TransactionAction }
-  /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION, SET ROLE ...: run on both sides */
-  | { readonly kind: 'setting'; readonly sql: string }
-  /** SHOW and what else reads the session's settings from the cloud */
+  /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION: run on both sides, or on one */
+  | { readonly kind: 'setting'; readonly sql: string; readonly sides: 'both' | 'cloud' | 'trusted' }
+  /** `SELECT set_config(...)`: run on both sides; the cloud's rows are the answer */
+  | { readonly kind: 'set-config'; readonly sql: string; readonly shape: Shape }
   | { readonly kind: 'prepare'; readonly name: string; readonly sql: string; readonly parameterTypes: readonly string[] }
   | { readonly kind: 'execute'; readonly name: string; readonly arguments: readonly string[] }
   | { readonly kind: 'deallocate'; readonly name: string | undefined }

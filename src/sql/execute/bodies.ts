@@ -4,6 +4,7 @@ import type { EncodedColumn, Encoding } from '../../encodings/encoding.js';
 import type { CloudStatement } from '../compilation.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
 import type { Output } from '../read/targets.js';
+import type { CopyOptions, CopyOutFormat } from './copy-out.js';
 
 /** How the cloud's rows become the client's. */
 export interface Answering {
@@ -66,4 +67,31 @@ export interface UpdateBody {
   readonly written: readonly WrittenColumn[];
   readonly cloud: CloudStatement;
   readonly answering: Answering;
+}
+
+/** Lines of text that the statement answers with (EXPLAIN (CLARUS)). */
+export interface ExplainBody {
+  readonly kind: 'explain';
+  readonly lines: readonly string[];
+}
+
+/** COPY ... TO STDOUT: a read whose rows are written in COPY's format. */
+export interface CopyOutBody {
+  readonly kind: 'copy-out';
+  readonly read: ReadBody;
+  readonly copy: CopyOutFormat;
+}
+
+/** COPY ... FROM STDIN: rows are taken apart here, protected, and sent on as binary COPY. */
+export interface CopyInBody {
+  readonly kind: 'copy-in';
+  readonly table: LogicalTable;
+  /** columns of the client's data, in order */
+  readonly columns: readonly LogicalColumn[];
+  readonly written: readonly WrittenColumn[];
+  /** protected columns that the data lack, with their default's SQL */
+  readonly defaults: readonly { readonly column: LogicalColumn; readonly sql: string | undefined }[];
+  readonly options: CopyOptions;
+  /** the cloud's COPY; its columns are the row id, the unprotected columns, then the physical ones by operand */
+  readonly sql: string;
 }

@@ -3,7 +3,7 @@
  * of, the trusted PostgreSQL converts, in one statement a batch: exact, and with its own errors.
  */
 import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
-import { codecOf } from '../../wire/codecs/index.js';
+import { codecOf } from '../../wire/codecs/codecs.js';
 import { codecSettings, type CodecSettings } from '../../wire/codecs/settings.js';
 import { arrayType, typeOids } from '../../wire/types.js';
 import { physical } from '../compilation.js';
@@ -54,7 +54,7 @@ export async function toBinary(values: ByteColumn, format: 0 | 1, to: TargetType
     const { data, offsets, nulls } = values;
     let room = 64;
     for (let i = 0; i < values.length; i++) room += codec.binarySizeMax(offsets[i + 1]! - offsets[i]!);
-    if (to.modifier > 4 && to.oid === typeOids.bpchar) room += values.length * to.modifier * 4;
+    if (to.modifier > 4 && to.oid === typeOids.bpchar) room += values.length * to.modifier;
     const out = new Uint8Array(room);
     const outOffsets = new Uint32Array(values.length + 1);
     let at = 0;

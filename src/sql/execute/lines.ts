@@ -1,0 +1,22 @@
+/** Answers that are lines of text. */
+import { MessageWriter } from '../../wire/message-writer.js';
+import { backendTypes } from '../../wire/protocol.js';
+import type { SessionPort } from '../plan.js';
+import type { Portal } from './portal.js';
+
+export function bindLines(lines: readonly string[], session: SessionPort): Portal {
+  return {
+    async execute() {
+      const writer = new MessageWriter(4096);
+      for (const line of lines) {
+        writer.begin(backendTypes.dataRow);
+        writer.int16(1);
+        writer.field(Buffer.from(line));
+        writer.end();
+      }
+      if (writer.length) await session.client.write(writer.take());
+      return { outcome: Promise.resolve({ kind: 'complete', tag: 'EXPLAIN' }), pipelined: false };
+    },
+    close: () => undefined,
+  };
+}

@@ -1,0 +1,75 @@
+/** EXPLAIN (CLARUS) and `clarus explain`: which way a statement goes, why, and what it would take to do better. */
+import type { LogicalTable } from '../catalog/catalog.js';
+import type { Answering, InsertBody, ReadBody, UpdateBody } from './execute/bodies.js';
+import type { OperandPlan } from './operand.js';
+import type { Plan } from './plan.js';
+
+/** One line a fact. No operand's value appears. */
+export function explainPlan(plan: Plan): string[] {
+  switch (plan.kind) {
+    case 'pass':
+      return ['Pass: no protected table is touched; the cloud executes the statement as it stands', `  Cloud: ${plan.sql}`];
+    case 'trusted':
+      return ['Trusted: answered by the trusted database on the shadow schema; nothing is sent to the cloud'];
+    case 'setting':
+    case 'set-config':
+      return ['Setting: applied to both sides of the session'];
+    case 'transaction':
+      return ['Transaction control: applied to both sides of the session'];
+    case 'protected':
+      return protectedLines(plan);
+    default:
+      return [`Session statement: ${plan.kind}`];
+  }
+}
+
+function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
+  switch (plan.body.kind) {
+    case 'read': {
+      const body = plan.body as ReadBody;
+      return ['Push: the cloud executes the whole statement over encodings', `  Cloud: ${body.cloud.statement.sql}`, ...operandLines(body.operands), ...openingLines(body.answering)];
+    }
+    case 'insert': {
+      const body = plan.body as InsertBody;
+      return [`Write: ${body.rows} row${body.rows === 1 ? '' : 's'} of ${nameOf(body.table)} protected here, then inserted`, `  Cloud: ${body.cloud.statement.sql}`, ...body.written.map(w => `  Protects ${w.column.name}: ${w.forms.map(f => f.encoded && f.encoding.kind).join(', ')}`), ...openingLines(body.answering)];
+    }
+    case 'update': {
+      const body = plan.body as UpdateBody;
+      return [
+        `Write: rows of ${nameOf(body.table)} are found and locked, then written by row id`,
+        `  Cloud, first: ${body.lock.statement.sql}`,
+        ...operandLines(body.operands),
+        `  Cloud, then: ${body.cloud.statement.sql}`,
+        ...body.written.map(w => `  Protects ${w.column.name}: ${w.forms.map(f => f.encoding.kind).join(', ')}`),
+        ...openingLines(body.answering),
+      ];
+    }
+    default:
+      return [`${plan.command}: executed on both sides (${plan.body.kind})`];
+  }
+}
+
+const nameOf = (table: LogicalTable): string => `${table.schema}.${table.name}`;
+
+const operandLines = (operands: readonly OperandPlan[]): string[] =>
+  operands.map((operand, i) => `  Operand ${i + 1}: ${describe(operand)} protected as ${operand.types.join(', ') || 'nothing'}`);
+
+const describe = ({ source }: OperandPlan): string => {
+  switch (source.kind) {
+    case 'parameter':
+      return `parameter $${source.index + 1}`;
+    case 'expression':
+      return 'an expression evaluated by the trusted database';
+    case 'list':
+      return `${source.items.length} values`;
+    case 'array':
+      return 'an array';
+    case 'constant':
+      return 'a constant';
+  }
+};
+
+const openingLines = ({ outputs }: Answering): string[] => {
+  const opened = outputs.flatMap(output => (output.kind === 'cell' ? [output.encoded.name] : output.kind === 'finish' ? ['an aggregate'] : []));
+  return opened.length ? [`  Opens here: ${opened.join(', ')}`] : [];
+};

@@ -1,0 +1,118 @@
+/** The door of sql/: statements in, plans out, portals that run them. */
+import type { Catalog } from '../catalog/catalog.js';
+import { ClarusError } from '../errors.js';
+import type { CopyInBody, CopyOutBody, ExplainBody, InsertBody, ReadBody, UpdateBody } from './execute/bodies.js';
+import { startCopyIn } from './execute/copy-in.js';
+import { bindLines } from './execute/lines.js';
+import { type Bound, bindInsert, bindRead, bindUpdate, type ExecutionServices, formatsOf, type Portal } from './execute/portal.js';
+import type { BoundParameters, CopyInExecution, Plan, ProtectedPlan, SessionPort } from './plan.js';
+import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
+import { parseStatements, type RawStatement } from './raw/parse.js';
+
+/** DDL also runs what it plans. */
+export interface DdlRunner extends DdlPlanner {
+  execute(plan: ProtectedPlan, session: SessionPort): Promise<{ readonly tag: string }>;
+}
+
+export interface SqlServices extends PlanningServices, ExecutionServices {
+  readonly ddl: DdlRunner;
+  /** plans kept for one snapshot of the catalogue */
+  readonly plansMax: number;
+}
+
+/** One statement of a query string. */
+export interface Statement extends RawStatement {
+  /** where its text begins in the query string, in UTF-16 units */
+  readonly start: number;
+}
+
+export class Sql {
+  readonly #planning: Planning;
+  /** Plans by snapshot: a new snapshot begins with none, and an old one's go with it. */
+  readonly #plans = new WeakMap<Catalog, Map<string, Plan>>();
+  readonly #catalogOf = new WeakMap<Plan, Catalog>();
+
+  constructor(private readonly services: SqlServices) {
+    this.#planning = new Planning(services);
+  }
+
+  statements(text: string): readonly Statement[] {
+    return parseStatements(text).map(statement => ({ ...statement, start: statement.offset === 0 ? 0 : Buffer.from(text).subarray(0, statement.offset).toString().length }));
+  }
+
+  async plan(statement: Pick<Statement, 'text'> & Partial<RawStatement>, parameterTypes: readonly number[], session: SessionPort): Promise<Plan> {
+    const known = this.cached(statement.text, parameterTypes, session);
+    if (known) return known;
+    const raw = parseStatements(statement.text)[0];
+    if (!raw) return { kind: 'empty' };
+    const catalog = session.catalog();
+    const plan = await this.#planning.plan(raw, parameterTypes, session);
+    // Planning may have changed the catalogue's snapshot (a first look at a table): such a plan is not kept.
+    if (session.catalog() === catalog && keepable(plan)) this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
+    return plan;
+  }
+
+  cached(text: string, parameterTypes: readonly number[], session: SessionPort): Plan | undefined {
+    const plans = this.#plans.get(session.catalog());
+    if (!plans) return undefined;
+    const name = key(text, parameterTypes, session);
+    const plan = plans.get(name);
+    if (plan) {
+      // Least recently used goes first: a Map keeps the order of insertion.
+      plans.delete(name);
+      plans.set(name, plan);
+    }
+    return plan;
+  }
+
+  current(plan: Plan, session: SessionPort): boolean {
+    const made = this.#catalogOf.get(plan);
+    return made === undefined || made === session.catalog();
+  }
+
+  async bind(plan: ProtectedPlan, bound: BoundParameters, resultFormats: readonly (0 | 1)[], session: SessionPort, portal: string | undefined): Promise<Portal> {
+    const context = this.services.context(session);
+    const needed = plan.shape.parameterTypes.length;
+    if (bound.values.length !== needed) throw new ClarusError('08P01', `bind message supplies ${bound.values.length} parameters, but the prepared statement requires ${needed}`);
+    const b: Bound = { plan, bound, formats: formatsOf(resultFormats, plan.shape.columns?.length ?? 0), session, context, portal };
+    switch (plan.body.kind) {
+      case 'read':
+        return bindRead(plan.body as ReadBody, b);
+      case 'insert':
+        return bindInsert(plan.body as InsertBody, b, this.services);
+      case 'update':
+        return bindUpdate(plan.body as UpdateBody, b);
+      case 'copy-out': {
+        const { read, copy } = plan.body as CopyOutBody;
+        return bindRead(read, { ...b, formats: new Array<0 | 1>(copy.columns).fill(copy.format) }, copy);
+      }
+      case 'explain':
+        return bindLines((plan.body as ExplainBody).lines, session);
+      case 'ddl':
+        return {
+          execute: async () => ({ outcome: Promise.resolve({ kind: 'complete', tag: (await this.services.ddl.execute(plan, session)).tag }), pipelined: false }),
+          close: () => undefined,
+        };
+      default:
+        throw new Error(`no executor for ${plan.body.kind}`);
+    }
+  }
+
+  copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
+    return startCopyIn(plan.body as CopyInBody, session, this.services.context(session), this.services);
+  }
+
+  #keep(catalog: Catalog, name: string, plan: Plan): void {
+    const plans = this.#plans.get(catalog) ?? new Map<string, Plan>();
+    this.#plans.set(catalog, plans);
+    this.#catalogOf.set(plan, catalog);
+    plans.set(name, plan);
+    if (plans.size > this.services.plansMax) plans.delete(plans.keys().next().value!);
+  }
+}
+
+/** DDL is planned once: what it finds in the shadow schema may change with it. */
+const keepable = (plan: Plan): boolean => plan.kind === 'pass' || plan.kind === 'trusted' || (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain');
+
+/** What a plan depends on beside the catalogue: the statement, its types, who asks and how names resolve. */
+const key = (text: string, parameterTypes: readonly number[], { user, settings }: SessionPort): string => `${user}\0${settings.searchPath}\0${parameterTypes.join()}\0${text}`;
