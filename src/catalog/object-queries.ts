@@ -33,7 +33,8 @@ FROM pg_namespace n WHERE ${users('n')} AND ${ownObject('pg_namespace', 'n.oid')
 const extensions = `${row({ kind: "'extension'", oid: 'x.oid', schema: 'n.nspname', identity: 'quote_ident(x.extname)', ddl: "format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I', x.extname, n.nspname)" })}
 FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace WHERE x.extname <> 'plpgsql' ORDER BY x.oid`;
 
-const types = `${row({
+/** Enums, domains, ranges and composite types. */
+export const typeDefinitions = `${row({
   kind: "CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range' ELSE 'composite' END",
   oid: 't.oid',
   schema: 'n.nspname',
@@ -125,7 +126,7 @@ WHERE r.rulename <> '_RETURN' AND ${users('n')} AND ${ownObject('pg_class', 'c.o
 export const objectQueries: readonly string[] = [
   schemas,
   extensions,
-  types,
+  typeDefinitions,
   sequences,
   functions,
   views,

@@ -9,7 +9,15 @@ export function reattach(
 ): LogicalTable {
   const columns = table.columns.map(column => {
     const found = described.columns.find(({ name }) => name === column.name);
-    return { ...column, attnum: found?.attnum ?? 0, type: found?.type ?? column.type };
+    const type = found?.type ?? column.type;
+    const protection = column.protection && {
+      ...column.protection,
+      encodings: column.protection.encodings.map(({ kind, encoded }) => ({
+        kind,
+        encoded: { ...encoded, type },
+      })),
+    };
+    return { ...column, attnum: found?.attnum ?? 0, type, protection };
   });
   return { ...table, oid: described.oid, columns };
 }

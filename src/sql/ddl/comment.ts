@@ -1,0 +1,31 @@
+/** COMMENT ON: a comment on anything but an open table may tell of protected values, so it stands in the shadow. */
+import { quoteLiteral, quoteName, quoteQualified } from '../../catalog/quote.js';
+import type { SessionPort } from '../plan.js';
+import { fieldsOf, type RawNode, text as textOf } from '../raw/node.js';
+import { readerOn } from './backends.js';
+import type { DdlBody } from './body.js';
+import { listParts, resolveRelation } from './resolve.js';
+
+export async function comment(session: SessionPort, { node, text }: DdlBody): Promise<{ tag: string }> {
+  const open = await openTarget(session, node);
+  const tag = await session.trusted.run(text);
+  if (open !== undefined) {
+    const words = textOf(fieldsOf(node), 'comment');
+    await session.cloud.run(`COMMENT ON ${open} IS ${words === undefined ? 'NULL' : quoteLiteral(words)}`);
+  }
+  session.transaction.record(text, []);
+  return { tag };
+}
+
+/** The open table or column a comment is about, as SQL. */
+async function openTarget(session: SessionPort, node: RawNode): Promise<string | undefined> {
+  const fields = fieldsOf(node);
+  const parts = listParts(fields.object as RawNode);
+  const isColumn = fields.objtype === 'OBJECT_COLUMN';
+  if (!isColumn && fields.objtype !== 'OBJECT_TABLE') return undefined;
+  const relation = await resolveRelation(readerOn(session.trusted), isColumn ? parts.slice(0, -1) : parts);
+  const table = relation && session.catalog().tables.get(relation.oid);
+  if (table?.state !== 'open') return undefined;
+  const name = quoteQualified(table.physical.schema, table.physical.name);
+  return isColumn ? `COLUMN ${name}.${quoteName(parts.at(-1) ?? '')}` : `TABLE ${name}`;
+}

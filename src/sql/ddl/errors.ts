@@ -1,0 +1,65 @@
+/** Errors of the cloud about physical tables, told in logical names. */
+import type { LogicalTable } from '../../catalog/catalog.js';
+import { ClarusError } from '../../errors.js';
+import { PostgresError } from '../../wire/diagnostic.js';
+
+/** Runs generated DDL in the cloud; what fails over encodings is worded anew from the error's fields. */
+export async function runPhysical(
+  run: (sql: string) => Promise<unknown>,
+  statements: readonly string[],
+  tables: readonly LogicalTable[],
+): Promise<void> {
+  for (const sql of statements) {
+    try {
+      await run(sql);
+    } catch (error) {
+      throw error instanceof PostgresError ? logicalError(error, tables) : error;
+    }
+  }
+}
+
+/** Tags and cells in a DETAIL say nothing to a client, so it goes with the physical names. */
+function logicalError(error: PostgresError, tables: readonly LogicalTable[]): Error {
+  const { code, diagnostic } = error;
+  const table = tables.find(
+    ({ physical }) => physical.schema === diagnostic.schema && physical.name === diagnostic.table,
+  );
+  if (table?.state !== 'protected') return error;
+  const column = table.columns.find(
+    ({ name, protection }) =>
+      name === diagnostic.column ||
+      protection?.encodings.some(({ encoded }) =>
+        Object.values(encoded.columns).includes(diagnostic.column ?? ''),
+      ),
+  )?.name;
+  const { constraint } = diagnostic;
+  const message = messageOf(code, table.name, column, constraint);
+  if (message === undefined) return error;
+  return new ClarusError(code, message, {
+    schema: table.schema,
+    table: table.name,
+    ...(column === undefined ? {} : { column }),
+    ...(constraint === undefined ? {} : { constraint }),
+  });
+}
+
+/** PostgreSQL's own words (tablecmds.c, tuplesort.c, ri_triggers.c), or undefined where it names nothing of ours. */
+function messageOf(
+  code: string,
+  table: string,
+  column: string | undefined,
+  constraint: string | undefined,
+): string | undefined {
+  switch (code) {
+    case '23502':
+      return column && `column "${column}" of relation "${table}" contains null values`;
+    case '23505':
+      return constraint && `could not create unique index "${constraint}"`;
+    case '23503':
+      return (
+        constraint && `insert or update on table "${table}" violates foreign key constraint "${constraint}"`
+      );
+    default:
+      return undefined;
+  }
+}

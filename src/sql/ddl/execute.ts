@@ -1,0 +1,159 @@
+/** Executes a planned DDL statement over the session's two backends. */
+import { ClarusError } from '../../errors.js';
+import type { ProtectedPlan, SessionPort } from '../plan.js';
+import { fieldsOf, kindOf, type RawFields, type RawNode, stringOf } from '../raw/node.js';
+import { beginDdl } from './backends.js';
+import type { DdlBody, DdlDependencies } from './body.js';
+import { comment } from './comment.js';
+import { securityLabel } from './label.js';
+import {
+  alterObject,
+  alterSequence,
+  alterType,
+  createExtension,
+  createSchema,
+  createSequence,
+  createType,
+  dropObjects,
+  grant,
+} from './objects.js';
+import {
+  createFunction,
+  createTableAs,
+  createTrigger,
+  createView,
+  refreshMaterialisedView,
+} from './queries.js';
+import { listParts } from './resolve.js';
+import {
+  alterTable,
+  createIndex,
+  createTable,
+  dropTables,
+  renameIndex,
+  renameTable,
+} from './table-statements.js';
+import { truncate } from './truncate.js';
+
+/**
+ * Runs it: logical DDL in the shadow, derived DDL in the cloud, changes of the catalogue to the transaction.
+ * @param plan of `planDdl`
+ * @returns the command tag
+ * @throws PostgresError with the shadow's exact error, or the cloud's in logical names; ClarusError
+ */
+export async function executeDdl(
+  plan: ProtectedPlan,
+  session: SessionPort,
+  deps: DdlDependencies,
+): Promise<{ readonly tag: string }> {
+  if (!isDdl(plan.body)) throw new ClarusError('XX000', 'not a plan of DDL');
+  const { body } = plan;
+  await beginDdl(session, deps);
+  const { node } = body;
+  const fields = fieldsOf(node);
+  switch (kindOf(node)) {
+    case 'CreateStmt':
+      return createTable(session, deps, body);
+    case 'AlterTableStmt':
+      return alterRelation(session, deps, body, fields);
+    case 'RenameStmt':
+      return rename(session, deps, body, fields);
+    case 'AlterObjectSchemaStmt':
+      if (fields.objectType === 'OBJECT_TABLE') return renameTable(session, deps, body);
+      if (fields.objectType === 'OBJECT_SEQUENCE')
+        return alterSequence(session, deps, body, fields.relation as RawFields);
+      throw unsupported('ALTER ... SET SCHEMA of this kind of object');
+    case 'AlterOwnerStmt':
+      return alterObject(session, body);
+    case 'DropStmt':
+      return drop(session, deps, body, fields);
+    case 'IndexStmt':
+      return createIndex(session, deps, body);
+    case 'TruncateStmt':
+      return truncate(session, body);
+    case 'CommentStmt':
+      return comment(session, body);
+    case 'SecLabelStmt':
+      return securityLabel(session, deps, body);
+    case 'CreateSchemaStmt':
+      return createSchema(session, body);
+    case 'CreateExtensionStmt':
+      return createExtension(session, body);
+    case 'CreateEnumStmt':
+    case 'CreateDomainStmt':
+    case 'CompositeTypeStmt':
+    case 'CreateRangeStmt':
+      return createType(session, body);
+    case 'AlterEnumStmt':
+    case 'AlterDomainStmt':
+      return alterType(session, deps, body, (fields.typeName as readonly RawNode[]).map(stringOf));
+    case 'CreateSeqStmt':
+      return createSequence(session, body);
+    case 'AlterSeqStmt':
+      return alterSequence(session, deps, body, fields.sequence as RawFields);
+    case 'ViewStmt':
+      return createView(session, deps, body);
+    case 'CreateTableAsStmt':
+      return createTableAs(session, deps, body);
+    case 'RefreshMatViewStmt':
+      return refreshMaterialisedView(session, body);
+    case 'CreateFunctionStmt':
+      return createFunction(session, deps, body);
+    case 'CreateTrigStmt':
+      return createTrigger(session, deps, body);
+    case 'GrantStmt':
+      return grant(session, body);
+    default:
+      throw unsupported('this statement');
+  }
+}
+
+const isDdl = (body: ProtectedPlan['body']): body is DdlBody => body.kind === 'ddl';
+
+const unsupported = (what: string): ClarusError =>
+  new ClarusError('0A000', `${what} is not supported in a database with protected tables`);
+
+type Done = Promise<{ readonly tag: string }>;
+
+/** ALTER TABLE's grammar serves indexes, sequences, views and types too. */
+function alterRelation(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
+  switch (fields.objtype) {
+    case 'OBJECT_TABLE':
+    case 'OBJECT_MATVIEW':
+      return alterTable(session, deps, body);
+    case 'OBJECT_SEQUENCE':
+      return alterSequence(session, deps, body, fields.relation as RawFields);
+    default:
+      throw unsupported('ALTER of this kind of object');
+  }
+}
+
+function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
+  switch (fields.renameType) {
+    case 'OBJECT_TABLE':
+    case 'OBJECT_TABCONSTRAINT':
+      return renameTable(session, deps, body);
+    case 'OBJECT_COLUMN':
+      if (fields.relationType === 'OBJECT_TABLE') return renameTable(session, deps, body);
+      throw unsupported('RENAME COLUMN of this kind of object');
+    case 'OBJECT_INDEX':
+      return renameIndex(session, deps, body);
+    case 'OBJECT_SEQUENCE':
+      return alterSequence(session, deps, body, fields.relation as RawFields);
+    case 'OBJECT_TYPE':
+    case 'OBJECT_DOMAIN':
+      return alterType(session, deps, body, listParts(fields.object as RawNode));
+    default:
+      throw unsupported('RENAME of this kind of object');
+  }
+}
+
+function drop(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
+  switch (fields.removeType) {
+    case 'OBJECT_TABLE':
+    case 'OBJECT_INDEX':
+      return dropTables(session, deps, body);
+    default:
+      return dropObjects(session, deps, body);
+  }
+}

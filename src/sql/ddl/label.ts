@@ -1,0 +1,82 @@
+/**
+ * SECURITY LABEL FOR clarus: proposes the next version of the policy from SQL. It takes effect with the
+ * transaction, and only while the table is empty.
+ */
+import type { LogicalTable } from '../../catalog/catalog.js';
+import { ClarusError } from '../../errors.js';
+import { listedTable } from '../../policy/effective.js';
+import { parseLabel } from '../../policy/label.js';
+import { joinName } from '../../policy/names.js';
+import type { ColumnPolicy, Policy } from '../../policy/policy.js';
+import type { SessionPort } from '../plan.js';
+import { fieldsOf, type RawNode, text as textOf } from '../raw/node.js';
+import { readerOn } from './backends.js';
+import type { DdlBody, DdlDependencies } from './body.js';
+import { listParts, resolveRelation } from './resolve.js';
+import { servedTable } from './table-statements.js';
+import { changeTables } from './tables.js';
+
+export const PROVIDER = 'clarus';
+
+/** Is this statement a label for Clarus? */
+export const isLabel = (node: RawNode): boolean => node.SecLabelStmt?.provider === PROVIDER;
+
+export async function securityLabel(
+  session: SessionPort,
+  deps: DdlDependencies,
+  { node }: DdlBody,
+): Promise<{ tag: string }> {
+  const fields = fieldsOf(node);
+  const parts = listParts(fields.object as RawNode);
+  if (fields.objtype !== 'OBJECT_COLUMN' && fields.objtype !== 'OBJECT_TABLE')
+    throw new ClarusError('0A000', 'labels for clarus stand on tables and columns', {
+      hint: `SECURITY LABEL FOR clarus ON COLUMN table.column IS 'encrypt queries equality'`,
+    });
+  const column = fields.objtype === 'OBJECT_COLUMN' ? parts.at(-1) : undefined;
+  const tableParts = column === undefined ? parts : parts.slice(0, -1);
+  const relation = await resolveRelation(readerOn(session.trusted), tableParts);
+  if (!relation) throw new ClarusError('42P01', `relation "${joinName(tableParts)}" does not exist`);
+  const table = servedTable(session, relation);
+  if (column !== undefined && !table.columns.some(({ name }) => name === column))
+    throw new ClarusError('42703', `column "${column}" of relation "${table.name}" does not exist`, {
+      column,
+    });
+  const label = textOf(fields, 'label');
+  const policy = withLabel(session.catalog().policy, table, column, label);
+  const origin = `SECURITY LABEL by ${session.user} on ${joinName([table.schema, table.name, ...(column === undefined ? [] : [column])])}`;
+  await changeTables(session, deps, {
+    scope: [table.oid],
+    text: undefined,
+    reprotect: true,
+    policy: { kind: 'put-policy', policy, origin },
+  });
+  return { tag: 'SECURITY LABEL' };
+}
+
+/**
+ * The policy with a label in it.
+ * @param column undefined: the label is for every column that the table has
+ * @param label undefined (`IS NULL`): what was said of it is taken back
+ * @throws LabelError 22023
+ */
+export function withLabel(
+  policy: Policy,
+  table: Pick<LogicalTable, 'schema' | 'name' | 'columns'>,
+  column: string | undefined,
+  label: string | undefined,
+): Policy {
+  const said = label === undefined ? undefined : parseLabel(label);
+  const listed = listedTable(policy, table.schema, table.name);
+  const names = column === undefined ? table.columns.map(({ name }) => name) : [column];
+  // Columns of a table that becomes listed by its first label keep what they have.
+  const before: readonly ColumnPolicy[] = listed?.columns ?? table.columns.map(({ policy: own }) => own);
+  const kept = before.filter(({ name }) => !names.includes(name));
+  const others = policy.tables.filter(one => one !== listed);
+  if (column === undefined && said === undefined) return { ...policy, tables: others };
+  const columns = said ? [...kept, ...names.map(name => ({ ...said, name, position: undefined }))] : kept;
+  const position = listed?.position;
+  return {
+    ...policy,
+    tables: [...others, { schema: table.schema, name: table.name, columns, position }],
+  };
+}

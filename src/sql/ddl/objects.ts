@@ -1,0 +1,224 @@
+/**
+ * DDL of what is not a table. It runs in the shadow; in the cloud it runs too where nothing in it could hold a
+ * protected value, or where the object stands there already.
+ */
+import { quoteQualified } from '../../catalog/quote.js';
+import { ClarusError } from '../../errors.js';
+import type { SessionPort } from '../plan.js';
+import { deparse } from '../raw/deparse.js';
+import { fieldsOf, kindOf, list, type RawFields, type RawNode, str } from '../raw/node.js';
+import { readerOn } from './backends.js';
+import type { DdlBody, DdlDependencies } from './body.js';
+import {
+  creationSchema,
+  listParts,
+  nameText,
+  qualifyRelations,
+  rangeParts,
+  resolveRelation,
+  resolveType,
+  typeParts,
+} from './resolve.js';
+import { servedTable, tableOfRelation, withCreationSchema } from './table-statements.js';
+import { changeTables } from './tables.js';
+
+type Done = Promise<{ tag: string }>;
+
+/** Runs a statement in the shadow and, written anew with names resolved, in the cloud. */
+async function onBothSides(session: SessionPort, { text }: DdlBody, node: RawNode): Done {
+  const tag = await session.trusted.run(text);
+  await session.cloud.run(deparse(node));
+  session.transaction.record(text, []);
+  return { tag };
+}
+
+async function inShadow(session: SessionPort, { text }: DdlBody): Done {
+  const tag = await session.trusted.run(text);
+  session.transaction.record(text, []);
+  return { tag };
+}
+
+export async function createSchema(session: SessionPort, body: DdlBody): Done {
+  if (list(fieldsOf(body.node), 'schemaElts').length > 0)
+    throw new ClarusError('0A000', 'CREATE SCHEMA with elements is not supported', {
+      hint: 'Make the schema first, then what goes into it, each with a statement of its own.',
+    });
+  return onBothSides(session, body, body.node);
+}
+
+export const createExtension = (session: SessionPort, body: DdlBody): Done =>
+  onBothSides(session, body, body.node);
+
+/** CREATE TYPE and CREATE DOMAIN: their literals reach the cloud with the first unprotected column only. */
+export async function createType(session: SessionPort, body: DdlBody): Done {
+  if (session.catalog().policy.unlisted !== 'pass') return inShadow(session, body);
+  const { node } = body;
+  const schema = await creationSchema(readerOn(session.trusted));
+  const fields = fieldsOf(node);
+  if (kindOf(node) === 'CompositeTypeStmt')
+    return onBothSides(session, body, withCreationSchema(node, 'typevar', schema).node);
+  const field = kindOf(node) === 'CreateDomainStmt' ? 'domainname' : 'typeName';
+  const names = fields[field] as readonly RawNode[];
+  const qualified = names.length > 1 ? names : [str(schema), ...names];
+  return onBothSides(session, body, { [kindOf(node)]: { ...fields, [field]: qualified } });
+}
+
+/** ALTER TYPE, ALTER DOMAIN and their renames: columns may change with them. */
+export async function alterType(
+  session: SessionPort,
+  deps: DdlDependencies,
+  body: DdlBody,
+  name: readonly string[],
+): Done {
+  const type = await resolveType(readerOn(session.trusted), name);
+  const stands = type !== undefined && (await inCloud(session, 'to_regtype', type));
+  const beforehand = stands ? [await withTypeName(session, body.node, name)] : [];
+  const { tag } = await changeTables(session, deps, {
+    scope: undefined,
+    text: body.text,
+    mirror: async () => undefined,
+    beforehand,
+    check: ({ changed }) => {
+      for (const { before, after } of changed)
+        if (after?.table.state === 'protected' && before && typesOf(before.table) !== typesOf(after.table))
+          throw new ClarusError('0A000', `table "${after.table.name}" uses the type that changes`, {
+            hint: 'Change the type before a protected table uses it.',
+          });
+    },
+  });
+  return { tag };
+}
+
+const typesOf = ({
+  columns,
+}: {
+  readonly columns: readonly { readonly type: { readonly oid: number } }[];
+}): string => columns.map(({ type }) => type.oid).join();
+
+/** The statement with the type's name as the shadow resolves it. */
+async function withTypeName(session: SessionPort, node: RawNode, name: readonly string[]): Promise<string> {
+  const [row] = await readerOn(session.trusted)(
+    'SELECT n.nspname::text, t.typname::text FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = pg_catalog.to_regtype($1)',
+    [nameText(name)],
+  );
+  const parts = [row?.[0] ?? '', row?.[1] ?? ''].map(str);
+  const fields = fieldsOf(node);
+  const field = 'typeName' in fields ? 'typeName' : 'object';
+  const value = field === 'typeName' ? parts : { List: { items: parts } };
+  return deparse({ [kindOf(node)]: { ...fields, [field]: value } });
+}
+
+export async function createSequence(session: SessionPort, body: DdlBody): Done {
+  const read = readerOn(session.trusted);
+  const { node } = withCreationSchema(body.node, 'sequence', await creationSchema(read));
+  return onBothSides(session, body, await qualifyRelations(read, node));
+}
+
+/** A sequence that feeds a protected column lives in the shadow only. */
+export async function alterSequence(
+  session: SessionPort,
+  deps: DdlDependencies,
+  body: DdlBody,
+  range: RawFields,
+): Done {
+  const read = readerOn(session.trusted);
+  const sequence = await resolveRelation(read, rangeParts(range));
+  if (!sequence) return { tag: await session.trusted.run(body.text) };
+  const name = quoteQualified(sequence.schema, sequence.name);
+  const stands = await inCloud(session, 'to_regclass', name);
+  const node = await qualifyRelations(read, body.node);
+  const { tag } = await changeTables(session, deps, {
+    scope: tablesOwning(session, sequence.table),
+    text: body.text,
+    mirror: async () => undefined,
+    afterwards: stands ? [deparse(node)] : [],
+  });
+  return { tag };
+}
+
+const tablesOwning = (session: SessionPort, oid: number): readonly number[] =>
+  session.catalog().tables.has(oid) ? [oid] : [];
+
+/** Does an object of this name stand in the cloud? */
+async function inCloud(
+  session: SessionPort,
+  lookUp: 'to_regtype' | 'to_regclass',
+  name: string,
+): Promise<boolean> {
+  const [row] = await readerOn(session.cloud)(`SELECT pg_catalog.${lookUp}($1) IS NOT NULL`, [name]);
+  return row?.[0] === 't';
+}
+
+/**
+ * DROP of anything but tables and indexes. What the shadow's CASCADE takes from tables is taken from the
+ * physical ones first; then the object goes, where it stands in the cloud.
+ */
+export async function dropObjects(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
+  const fields = fieldsOf(body.node);
+  const cascade = fields.behavior === 'DROP_CASCADE';
+  const objects: RawNode[] = [];
+  for (const object of list(fields, 'objects')) objects.push(await qualifiedObject(session, fields, object));
+  const drop: RawNode = { DropStmt: { ...fields, objects, missing_ok: true } };
+  const { tag } = await changeTables(session, deps, {
+    scope: undefined,
+    text: body.text,
+    cascade,
+    afterwards: [deparse(drop)],
+  });
+  return { tag };
+}
+
+/** The name of an object to drop as the shadow resolves it; one that is not there stays as it is. */
+async function qualifiedObject(session: SessionPort, fields: RawFields, object: RawNode): Promise<RawNode> {
+  const read = readerOn(session.trusted);
+  switch (fields.removeType) {
+    case 'OBJECT_VIEW':
+    case 'OBJECT_MATVIEW':
+    case 'OBJECT_SEQUENCE': {
+      const found = await resolveRelation(read, listParts(object));
+      return found ? { List: { items: [str(found.schema), str(found.name)] } } : object;
+    }
+    case 'OBJECT_TYPE':
+    case 'OBJECT_DOMAIN': {
+      const parts = typeParts(object);
+      const [row] = await read(
+        'SELECT n.nspname::text, t.typname::text FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = pg_catalog.to_regtype($1)',
+        [nameText(parts)],
+      );
+      if (!row) return object;
+      return { TypeName: { ...fieldsOf(object), names: [str(row[0] ?? ''), str(row[1] ?? '')] } };
+    }
+    default:
+      return object;
+  }
+}
+
+/** GRANT and REVOKE: on open tables and on what is no table, on both sides. */
+export async function grant(session: SessionPort, body: DdlBody): Done {
+  const fields = fieldsOf(body.node);
+  const read = readerOn(session.trusted);
+  if (fields.targtype !== 'ACL_TARGET_OBJECT')
+    throw new ClarusError(
+      '0A000',
+      'rights on all tables of a schema are not supported in a database with protected tables',
+      {
+        hint: 'Name the tables.',
+      },
+    );
+  if (fields.objtype === 'OBJECT_TABLE' || fields.objtype === 'OBJECT_SEQUENCE')
+    for (const object of list(fields, 'objects')) {
+      const relation = await resolveRelation(read, rangeParts(fieldsOf(object)));
+      const table = relation && tableOfRelation(session, relation);
+      if (relation && table && servedTable(session, relation).state === 'protected')
+        throw new ClarusError('0A000', `rights on the protected table "${table.name}" are not supported`, {
+          detail: 'The cloud has one user for all users of Clarus, so it cannot tell them apart.',
+          hint: 'Say who may connect under "users" in the configuration.',
+          table: table.name,
+        });
+    }
+  return onBothSides(session, body, await qualifyRelations(read, body.node));
+}
+
+/** ALTER ... OWNER TO and SET SCHEMA of what is no table. */
+export const alterObject = (session: SessionPort, body: DdlBody): Done =>
+  onBothSides(session, body, body.node);

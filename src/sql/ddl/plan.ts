@@ -1,0 +1,119 @@
+/** Which statements are DDL, and which of them are refused whatever they are about. */
+import { ClarusError } from '../../errors.js';
+import type { ProtectedPlan, SessionPort } from '../plan.js';
+import { kindOf, type RawNode } from '../raw/node.js';
+import type { DdlBody, DdlDependencies } from './body.js';
+import { isLabel } from './label.js';
+
+/** Kinds that executeDdl knows, with the word of their command tag. */
+const known: Readonly<Record<string, string>> = {
+  CreateStmt: 'CREATE TABLE',
+  AlterTableStmt: 'ALTER TABLE',
+  RenameStmt: 'ALTER TABLE',
+  AlterObjectSchemaStmt: 'ALTER TABLE',
+  AlterOwnerStmt: 'ALTER TABLE',
+  DropStmt: 'DROP TABLE',
+  IndexStmt: 'CREATE INDEX',
+  TruncateStmt: 'TRUNCATE TABLE',
+  CommentStmt: 'COMMENT',
+  SecLabelStmt: 'SECURITY LABEL',
+  CreateSchemaStmt: 'CREATE SCHEMA',
+  CreateExtensionStmt: 'CREATE EXTENSION',
+  CreateEnumStmt: 'CREATE TYPE',
+  AlterEnumStmt: 'ALTER TYPE',
+  CreateDomainStmt: 'CREATE DOMAIN',
+  AlterDomainStmt: 'ALTER DOMAIN',
+  CompositeTypeStmt: 'CREATE TYPE',
+  CreateRangeStmt: 'CREATE TYPE',
+  CreateSeqStmt: 'CREATE SEQUENCE',
+  AlterSeqStmt: 'ALTER SEQUENCE',
+  ViewStmt: 'CREATE VIEW',
+  CreateTableAsStmt: 'SELECT',
+  RefreshMatViewStmt: 'REFRESH MATERIALIZED VIEW',
+  CreateFunctionStmt: 'CREATE FUNCTION',
+  CreateTrigStmt: 'CREATE TRIGGER',
+  GrantStmt: 'GRANT',
+};
+
+/** DDL that is refused in a database with protected tables, in words. */
+const refused: Readonly<Record<string, string>> = {
+  AlterDefaultPrivilegesStmt: 'ALTER DEFAULT PRIVILEGES',
+  AlterEventTrigStmt: 'ALTER EVENT TRIGGER',
+  AlterExtensionContentsStmt: 'ALTER EXTENSION',
+  AlterExtensionStmt: 'ALTER EXTENSION',
+  AlterFdwStmt: 'ALTER FOREIGN DATA WRAPPER',
+  AlterForeignServerStmt: 'ALTER SERVER',
+  AlterFunctionStmt: 'ALTER FUNCTION',
+  AlterObjectDependsStmt: 'ALTER ... DEPENDS ON',
+  AlterOpFamilyStmt: 'ALTER OPERATOR FAMILY',
+  AlterOperatorStmt: 'ALTER OPERATOR',
+  AlterPolicyStmt: 'ALTER POLICY',
+  AlterPublicationStmt: 'ALTER PUBLICATION',
+  AlterStatsStmt: 'ALTER STATISTICS',
+  AlterSubscriptionStmt: 'ALTER SUBSCRIPTION',
+  AlterTableMoveAllStmt: 'ALTER TABLE ALL IN TABLESPACE',
+  AlterTSConfigurationStmt: 'ALTER TEXT SEARCH CONFIGURATION',
+  AlterTSDictionaryStmt: 'ALTER TEXT SEARCH DICTIONARY',
+  AlterTypeStmt: 'ALTER TYPE ... SET',
+  AlterUserMappingStmt: 'ALTER USER MAPPING',
+  CreateAmStmt: 'CREATE ACCESS METHOD',
+  CreateCastStmt: 'CREATE CAST',
+  CreateConversionStmt: 'CREATE CONVERSION',
+  CreateEventTrigStmt: 'CREATE EVENT TRIGGER',
+  CreateFdwStmt: 'CREATE FOREIGN DATA WRAPPER',
+  CreateForeignServerStmt: 'CREATE SERVER',
+  CreateForeignTableStmt: 'CREATE FOREIGN TABLE',
+  CreateOpClassStmt: 'CREATE OPERATOR CLASS',
+  CreateOpFamilyStmt: 'CREATE OPERATOR FAMILY',
+  CreatePLangStmt: 'CREATE LANGUAGE',
+  CreatePolicyStmt: 'CREATE POLICY',
+  CreatePublicationStmt: 'CREATE PUBLICATION',
+  CreateStatsStmt: 'CREATE STATISTICS',
+  CreateSubscriptionStmt: 'CREATE SUBSCRIPTION',
+  CreateTransformStmt: 'CREATE TRANSFORM',
+  CreateUserMappingStmt: 'CREATE USER MAPPING',
+  DefineStmt: 'CREATE of this kind of object',
+  DropOwnedStmt: 'DROP OWNED',
+  DropSubscriptionStmt: 'DROP SUBSCRIPTION',
+  DropUserMappingStmt: 'DROP USER MAPPING',
+  ImportForeignSchemaStmt: 'IMPORT FOREIGN SCHEMA',
+  ReassignOwnedStmt: 'REASSIGN OWNED',
+  ReplicaIdentityStmt: 'ALTER TABLE ... REPLICA IDENTITY',
+  RuleStmt: 'CREATE RULE',
+};
+
+/**
+ * Plans a DDL statement.
+ * @param raw the statement's parse tree
+ * @param text the statement as the client wrote it
+ * @returns undefined for what is no DDL, and for DDL of a database whose bytes go through untouched
+ * @throws ClarusError 0A000 for DDL that is not supported
+ */
+export async function planDdl(
+  raw: RawNode,
+  text: string,
+  session: SessionPort,
+  _deps: DdlDependencies,
+): Promise<ProtectedPlan | undefined> {
+  const kind = kindOf(raw);
+  const label = isLabel(raw);
+  if (session.catalog().passThrough && !label) return undefined;
+  const isSelectInto = kind === 'SelectStmt' && raw.SelectStmt?.intoClause !== undefined;
+  const what = refused[kind] ?? (kind === 'SecLabelStmt' && !label ? 'SECURITY LABEL for others' : undefined);
+  if (what !== undefined)
+    throw new ClarusError('0A000', `${what} is not supported in a database with protected tables`, {
+      hint: 'What is supported is listed in the documentation of Clarus.',
+    });
+  const command = isSelectInto ? 'SELECT' : known[kind];
+  if (command === undefined) return undefined;
+  const body: DdlBody = { kind: 'ddl', node: isSelectInto ? selectInto(raw) : raw, text };
+  return { kind: 'protected', command, shape: { parameterTypes: [], columns: undefined }, body };
+}
+
+/** `SELECT ... INTO t` is `CREATE TABLE t AS SELECT ...`. */
+function selectInto(raw: RawNode): RawNode {
+  const { intoClause, ...query } = raw.SelectStmt!;
+  return {
+    CreateTableAsStmt: { query: { SelectStmt: query }, into: intoClause, objtype: 'OBJECT_TABLE' },
+  };
+}

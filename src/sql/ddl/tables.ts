@@ -1,0 +1,218 @@
+/**
+ * The one way in which DDL changes tables: the logical DDL runs in the shadow, the tables are read back from its
+ * pg_catalog, the catalogue's tables and the physical ones are derived from that, and the difference runs in the
+ * cloud. Nothing of the client's text reaches the cloud for a protected table.
+ */
+import type { CatalogChange, LogicalTable } from '../../catalog/catalog.js';
+import { deriveTable } from '../../catalog/derive.js';
+import { describeTables, qualified } from '../../catalog/describe.js';
+import type { DescribedTable } from '../../catalog/description.js';
+import { physicalTable } from '../../catalog/physical.js';
+import { changeStatements, type PhysicalChange } from '../../catalog/physical-changes.js';
+import { withoutEffect } from '../../catalog/physical-indexes.js';
+import type { PhysicalContext } from '../../catalog/physical-parts.js';
+import { ClarusError } from '../../errors.js';
+import type { SessionPort } from '../plan.js';
+import { readerOn } from './backends.js';
+import type { DdlDependencies } from './body.js';
+import { runPhysical } from './errors.js';
+import { requireEmptyWhereNeeded } from './rows.js';
+import { missingTypes } from './types.js';
+
+/** A statement as the pipeline sees it. */
+export interface TableStatement {
+  /** shadow OIDs of the tables that it may change; undefined: any. New ones are always found. */
+  readonly scope: readonly number[] | undefined;
+  /** the client's text, run in the shadow and kept for the journal; undefined: nothing runs there */
+  readonly text: string | undefined;
+  /** what runs in the cloud when only open tables are concerned; undefined: the derived difference does */
+  readonly mirror?: (() => Promise<unknown>) | undefined;
+  /** runs in the cloud before the difference, and after it */
+  readonly beforehand?: readonly string[];
+  readonly afterwards?: readonly string[];
+  /** DROP ... CASCADE */
+  readonly cascade?: boolean;
+  /** columns that exist take the policy's protection too */
+  readonly reprotect?: boolean;
+  /** a policy that the statement proposes, in force for it already */
+  readonly policy?: Extract<CatalogChange, { kind: 'put-policy' }>;
+  /** checks what came of it, before anything reaches the cloud */
+  readonly check?: (result: TableResult) => void | Promise<void>;
+}
+
+export interface TableResult {
+  readonly changed: readonly ChangedTable[];
+}
+
+/** A table that differs after the statement. */
+export interface ChangedTable {
+  readonly before: { readonly table: LogicalTable; readonly described: DescribedTable } | undefined;
+  readonly after: { readonly table: LogicalTable; readonly described: DescribedTable } | undefined;
+}
+
+/**
+ * Runs a statement that changes tables.
+ * @returns the command tag that the shadow gave
+ * @throws PostgresError of the shadow or the cloud; ClarusError where the policy or an encoding forbids it
+ */
+export async function changeTables(
+  session: SessionPort,
+  deps: DdlDependencies,
+  statement: TableStatement,
+): Promise<{ readonly tag: string; readonly result: TableResult }> {
+  const shadow = readerOn(session.trusted);
+  const catalog = session.catalog();
+  const known = [...catalog.tables.keys()];
+  const before = await qualified(shadow, () => describeTables(shadow, statement.scope ?? known));
+  const tag = statement.text === undefined ? '' : await session.trusted.run(statement.text);
+  const after = await qualified(shadow, async () => {
+    const still = await describeTables(shadow, statement.scope ?? known);
+    return [...still, ...(await describeTables(shadow, undefined, known))];
+  });
+  const changed = await deriveChanges(session, deps, statement, before, after);
+  const result = { changed };
+  await statement.check?.(result);
+  await changeCloud(session, deps, statement, changed);
+  const changes = catalogChanges(changed);
+  const policy = statement.policy ? [statement.policy] : [];
+  if (statement.text !== undefined || changes.length + policy.length > 0)
+    session.transaction.record(statement.text, [...policy, ...changes]);
+  return { tag, result };
+}
+
+async function deriveChanges(
+  session: SessionPort,
+  deps: DdlDependencies,
+  statement: TableStatement,
+  before: readonly DescribedTable[],
+  after: readonly DescribedTable[],
+): Promise<readonly ChangedTable[]> {
+  const { registry, numbers, cloud } = deps;
+  const { tables, policy } = session.catalog();
+  const derived = new Map(tables);
+  const old = new Map(before.map(described => [described.oid, described]));
+  const changed: ChangedTable[] = [];
+  const referenced = referencedColumns(after);
+  for (const described of inOrder(after)) {
+    const was = old.get(described.oid);
+    const table = tables.get(described.oid);
+    if (was && table && !statement.reprotect && JSON.stringify(was) === JSON.stringify(described)) continue;
+    const { table: made, notices } = await deriveTable({
+      described,
+      previous: table,
+      policy: statement.policy?.policy ?? policy,
+      cloud,
+      registry,
+      numbers,
+      tableOf: oid => derived.get(oid),
+      referenced: referenced.get(described.oid) ?? [],
+      ...(statement.reprotect ? { reprotect: true } : {}),
+    });
+    derived.set(described.oid, made);
+    for (const notice of notices) session.client.notice({ severity: 'NOTICE', code: '00000', ...notice });
+    changed.push({
+      before: was && table && { table, described: was },
+      after: { table: made, described },
+    });
+  }
+  const standing = new Set(after.map(({ oid }) => oid));
+  for (const described of before) {
+    const table = tables.get(described.oid);
+    if (!standing.has(described.oid) && table)
+      changed.push({ before: { table, described }, after: undefined });
+  }
+  return changed;
+}
+
+/** A table after those that its foreign keys refer to, as far as that is possible. */
+function inOrder(tables: readonly DescribedTable[]): readonly DescribedTable[] {
+  const targets = new Set(
+    tables.flatMap(table =>
+      table.constraints.flatMap(c =>
+        c.references && c.references.table !== table.oid ? [c.references.table] : [],
+      ),
+    ),
+  );
+  return [...tables.filter(({ oid }) => targets.has(oid)), ...tables.filter(({ oid }) => !targets.has(oid))];
+}
+
+function referencedColumns(tables: readonly DescribedTable[]): ReadonlyMap<number, readonly number[]> {
+  const found = new Map<number, number[]>();
+  for (const { constraints } of tables)
+    for (const { references } of constraints)
+      if (references)
+        found.set(references.table, [...(found.get(references.table) ?? []), ...references.columns]);
+  return found;
+}
+
+async function changeCloud(
+  session: SessionPort,
+  deps: DdlDependencies,
+  statement: TableStatement,
+  changed: readonly ChangedTable[],
+): Promise<void> {
+  const after = new Map(session.catalog().tables);
+  for (const { before, after: now } of changed) {
+    if (before) after.delete(before.table.oid);
+    if (now) after.set(now.table.oid, now.table);
+  }
+  const context: PhysicalContext = { registry: deps.registry, tableOf: oid => after.get(oid) };
+  const old: PhysicalContext = { ...context, tableOf: oid => session.catalog().tables.get(oid) };
+  // Deriving the physical form also refuses what cannot stand, for open tables too.
+  const differences: PhysicalChange[] = changed.map(({ before, after: now }) => ({
+    before: before && physicalTable(before.described, before.table, old),
+    after: now && physicalTable(now.described, now.table, context),
+  }));
+  const cloud = (sql: string): Promise<string> => session.cloud.run(sql);
+  const concerned = changed.flatMap(({ before, after: now }) =>
+    [before?.table, now?.table].filter(t => t !== undefined),
+  );
+  for (const sql of statement.beforehand ?? []) await cloud(sql);
+  if (changed.length > 0) await makeTypes(session, changed);
+  if (statement.mirror && concerned.every(table => table.state === 'open')) {
+    await statement.mirror();
+  } else {
+    await requireEmptyWhereNeeded(session, changed);
+    await runPhysical(cloud, changeStatements(differences, statement.cascade), concerned);
+    sayWithoutEffect(session, changed);
+  }
+  for (const sql of statement.afterwards ?? []) await cloud(sql);
+}
+
+/** User-defined types that unprotected columns need. */
+async function makeTypes(session: SessionPort, changed: readonly ChangedTable[]): Promise<void> {
+  const columns = changed.flatMap(({ after }) =>
+    (after?.described.columns ?? []).filter(
+      ({ attnum }) => !after?.table.columns.find(column => column.attnum === attnum)?.protection,
+    ),
+  );
+  if (columns.every(column => column.userType === 0)) return;
+  const shadow = readerOn(session.trusted);
+  const ddl = await qualified(shadow, () => missingTypes(shadow, readerOn(session.cloud), columns));
+  for (const sql of ddl) await session.cloud.run(sql);
+}
+
+/** Indexes that stand in the shadow only. */
+function sayWithoutEffect(session: SessionPort, changed: readonly ChangedTable[]): void {
+  for (const { before, after } of changed) {
+    if (!after) continue;
+    const known = new Set(before?.described.indexes.map(({ oid }) => oid));
+    for (const index of after.described.indexes)
+      if (!known.has(index.oid) && withoutEffect(index, after.table))
+        session.client.notice({
+          severity: 'NOTICE',
+          code: '00000',
+          message: `index "${index.name}" has no effect in the cloud`,
+          detail: 'It reads a protected column that has no equality tags, or an expression over one.',
+          hint: 'Grant "equality" to the column in the policy if the cloud may search it.',
+        });
+  }
+}
+
+function catalogChanges(changed: readonly ChangedTable[]): readonly CatalogChange[] {
+  return changed.map(({ before, after }) => {
+    if (after) return { kind: 'put-table', table: after.table };
+    if (!before) throw new ClarusError('XX000', 'a table that was never there cannot change');
+    return { kind: 'drop-table', number: before.table.number };
+  });
+}

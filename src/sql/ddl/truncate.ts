@@ -1,0 +1,29 @@
+/** TRUNCATE: rows are the cloud's; the shadow checks rights and foreign keys, and restarts sequences of its own. */
+import { quoteQualified } from '../../catalog/quote.js';
+import type { SessionPort } from '../plan.js';
+import { fieldsOf, list, type RawFields } from '../raw/node.js';
+import { readerOn } from './backends.js';
+import type { DdlBody } from './body.js';
+import { rangeParts, resolveRelation } from './resolve.js';
+import { servedTable } from './table-statements.js';
+
+export async function truncate(session: SessionPort, { node, text }: DdlBody): Promise<{ tag: string }> {
+  const fields = fieldsOf(node);
+  const names: string[] = [];
+  for (const { RangeVar: range } of list(fields, 'relations')) {
+    const relation = await resolveRelation(readerOn(session.trusted), rangeParts(range as RawFields));
+    if (!relation) continue;
+    const { physical, columns } = servedTable(session, relation);
+    const only = range?.inh === true ? '' : 'ONLY ';
+    names.push(only + quoteQualified(physical.schema, physical.name));
+    // Side tables refer to the row ids of their table, so they are emptied with it.
+    for (const { protection } of columns)
+      for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
+  }
+  const tag = await session.trusted.run(text);
+  const restart = fields.restart_seqs === true ? ' RESTART IDENTITY' : '';
+  const cascade = fields.behavior === 'DROP_CASCADE' ? ' CASCADE' : '';
+  await session.cloud.run(`TRUNCATE ${names.join(', ')}${restart}${cascade}`);
+  if (restart !== '') session.transaction.record(text, []);
+  return { tag };
+}
