@@ -1,0 +1,137 @@
+/** Tables of the state database, as numbered migrations that are applied once and never changed. */
+import type { ClientBase } from 'pg';
+import { ClarusError } from '../errors.js';
+
+/** The first migration has number 1. docs/spec/state.md describes each table. */
+const migrations: readonly string[] = [
+  `
+CREATE TABLE clarus.installation (
+  only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+  root_fingerprint text NOT NULL,
+  root_check bytea NOT NULL,
+  lease_last bigint NOT NULL DEFAULT 0,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE clarus.retired_lease_keys (
+  wrapped bytea NOT NULL,
+  retired_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE clarus.shadows (
+  database name PRIMARY KEY,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE clarus.policy_versions (
+  number integer PRIMARY KEY CHECK (number > 0),
+  policy json NOT NULL,
+  origin text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE SEQUENCE clarus.table_numbers AS integer MAXVALUE 16777215;
+CREATE TABLE clarus.tables (
+  number integer PRIMARY KEY CHECK (number BETWEEN 1 AND 16777215),
+  cloud text NOT NULL,
+  shadow_oid oid NOT NULL,
+  definition json NOT NULL,
+  state text NOT NULL CHECK (state IN ('protected', 'open', 'blocked'))
+);
+CREATE INDEX ON clarus.tables (cloud, shadow_oid);
+CREATE SEQUENCE clarus.generations AS integer;
+CREATE TABLE clarus.keys (
+  kind text NOT NULL CHECK (kind IN ('table', 'domain')),
+  number integer NOT NULL CHECK (number > 0),
+  wrapped bytea NOT NULL CHECK (octet_length(wrapped) = 40),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (kind, number)
+);
+CREATE SEQUENCE clarus.domain_numbers AS integer;
+CREATE TABLE clarus.domains (
+  number integer PRIMARY KEY CHECK (number > 0),
+  cloud text NOT NULL,
+  name text,
+  UNIQUE (cloud, name)
+);
+CREATE TABLE clarus.epochs (
+  table_number integer NOT NULL,
+  column_number integer NOT NULL,
+  epoch integer NOT NULL CONSTRAINT epochs_epoch_range CHECK (epoch BETWEEN 1 AND 65535),
+  reserved bigint NOT NULL CHECK (reserved BETWEEN 0 AND 4294967296),
+  PRIMARY KEY (table_number, column_number)
+);
+CREATE TABLE clarus.leases (
+  name text PRIMARY KEY,
+  next bigint NOT NULL CONSTRAINT leases_next_range CHECK (next BETWEEN 1 AND 9007199254740992)
+);
+CREATE TABLE clarus.lease_salts (
+  name text NOT NULL,
+  first bigint NOT NULL,
+  until bigint NOT NULL CHECK (until > first),
+  salt bytea NOT NULL CHECK (octet_length(salt) = 16),
+  PRIMARY KEY (name, first)
+);
+CREATE TABLE clarus.encoding_state (
+  table_number integer NOT NULL,
+  column_number integer NOT NULL,
+  generation integer NOT NULL,
+  key text NOT NULL,
+  value bytea NOT NULL,
+  PRIMARY KEY (table_number, column_number, generation, key)
+);
+CREATE TABLE clarus.journal (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  cloud text NOT NULL,
+  cloud_xid text NOT NULL,
+  shadow_xid text,
+  redo json NOT NULL,
+  proxy text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE clarus.catalogue_version (
+  cloud text PRIMARY KEY,
+  version bigint NOT NULL
+);
+CREATE TABLE clarus.workers (
+  id text NOT NULL,
+  cloud text NOT NULL,
+  seen_version bigint NOT NULL,
+  heartbeat timestamptz NOT NULL,
+  PRIMARY KEY (id, cloud)
+);
+`,
+];
+
+/** The schema version that this Clarus works with. */
+export const schemaVersion = migrations.length;
+
+/** Key of the advisory lock that initialisation holds: "clarus" in ASCII. */
+export const initialisationLock = '109339044803955';
+
+/**
+ * Brings the state database to this Clarus's schema, in the caller's transaction. The caller holds
+ * `initialisationLock`, so that of two proxies that start at once one does it.
+ * @returns true when the database was new
+ * @throws ClarusError 55000 when a newer Clarus has been here
+ */
+export async function migrate(client: ClientBase): Promise<boolean> {
+  await client.query(`
+    CREATE SCHEMA IF NOT EXISTS clarus;
+    CREATE TABLE IF NOT EXISTS clarus.migrations (
+      number integer PRIMARY KEY,
+      applied_at timestamptz NOT NULL DEFAULT now()
+    )`);
+  const { rows } = await client.query<{ number: number }>('SELECT number FROM clarus.migrations');
+  const applied = Math.max(0, ...rows.map(row => row.number));
+  if (applied > schemaVersion)
+    throw new ClarusError(
+      '55000',
+      `the trusted database has schema version ${applied}; this Clarus knows versions up to ${schemaVersion}`,
+      {
+        severity: 'FATAL',
+        hint: 'Install the newer Clarus that has used it, or restore a backup from before.',
+      },
+    );
+  for (let number = applied + 1; number <= schemaVersion; number++) {
+    await client.query(migrations[number - 1]!);
+    await client.query('INSERT INTO clarus.migrations (number) VALUES ($1)', [number]);
+  }
+  return applied === 0;
+}
