@@ -1,6 +1,14 @@
 /** Reading the text form of arrays (array_in), in the spelling of array_out. */
-import { arrayBytes, dimensionSize, dimensionsMax, elementsMax, headerSize } from './array-form.js';
-import { readInt32, wordEnd, writeInt32 } from './bytes.js';
+import {
+  arrayBytes,
+  dimensionSize,
+  dimensionsMax,
+  elementsMax,
+  headerSize,
+  isNullWord,
+  needsQuotes,
+} from './array-form.js';
+import { readInt32, writeInt32 } from './bytes.js';
 import type { Codec, TextReader } from './codec.js';
 import { isDigit, readDigits } from './digits.js';
 
@@ -121,14 +129,10 @@ function plainEnd(text: Uint8Array, start: number, end: number): number {
     const byte = text[i]!;
     if (byte === comma || byte === close) return i;
     // white space around or within an element is for PostgreSQL to judge
-    if (byte === quote || byte === backslash || byte === open || byte <= 0x20) return -1;
+    if (needsQuotes[byte] === 1) return -1;
   }
   return -1;
 }
-
-/** Whether an element without quotes is NULL, in any case of letters. */
-const isNullWord = (text: Uint8Array, start: number, end: number): boolean =>
-  end - start === 4 && (wordEnd(text, start, end, 'NULL') > 0 || wordEnd(text, start, end, 'null') > 0);
 
 /**
  * Goes on behind an element: closes braces, checks that rows are equally long, opens them again.

@@ -3,7 +3,15 @@
  * type; for each dimension its length and lower bound; then the elements, each behind its length (-1: NULL).
  */
 
-import { arrayBytes, dimensionSize, dimensionsMax, elementsMax, headerSize } from './array-form.js';
+import {
+  arrayBytes,
+  dimensionSize,
+  dimensionsMax,
+  elementsMax,
+  headerSize,
+  isNullWord,
+  needsQuotes,
+} from './array-form.js';
 import { arrayReader } from './array-reader.js';
 import { readInt32, readUint32, writeAscii } from './bytes.js';
 import type { BinaryCheck, Codec, TextWriter } from './codec.js';
@@ -27,11 +35,6 @@ function elementCount(data: Uint8Array, start: number, end: number, elementOid: 
 }
 
 const { backslash, close, comma, open, quote } = arrayBytes;
-
-/** White space of array_isspace, and what else makes array_out quote an element. */
-const needsQuotes = new Uint8Array(256);
-for (const byte of [0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, comma, quote, backslash, open, close])
-  needsQuotes[byte] = 1;
 
 /** Writes `[lower:upper]...=` when a lower bound is not 1; returns the position after, -1 when a bound overflows. */
 function writeBounds(
@@ -120,7 +123,7 @@ function writeQuoted(
   const first = at + 1;
   const last = write(data, start, end, out, first);
   if (last < 0 || last > out.length) return -1;
-  let isQuoted = last === first || isNull(out, first, last);
+  let isQuoted = last === first || isNullWord(out, first, last);
   let escapes = 0;
   for (let i = first; i < last; i++) {
     const byte = out[i]!;
@@ -142,14 +145,6 @@ function writeQuoted(
   out[last + escapes] = quote;
   return last + escapes + 1;
 }
-
-/** Whether an unquoted element would be read as NULL. */
-const isNull = (text: Uint8Array, start: number, end: number): boolean =>
-  end - start === 4 &&
-  (text[start]! | 0x20) === 0x6e &&
-  (text[start + 1]! | 0x20) === 0x75 &&
-  (text[start + 2]! | 0x20) === 0x6c &&
-  (text[start + 3]! | 0x20) === 0x6c;
 
 function arrayCheck(elementOid: number, isElement: BinaryCheck): BinaryCheck {
   return (data, start, end) => {

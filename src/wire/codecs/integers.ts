@@ -42,6 +42,12 @@ function integerReader(bytes: 2 | 4, min: number, max: number): TextReader {
   };
 }
 
+const readUnsigned = integerReader(4, 0, 4294967295);
+
+/** A leading zero makes an oid octal. */
+const readOidText: TextReader = (text, start, end, out, at) =>
+  end - start > 1 && text[start] === 0x30 ? -1 : readUnsigned(text, start, end, out, at);
+
 const readInt8Text: TextReader = (text, start, end, out, at) => {
   const negative = start < end && text[start] === minus;
   const first = negative ? start + 1 : start;
@@ -93,4 +99,4 @@ function fixedCodec(size: number, textSize: number, writer: TextWriter, reader: 
 export const int2Codec = fixedCodec(2, 6, writeInt2Text, integerReader(2, -32768, 32767));
 export const int4Codec = fixedCodec(4, 11, writeInt4Text, integerReader(4, -2147483648, 2147483647));
 export const int8Codec = fixedCodec(8, 20, writeInt8Text, readInt8Text);
-export const oidCodec = fixedCodec(4, 10, writeOidText, integerReader(4, 0, 4294967295));
+export const oidCodec = fixedCodec(4, 10, writeOidText, readOidText);
