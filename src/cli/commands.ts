@@ -1,0 +1,81 @@
+/** The commands, each loaded when it is called. */
+export interface Invocation {
+  /** path of clarus.yaml */
+  readonly config: string;
+  /** print facts as JSON */
+  readonly json: boolean;
+  readonly values: Readonly<Record<string, string | boolean | undefined>>;
+  readonly positionals: readonly string[];
+}
+
+export interface Command {
+  readonly summary: string;
+  /** what stands after the command's name */
+  readonly usage: string;
+  readonly details: string;
+  readonly options?: Readonly<Record<string, { readonly type: 'string' | 'boolean' }>>;
+  readonly arguments?: { readonly least: number; readonly most: number; readonly words: string };
+  load(): Promise<{ main(invocation: Invocation): Promise<number> }>;
+}
+
+export const commands: Readonly<Record<string, Command>> = {
+  demo: {
+    summary: 'show everything on real laboratory data, with a cloud of its own',
+    usage: '[--once] [--directory DIR] [--port PORT]',
+    details: [
+      '  --once           print the tour and end; otherwise serve until Ctrl-C',
+      '  --directory DIR  where the demonstration keeps its data (default: ./clarus-demo)',
+      '  --port PORT      port of the proxy (default: a free one)',
+    ].join('\n'),
+    options: { once: { type: 'boolean' }, directory: { type: 'string' }, port: { type: 'string' } },
+    load: () => import('./demo.js'),
+  },
+  init: {
+    summary: 'write a commented clarus.yaml and a root key',
+    usage: '[--cloud URL]',
+    details: '  --cloud URL  read the schema of this cloud and propose a protection for each column\nWhat is there is kept; what is missing is made.',
+    options: { cloud: { type: 'string' } },
+    load: () => import('./init.js'),
+  },
+  check: {
+    summary: 'validate the policy, reach every cloud, and say what each still learns',
+    usage: '',
+    details: 'Exits 0 when everything would work.',
+    load: () => import('./check.js'),
+  },
+  run: {
+    summary: 'serve in the foreground until SIGTERM',
+    usage: '',
+    details: 'Prints "ready postgres://HOST:PORT" once it accepts connections; logs JSON lines on standard error.',
+    load: () => import('./run.js'),
+  },
+  explain: {
+    summary: 'show the plan of a statement: what the cloud does, what is opened here',
+    usage: '"SELECT ..."',
+    details: 'Asks the running proxy (EXPLAIN (CLARUS) ...). --user NAME chooses the local user.',
+    options: { user: { type: 'string' } },
+    arguments: { least: 1, most: 1, words: 'one statement' },
+    load: () => import('./explain.js'),
+  },
+  sql: {
+    summary: 'a small SQL prompt through the running proxy',
+    usage: '[-c STATEMENT]',
+    details: '  --command STATEMENT  run it and end\n  --user NAME          local user (default: the first one)',
+    options: { command: { type: 'string' }, user: { type: 'string' } },
+    load: () => import('./sql.js'),
+  },
+  copy: {
+    summary: 'make the protected copy of a listed table that stands unprotected in the cloud',
+    usage: 'SCHEMA.TABLE',
+    details: 'Stop the application first. The plaintext original is set aside under a name that is printed.',
+    arguments: { least: 1, most: 1, words: 'the name of a table' },
+    load: () => import('./copy.js'),
+  },
+  policy: {
+    summary: 'write the policy in force as a file',
+    usage: 'export',
+    details: 'Prints clarus.yaml with the policy version that the trusted database holds.',
+    arguments: { least: 1, most: 1, words: '"export"' },
+    load: () => import('./policy.js'),
+  },
+};
