@@ -1,0 +1,86 @@
+/** Keys in memory: unwrapped once, and what is derived from them, always as the same object. */
+import { ClarusError } from '../errors.js';
+import { deriveKey } from './root-key.js';
+
+/** What a wrapped key is for. */
+export type KeyKind = 'table' | 'domain';
+
+interface HeldKey {
+  readonly key: Uint8Array;
+  /** cell keys by column and epoch, domain keys by purpose */
+  readonly derived: Map<number | string, Uint8Array>;
+}
+
+const cellPurpose = Buffer.from('clarus/1 cell');
+
+/** Info of a cell key: purpose, column number and epoch (uint16 each, big endian). */
+function cellInfo(column: number, epoch: number): Uint8Array {
+  const info = Buffer.alloc(cellPurpose.length + 4);
+  cellPurpose.copy(info);
+  info.writeUInt16BE(column, cellPurpose.length);
+  info.writeUInt16BE(epoch, cellPurpose.length + 2);
+  return info;
+}
+
+export class KeyRing {
+  readonly #held: Readonly<Record<KeyKind, Map<number, HeldKey>>> = { table: new Map(), domain: new Map() };
+
+  has(kind: KeyKind, number: number): boolean {
+    return this.#held[kind].has(number);
+  }
+
+  numbers(kind: KeyKind): IterableIterator<number> {
+    return this.#held[kind].keys();
+  }
+
+  /** Takes a key; one that is held already stays, so that what was derived from it stays the same object. */
+  hold(kind: KeyKind, number: number, key: Uint8Array): void {
+    if (!this.has(kind, number)) this.#held[kind].set(number, { key, derived: new Map() });
+  }
+
+  /** Forgets a key and wipes it, and all that was derived from it. */
+  drop(kind: KeyKind, number: number): void {
+    const held = this.#held[kind].get(number);
+    if (held === undefined) return;
+    this.#held[kind].delete(number);
+    held.key.fill(0);
+    for (const key of held.derived.values()) key.fill(0);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const kind of ['table', 'domain'] as const)
+      for (const number of [...this.numbers(kind)]) this.drop(kind, number);
+  }
+
+  /** Key of the cells of a column under an epoch; columns and epochs are 1 to 65,535. */
+  cellKey(table: number, column: number, epoch: number): Uint8Array {
+    const held = this.#get('table', table);
+    const id = column * 0x10000 + epoch;
+    let key = held.derived.get(id);
+    if (key === undefined) {
+      key = deriveKey(held.key, cellInfo(column, epoch));
+      held.derived.set(id, key);
+    }
+    return key;
+  }
+
+  /** Key of a domain for a purpose. */
+  domainKey(domain: number, purpose: string): Uint8Array {
+    const held = this.#get('domain', domain);
+    let key = held.derived.get(purpose);
+    if (key === undefined) {
+      key = deriveKey(held.key, `clarus/1 ${purpose}`);
+      held.derived.set(purpose, key);
+    }
+    return key;
+  }
+
+  #get(kind: KeyKind, number: number): HeldKey {
+    const held = this.#held[kind].get(number);
+    if (held !== undefined) return held;
+    throw new ClarusError('55000', `the key of ${kind} ${number} is not there`, {
+      hint: 'The table was dropped meanwhile, or the trusted database was put back to a state before it was made.',
+    });
+  }
+}
