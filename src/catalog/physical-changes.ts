@@ -87,10 +87,14 @@ function dropConstraints(
     .map(constraint => `ALTER TABLE ${nameOf(before)} DROP CONSTRAINT ${quoteName(constraint.name)}`);
 }
 
+/** What stands on tables goes before them; the tables of one statement may refer to each other. */
 function dropTables(tables: readonly PhysicalTable[], cascade: boolean): readonly string[] {
-  if (tables.length === 0) return [];
   const side = tables.flatMap(table => table.sideTables.map(({ name }) => `DROP TABLE ${name}`));
-  return [...side, `DROP TABLE ${tables.map(nameOf).join(', ')}${cascade ? ' CASCADE' : ''}`];
+  const main = (['MATERIALIZED VIEW', 'FOREIGN TABLE', 'TABLE'] as const).flatMap(relation => {
+    const names = tables.filter(table => table.relation === relation).map(nameOf);
+    return names.length === 0 ? [] : [`DROP ${relation} ${names.join(', ')}${cascade ? ' CASCADE' : ''}`];
+  });
+  return [...side, ...main];
 }
 
 const dropIndexes = ({ before, after }: Kept): readonly string[] =>

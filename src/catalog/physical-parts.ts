@@ -43,6 +43,8 @@ export interface PhysicalSideTable {
 export interface PhysicalTable {
   readonly schema: string;
   readonly name: string;
+  /** word of DROP; only tables are made from this form */
+  readonly relation: 'TABLE' | 'MATERIALIZED VIEW' | 'FOREIGN TABLE';
   readonly unlogged: boolean;
   readonly columns: readonly PhysicalColumn[];
   readonly constraints: readonly PhysicalConstraint[];

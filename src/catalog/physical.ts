@@ -47,6 +47,7 @@ export function physicalTable(
   return {
     schema: table.physical.schema,
     name: table.physical.name,
+    relation: relationWords[described.kind],
     unlogged: described.persistence === 'u',
     columns,
     constraints: [...constraints, ...physicalKeys(described, table, context)],
@@ -54,6 +55,8 @@ export function physicalTable(
     sideTables,
   };
 }
+
+const relationWords = { r: 'TABLE', p: 'TABLE', m: 'MATERIALIZED VIEW', f: 'FOREIGN TABLE' } as const;
 
 const rowColumn: PhysicalColumn = {
   key: 'row',

@@ -21,7 +21,8 @@ export async function runPhysical(
 /** Tags and cells in a DETAIL say nothing to a client, so it goes with the physical names. */
 function logicalError(error: PostgresError, tables: readonly LogicalTable[]): Error {
   const { code, diagnostic } = error;
-  const table = tables.find(
+  // The table as the statement leaves it comes last.
+  const table = tables.findLast(
     ({ physical }) => physical.schema === diagnostic.schema && physical.name === diagnostic.table,
   );
   if (table?.state !== 'protected') return error;

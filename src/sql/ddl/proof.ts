@@ -27,6 +27,7 @@ export interface ProofContext {
 /** Analyses a query that takes no parameters. */
 export async function doubtOfQuery(context: ProofContext, sql: string): Promise<Doubt> {
   const { rewritten } = await context.session.analyse(sql, []);
+  if (rewritten.length === 0) return 'its analysis is not known';
   return doubtOfTrees(context, rewritten.map(readNode));
 }
 

@@ -1,5 +1,6 @@
 /** Objects that hold a query or a body: views, materialised views, CREATE TABLE AS, functions, triggers. */
 import { columnPolicy, unlistedRefused } from '../../catalog/protection.js';
+import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../plan.js';
 import { deparse } from '../raw/deparse.js';
@@ -83,14 +84,16 @@ export async function createTableAs(session: SessionPort, deps: DdlDependencies,
   return { tag };
 }
 
-export async function refreshMaterialisedView(session: SessionPort, body: DdlBody): Done {
-  const node = await qualifyRelations(readerOn(session.trusted), body.node);
-  const relation = await resolveRelation(
-    readerOn(session.trusted),
-    rangeParts(fieldsOf(body.node).relation as RawFields),
-  );
-  if (relation) servedTable(session, relation);
-  return { tag: await session.cloud.run(deparse(node)) };
+export async function refreshMaterialisedView(session: SessionPort, { node }: DdlBody): Done {
+  const { relation, concurrent, skipData } = fieldsOf(node);
+  const parts = rangeParts(relation as RawFields);
+  const found = await resolveRelation(readerOn(session.trusted), parts);
+  if (!found) throw new ClarusError('42P01', `relation "${parts.join('.')}" does not exist`);
+  servedTable(session, found);
+  const how = concurrent === true ? 'CONCURRENTLY ' : '';
+  const name = quoteQualified(found.schema, found.name);
+  const without = skipData === true ? ' WITH NO DATA' : '';
+  return { tag: await session.cloud.run(`REFRESH MATERIALIZED VIEW ${how}${name}${without}`) };
 }
 
 /** A function stands on both sides when its body is proven to touch open tables only; else it is refused. */

@@ -53,7 +53,9 @@ export async function createTable(session: SessionPort, deps: DdlDependencies, b
     deps,
     { ...body, node },
     {
-      scope: [...(await likeSources(session, body.node))],
+      scope: await referencedTables(session, body.node),
+      // The derived table says what LIKE took over.
+      ...(hasLike(body.node) ? { mirror: undefined } : {}),
       check: async ({ changed }) => {
         for (const { before, after } of changed)
           if (!before && after) await refuseLikeOfProtected(session, body.node, after.table);
@@ -62,8 +64,11 @@ export async function createTable(session: SessionPort, deps: DdlDependencies, b
   );
 }
 
-/** Shadow OIDs of tables that a new table refers to or is made like: read, so that keys get their tags. */
-async function likeSources(session: SessionPort, node: RawNode): Promise<readonly number[]> {
+const hasLike = (node: RawNode): boolean =>
+  list(fieldsOf(node), 'tableElts').some(element => kindOf(element) === 'TableLikeClause');
+
+/** Shadow OIDs of the tables that a new table's foreign keys refer to. */
+async function referencedTables(session: SessionPort, node: RawNode): Promise<readonly number[]> {
   const oids: number[] = [];
   for (const element of list(fieldsOf(node), 'tableElts')) {
     const constraints = kindOf(element) === 'Constraint' ? [element] : list(fieldsOf(element), 'constraints');

@@ -1,0 +1,390 @@
+/** DDL over a cloud and a shadow schema: both follow the policy, and nothing of the client's text leaves. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { ColumnPolicy, Policy, Unlisted } from '../src/policy/policy.js';
+import { type DdlSession, openDdlSession } from './support/ddl-session.js';
+import { startServer, type TestServer } from './support/server.js';
+
+let server: TestServer;
+before(async () => {
+  server = await startServer();
+});
+after(() => server.stop());
+
+const column = (name: string, rest: Partial<ColumnPolicy> = {}): ColumnPolicy => ({
+  name,
+  class: undefined,
+  protect: 'encrypt',
+  queries: [],
+  domain: undefined,
+  position: undefined,
+  ...rest,
+});
+const policy = (unlisted: Unlisted, tables: Record<string, readonly ColumnPolicy[]> = {}): Policy => ({
+  unlisted,
+  declassify: [],
+  tables: Object.entries(tables).map(([name, columns]) => ({
+    schema: 'public',
+    name,
+    columns,
+    position: undefined,
+  })),
+});
+const open = (name: string): ColumnPolicy => column(name, { protect: 'none' });
+const person = (name: string): ColumnPolicy => column(name, { queries: ['equality'], domain: 'person' });
+
+let databases = 0;
+async function withSession(given: Policy, work: (session: DdlSession) => Promise<void>): Promise<void> {
+  const session = await openDdlSession(server, `ddl${++databases}`, given);
+  try {
+    await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+async function columnsOf(client: DdlSession['cloud'], table: string): Promise<Record<string, string>> {
+  const { rows } = await client.query(
+    `SELECT attname, format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE '' END AS type
+     FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`,
+    [table],
+  );
+  return Object.fromEntries(rows.map(row => [row.attname, row.type]));
+}
+
+const refused = (code: string, pattern: RegExp) => (error: unknown) => {
+  const { code: got, message, fields } = error as { code: string; message: string; fields?: object };
+  assert.equal(got, code, message);
+  assert.match(`${message} ${JSON.stringify(fields ?? {})}`, pattern);
+  return true;
+};
+
+test('CREATE TABLE makes the logical table in the shadow and its encodings in the cloud', () =>
+  withSession(policy('refuse', { patient: [person('ssn'), column('name'), open('day')] }), async session => {
+    await session.run(
+      `CREATE TABLE patient (id serial PRIMARY KEY, ssn varchar(20) NOT NULL UNIQUE, name text DEFAULT 'SENTINEL', day date DEFAULT '2020-01-01', note text)`,
+    );
+    assert.deepEqual(await columnsOf(session.shadow, 'patient'), {
+      id: 'integer not null',
+      ssn: 'character varying(20) not null',
+      name: 'text',
+      day: 'date',
+      note: 'text',
+    });
+    const physical = await columnsOf(session.cloud, 'patient');
+    assert.deepEqual(
+      Object.keys(physical).map(name => name.replace(/\d+$/, '')),
+      [
+        'clarus_row',
+        'id_sealed',
+        'id_equality',
+        'ssn_sealed',
+        'ssn_equality',
+        'name_sealed',
+        'day',
+        'note_sealed',
+      ],
+    );
+    assert.match(session.notices.join(), /column "id" gets equality tags/);
+    assert.doesNotMatch(session.sent.join(), /SENTINEL/);
+    const [table] = session.catalog().tables.values();
+    assert.equal(table?.state, 'protected');
+    assert.deepEqual(table.keys, [
+      { kind: 'primary', name: 'patient_pkey', columns: [1] },
+      { kind: 'unique', name: 'patient_ssn_key', columns: [2] },
+    ]);
+  }));
+
+test('the cloud refuses text, zeros and cut cells, and forms that are not NULL together', () =>
+  withSession(policy('encrypt', { t: [person('a')] }), async session => {
+    await session.run('CREATE TABLE t (a text)');
+    const [cell, tag] = Object.keys(await columnsOf(session.cloud, 't')).slice(1);
+    for (const value of [
+      `'text'`,
+      `'\\x00'::bytea`,
+      `decode(repeat('00', 40), 'hex')`,
+      `decode('c1' || repeat('00', 35), 'hex')`,
+    ])
+      await assert.rejects(
+        session.cloud.query(
+          `INSERT INTO t (clarus_row, ${cell}, ${tag}) VALUES (1, ${value}, gen_random_uuid())`,
+        ),
+        refused('23514', /check/),
+      );
+    await assert.rejects(
+      session.cloud.query(`INSERT INTO t (clarus_row, ${tag}) VALUES (1, gen_random_uuid())`),
+      refused('23514', /check/),
+    );
+    await session.cloud.query(
+      `INSERT INTO t (clarus_row, ${cell}, ${tag}) VALUES (1, decode('c1000124' || repeat('00', 32), 'hex'), gen_random_uuid())`,
+    );
+  }));
+
+test('an unlisted table follows the policy: refuse, encrypt, pass', async () => {
+  await withSession(policy('refuse', { other: [] }), async session => {
+    await assert.rejects(session.run('CREATE TABLE t (a int)'), refused('0A000', /not listed in the policy/));
+    await assert.rejects(columnsOf(session.cloud, 't'));
+    await assert.rejects(columnsOf(session.shadow, 't'));
+  });
+  await withSession(policy('encrypt'), async session => {
+    await session.run('CREATE TABLE t (a int)');
+    assert.deepEqual(Object.values(await columnsOf(session.cloud, 't')), ['bigint not null', 'bytea']);
+  });
+  await withSession(policy('pass', { other: [] }), async session => {
+    await session.run('CREATE TABLE t (a int PRIMARY KEY, b text CHECK (b <> $$x$$))');
+    assert.deepEqual(await columnsOf(session.cloud, 't'), { a: 'integer not null', b: 'text' });
+    assert.equal([...session.catalog().tables.values()][0]?.state, 'open');
+  });
+});
+
+test('ALTER TABLE adds, drops and renames columns and constraints on both sides', () =>
+  withSession(
+    policy('encrypt', { t: [open('plain'), open('other'), open('moved'), person('a')] }),
+    async session => {
+      await session.run('CREATE TABLE t (a int, plain int, gone text)');
+      const [before] = session.catalog().tables.values();
+      await session.run(
+        `ALTER TABLE t ADD COLUMN b text NOT NULL, ADD COLUMN other int DEFAULT 7, DROP COLUMN gone, ALTER plain SET NOT NULL, ALTER plain SET DEFAULT 3`,
+      );
+      await session.run('ALTER TABLE t ADD CONSTRAINT k UNIQUE (a, plain)');
+      await session.run(
+        'ALTER TABLE t RENAME CONSTRAINT k TO k2; ALTER TABLE t RENAME COLUMN a TO z; ALTER TABLE t RENAME plain TO moved',
+      );
+      await session.run('ALTER TABLE t RENAME TO u');
+      const physical = await columnsOf(session.cloud, 'u');
+      assert.deepEqual(
+        Object.entries(physical).map(([name, type]) => `${name.replace(/\d+$/, '')} ${type}`),
+        [
+          'clarus_row bigint not null',
+          'a_sealed bytea',
+          'a_equality uuid',
+          'moved integer not null',
+          'b_sealed bytea not null',
+          'other integer',
+        ],
+      );
+      const [table] = session.catalog().tables.values();
+      assert.equal(table?.number, before?.number);
+      assert.deepEqual(
+        table?.columns.map(({ number, name }) => [number, name]),
+        [
+          [1, 'z'],
+          [2, 'moved'],
+          [4, 'b'],
+          [5, 'other'],
+        ],
+      );
+      assert.deepEqual(table?.keys, [{ kind: 'unique', name: 'k2', columns: [1, 2] }]);
+      assert.deepEqual(
+        table?.columns[0]?.protection?.encodings.map(e => e.encoded.name),
+        ['z', 'z'],
+      );
+      const { rows } = await session.cloud.query(
+        `SELECT conname FROM pg_constraint WHERE conrelid = 'u'::regclass AND contype = 'u'`,
+      );
+      assert.deepEqual(rows, [{ conname: 'k2' }]);
+      // The policy follows the names.
+      assert.deepEqual(
+        session.catalog().policy.tables.map(({ name }) => name),
+        ['u'],
+      );
+      await session.run('DROP TABLE u');
+      assert.equal(session.catalog().tables.size, 0);
+      await assert.rejects(columnsOf(session.cloud, 'u'));
+      assert.equal(await session.run('DROP TABLE IF EXISTS u'), 'DROP');
+    },
+  ));
+
+test('foreign keys stand on tags of one domain, and are refused otherwise', () =>
+  withSession(
+    policy('encrypt', {
+      p: [person('id')],
+      c: [person('p'), column('q', { queries: ['equality'] }), open('o')],
+      o: [open('id')],
+    }),
+    async session => {
+      await session.run('CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE o (id int PRIMARY KEY)');
+      await session.run('CREATE TABLE c (p int REFERENCES p, q int, o int REFERENCES o ON DELETE CASCADE)');
+      const { rows } = await session.cloud.query(
+        `SELECT conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE conrelid = 'c'::regclass AND contype = 'f' ORDER BY 1`,
+      );
+      assert.match(rows[0].definition, /FOREIGN KEY \(o\) REFERENCES o\(id\) ON DELETE CASCADE/);
+      assert.match(rows[1].definition, /FOREIGN KEY \(p_equality\d+\) REFERENCES p\(id_equality\d+\)$/);
+      await assert.rejects(
+        session.run('ALTER TABLE c ADD FOREIGN KEY (q) REFERENCES p'),
+        refused('0A000', /one domain in the policy/),
+      );
+      await assert.rejects(
+        session.run('ALTER TABLE c ADD FOREIGN KEY (o) REFERENCES p'),
+        refused('0A000', /in the clear/),
+      );
+      await assert.rejects(
+        session.run('ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p ON DELETE CASCADE'),
+        refused('0A000', /action/),
+      );
+      await assert.rejects(session.run('DROP TABLE p'), refused('2BP01', /depend/));
+      await session.run('DROP TABLE p CASCADE');
+      assert.deepEqual(
+        [...session.catalog().tables.values()].find(t => t.name === 'c')?.keys.map(k => k.name),
+        ['c_o_fkey'],
+      );
+    },
+  ));
+
+test('literals of protected tables stand in the shadow only', () =>
+  withSession(policy('encrypt', { t: [open('plain')], o: [open('a')] }), async session => {
+    await session.run(`CREATE TYPE mood AS ENUM ('SENTINEL-a', 'SENTINEL-b')`);
+    await session.run(`CREATE DOMAIN d AS text CHECK (VALUE <> 'SENTINEL-c')`);
+    await session.run(`CREATE TABLE t (a mood DEFAULT 'SENTINEL-a', b d, plain int) -- SENTINEL-d`);
+    await session.run(`COMMENT ON TABLE t IS 'SENTINEL-e'; COMMENT ON COLUMN t.a IS 'SENTINEL-f'`);
+    await session.run(`CREATE INDEX i ON t (plain) WHERE b <> 'SENTINEL-g'`);
+    await session.run(`ALTER TABLE t ALTER b SET DEFAULT 'SENTINEL-h', ADD c text DEFAULT 'SENTINEL-i'`);
+    await session.run(`CREATE VIEW v AS SELECT plain FROM t WHERE b = 'SENTINEL-j'`);
+    await assert.rejects(
+      session.run(`ALTER TABLE t ADD CHECK (b <> 'SENTINEL-k')`),
+      refused('0A000', /check constraint/),
+    );
+    assert.doesNotMatch(session.sent.join('\n'), /SENTINEL/);
+    assert.match(session.notices.join(), /index "i" has no effect/);
+    // An unprotected column needs its type: the labels follow.
+    await session.run('CREATE TABLE o (a mood)');
+    assert.deepEqual(await columnsOf(session.cloud, 'o'), { a: 'mood' });
+  }));
+
+test('what a protected table cannot have is refused and leaves nothing', () =>
+  withSession(policy('encrypt', { t: [open('plain')] }), async session => {
+    await session.run('CREATE TABLE t (a int, plain int)');
+    for (const [sql, pattern] of [
+      ['ALTER TABLE t ALTER a TYPE bigint', /type of the protected column/],
+      ['ALTER TABLE t ADD g int GENERATED ALWAYS AS (plain + 1) STORED', /generated column/],
+      ['ALTER TABLE t ADD i int GENERATED ALWAYS AS IDENTITY', /identity column/],
+      ['ALTER TABLE t ADD clarus_row int', /reserved/],
+      ['ALTER TABLE t SET (fillfactor = 10)', /not supported/],
+      ['CREATE UNIQUE INDEX ON t (lower(a::text))', /unique index/],
+      ['CREATE TABLE l (LIKE t) PARTITION BY LIST (plain)', /partitioned/],
+      ['CREATE TEMP TABLE x (a int)', /temporary/],
+      ['CREATE TABLE x AS SELECT * FROM t', /from a query/],
+      ['SELECT * INTO x FROM t', /from a query/],
+      ['CREATE MATERIALIZED VIEW m AS SELECT * FROM t', /from a query/],
+      [`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT a FROM t'`, /not proven/],
+      [`CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'x'; END $$`, /not proven/],
+      ['GRANT SELECT ON t TO postgres', /rights/],
+      ['CREATE RULE r AS ON INSERT TO t DO NOTHING', /CREATE RULE/],
+    ] as const)
+      await assert.rejects(session.run(sql), error => {
+        assert.match((error as Error).message, pattern, sql);
+        return true;
+      });
+    assert.deepEqual(Object.keys(await columnsOf(session.shadow, 't')), ['a', 'plain']);
+    assert.equal(Object.keys(await columnsOf(session.cloud, 't')).length, 3);
+  }));
+
+test('BEGIN; CREATE TABLE; ROLLBACK leaves nothing on either side', () =>
+  withSession(policy('encrypt'), async session => {
+    await session.begin();
+    await session.run('CREATE TABLE t (a int); ALTER TABLE t ADD b int');
+    assert.equal(session.catalog().tables.size, 1);
+    await session.rollback();
+    assert.equal(session.catalog().tables.size, 0);
+    await assert.rejects(columnsOf(session.cloud, 't'));
+    await assert.rejects(columnsOf(session.shadow, 't'));
+  }));
+
+test('rows that would have to be sealed anew stop a change', () =>
+  withSession(policy('encrypt', { t: [open('plain')] }), async session => {
+    await session.run('CREATE TABLE t (a int, plain int)');
+    await session.cloud.query('INSERT INTO t (clarus_row, plain) VALUES (1, 1), (2, 1)');
+    await assert.rejects(session.run('ALTER TABLE t ADD b int DEFAULT 1'), refused('0A000', /holds rows/));
+    await assert.rejects(session.run('ALTER TABLE t ADD UNIQUE (a)'), refused('55000', /clarus protect/));
+    await assert.rejects(
+      session.run(`SECURITY LABEL FOR clarus ON COLUMN t.a IS 'encrypt queries equality'`),
+      refused('55000', /clarus protect/),
+    );
+    await assert.rejects(
+      session.run('ALTER TABLE t ADD c int NOT NULL'),
+      refused('23502', /column "c" of relation "t" contains null/),
+    );
+    await assert.rejects(session.run('ALTER TABLE t ADD UNIQUE (plain)'), refused('23505', /t_plain_key/));
+    await session.run('ALTER TABLE t ADD b int; TRUNCATE t');
+    const { rows } = await session.cloud.query('SELECT count(*)::int AS n FROM t');
+    assert.deepEqual(rows, [{ n: 0 }]);
+    await session.run('ALTER TABLE t ADD UNIQUE (a)');
+  }));
+
+test('a SECURITY LABEL changes the policy and, while empty, the table', () =>
+  withSession(policy('pass', { other: [] }), async session => {
+    await session.run('CREATE TABLE t (a int PRIMARY KEY, b text)');
+    await session.run(
+      `SECURITY LABEL FOR clarus ON COLUMN t.b IS 'identifier encrypt queries equality domain person'`,
+    );
+    assert.deepEqual(
+      Object.keys(await columnsOf(session.cloud, 't'))
+        .map(n => n.replace(/\d+$/, ''))
+        .sort(),
+      ['a', 'b_equality', 'b_sealed', 'clarus_row'],
+    );
+    assert.equal(session.catalog().policyVersion, 2);
+    await session.run(`SECURITY LABEL FOR clarus ON COLUMN t.b IS 'none'`);
+    assert.deepEqual(await columnsOf(session.cloud, 't'), { a: 'integer not null', b: 'text' });
+    await assert.rejects(
+      session.run(`SECURITY LABEL FOR clarus ON COLUMN t.b IS 'encrpt'`),
+      refused('22023', /encrypt/),
+    );
+  }));
+
+test('objects over open tables stand on both sides', () =>
+  withSession(policy('pass', { secret: [] }), async session => {
+    await session.run(
+      'CREATE SCHEMA s; CREATE SEQUENCE s.n INCREMENT 2; CREATE TYPE mood AS ENUM ($$x$$)'.replace(
+        '$$x$$',
+        "'x'",
+      ),
+    );
+    await session.run(
+      'CREATE TABLE s.t (a int DEFAULT nextval($$s.n$$), m mood); CREATE TABLE secret (a int)',
+    );
+    await session.run('CREATE VIEW v AS SELECT a FROM s.t; CREATE VIEW w AS SELECT a FROM secret');
+    await session.run(
+      `CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO s.t SELECT 1; RETURN NEW; END $$`,
+    );
+    await session.run('CREATE TRIGGER g BEFORE INSERT ON s.t FOR EACH ROW EXECUTE FUNCTION f()');
+    await session.run('CREATE TABLE u AS SELECT a, count(*) AS n FROM v GROUP BY a');
+    await session.run('CREATE MATERIALIZED VIEW m AS SELECT a FROM s.t; REFRESH MATERIALIZED VIEW m');
+    await session.run(
+      'CREATE INDEX CONCURRENTLY ui ON u (a); ALTER INDEX ui RENAME TO uj; CREATE TABLE l (LIKE u INCLUDING ALL)',
+    );
+    const { rows } = await session.cloud.query(
+      `SELECT relname FROM pg_class WHERE relnamespace IN ('s'::regnamespace, 'public'::regnamespace) ORDER BY 1`,
+    );
+    const names = rows.map(({ relname }) => relname);
+    for (const name of ['t', 'n', 'v', 'u', 'uj', 'm', 'l', 'secret']) assert.ok(names.includes(name), name);
+    assert.ok(!names.includes('w'));
+    await assert.rejects(
+      session.run('CREATE TABLE ll (LIKE secret)'),
+      refused('0A000', /like the protected table/),
+    );
+    await session.run(
+      'ALTER TYPE mood RENAME TO feeling; ALTER TYPE feeling ADD VALUE $$y$$'.replace('$$y$$', "'y'"),
+    );
+    assert.deepEqual(await columnsOf(session.cloud, 's.t'), { a: 'integer', m: 'feeling' });
+    await session.run('DROP VIEW v, w CASCADE; DROP SCHEMA s CASCADE; DROP TYPE feeling; DROP FUNCTION f()');
+    const left = [...session.catalog().tables.values()].map(({ name }) => name).sort();
+    assert.deepEqual(left, ['l', 'secret', 'u']);
+    const gone = await session.cloud.query(
+      `SELECT to_regclass('s.t') AS t, to_regclass('m') AS m, to_regtype('feeling') AS f`,
+    );
+    assert.deepEqual(gone.rows, [{ t: null, m: null, f: null }]);
+  }));
+
+test('names are resolved by the search_path of the session', () =>
+  withSession(policy('encrypt'), async session => {
+    await session.run('CREATE SCHEMA a; CREATE SCHEMA b');
+    await session.shadow.query('SET search_path = a, b');
+    await session.run('CREATE TABLE b.t (x int)');
+    await session.run('CREATE TABLE t (y int)');
+    assert.deepEqual([...session.catalog().tables.values()].map(t => t.schema).sort(), ['a', 'b']);
+    await session.run('ALTER TABLE t ADD z int; DROP TABLE t; ALTER TABLE t ADD w int');
+    const [left] = session.catalog().tables.values();
+    assert.deepEqual([left?.schema, left?.columns.map(c => c.name)], ['b', ['x', 'w']]);
+    assert.equal((await session.shadow.query('SHOW search_path')).rows[0].search_path, 'a, b');
+  }));

@@ -1,0 +1,262 @@
+/**
+ * A session for tests of DDL: a SessionPort over two databases of one server, one playing the cloud and one the
+ * shadow, with a catalogue in memory. Everything that reaches the cloud is recorded.
+ */
+import pg from 'pg';
+import type { Catalog, CatalogChange, Redo } from '../../src/catalog/catalog.js';
+import { applyChanges, passesThrough } from '../../src/catalog/changes.js';
+import type { CatalogNumbers } from '../../src/catalog/derive.js';
+import { type EncodingRegistry, encodingRegistry } from '../../src/encodings/registry.js';
+import type { Policy } from '../../src/policy/policy.js';
+import { type DdlDependencies, executeDdl, planDdl } from '../../src/sql/ddl/index.js';
+import { functionHomes, functionHomesQuery } from '../../src/sql/functions.js';
+import type { Analysis, SessionPort, StatementPort } from '../../src/sql/plan.js';
+import { parseStatements } from '../../src/sql/raw/parse.js';
+import { PostgresError } from '../../src/wire/diagnostic.js';
+import type { TestServer } from './server.js';
+
+export interface DdlSession {
+  readonly cloud: pg.Client;
+  readonly shadow: pg.Client;
+  /** statements that reached the cloud */
+  readonly sent: string[];
+  readonly notices: string[];
+  readonly redo: Redo[];
+  catalog(): Catalog;
+  /** runs statements; each in a transaction of its own unless `begin` was called */
+  run(sql: string): Promise<string>;
+  begin(): Promise<void>;
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+  port: SessionPort;
+  deps: DdlDependencies;
+  close(): Promise<void>;
+}
+
+/** Numbers from 1, in memory. */
+export function testNumbers(): CatalogNumbers {
+  let table = 0;
+  let generation = 0;
+  let domain = 0;
+  const domains = new Map<string, number>();
+  return {
+    table: async () => ++table,
+    generation: async () => ++generation,
+    domain: async name => {
+      if (name === undefined) return ++domain;
+      const known = domains.get(name) ?? ++domain;
+      domains.set(name, known);
+      return known;
+    },
+  };
+}
+
+export const emptyCatalog = (policy: Policy): Catalog => ({
+  version: 1,
+  policyVersion: 1,
+  policy,
+  tables: new Map(),
+  passThrough: passesThrough(policy, []),
+});
+
+const client = async (server: TestServer, database: string): Promise<pg.Client> => {
+  const made = new pg.Client({ ...server, database });
+  await made.connect();
+  return made;
+};
+
+/** Makes two new databases and opens a session on them. */
+export async function openDdlSession(
+  server: TestServer,
+  name: string,
+  policy: Policy,
+  registry: EncodingRegistry = encodingRegistry(),
+): Promise<DdlSession> {
+  const admin = await client(server, 'postgres');
+  for (const side of ['cloud', 'shadow']) await admin.query(`CREATE DATABASE ${name}_${side}`);
+  await admin.end();
+  const cloud = await client(server, `${name}_cloud`);
+  const shadow = await client(server, `${name}_shadow`);
+  await shadow.query('SET client_min_messages = log');
+  const sent: string[] = [];
+  const notices: string[] = [];
+  const redo: Redo[] = [];
+  let committed = emptyCatalog(policy);
+  let pending: { ddl: string[]; changes: CatalogChange[] } | undefined;
+  let inTransaction = false;
+  const current = (): Catalog => applyChanges(committed, pending?.changes ?? []);
+  const port: SessionPort = {
+    user: 'postgres',
+    database: name,
+    settings: {
+      dateStyle: 'ISO, MDY',
+      intervalStyle: 'postgres',
+      timeZone: 'UTC',
+      extraFloatDigits: 1,
+      byteaOutput: 'hex',
+      standardConformingStrings: true,
+      searchPath: '"$user", public',
+    },
+    cloud: statementPort(cloud, sent),
+    trusted: statementPort(shadow),
+    client: { write: () => undefined, notice: ({ message }) => void notices.push(message) },
+    catalog: current,
+    transaction: {
+      touchTrusted: async () => undefined,
+      record(ddl, changes) {
+        if (ddl !== undefined) pending?.ddl.push(ddl);
+        pending?.changes.push(...changes);
+      },
+      get explicit() {
+        return inTransaction;
+      },
+    },
+    analyse: sql => analyse(shadow, sql),
+  };
+  const { rows } = await shadow.query({ text: functionHomesQuery, rowMode: 'array' });
+  const deps: DdlDependencies = {
+    registry,
+    homes: functionHomes(rows as [string, string, string][]),
+    numbers: testNumbers(),
+    cloud: 'main',
+    settle: async () => undefined,
+  };
+  const begin = async (): Promise<void> => {
+    await cloud.query('BEGIN');
+    await shadow.query('BEGIN');
+    pending = { ddl: [], changes: [] };
+  };
+  const commit = async (): Promise<void> => {
+    await cloud.query('COMMIT');
+    await shadow.query('COMMIT');
+    const { ddl, changes } = pending!;
+    redo.push({
+      ddl: ddl.map(sql => ({ user: 'postgres', searchPath: port.settings.searchPath, sql })),
+      changes,
+    });
+    committed = current();
+    pending = undefined;
+  };
+  const rollback = async (): Promise<void> => {
+    await cloud.query('ROLLBACK');
+    await shadow.query('ROLLBACK');
+    pending = undefined;
+  };
+  return {
+    cloud,
+    shadow,
+    sent,
+    notices,
+    redo,
+    catalog: current,
+    port,
+    deps,
+    begin: async () => {
+      await begin();
+      inTransaction = true;
+    },
+    commit: async () => {
+      inTransaction = false;
+      await commit();
+    },
+    rollback: async () => {
+      inTransaction = false;
+      await rollback();
+    },
+    async run(sql) {
+      let last = '';
+      for (const { node, text } of parseStatements(sql)) {
+        if (!inTransaction) await begin();
+        try {
+          const plan = await planDdl(node, text, port, deps);
+          if (!plan) throw new Error(`no DDL: ${text}`);
+          last = (await executeDdl(plan, port, deps)).tag;
+        } catch (error) {
+          if (!inTransaction) await rollback();
+          throw error;
+        }
+        if (!inTransaction) await commit();
+      }
+      return last;
+    },
+    async close() {
+      await cloud.end();
+      await shadow.end();
+    },
+  };
+}
+
+function statementPort(connection: pg.Client, sent?: string[]): StatementPort {
+  const never = (): never => {
+    throw new Error('not used by DDL');
+  };
+  const query = async (text: string, values: (string | null)[]): Promise<pg.QueryArrayResult> => {
+    sent?.push(text, ...values.filter(value => value !== null));
+    try {
+      return await connection.query({
+        text,
+        values,
+        rowMode: 'array',
+        types: { getTypeParser: () => (v: string) => v },
+      });
+    } catch (error) {
+      throw error instanceof pg.DatabaseError ? asPostgresError(error) : error;
+    }
+  };
+  return {
+    bind: never,
+    copyIn: never,
+    flush: () => undefined,
+    async gather(statement, parameters) {
+      const result = await query(
+        statement.sql,
+        parameters.map(value => (value === null ? null : Buffer.from(value).toString())),
+      );
+      const rows = result.rows as (string | null)[][];
+      return {
+        tag: result.command,
+        rows: rows.map(row => row.map(value => (value === null ? null : Buffer.from(value)))),
+      };
+    },
+    async run(sql) {
+      return (await query(sql, [])).command;
+    },
+  };
+}
+
+const asPostgresError = (error: pg.DatabaseError): PostgresError => {
+  const given = {
+    detail: error.detail,
+    hint: error.hint,
+    schema: error.schema,
+    table: error.table,
+    column: error.column,
+    constraint: error.constraint,
+  };
+  const fields = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return new PostgresError({
+    severity: 'ERROR',
+    code: error.code ?? 'XX000',
+    message: error.message,
+    ...fields,
+  });
+};
+
+/** What a session's analysis gives: the trees that PostgreSQL logs to its own client. */
+async function analyse(shadow: pg.Client, sql: string): Promise<Analysis> {
+  const parsed: string[] = [];
+  const rewritten: string[] = [];
+  const see = (notice: { message?: string | undefined; detail?: string | undefined }): void => {
+    if (/^parse tree:/.test(notice.message ?? '')) parsed.push(notice.detail ?? '');
+    if (/^rewritten parse tree:/.test(notice.message ?? '')) rewritten.push(notice.detail ?? '');
+  };
+  await shadow.query(
+    'SET LOCAL debug_print_parse = on; SET LOCAL debug_print_rewritten = on; SET LOCAL debug_pretty_print = off',
+  );
+  shadow.on('notice', see);
+  await shadow.query(sql);
+  shadow.off('notice', see);
+  await shadow.query('SET LOCAL debug_print_parse = off; SET LOCAL debug_print_rewritten = off');
+  const trees = rewritten.map(text => text.trim().replace(/^\(\s*|\s*\)$/g, ''));
+  return { shape: { parameterTypes: [], columns: undefined }, parsed, rewritten: trees };
+}
