@@ -1,0 +1,20 @@
+/** The laboratory data that the clients load: 15,524 tests (examples/, with its licence). */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** Tests in the file. */
+export const laboratoryRows = 15_524;
+
+/** The file, with a header: the copy that the package ships, else the one beside the checkout. */
+export const laboratoryFile: string =
+  ['examples/data', 'examples', '../shared/data']
+    .map(folder => fileURLToPath(new URL(`../../../${folder}/covid_testing.csv`, import.meta.url)))
+    .find(existsSync) ?? 'examples/data/covid_testing.csv';
+
+/** Rows as fields of text; an empty field is NULL. */
+export function laboratoryFields(): (string | null)[][] {
+  const lines = readFileSync(laboratoryFile, 'utf8').split(/\r?\n/).slice(1);
+  return lines
+    .filter(line => line !== '')
+    .map(line => line.split(',').map(field => (field === '' ? null : field)));
+}
