@@ -1,6 +1,6 @@
 /** Keys in memory: unwrapped once, and what is derived from them, always as the same object. */
+import { deriveCellKey, deriveDomainKey } from '../crypto/keys.js';
 import { ClarusError } from '../errors.js';
-import { deriveKey } from './root-key.js';
 
 /** What a wrapped key is for. */
 export type KeyKind = 'table' | 'domain';
@@ -9,17 +9,6 @@ interface HeldKey {
   readonly key: Uint8Array;
   /** cell keys by column and epoch, domain keys by purpose */
   readonly derived: Map<number | string, Uint8Array>;
-}
-
-const cellPurpose = Buffer.from('clarus/1 cell');
-
-/** Info of a cell key: purpose, column number and epoch (uint16 each, big endian). */
-function cellInfo(column: number, epoch: number): Uint8Array {
-  const info = Buffer.alloc(cellPurpose.length + 4);
-  cellPurpose.copy(info);
-  info.writeUInt16BE(column, cellPurpose.length);
-  info.writeUInt16BE(epoch, cellPurpose.length + 2);
-  return info;
 }
 
 export class KeyRing {
@@ -59,7 +48,7 @@ export class KeyRing {
     const id = column * 0x10000 + epoch;
     let key = held.derived.get(id);
     if (key === undefined) {
-      key = deriveKey(held.key, cellInfo(column, epoch));
+      key = deriveCellKey(held.key, column, epoch);
       held.derived.set(id, key);
     }
     return key;
@@ -70,7 +59,7 @@ export class KeyRing {
     const held = this.#get('domain', domain);
     let key = held.derived.get(purpose);
     if (key === undefined) {
-      key = deriveKey(held.key, `clarus/1 ${purpose}`);
+      key = deriveDomainKey(held.key, purpose);
       held.derived.set(purpose, key);
     }
     return key;

@@ -4,12 +4,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { ClientBase, Pool } from 'pg';
+import { key_bytes, wrapKey } from '../crypto/keys.js';
 import type { EncodedColumn, EncodingKeys } from '../encodings/encoding.js';
 import { ClarusError } from '../errors.js';
 import { Block, type BlockSize } from './block.js';
 import { type KeyKind, KeyRing } from './key-ring.js';
 import { counterLeaseName, type LeaseBook, seals_max } from './lease-book.js';
-import { key_bytes, mustUnwrap, wrapKey } from './root-key.js';
+import { mustUnwrap } from './root-key.js';
 
 /** Numbers for the catalogue, never given twice; gaps are legal. */
 export interface Numbers {

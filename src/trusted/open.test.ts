@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
+import { rootKeyFingerprint } from '../crypto/keys.js';
 import { ClarusError } from '../errors.js';
 import { schemaVersion } from './migrations.js';
 import type { Trusted } from './open.js';
-import { rootKeyFingerprint } from './root-key.js';
 import { openIn, remove, temporaryDirectory } from './test-support.test.js';
 
 let directory: string;

@@ -3,18 +3,12 @@
  * and its tables, and proves that the root key is the right one, all before anything listens.
  */
 import type pg from 'pg';
+import { rootKeyFingerprint } from '../crypto/keys.js';
 import { ClarusError } from '../errors.js';
 import type { Config, ServerPassword } from '../policy/policy.js';
 import { type EmbeddedServer, startEmbedded } from './embedded.js';
 import { initialisationLock, migrate } from './migrations.js';
-import {
-  mustBeRootKey,
-  rolePassword,
-  rootKeyCheck,
-  rootKeyFingerprint,
-  superuserPassword,
-  wrongRootKey,
-} from './root-key.js';
+import { mustBeRootKey, rolePassword, rootKeyCheck, superuserPassword, wrongRootKey } from './root-key.js';
 import {
   connectionConfig,
   externalServer,

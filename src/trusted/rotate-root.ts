@@ -1,15 +1,8 @@
 /** Rotation of the root key: wraps anew what it wraps, and renews what is derived from it. */
 import pg from 'pg';
+import { rootKeyFingerprint, wrapKey } from '../crypto/keys.js';
 import { formatVerifier, makeVerifier } from '../wire/scram.js';
-import {
-  leaseKey,
-  mustBeRootKey,
-  mustUnwrap,
-  rootKeyCheck,
-  rootKeyFingerprint,
-  superuserPassword,
-  wrapKey,
-} from './root-key.js';
+import { leaseKey, mustBeRootKey, mustUnwrap, rootKeyCheck, superuserPassword } from './root-key.js';
 import { inTransaction } from './server.js';
 
 /**
