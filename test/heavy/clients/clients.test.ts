@@ -19,7 +19,8 @@ let cloud: Cluster;
 let gateway: Gateway;
 let plain: Address;
 before(async () => {
-  cloud = await startCluster();
+  // Cloud and plain server are of the trusted database's version, whose texts and catalogues clients get.
+  cloud = await startCluster({ programs: 'embedded' });
   await cloud.sql("CREATE ROLE app LOGIN PASSWORD 'app-password'");
   for (const name of ['plain', 'hospital'])
     await cloud.sql(`CREATE DATABASE ${name} TEMPLATE template0 OWNER app`);

