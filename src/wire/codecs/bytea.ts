@@ -1,6 +1,6 @@
 import type { Codec, TextReader, TextWriter } from './codec.js';
 import { hexDigits, hexValues } from './hex.js';
-import { textCharacters } from './utf8.js';
+import { isValidText } from './utf8.js';
 
 const backslash = 0x5c;
 const letterX = 0x78;
@@ -42,7 +42,7 @@ const read: TextReader = (text, start, end, out, at) => {
   if (end - start >= 2 && text[start] === backslash && text[start + 1] === letterX) {
     return readHex(text, start + 2, end, out, at);
   }
-  return textCharacters(text, start, end) < 0 ? -1 : readEscape(text, start, end, out, at);
+  return isValidText(text, start, end) ? readEscape(text, start, end, out, at) : -1;
 };
 
 /** Pairs of hexadecimal digits; PostgreSQL takes white space between them too, which goes to it. */

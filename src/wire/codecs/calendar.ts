@@ -14,7 +14,10 @@ export const firstDayOfChrist = -730119;
 /** Days from 0000-03-01 to 2000-01-01. */
 const daysFromMarch0 = 730425;
 
-/** Where a parser of a part of a text stopped; shared, because a result object would be one a value. */
+/**
+ * Where a parser of a part of a text stopped. Shared: the parsers run to completion, and a result object would be one
+ * a value.
+ */
 export const cursor = { at: 0 };
 
 /** Days since 2000-01-01 of a date whose parts are in range. */
@@ -33,9 +36,10 @@ const isLeap = (year: number): boolean => year % 4 === 0 && (year % 100 !== 0 ||
 
 /** Writes `YYYY-MM-DD`, the year counted BC before 0001-01-01, without the suffix. Returns the position after. */
 export function writeDay(out: Uint8Array, at: number, days: number): number {
-  const shifted = days + daysFromMarch0;
-  const era = Math.floor(shifted / 146097);
-  const dayOfEra = shifted - era * 146097;
+  // 32-bit integers throughout: their divisions by constants are multiplications
+  const shifted = (days + daysFromMarch0) | 0;
+  const era = ((shifted < 0 ? shifted - 146096 : shifted) / 146097) | 0;
+  const dayOfEra = (shifted - era * 146097) | 0;
   const yearOfEra =
     ((dayOfEra - ((dayOfEra / 1460) | 0) + ((dayOfEra / 36524) | 0) - ((dayOfEra / 146096) | 0)) / 365) | 0;
   const dayOfYear = dayOfEra - (365 * yearOfEra + (yearOfEra >> 2) - ((yearOfEra / 100) | 0));

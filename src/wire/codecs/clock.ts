@@ -3,6 +3,7 @@ import { cursor } from './calendar.js';
 import { digitCount, isDigit, readTwo, writePadded, writeTwo } from './digits.js';
 
 export const microsecondsPerSecond = 1_000_000;
+export const secondsPerDay = 86_400;
 export const microsecondsPerDay = 86_400_000_000;
 /** PostgreSQL takes offsets below 16 hours (TZDISP_LIMIT). */
 export const offsetSecondsLimit = 16 * 3600;
@@ -10,10 +11,12 @@ export const offsetSecondsLimit = 16 * 3600;
 const colon = 0x3a;
 const point = 0x2e;
 
-/** Writes `HH:MM:SS[.ffffff]` for 0 to 24 hours. Returns the position after. */
-export function writeClock(out: Uint8Array, at: number, microseconds: number): number {
-  const seconds = Math.floor(microseconds / microsecondsPerSecond);
-  const fraction = microseconds - seconds * microsecondsPerSecond;
+/** A time of day as two small integers; shared, as the cursor is. */
+export const clock = { seconds: 0, microseconds: 0 };
+
+/** Writes the time of day in `clock` as `HH:MM:SS[.ffffff]`. Returns the position after. */
+export function writeClock(out: Uint8Array, at: number): number {
+  const seconds = clock.seconds | 0;
   const minutes = (seconds / 60) | 0;
   const hours = (minutes / 60) | 0;
   writeTwo(out, at, hours);
@@ -21,7 +24,7 @@ export function writeClock(out: Uint8Array, at: number, microseconds: number): n
   writeTwo(out, at + 3, minutes - hours * 60);
   out[at + 5] = colon;
   writeTwo(out, at + 6, seconds - minutes * 60);
-  return writeFraction(out, at + 8, fraction);
+  return writeFraction(out, at + 8, clock.microseconds);
 }
 
 /** Writes a fraction of a second without trailing zeros, nothing for 0. Returns the position after. */
@@ -49,21 +52,21 @@ export function writeOffset(out: Uint8Array, at: number, secondsEast: number): n
 }
 
 /**
- * Reads `HH:MM:SS[.ffffff]` at `start`, 24:00:00 at most, and leaves the position after in the cursor.
+ * Reads `HH:MM:SS[.ffffff]` at `start`, 24:00:00 at most, into `clock` and leaves the position after in the cursor.
  * @param precision digits of the fraction that may be other than zero, 0 to 6
- * @returns microseconds, or -1: not such a time
+ * @returns false: not such a time
  */
-export function readClock(text: Uint8Array, start: number, end: number, precision: number): number {
+export function readClock(text: Uint8Array, start: number, end: number, precision: number): boolean {
   const hours = readTwo(text, start, end);
   const minutes = readTwo(text, start + 3, end);
   const seconds = readTwo(text, start + 6, end);
-  if (hours < 0 || minutes < 0 || seconds < 0 || text[start + 2] !== colon || text[start + 5] !== colon)
-    return -1;
-  if (hours > 24 || minutes > 59 || seconds > 59) return -1;
+  if (hours < 0 || minutes < 0 || seconds < 0) return false;
+  if (text[start + 2] !== colon || text[start + 5] !== colon) return false;
+  if (hours > 24 || minutes > 59 || seconds > 59) return false;
   const fraction = readFraction(text, start + 8, end, precision);
-  if (fraction < 0) return -1;
-  const microseconds = ((hours * 60 + minutes) * 60 + seconds) * microsecondsPerSecond + fraction;
-  return microseconds > microsecondsPerDay ? -1 : microseconds;
+  clock.seconds = (hours * 60 + minutes) * 60 + seconds;
+  clock.microseconds = fraction;
+  return fraction >= 0 && (hours < 24 || (clock.seconds === secondsPerDay && fraction === 0));
 }
 
 const fractionUnits = Uint32Array.of(1_000_000, 100_000, 10_000, 1_000, 100, 10, 1);

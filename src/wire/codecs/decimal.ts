@@ -14,15 +14,18 @@ export const significant = {
 
 /** Takes the digits from a string as `Number.prototype.toExponential` makes it (`d.ddde+x`). */
 export function takeExponential(exponential: string): void {
-  const e = exponential.lastIndexOf('e');
+  const { digits } = significant;
   let count = 0;
-  for (let i = 0; i < e; i++) {
-    const code = exponential.charCodeAt(i);
-    if (code !== 0x2e) significant.digits[count++] = code;
+  let i = 0;
+  for (let code = exponential.charCodeAt(0); code !== 0x65; code = exponential.charCodeAt(++i)) {
+    if (code !== 0x2e) digits[count++] = code;
   }
-  while (count > 1 && significant.digits[count - 1] === 0x30) count--;
+  while (count > 1 && digits[count - 1] === 0x30) count--;
   significant.count = count;
-  significant.exponent = Number(exponential.slice(e + 1));
+  const isNegative = exponential.charCodeAt(i + 1) === 0x2d;
+  let exponent = 0;
+  for (i += 2; i < exponential.length; i++) exponent = exponent * 10 + exponential.charCodeAt(i) - 0x30;
+  significant.exponent = isNegative ? -exponent : exponent;
 }
 
 /** Takes the digits of `mantissa * 10^exponent10`, 0 < mantissa < 2^53. */

@@ -22,7 +22,7 @@ export function digitCount(value: number): number {
  * @returns the position after
  */
 export function writePadded(out: Uint8Array, at: number, value: number, width: number): number {
-  let rest = value;
+  let rest = value | 0;
   let to = at + width;
   while (to - at >= 2) {
     const quotient = (rest / 100) | 0;
@@ -103,12 +103,21 @@ export const isDigit = (byte: number): boolean => (byte - 0x30) >>> 0 <= 9;
  * @returns -1 when there is none, there are more, or one is no digit
  */
 export function readDigits(text: Uint8Array, start: number, end: number): number {
-  if (end <= start || end - start > 15) return -1;
+  const count = end - start;
+  if (count <= 9) return readFew(text, start, end);
+  if (count > 15) return -1;
+  const high = readFew(text, start, end - 9);
+  const low = readFew(text, end - 9, end);
+  return high < 0 || low < 0 ? -1 : high * billion + low;
+}
+
+/** As `readDigits` for at most 9 digits, in 32-bit arithmetic. */
+function readFew(text: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let i = start; i < end; i++) {
     const digit = text[i]! - 0x30;
     if (digit >>> 0 > 9) return -1;
-    value = value * 10 + digit;
+    value = (value * 10 + digit) | 0;
   }
-  return value;
+  return end > start ? value : -1;
 }

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { isAscii, writeAscii } from './bytes.js';
 import type { Codec, TextReader, TextWriter } from './codec.js';
 import { significant, takeExponential, takeInteger, writeSignificant } from './decimal.js';
@@ -85,6 +86,18 @@ const writeShortestSingle: TextWriter = (data, start, end, out, at) => {
   if (isSpecial(value)) return writeSpecial(out, at, value);
   let to = at;
   if (value < 0) out[to++] = 0x2d;
+  const magnitude = Math.abs(value);
+  if (magnitude < 1e6 && magnitude >= 1e-4) {
+    // as for doubles; with so few digits, rounding by way of a double cannot differ from rounding at once
+    for (let decimals = 0; decimals <= decimalsTried; decimals++) {
+      const scaled = Math.round(magnitude * powersOfTen[decimals]!);
+      if (scaled >= 1e6) break;
+      if (Math.fround(scaled / powersOfTen[decimals]!) === magnitude) {
+        takeInteger(scaled, -decimals);
+        return writeSignificant(out, to, singleDigits);
+      }
+    }
+  }
   takeShortest32(singleBits[0]! & 0x7fffffff);
   return writeSignificant(out, to, singleDigits);
 };
@@ -118,29 +131,65 @@ function takeRounded(value: number, precision: number): void {
 
 /** Value of a plain decimal number; NaN when it is none or its value is out of range. */
 function readNumber(text: Uint8Array, start: number, end: number): number {
-  let at = start;
-  const negative = text[at] === 0x2d;
-  if (negative) at++;
-  const first = at;
-  let mantissa = 0;
-  while (at < end && isDigit(text[at]!)) mantissa = mantissa * 10 + text[at++]! - 0x30;
-  const whole = at - first;
-  let decimals = 0;
-  if (whole > 0 && at < end && text[at] === 0x2e) {
-    const point = ++at;
-    while (at < end && isDigit(text[at]!)) mantissa = mantissa * 10 + text[at++]! - 0x30;
-    decimals = at - point;
-    if (decimals === 0) return Number.NaN;
+  const negative = start < end && text[start] === 0x2d;
+  const first = negative ? start + 1 : start;
+  let at = first;
+  // the significant digits without the point: the first 15 and up to four more, both exact
+  let high = 0;
+  let low = 0;
+  let count = 0;
+  let point = -1;
+  for (; at < end; at++) {
+    const digit = text[at]! - 0x30;
+    if (digit >>> 0 <= 9) {
+      if (count < 15) high = high * 10 + digit;
+      else if (count < 19) low = low * 10 + digit;
+      if (high > 0) count++;
+    } else if (text[at] === 0x2e && point < 0 && at > first) point = at;
+    else break;
   }
-  if (whole === 0) return Number.NaN;
-  if (at === end && whole + decimals <= 15) {
-    const magnitude = mantissa / powersOfTen[decimals]!;
-    return negative ? -magnitude : magnitude;
+  const decimals = point < 0 ? 0 : at - point - 1;
+  if (at === first || (point >= 0 && decimals === 0)) return Number.NaN;
+  if (at === end && count <= 19 && decimals < powersOfTen.length) {
+    const divisor = powersOfTen[decimals]!;
+    const magnitude = count <= 15 ? high / divisor : quotient(high, powersOfTen[count - 15]!, low, divisor);
+    if (magnitude >= 0) return negative ? -magnitude : magnitude;
   }
   if (at < end) at = exponentEnd(text, at, end);
   if (at !== end || end - start > 1000) return Number.NaN;
-  const value = Number(String.fromCharCode(...text.subarray(start, end)));
-  return !Number.isFinite(value) || (value === 0 && mantissa !== 0) ? Number.NaN : value;
+  const value = Number(Buffer.from(text.buffer, text.byteOffset + start, end - start).toString('latin1'));
+  return !Number.isFinite(value) || (value === 0 && count > 0) ? Number.NaN : value;
+}
+
+/**
+ * `(high * scale + low) / divisor`, correctly rounded, for a numerator below 2^64 and powers of ten, by arithmetic on
+ * unevaluated sums of two doubles (T. J. Dekker, "A floating-point technique for extending the available precision",
+ * 1971).
+ * @returns NaN when the quotient is too close to a midpoint between two doubles
+ */
+function quotient(high: number, scale: number, low: number, divisor: number): number {
+  const product = high * scale;
+  const numerator = product + low;
+  const added = numerator - product;
+  const rest = product - (numerator - added) + (low - added) + errorOfProduct(high, scale, product);
+  const first = numerator / divisor;
+  const back = first * divisor;
+  const second = (numerator - back - errorOfProduct(first, divisor, back) + rest) / divisor;
+  // far more than the rounding errors of the second part
+  const slack = first * 2 ** -95;
+  const rounded = first + (second - slack);
+  return rounded === first + (second + slack) ? rounded : Number.NaN;
+}
+
+/** What the rounded product of two doubles lacks, exactly. */
+function errorOfProduct(a: number, b: number, product: number): number {
+  const aScaled = a * 134217729;
+  const aHigh = aScaled - (aScaled - a);
+  const aLow = a - aHigh;
+  const bScaled = b * 134217729;
+  const bHigh = bScaled - (bScaled - b);
+  const bLow = b - bHigh;
+  return aHigh * bHigh - product + aHigh * bLow + aLow * bHigh + aLow * bLow;
 }
 
 /** Position after an exponent (`e+10`) that starts at `at`, or `at` when there is none. */

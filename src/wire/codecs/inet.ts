@@ -7,6 +7,8 @@ import { digitCount, readDigits, writeSmall } from './digits.js';
 import { hexDigits, hexValues } from './hex.js';
 
 const headerSize = 4;
+/** The longest: version 6 with a dotted tail, and the bits. */
+const textBytesMax = 50;
 const family4 = 2;
 const family6 = 3;
 const point = 0x2e;
@@ -98,13 +100,12 @@ function reader(isCidr: boolean): TextReader {
   const write = writer(isCidr);
   const printed = new Uint8Array(64);
   return (text, start, end, out, at) => {
-    const slashAt = text.indexOf(slash, start);
-    const hasBits = slashAt >= 0 && slashAt < end;
+    if (end - start > textBytesMax) return -1;
+    const addressEnd = positionOf(slash, text, start, end);
+    const hasBits = addressEnd < end;
     // cidr without bits goes by the classes of old
     if (!hasBits && isCidr) return -1;
-    const addressEnd = hasBits ? slashAt : end;
-    if (addressEnd - start > 45) return -1;
-    const isVersion4 = text.indexOf(colon, start) >>> 0 >= addressEnd;
+    const isVersion4 = positionOf(colon, text, start, addressEnd) === addressEnd;
     const address = at + headerSize;
     const size = isVersion4 ? 4 : 16;
     const isRead = isVersion4
@@ -126,11 +127,17 @@ function reader(isCidr: boolean): TextReader {
   };
 }
 
+/** Position of a byte, `end` when it does not stand there. */
+function positionOf(byte: number, text: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && text[at] !== byte) at++;
+  return at;
+}
+
 function readAddress4(text: Uint8Array, start: number, end: number, out: Uint8Array, at: number): boolean {
   let from = start;
   for (let i = 0; i < 4; i++) {
-    let to = from;
-    while (to < end && text[to] !== point) to++;
+    const to = positionOf(point, text, from, end);
     const octet = readDigits(text, from, to);
     if (octet < 0 || octet > 255 || to - from !== digitCount(octet)) return false;
     if (i < 3 ? to === end : to !== end) return false;
@@ -201,7 +208,7 @@ function networkCodec(isCidr: boolean): Codec {
     writer: () => write,
     reader: () => read,
     acceptable: () => acceptable,
-    textSizeMax: () => 50,
+    textSizeMax: () => textBytesMax,
     binarySizeMax: () => headerSize + 16,
   };
 }

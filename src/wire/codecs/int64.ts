@@ -2,7 +2,7 @@
  * 64-bit counts of microseconds as days and a time of day: both are exact doubles where the count is not.
  */
 import { readInt32, readUint32, writeInt32 } from './bytes.js';
-import { microsecondsPerDay } from './clock.js';
+import { clock, microsecondsPerDay, microsecondsPerSecond } from './clock.js';
 
 /** Microseconds of a day are 2^13 times this: the division is done above the low 13 bits, where it is exact. */
 const unitsPerDay = 10546875;
@@ -16,21 +16,32 @@ export function daysIn(data: Uint8Array, at: number): number {
   return Math.floor(units / unitsPerDay);
 }
 
-/** What remains of the count at `data[at]` above `days` whole days, in microseconds. */
-export function microsecondsBeyond(data: Uint8Array, at: number, days: number): number {
+/** Sets `clock` to what remains of the count at `data[at]` above `days` whole days. */
+export function setClock(data: Uint8Array, at: number, days: number): void {
   const high = readInt32(data, at);
   const low = readUint32(data, at + 4);
-  return (high * 524288 + (low >>> 13) - days * unitsPerDay) * unit + (low & 0x1fff);
+  const rest = (high * 524288 + (low >>> 13) - days * unitsPerDay) * unit + (low & 0x1fff);
+  const seconds = Math.floor(rest / microsecondsPerSecond);
+  clock.seconds = seconds;
+  clock.microseconds = rest - seconds * microsecondsPerSecond;
 }
 
 /**
- * Writes days and microseconds (any integer below 2^53) as a big-endian count of microseconds.
+ * Writes days, seconds and microseconds as a big-endian count of microseconds.
  * @param days at most 2^27 of them in magnitude
+ * @param seconds at most 2^33 of them in magnitude
  * @returns the position after
  */
-export function writeMicroseconds(out: Uint8Array, at: number, days: number, microseconds: number): number {
-  const carry = Math.floor(microseconds / microsecondsPerDay);
-  const rest = microseconds - carry * microsecondsPerDay;
+export function writeMicroseconds(
+  out: Uint8Array,
+  at: number,
+  days: number,
+  seconds: number,
+  microseconds: number,
+): number {
+  const total = seconds * microsecondsPerSecond + microseconds;
+  const carry = Math.floor(total / microsecondsPerDay);
+  const rest = total - carry * microsecondsPerDay;
   const units = (days + carry) * unitsPerDay + Math.floor(rest / unit);
   const high = Math.floor(units / 524288);
   return writeInt32(out, writeInt32(out, at, high), (units - high * 524288) * unit + (rest % unit));

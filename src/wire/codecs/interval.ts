@@ -12,6 +12,8 @@ const int32Max = 0x7fffffff;
 const unitsPerHour = 3515625;
 /** Beyond it PostgreSQL 14 reports an error, later versions do not. */
 const hoursMax = int32Max;
+/** Seconds whose microseconds are exact as a double. */
+const secondsMax = 9e9;
 /** Modifier of an interval without fields, low half: the precision, or 0xffff. */
 const allFields = 0x7fff;
 
@@ -114,6 +116,7 @@ function reader(precision: number): TextReader {
     let from = start;
     let months = 0;
     let days = 0;
+    let seconds = 0;
     let microseconds = 0;
     for (let next = 0; ; ) {
       const sign = from < end ? text[from] : 0;
@@ -122,16 +125,22 @@ function reader(precision: number): TextReader {
       while (after < end && isDigit(text[after]!)) after++;
       const value = readDigits(text, number, after);
       if (value < 0 || value > int32Max || after >= end) return -1;
-      const signed = sign === minus ? -value : value;
       if (text[after] === 0x3a) {
-        const rest = readMinutes(text, after, end, precision);
-        microseconds = value * 3600 * microsecondsPerSecond + rest;
-        if (rest < 0 || cursor.at !== end || microseconds > Number.MAX_SAFE_INTEGER) return -1;
-        if (sign === minus) microseconds = -microseconds;
+        const minutes = readTwo(text, after + 1, end);
+        const rest = readTwo(text, after + 4, end);
+        if (minutes < 0 || minutes > 59 || rest < 0 || rest > 59 || text[after + 3] !== 0x3a) return -1;
+        microseconds = readFraction(text, after + 6, end, precision);
+        seconds = (value * 60 + minutes) * 60 + rest;
+        if (microseconds < 0 || cursor.at !== end || seconds > secondsMax) return -1;
+        if (sign === minus) {
+          seconds = -seconds;
+          microseconds = -microseconds;
+        }
         break;
       }
       if (text[after] !== space) return -1;
       while (next < units.length && !isUnit(text, after + 1, end, units[next]!)) next++;
+      const signed = sign === minus ? -value : value;
       if (next === 0) months = signed * 12;
       else if (next === 1) months += signed;
       else if (next === 2) days = signed;
@@ -142,18 +151,9 @@ function reader(precision: number): TextReader {
       if (text[cursor.at] !== space) return -1;
       from = cursor.at + 1;
     }
-    const to = writeMicroseconds(out, at, 0, microseconds);
+    const to = writeMicroseconds(out, at, 0, seconds, microseconds);
     return writeInt32(out, writeInt32(out, to, days), months);
   };
-}
-
-/** Reads `:MM:SS[.ffffff]` in microseconds; -1: not such a time. The cursor is left after it. */
-function readMinutes(text: Uint8Array, start: number, end: number, precision: number): number {
-  const minutes = readTwo(text, start + 1, end);
-  const seconds = readTwo(text, start + 4, end);
-  if (minutes < 0 || minutes > 59 || seconds < 0 || seconds > 59 || text[start + 3] !== 0x3a) return -1;
-  const fraction = readFraction(text, start + 6, end, precision);
-  return fraction < 0 ? -1 : (minutes * 60 + seconds) * microsecondsPerSecond + fraction;
 }
 
 /** Precision of a modifier without fields (`interval(p)`), else undefined. */

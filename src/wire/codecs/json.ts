@@ -7,7 +7,7 @@ import type { BinaryCheck, Codec, TextReader, TextWriter } from './codec.js';
 import { isDigit } from './digits.js';
 import { hexValues } from './hex.js';
 import { isNormalJson } from './jsonb-normal.js';
-import { textCharacters } from './utf8.js';
+import { isValidText } from './utf8.js';
 
 /** Nesting that is certainly within PostgreSQL's stack. */
 const jsonDepthMax = 200;
@@ -25,7 +25,7 @@ function skipBlanks(text: Uint8Array, start: number, end: number): number {
 
 /** Whether `text[start .. end)` is one JSON value that PostgreSQL takes as json. */
 export function isJson(text: Uint8Array, start: number, end: number): boolean {
-  if (textCharacters(text, start, end) < 0) return false;
+  if (!isValidText(text, start, end)) return false;
   const after = valueEnd(text, skipBlanks(text, start, end), end, 0);
   return after >= 0 && skipBlanks(text, after, end) === end;
 }

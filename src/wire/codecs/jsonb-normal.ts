@@ -5,14 +5,14 @@
  */
 import { wordEnd } from './bytes.js';
 import { isDigit } from './digits.js';
-import { textCharacters } from './utf8.js';
+import { isValidText } from './utf8.js';
 
 /** Digits of a number that is certainly within the limits of numeric. */
 const numberDigitsMax = 1000;
 
 /** Whether `text[start .. end)` is one normal value, nested at most `depthMax` deep. */
 export function isNormalJson(text: Uint8Array, start: number, end: number, depthMax: number): boolean {
-  return textCharacters(text, start, end) >= 0 && valueEnd(text, start, end, depthMax) === end;
+  return isValidText(text, start, end) && valueEnd(text, start, end, depthMax) === end;
 }
 
 /** Position after the value that begins at `at`, or -1. */

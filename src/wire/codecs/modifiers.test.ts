@@ -74,9 +74,10 @@ describe('codecs with type modifiers', () => {
                     assert.deepEqual(read && Buffer.from(read), form?.binary, context);
                     taken++;
                   }
-                  // rounding can reach the year 294277, which is out of range for every other way in
-                  if (form !== undefined && !form.text.includes('294277'))
+                  // what PostgreSQL printed but does not take itself (an odd offset, the year 294277) is not sure
+                  if (form !== undefined && i >= given.length) {
                     assert.equal(binaryAcceptable(oid, typmod, form.binary), true, context);
+                  }
                 });
               }),
               { numRuns: runs(`batches of ${column}`) },

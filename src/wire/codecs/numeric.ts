@@ -148,7 +148,7 @@ function writeNumber(
     return at + numericHeader;
   }
   if (top - first + 1 > limits.wholeDigits) return -1;
-  const weight = Math.floor((top - first) / 4);
+  const weight = (top - first) >> 2;
   let group = first - (4 * weight + 3 - (top - first));
   let to = at + numericHeader;
   let end = to;

@@ -1,31 +1,43 @@
 import { modifierHeader } from '../types.js';
 import { copyBytes } from './bytes.js';
 import type { BinaryCheck, Codec, TextReader, TextWriter } from './codec.js';
-import { textCharacters } from './utf8.js';
+import { isValidText, textCharacters } from './utf8.js';
 
 const blank = 0x20;
 /** NAMEDATALEN - 1. */
 const nameBytesMax = 63;
 
-const read: TextReader = (text, start, end, out, at) =>
-  textCharacters(text, start, end) < 0 ? -1 : copyBytes(text, start, end, out, at);
+/** Below this many bytes, text is checked while it is copied. */
+const loopBytesMax = 48;
 
-const isText: BinaryCheck = (data, start, end) => textCharacters(data, start, end) >= 0;
+const read: TextReader = (text, start, end, out, at) => {
+  if (end - start <= loopBytesMax) {
+    let i = start;
+    let to = at;
+    for (let byte = 1; i < end; i++) {
+      byte = text[i]!;
+      if (byte === 0 || byte >= 0x80) break;
+      out[to++] = byte;
+    }
+    if (i === end) return to;
+  }
+  return isValidText(text, start, end) ? copyBytes(text, start, end, out, at) : -1;
+};
+
+/** Whether a valid text is certain to have at most so many characters; bytes are counted first. */
+const hasAtMost = (text: Uint8Array, start: number, end: number, charactersMax: number): boolean =>
+  end - start <= charactersMax || textCharacters(text, start, end) <= charactersMax;
 
 /** Text of limited length; what is longer, PostgreSQL shortens or refuses. */
 function readerOfAtMost(charactersMax: number): TextReader {
-  return (text, start, end, out, at) => {
-    const characters = textCharacters(text, start, end);
-    return characters < 0 || characters > charactersMax ? -1 : copyBytes(text, start, end, out, at);
-  };
+  return (text, start, end, out, at) =>
+    hasAtMost(text, start, end, charactersMax) ? read(text, start, end, out, at) : -1;
 }
 
-function checkOfAtMost(charactersMax: number): BinaryCheck {
-  return (data, start, end) => {
-    const characters = textCharacters(data, start, end);
-    return characters >= 0 && characters <= charactersMax;
-  };
-}
+const checkOfAtMost =
+  (charactersMax: number): BinaryCheck =>
+  (data, start, end) =>
+    hasAtMost(data, start, end, charactersMax) && isValidText(data, start, end);
 
 /** char(n): padded with blanks to n characters. */
 function paddingReader(length: number): TextReader {
@@ -57,20 +69,20 @@ function textCodec(reader: Codec['reader'], acceptable: Codec['acceptable']): Co
 /** text: any UTF-8 without NUL. */
 export const plainTextCodec = textCodec(
   () => read,
-  () => isText,
+  () => isValidText,
 );
 
 /** varchar(n): at most n characters. */
 export const varcharCodec = textCodec(
   modifier => (modifier < modifierHeader ? read : readerOfAtMost(modifier - modifierHeader)),
-  modifier => (modifier < modifierHeader ? isText : checkOfAtMost(modifier - modifierHeader)),
+  modifier => (modifier < modifierHeader ? isValidText : checkOfAtMost(modifier - modifierHeader)),
 );
 
 /** bpchar: char(n) holds exactly n characters; bpchar without a length holds what it was given. */
 export const bpcharCodec = textCodec(
   modifier => (modifier < modifierHeader ? read : paddingReader(modifier - modifierHeader)),
   modifier => {
-    if (modifier < modifierHeader) return isText;
+    if (modifier < modifierHeader) return isValidText;
     const length = modifier - modifierHeader;
     return (data, start, end) => textCharacters(data, start, end) === length;
   },
@@ -81,7 +93,7 @@ export const nameCodec: Codec = {
   writer: (): TextWriter => copyBytes,
   reader: () => (text, start, end, out, at) =>
     end - start > nameBytesMax ? -1 : read(text, start, end, out, at),
-  acceptable: () => (data, start, end) => end - start <= nameBytesMax && isText(data, start, end),
+  acceptable: () => (data, start, end) => end - start <= nameBytesMax && isValidText(data, start, end),
   textSizeMax: size => size,
   binarySizeMax: size => size,
 };

@@ -1,24 +1,23 @@
 import { isAscii, writeAscii, writeInt32 } from './bytes.js';
 import { cursor, daysOf, firstDay, isBeforeChrist, readDay, writeDay, writeEra } from './calendar.js';
 import {
+  clock,
   fractionDigits,
   fractionUnit,
-  microsecondsPerDay,
-  microsecondsPerSecond,
   readClock,
   readOffset,
+  secondsPerDay,
   writeClock,
   writeOffset,
 } from './clock.js';
 import type { BinaryCheck, Codec, TextReader, TextWriter } from './codec.js';
-import { daysIn, infinityOf, microsecondsBeyond, writeMicroseconds } from './int64.js';
+import { daysIn, infinityOf, setClock, writeMicroseconds } from './int64.js';
 import type { ZoneOffsets } from './zone.js';
 
 /** 294276-12-31, the last day of timestamps. */
 const lastDay = daysOf(294276, 12, 31);
 /** 2000-01-01 in seconds since 1970-01-01. */
 const epochUnixSeconds = 946684800;
-const secondsPerDay = 86400;
 
 const isInRange = (days: number): boolean => days >= firstDay && days <= lastDay;
 
@@ -26,9 +25,10 @@ const writePlain: TextWriter = (data, start, end, out, at) => {
   if (end - start !== 8) return -1;
   const days = daysIn(data, start);
   if (!isInRange(days)) return writeInfinity(data, start, out, at);
+  setClock(data, start, days);
   const to = writeDay(out, at, days);
   out[to] = 0x20;
-  return writeEra(out, writeClock(out, to + 1, microsecondsBeyond(data, start, days)), days);
+  return writeEra(out, writeClock(out, to + 1), days);
 };
 
 function zonedWriter(zone: ZoneOffsets): TextWriter {
@@ -36,16 +36,16 @@ function zonedWriter(zone: ZoneOffsets): TextWriter {
     if (end - start !== 8) return -1;
     const utcDays = daysIn(data, start);
     if (!isInRange(utcDays)) return writeInfinity(data, start, out, at);
-    const utc = microsecondsBeyond(data, start, utcDays);
-    const unixSeconds = utcDays * secondsPerDay + epochUnixSeconds + Math.floor(utc / microsecondsPerSecond);
-    const east = zone.offsetAt(unixSeconds);
+    setClock(data, start, utcDays);
+    const east = zone.offsetAt(utcDays * secondsPerDay + epochUnixSeconds + clock.seconds);
     if (Number.isNaN(east)) return -1;
-    const local = utc + east * microsecondsPerSecond;
-    const carry = Math.floor(local / microsecondsPerDay);
+    const local = clock.seconds + east;
+    const carry = local < 0 ? -1 : local >= secondsPerDay ? 1 : 0;
+    clock.seconds = local - carry * secondsPerDay;
     const days = utcDays + carry;
     let to = writeDay(out, at, days);
     out[to++] = 0x20;
-    to = writeClock(out, to, local - carry * microsecondsPerDay);
+    to = writeClock(out, to);
     return writeEra(out, writeOffset(out, to, east), days);
   };
 }
@@ -66,14 +66,13 @@ function reader(modifier: number, zoned: boolean): TextReader | undefined {
     if (Number.isNaN(days)) return readInfinity(text, start, end, out, at);
     const separator = cursor.at < last ? text[cursor.at] : 0;
     if (separator !== 0x20 && separator !== 0x54) return -1;
-    const microseconds = readClock(text, cursor.at + 1, last, precision);
-    if (microseconds < 0) return -1;
+    if (!readClock(text, cursor.at + 1, last, precision)) return -1;
     const east = zoned ? readZone(text, cursor.at, last) : 0;
     if (cursor.at !== last || Number.isNaN(east)) return -1;
-    const utc = microseconds - east * microsecondsPerSecond;
+    const utc = clock.seconds - east;
     // the local day and the moment must both be in range
-    if (!isInRange(days) || !isInRange(days + Math.floor(utc / microsecondsPerDay))) return -1;
-    return writeMicroseconds(out, at, days, utc);
+    if (!isInRange(days) || !isInRange(days + Math.floor(utc / secondsPerDay))) return -1;
+    return writeMicroseconds(out, at, days, utc, clock.microseconds);
   };
 }
 
@@ -98,7 +97,8 @@ function check(modifier: number): BinaryCheck | undefined {
     if (end - start !== 8) return false;
     const days = daysIn(data, start);
     if (!isInRange(days)) return infinityOf(data, start) !== 0;
-    return microsecondsBeyond(data, start, days) % unit === 0;
+    setClock(data, start, days);
+    return clock.microseconds % unit === 0;
   };
 }
 
