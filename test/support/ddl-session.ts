@@ -9,7 +9,6 @@ import type { CatalogNumbers } from '../../src/catalog/derive.js';
 import { type EncodingRegistry, encodingRegistry } from '../../src/encodings/registry.js';
 import type { Policy } from '../../src/policy/policy.js';
 import { type DdlDependencies, executeDdl, planDdl } from '../../src/sql/ddl/index.js';
-import { functionHomes, functionHomesQuery } from '../../src/sql/functions.js';
 import type { Analysis, SessionPort, StatementPort } from '../../src/sql/plan.js';
 import { parseStatements } from '../../src/sql/raw/parse.js';
 import { PostgresError } from '../../src/wire/diagnostic.js';
@@ -113,10 +112,8 @@ export async function openDdlSession(
     },
     analyse: sql => analyse(shadow, sql),
   };
-  const { rows } = await shadow.query({ text: functionHomesQuery, rowMode: 'array' });
   const deps: DdlDependencies = {
     registry,
-    homes: functionHomes(rows as [string, string, string][]),
     numbers: testNumbers(),
     cloud: 'main',
     settle: async () => undefined,

@@ -1,7 +1,6 @@
 /** What planning and executing DDL work with. */
 import type { CatalogNumbers } from '../../catalog/derive.js';
 import type { EncodingRegistry } from '../../encodings/registry.js';
-import type { FunctionHomes } from '../functions.js';
 import type { ProtectedBody, SessionPort } from '../plan.js';
 import type { RawNode } from '../raw/node.js';
 
@@ -16,7 +15,6 @@ export interface DdlBody extends ProtectedBody {
 /** What DDL needs of the trusted side beyond the session. */
 export interface DdlDependencies {
   readonly registry: EncodingRegistry;
-  readonly homes: FunctionHomes;
   readonly numbers: CatalogNumbers;
   /** name of the cloud, as the policy calls it */
   readonly cloud: string;

@@ -92,15 +92,15 @@ export async function executeDdl(
     case 'AlterSeqStmt':
       return alterSequence(session, deps, body, fields.sequence as RawFields);
     case 'ViewStmt':
-      return createView(session, deps, body);
+      return createView(session, body);
     case 'CreateTableAsStmt':
       return createTableAs(session, deps, body);
     case 'RefreshMatViewStmt':
       return refreshMaterialisedView(session, body);
     case 'CreateFunctionStmt':
-      return createFunction(session, deps, body);
+      return createFunction(session, body);
     case 'CreateTrigStmt':
-      return createTrigger(session, deps, body);
+      return createTrigger(session, body);
     case 'GrantStmt':
       return grant(session, body);
     default:

@@ -6,7 +6,7 @@ import { ClarusError } from '../../errors.js';
 import { joinName } from '../../policy/names.js';
 import type { SessionPort } from '../plan.js';
 import { readerOn } from './backends.js';
-import type { ChangedTable } from './tables.js';
+import type { ChangedTable } from './changed-table.js';
 
 /**
  * @throws ClarusError 55000 or 0A000 when a table with rows would need them sealed

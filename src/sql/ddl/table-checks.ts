@@ -4,8 +4,8 @@ import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../plan.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode } from '../raw/node.js';
 import { readerOn } from './backends.js';
+import type { ChangedTable } from './changed-table.js';
 import { rangeParts, resolveRelation } from './resolve.js';
-import type { ChangedTable } from './tables.js';
 
 /** Commands whose effect the derived difference carries over to the cloud whole. */
 const alterable: ReadonlySet<unknown> = new Set([

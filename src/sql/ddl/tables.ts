@@ -3,7 +3,7 @@
  * pg_catalog, the catalogue's tables and the physical ones are derived from that, and the difference runs in the
  * cloud. Nothing of the client's text reaches the cloud for a protected table.
  */
-import type { CatalogChange, LogicalTable } from '../../catalog/catalog.js';
+import type { CatalogChange } from '../../catalog/catalog.js';
 import { deriveTable } from '../../catalog/derive.js';
 import { describeTables, qualified } from '../../catalog/describe.js';
 import type { DescribedTable } from '../../catalog/description.js';
@@ -15,6 +15,7 @@ import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../plan.js';
 import { readerOn } from './backends.js';
 import type { DdlDependencies } from './body.js';
+import type { ChangedTable } from './changed-table.js';
 import { runPhysical } from './errors.js';
 import { requireEmptyWhereNeeded } from './rows.js';
 import { missingTypes } from './types.js';
@@ -42,12 +43,6 @@ export interface TableStatement {
 
 export interface TableResult {
   readonly changed: readonly ChangedTable[];
-}
-
-/** A table that differs after the statement. */
-export interface ChangedTable {
-  readonly before: { readonly table: LogicalTable; readonly described: DescribedTable } | undefined;
-  readonly after: { readonly table: LogicalTable; readonly described: DescribedTable } | undefined;
 }
 
 /**
