@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ClarusError } from '../errors.js';
 import { type Binaries, findBinaries, installLine } from './binaries.js';
 import * as cluster from './cluster.js';
-import { clearLeftover, ownerSetting, signalProcess } from './leftover.js';
+import { clearLeftover, clearSocketLocks, ownerSetting, signalProcess } from './leftover.js';
 import { startFailure } from './start-failure.js';
 import { type SystemUser, unprivilegedUser } from './unprivileged.js';
 
@@ -130,6 +130,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     await clearLeftover(data, log);
   }
   const sockets = await socketDirectory(directory, user);
+  await clearSocketLocks(data, sockets.path);
   const host = options.port === undefined ? undefined : (options.host ?? '127.0.0.1');
   const port = host === undefined ? 5432 : await freePort(host, options.port ?? 0);
   const settings = {

@@ -19,25 +19,53 @@ import { ClarusError } from '../errors.js';
  */
 export async function clearLeftover(data: string, log: (line: string) => void): Promise<void> {
   const lock = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => undefined);
-  if (lock === undefined) return;
-  const server = Number.parseInt(lock, 10);
-  if (!isAlive(server)) return; // PostgreSQL itself clears this case, and looks for orphaned backends first
-  if (!(await worksIn(server, data))) {
-    if (!(await anyWorksIn(data))) await rm(join(data, 'postmaster.pid'), { force: true });
-    return;
+  const server = lock === undefined ? 0 : Number.parseInt(lock, 10);
+  const alive = await isAlive(server);
+  if (alive && (await worksIn(server, data))) {
+    await refuseOwned(server, data);
+    log(`stopping the PostgreSQL server ${server} that a killed Clarus left running`);
+    await stopProcess(server);
   }
+  await untilEmpty(data);
+  // A number that another program has now keeps PostgreSQL from starting. Of a number that is free it clears the
+  // file itself, and looks for shared memory that is still in use first.
+  if (alive || isTaken(server)) await rm(join(data, 'postmaster.pid'), { force: true });
+}
+
+/** @throws ClarusError 55006 when the server's owner lives, or it has none that we know */
+async function refuseOwned(server: number, data: string): Promise<void> {
   const owner = await ownerOf(data);
-  const parent = await parentOf(server);
-  if (owner === undefined || owner === parent) {
-    throw new ClarusError('55006', `another server (process ${server}) runs on ${data}`, {
-      hint:
-        owner === undefined
-          ? `stop it first: kill -INT ${server}`
-          : `it belongs to the Clarus with process number ${owner}: stop that first`,
-    });
+  if (owner !== undefined && owner !== (await parentOf(server))) return;
+  throw new ClarusError('55006', `another server (process ${server}) runs on ${data}`, {
+    hint:
+      owner === undefined
+        ? `stop it first: kill -INT ${server}`
+        : `it belongs to the Clarus with process number ${owner}: stop that first`,
+  });
+}
+
+/**
+ * Clears the lock files of sockets, which name a process too, once no server works in `data`.
+ * @param sockets a directory that only this server uses
+ */
+export async function clearSocketLocks(data: string, sockets: string): Promise<void> {
+  if (await anyWorksIn(data)) return;
+  for (const entry of await readdir(sockets))
+    if (entry.startsWith('.s.PGSQL.')) await rm(join(sockets, entry), { force: true });
+}
+
+/**
+ * Waits for the processes of a server that was killed: they notice, and end.
+ * @throws ClarusError 55006 when one stays
+ */
+async function untilEmpty(data: string): Promise<void> {
+  for (let waited_ms = 0; await anyWorksIn(data); waited_ms += 20) {
+    if (waited_ms >= 20_000)
+      throw new ClarusError('55006', `a process of a killed PostgreSQL server still works in ${data}`, {
+        hint: `look for it with: fuser ${data}`,
+      });
+    await sleep(20);
   }
-  log(`stopping the PostgreSQL server ${server} that a killed Clarus left running`);
-  await stopProcess(server);
 }
 
 /** Settings with which a server tells a later Clarus who owns it. */
@@ -55,7 +83,7 @@ async function stopProcess(server: number): Promise<void> {
   ] as const) {
     if (!signalProcess(server, signal)) return;
     for (let waited_ms = 0; waited_ms < patience_ms; waited_ms += 10) {
-      if (!isAlive(server)) return;
+      if (!(await isAlive(server))) return;
       await sleep(10);
     }
   }
@@ -75,7 +103,20 @@ export function signalProcess(pid: number, signal: NodeJS.Signals | 0): boolean 
   }
 }
 
-const isAlive = (pid: number): boolean => pid > 0 && signalProcess(pid, 0);
+/** Whether the system still knows the number, be it of a process that has ended and was not collected. */
+const isTaken = (pid: number): boolean => pid > 0 && signalProcess(pid, 0);
+
+/** Whether a process runs. One that has ended but whose parent has not collected it (a zombie) does not. */
+async function isAlive(pid: number): Promise<boolean> {
+  if (!isTaken(pid)) return false;
+  return process.platform !== 'linux' || (await statusOf(pid))?.[0] !== 'Z';
+}
+
+/** Fields of a process from the third on: state, parent ... (proc(5)). The second, its name, may hold anything. */
+async function statusOf(pid: number): Promise<readonly string[] | undefined> {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  return status?.slice(status.lastIndexOf(')') + 2).split(' ');
+}
 
 /** Whether a process works in a directory, as PostgreSQL's processes do in their data directory. */
 async function worksIn(pid: number, directory: string): Promise<boolean> {
@@ -106,9 +147,8 @@ async function ownerOf(data: string): Promise<number | undefined> {
 
 async function parentOf(pid: number): Promise<number | undefined> {
   if (process.platform === 'linux') {
-    const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-    // the second field is the program's name in parentheses and may hold anything; the parent is the fourth
-    return status === undefined ? undefined : Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]);
+    const parent = (await statusOf(pid))?.[1];
+    return parent === undefined ? undefined : Number(parent);
   }
   const { stdout } = await promisify(execFile)('ps', ['-o', 'ppid=', '-p', String(pid)]).catch(() => ({
     stdout: '',

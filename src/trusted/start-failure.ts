@@ -10,6 +10,12 @@ interface Cause {
 
 const causes: readonly Cause[] = [
   {
+    sign: /lock file "postmaster\.pid" already exists|pre-existing shared memory block/,
+    code: '55006',
+    message: directory => `another server runs on ${directory}`,
+    hint: 'stop the other Clarus first, or choose another directory',
+  },
+  {
     sign: /No space left on device|ENOSPC|Disk quota exceeded|EDQUOT/,
     code: '53100',
     message: directory => `the disk that holds ${directory} is full`,
