@@ -62,22 +62,26 @@ describe('codecs with type modifiers', () => {
           ] as const) {
             await fc.assert(
               fc.asyncProperty(batchOf(fc.oneof(values, mutated(values))), async given => {
-                // what PostgreSQL prints must be taken, in the form it sends; so those texts are tried as well
-                const first = await postgresForms(server, column, given);
-                const texts = [...given, ...first.flatMap(form => (form === undefined ? [] : [form.text]))];
-                const forms = await postgresForms(server, column, texts);
-                texts.forEach((text, i) => {
-                  const form = forms[i];
-                  const context = `${server.name}: ${text}`;
+                const forms = await postgresForms(server, column, given);
+                given.forEach((text, i) => {
                   const read = decodeText(oid, typmod, utf8.encode(text), defaultSettings);
-                  if (read !== undefined || i >= given.length) {
-                    assert.deepEqual(read && Buffer.from(read), form?.binary, context);
-                    taken++;
-                  }
-                  // what PostgreSQL printed but does not take itself (an odd offset, the year 294277) is not sure
-                  if (form !== undefined && i >= given.length) {
-                    assert.equal(binaryAcceptable(oid, typmod, form.binary), true, context);
-                  }
+                  if (read === undefined) return;
+                  assert.deepEqual(Buffer.from(read), forms[i]?.binary, `${server.name}: ${text}`);
+                });
+                // What PostgreSQL prints must be taken, in the form it sends; but not where PostgreSQL itself takes
+                // it otherwise: mutations find offsets and years beyond the range that it prints but does not read.
+                const printed = forms.filter(form => form !== undefined);
+                const again = await postgresForms(
+                  server,
+                  column,
+                  printed.map(form => form.text),
+                );
+                printed.forEach(({ text, binary }, i) => {
+                  if (!again[i]?.binary.equals(binary)) return;
+                  const read = decodeText(oid, typmod, utf8.encode(text), defaultSettings);
+                  assert.deepEqual(read && Buffer.from(read), binary, `${server.name}: ${text}`);
+                  assert.equal(binaryAcceptable(oid, typmod, binary), true, `${server.name}: ${text}`);
+                  taken++;
                 });
               }),
               { numRuns: runs(`batches of ${column}`) },
