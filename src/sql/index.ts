@@ -7,6 +7,7 @@ import { bindLines } from './execute/lines.js';
 import { type Bound, bindInsert, bindRead, bindUpdate, type ExecutionServices, formatsOf, type Portal } from './execute/portal.js';
 import type { BoundParameters, CopyInExecution, Plan, ProtectedPlan, SessionPort } from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
+import { fieldsOf, list, type RawNode, text } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
 
 /** DDL also runs what it plans. */
@@ -36,8 +37,21 @@ export class Sql {
     this.#planning = new Planning(services);
   }
 
+  homes(session: SessionPort): ReturnType<Planning['homes']> {
+    return this.#planning.homes(session);
+  }
+
   statements(text: string): readonly Statement[] {
     return parseStatements(text).map(statement => ({ ...statement, start: statement.offset === 0 ? 0 : Buffer.from(text).subarray(0, statement.offset).toString().length }));
+  }
+
+  /** Does a statement speak to Clarus itself? False for what cannot be parsed. */
+  speaksToClarus(text: string): boolean {
+    try {
+      return parseStatements(text).some(({ node }) => isOurs(node));
+    } catch {
+      return false;
+    }
   }
 
   async plan(statement: Pick<Statement, 'text'> & Partial<RawStatement>, parameterTypes: readonly number[], session: SessionPort): Promise<Plan> {
@@ -111,8 +125,12 @@ export class Sql {
   }
 }
 
+const isOurs = ({ SecLabelStmt, ExplainStmt }: RawNode): boolean =>
+  SecLabelStmt?.provider === 'clarus' || (ExplainStmt !== undefined && list(ExplainStmt, 'options').some(o => text(fieldsOf(o), 'defname')?.toLowerCase() === 'clarus'));
+
 /** DDL is planned once: what it finds in the shadow schema may change with it. */
 const keepable = (plan: Plan): boolean => plan.kind === 'pass' || plan.kind === 'trusted' || (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain');
 
-/** What a plan depends on beside the catalogue: the statement, its types, who asks and how names resolve. */
-const key = (text: string, parameterTypes: readonly number[], { user, settings }: SessionPort): string => `${user}\0${settings.searchPath}\0${parameterTypes.join()}\0${text}`;
+/** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
+const key = (text: string, parameterTypes: readonly number[], { user, settings }: SessionPort): string => 
+  [user, settings.searchPath, settings.dateStyle, settings.intervalStyle, settings.timeZone, parameterTypes.join(), text].join('\0');

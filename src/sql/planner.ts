@@ -106,7 +106,7 @@ export class Planning {
     const clean = stripComments(sql);
     const analysis = await session.analyse(clean, parameterTypes);
     const catalog = session.catalog();
-    const homes = await this.#functionHomes(session);
+    const homes = await this.homes(session);
     const touch = touchOf(analysis, catalog, homes);
     const { shape } = analysis;
     mustBeProven(touch);
@@ -153,16 +153,17 @@ export class Planning {
 
   async #touch(raw: RawNode, session: SessionPort): Promise<{ analysis: Analysis; touch: Touch }> {
     const analysis = await session.analyse(deparse(raw), []);
-    const touch = touchOf(analysis, session.catalog(), await this.#functionHomes(session));
+    const touch = touchOf(analysis, session.catalog(), await this.homes(session));
     mustBeProven(touch);
     return { analysis, touch };
   }
 
   async #compilation({ shape }: Analysis, session: SessionPort): Promise<Compilation> {
-    return new Compilation(session.catalog(), this.services.registry, await this.#functionHomes(session), shape);
+    return new Compilation(session.catalog(), this.services.registry, await this.homes(session), shape);
   }
 
-  async #functionHomes(session: SessionPort): Promise<FunctionHomes> {
+  /** Homes of the built-in functions of the trusted PostgreSQL; read once. */
+  async homes(session: SessionPort): Promise<FunctionHomes> {
     this.#homes ??= collect(session.trusted, physicalStatement(functionHomesQuery, []), [], [], [0]).then(rows =>
       functionHomes(rows.map(row => row.map(field => Buffer.from(field ?? []).toString()) as [string, string, string])),
     );

@@ -1,6 +1,7 @@
 /** What planning and executing DDL work with. */
 import type { CatalogNumbers } from '../../catalog/derive.js';
 import type { EncodingRegistry } from '../../encodings/registry.js';
+import type { FunctionHomes } from '../functions.js';
 import type { ProtectedBody, SessionPort } from '../plan.js';
 import type { RawNode } from '../raw/node.js';
 
@@ -15,6 +16,8 @@ export interface DdlBody extends ProtectedBody {
 /** What DDL needs of the trusted side beyond the session. */
 export interface DdlDependencies {
   readonly registry: EncodingRegistry;
+  /** homes of the trusted server's built-in functions */
+  readonly homes: FunctionHomes;
   readonly numbers: CatalogNumbers;
   /** name of the cloud, as the policy calls it */
   readonly cloud: string;

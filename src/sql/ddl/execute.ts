@@ -92,15 +92,15 @@ export async function executeDdl(
     case 'AlterSeqStmt':
       return alterSequence(session, deps, body, fields.sequence as RawFields);
     case 'ViewStmt':
-      return createView(session, body);
+      return createView(session, deps, body);
     case 'CreateTableAsStmt':
       return createTableAs(session, deps, body);
     case 'RefreshMatViewStmt':
       return refreshMaterialisedView(session, body);
     case 'CreateFunctionStmt':
-      return createFunction(session, body);
+      return createFunction(session, deps, body);
     case 'CreateTrigStmt':
-      return createTrigger(session, body);
+      return createTrigger(session, deps, body);
     case 'GrantStmt':
       return grant(session, body);
     default:

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { oidArray } from '../../catalog/reader.js';
 import { type Node, readNode } from '../analysed/node.js';
 import { functionsIn, relationsIn } from '../analysed/query.js';
-import { FIRST_USER_OID, type FunctionHomes, functionHomes, functionHomesQuery } from '../functions.js';
+import { FIRST_USER_OID, type FunctionHomes } from '../functions.js';
 import type { SessionPort } from '../plan.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf, visit } from '../raw/node.js';
 import { parseStatements } from '../raw/parse.js';
@@ -22,21 +22,6 @@ export type Doubt = string | undefined;
 export interface ProofContext {
   readonly session: SessionPort;
   readonly homes: FunctionHomes;
-}
-
-let homes: Promise<FunctionHomes> | undefined;
-
-/** The built-in functions are the same in every session of a trusted server: they are read once. */
-export async function proofContext(session: SessionPort): Promise<ProofContext> {
-  homes ??= readerOn(session.trusted)(functionHomesQuery, []).then(rows =>
-    functionHomes(rows.map(([oid, name, volatility]) => [oid ?? '', name ?? '', volatility ?? ''] as const)),
-  );
-  try {
-    return { session, homes: await homes };
-  } catch (error) {
-    homes = undefined;
-    throw error;
-  }
 }
 
 /** Analyses a query that takes no parameters. */

@@ -8,7 +8,7 @@ import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
 import { readerOn } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
-import { doubtOfFunctions, doubtOfNewFunction, doubtOfQuery, proofContext } from './proof.js';
+import { doubtOfFunctions, doubtOfNewFunction, doubtOfQuery } from './proof.js';
 import { creationSchema, qualifyRelations, rangeParts, resolveRelation } from './resolve.js';
 import { servedTable, withCreationSchema } from './table-statements.js';
 import { changeTables } from './tables.js';
@@ -16,11 +16,11 @@ import { changeTables } from './tables.js';
 type Done = Promise<{ tag: string }>;
 
 /** A view over open tables stands on both sides; any other in the shadow only, where statements expand it. */
-export async function createView(session: SessionPort, body: DdlBody): Done {
+export async function createView(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const fields = fieldsOf(body.node);
   const view = fields.view as RawFields;
   if (view.relpersistence === 't') throw temporary();
-  const doubt = await doubtOfQuery(await proofContext(session), deparse(fields.query as RawNode));
+  const doubt = await doubtOfQuery({ session, homes: deps.homes }, deparse(fields.query as RawNode));
   const { node } = withCreationSchema(body.node, 'view', await creationSchema(readerOn(session.trusted)));
   const tag = await session.trusted.run(body.text);
   if (doubt === undefined) await session.cloud.run(deparse(node));
@@ -43,7 +43,7 @@ export async function createTableAs(session: SessionPort, deps: DdlDependencies,
   const what = fields.objtype === 'OBJECT_MATVIEW' ? 'a materialised view' : 'a table';
   const doubt =
     kindOf(query) === 'SelectStmt'
-      ? await doubtOfQuery(await proofContext(session), deparse(query))
+      ? await doubtOfQuery({ session, homes: deps.homes }, deparse(query))
       : 'it is made from a prepared statement';
   if (doubt !== undefined)
     throw new ClarusError('0A000', `${what} over protected tables cannot be made from a query`, {
@@ -95,9 +95,9 @@ export async function refreshMaterialisedView(session: SessionPort, { node }: Dd
 }
 
 /** A function stands on both sides when its body is proven to touch open tables only; else it is refused. */
-export async function createFunction(session: SessionPort, body: DdlBody): Done {
+export async function createFunction(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const tag = await session.trusted.run(body.text);
-  const doubt = await doubtOfNewFunction(await proofContext(session), body.node);
+  const doubt = await doubtOfNewFunction({ session, homes: deps.homes }, body.node);
   if (doubt !== undefined) throw notProven('the function', doubt);
   await session.cloud.run(stripComments(body.text));
   session.transaction.record(body.text, []);
@@ -110,7 +110,7 @@ const notProven = (what: string, detail: string): ClarusError =>
     hint: 'Write the body in SQL or PL/pgSQL over unprotected tables, without EXECUTE.',
   });
 
-export async function createTrigger(session: SessionPort, body: DdlBody): Done {
+export async function createTrigger(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const read = readerOn(session.trusted);
   const fields = fieldsOf(body.node);
   const relation = await resolveRelation(read, rangeParts(fields.relation as RawFields));
@@ -127,7 +127,10 @@ export async function createTrigger(session: SessionPort, body: DdlBody): Done {
     'SELECT t.tgfoid::text FROM pg_catalog.pg_trigger t WHERE t.tgrelid = $1::oid AND t.tgname = $2',
     [`${relation?.oid ?? 0}`, textOf(fields, 'trigname') ?? ''],
   );
-  const doubt = await doubtOfFunctions(await proofContext(session), new Set(rows.map(row => Number(row[0]))));
+  const doubt = await doubtOfFunctions(
+    { session, homes: deps.homes },
+    new Set(rows.map(row => Number(row[0]))),
+  );
   if (doubt !== undefined) throw notProven('the trigger', doubt);
   await session.cloud.run(deparse(node));
   session.transaction.record(body.text, []);

@@ -1,0 +1,28 @@
+/** A connection to the running proxy, as one of its local users. */
+import pg from 'pg';
+import { ClarusError } from '../errors.js';
+import type { Config } from '../policy/policy.js';
+import { resolveSecret } from './load.js';
+
+/**
+ * @param name local user; undefined: the first one of clarus.yaml
+ * @throws ClarusError when there is no such user; the driver's error when the proxy does not run
+ */
+export async function connectToProxy(config: Config, name: string | undefined): Promise<pg.Client> {
+  const user = name === undefined ? config.users[0] : config.users.find(u => u.name === name);
+  if (!user) throw new ClarusError('28000', name === undefined ? 'clarus.yaml names no user' : `clarus.yaml has no user "${name}"`);
+  const { host, port } = config.listen.postgres;
+  const client = new pg.Client({
+    host: host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host,
+    port,
+    user: user.name,
+    password: resolveSecret(user.password),
+    database: config.clouds[0]!.database,
+    // The proxy's certificate is usually its own; the connection stays on this machine.
+    ssl: config.tls === 'off' ? false : { rejectUnauthorized: false },
+    application_name: 'clarus sql',
+    connectionTimeoutMillis: 10_000,
+  });
+  await client.connect();
+  return client;
+}

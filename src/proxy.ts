@@ -1,0 +1,159 @@
+/** Composes the rooms into a proxy: one worker process of it. */
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import type { Catalog, Redo } from './catalog/catalog.js';
+import { Commits } from './catalog/commit.js';
+import { loadCatalog } from './catalog/store.js';
+import type { EncodingContext } from './encodings/encoding.js';
+import { ClarusError } from './errors.js';
+import { createGateway, type Gateway } from './postgres/gateway.js';
+import type { CancelRouter, LocalUser } from './postgres/options.js';
+import { cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
+import { type Prepared, prepare, type ProxyInputs, servedCloud, witnessIn } from './proxy/prepare.js';
+import { encodingState } from './proxy/state.js';
+import { adminPool } from './proxy/cloud.js';
+import { executeDdl, planDdl } from './sql/ddl/index.js';
+import { Sql } from './sql/index.js';
+import type { SessionPort } from './sql/plan.js';
+import { type Fence, openFence } from './trusted/fence.js';
+import { openJournal } from './trusted/journal.js';
+import { openTrusted } from './trusted/open.js';
+import { openKeyStore } from './trusted/open-keys.js';
+import type { TrustedServer } from './trusted/server.js';
+import { makeVerifier, type ScramVerifier } from './wire/scram.js';
+import type { Logger } from './postgres/options.js';
+
+export type { ProxyInputs } from './proxy/prepare.js';
+export { prepare } from './proxy/prepare.js';
+
+export interface WorkerInputs extends ProxyInputs {
+  /** number of this worker, from 0 */
+  readonly worker: number;
+  /** the trusted server that the primary process opened; undefined: `prepared` is given */
+  readonly server?: TrustedServer;
+  /** what this process itself prepared */
+  readonly prepared?: Prepared;
+  readonly cancels?: CancelRouter;
+  /** verifiers by user, made once by the primary; undefined: made here */
+  readonly verifiers?: ReadonlyMap<string, ScramVerifier>;
+  readonly audit?: (event: import('./postgres/options.js').GatewayEvent) => void;
+}
+
+export interface Worker {
+  readonly gateway: Gateway;
+  /** drains, then closes every connection of this process */
+  close(timeout_ms: number): Promise<void>;
+}
+
+/** How long a change of the catalogue waits for the other workers. */
+const FENCE_TIMEOUT_MS = 15_000;
+/** How long DDL waits for commits of other sessions. */
+const SETTLE_TIMEOUT_MS = 15_000;
+
+/** Starts a worker: it listens when this returns. */
+export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
+  const { config, rootKey, resolveSecret, registry, log } = inputs;
+  const served = servedCloud(config);
+  const onProblem = (message: string): void => log('warning', message);
+  const trusted = inputs.prepared?.trusted ?? (await openTrusted({ trusted: config.trusted, rootKey, resolveSecret, server: inputs.server!, onProblem }));
+  const cloud = inputs.prepared?.cloud ?? adminPool(served, resolveSecret, onProblem);
+  const keys = inputs.prepared?.keys ?? (await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud), compare: false })).keys;
+
+  const listeners = new Set<() => void>();
+  let catalog: Catalog = inputs.prepared?.catalog ?? (await loadCatalog(trusted.state, served.name));
+  let loading: Promise<void> = Promise.resolve();
+  let fence: Fence | undefined;
+  /** Loads the catalogue if it is newer than ours; one load at a time. */
+  const reload = (): Promise<void> => {
+    loading = loading.then(async () => {
+      const next = await loadCatalog(trusted.state, served.name);
+      if (next.version <= catalog.version) return;
+      await keys.refresh();
+      catalog = next;
+      for (const listener of listeners) listener();
+      await fence?.acknowledge(next.version);
+    });
+    return loading;
+  };
+  fence = await openFence({
+    server: trusted.server,
+    state: trusted.state,
+    worker: `${process.pid}-${randomUUID()}`,
+    cloud: served.name,
+    onVersion: () => {
+      reload().catch((error: Error) => log('error', 'the catalogue could not be read', { what: error.message }));
+    },
+    onProblem,
+  });
+  await fence.acknowledge(catalog.version);
+
+  const journal = openJournal<Redo>(trusted.state);
+  const commits = new Commits({
+    state: trusted.state,
+    journal,
+    keys,
+    cloud: served.name,
+    proxy: `${process.pid}`,
+    applied: async () => {
+      await reload();
+      await fence?.awaitAcknowledgement(catalog.version, FENCE_TIMEOUT_MS);
+    },
+  });
+  const settle = async (): Promise<void> => {
+    for (let waited_ms = 0; (await journal.pending(served.name)).length > 0; waited_ms += 20) {
+      if (waited_ms > SETTLE_TIMEOUT_MS) throw new ClarusError('55P03', 'another change of the schema is not finished');
+      await new Promise(done => setTimeout(done, 20));
+    }
+    await reload();
+  };
+  const state = encodingState(trusted.state);
+  const context: EncodingContext = { keys, state };
+  const ddlDependencies = async (session: SessionPort) => ({ registry, homes: await sql.homes(session), numbers: keys.numbers(served.name), cloud: served.name, settle });
+  const sql: Sql = new Sql({
+    registry,
+    plansMax: config.limits.plans_max,
+    context: () => context,
+    rowIds: (table, count) => keys.rowIds(table, count),
+    ddl: {
+      plan: async (raw, text, session) => planDdl(raw, text, session, await ddlDependencies(session)),
+      execute: async (plan, session) => executeDdl(plan, session, await ddlDependencies(session)),
+    },
+  });
+  const users = new Map<string, LocalUser>(
+    config.users.map(user => [user.name, { name: user.name, verifier: inputs.verifiers?.get(user.name) ?? makeVerifier(resolveSecret(user.password)) }]),
+  );
+  const { host, port } = config.listen.postgres;
+  const gateway = await createGateway({
+    worker: inputs.worker,
+    host,
+    port,
+    database: served.database,
+    tls: config.tls,
+    users,
+    limits: config.limits,
+    planner: sql,
+    commits,
+    catalog: () => catalog,
+    onCatalogChanged: listener => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    connectCloud: (user, settings) => connectBackend(cloudOptions(served, config.users.find(u => u.name === user.name), resolveSecret, settings)),
+    connectTrusted: (user, settings) => connectBackend(trustedOptions(trusted.sessionTarget(served.database, user.name), settings)),
+    ...(inputs.cancels ? { cancels: inputs.cancels } : {}),
+    ...(inputs.audit ? { audit: inputs.audit } : {}),
+    log: log as Logger,
+  });
+  await gateway.listen();
+  return {
+    gateway,
+    async close(timeout_ms) {
+      await gateway.drain(timeout_ms);
+      await fence?.close();
+      keys.close();
+      await (cloud as pg.Pool).end();
+      await trusted.close();
+    },
+  };
+}
+

@@ -1,0 +1,141 @@
+/**
+ * What happens once before a proxy serves: the trusted database is opened, leases are compared with the cloud's
+ * memory, commits that a crash cut short are finished, the policy takes effect, and what was made in the cloud
+ * past Clarus is taken in.
+ */
+import type pg from 'pg';
+import type { Catalog, CatalogChange, Redo } from '../catalog/catalog.js';
+import { passesThrough } from '../catalog/changes.js';
+import { readerOf, type SchemaConnection } from '../catalog/reader.js';
+import { recover } from '../catalog/recover.js';
+import { loadCatalog, saveChanges } from '../catalog/store.js';
+import { takeIn } from '../catalog/take-in.js';
+import type { EncodingRegistry } from '../encodings/registry.js';
+import { ClarusError } from '../errors.js';
+import type { CloudConfig, Config } from '../policy/policy.js';
+import { openJournal } from '../trusted/journal.js';
+import type { KeyStore } from '../trusted/keys.js';
+import { openTrusted, type Trusted } from '../trusted/open.js';
+import { openKeyStore } from '../trusted/open-keys.js';
+import { inTransaction } from '../trusted/server.js';
+import { cloudWitness, type LeaseWitness } from '../trusted/witness.js';
+import { adminPool, type ResolveSecret } from './cloud.js';
+import { mustNotTouchRows, proposePolicy } from './policy.js';
+
+/** What a command line gives to the proxy. */
+export interface ProxyInputs {
+  readonly config: Config;
+  /** 32 bytes */
+  readonly rootKey: Uint8Array;
+  readonly resolveSecret: ResolveSecret;
+  readonly registry: EncodingRegistry;
+  /** structured log lines; never with values */
+  readonly log: (level: 'info' | 'warning' | 'error', message: string, fields?: Readonly<Record<string, string | number | boolean>>) => void;
+}
+
+/** The one cloud that this version serves. @throws ClarusError 0A000 for several */
+export function servedCloud(config: Config): CloudConfig {
+  const [cloud, ...more] = config.clouds;
+  if (!cloud) throw new ClarusError('F0000', 'clarus.yaml names no cloud');
+  if (more.length) throw new ClarusError('0A000', 'several clouds are not served by one proxy yet', { hint: 'Name one cloud, and run a proxy for each other.' });
+  return cloud;
+}
+
+/** The witness of leases in a cloud. */
+export const witnessIn = (pool: pg.Pool): LeaseWitness =>
+  cloudWitness(async (text, values) => {
+    const { rows } = await pool.query({ text, values: [...values], rowMode: 'array', types: { getTypeParser: () => (value: string | Buffer) => value.toString() } });
+    return rows as (string | null)[][];
+  });
+
+export interface Prepared {
+  readonly trusted: Trusted;
+  readonly cloud: pg.Pool;
+  readonly keys: KeyStore;
+  readonly catalog: Catalog;
+}
+
+/**
+ * @throws ClarusError in one line when the key is wrong, the trusted database or the cloud cannot be reached, or the
+ *   file's policy would change protected tables that hold rows
+ */
+export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
+  const { config, rootKey, resolveSecret, log } = inputs;
+  const served = servedCloud(config);
+  const onProblem = (message: string): void => log('warning', message);
+  const cloud = adminPool(served, resolveSecret, onProblem);
+  const trusted = await openTrusted({ trusted: config.trusted, rootKey, resolveSecret, onProblem }).catch(async error => {
+    await cloud.end();
+    throw error;
+  });
+  try {
+    for (const warning of trusted.warnings) log('warning', warning);
+    await cloud.query('SELECT 1').catch((error: unknown) => {
+      throw unreachable(served, error);
+    });
+    for (const warning of await trusted.ensureShadow(served.database)) log('warning', warning);
+    for (const user of config.users) await trusted.ensureUser(served.database, user.name, user.cloud?.user ?? served.user);
+    const { keys, report } = await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud) });
+    if (report.putBack) log('warning', 'the trusted database was put back to an earlier state; new epochs were opened', { unknownLeases: report.unknownLeases, newEpochs: report.newEpochs });
+    const services = { state: trusted.state, journal: openJournal<Redo>(trusted.state), keys, cloud: served.name };
+    const recovered = await recover({ ...services, cloudConnection: cloud, shadow: trusted.shadowAdmin(served.database) });
+    if (recovered.completed + recovered.forgotten) log('info', 'commits that were cut short are settled', recovered);
+    await adoptPolicy(inputs, trusted, cloud, keys, served);
+    await takeInCloud(inputs, trusted, cloud, keys, served);
+    return { trusted, cloud, keys, catalog: await loadCatalog(trusted.state, served.name) };
+  } catch (error) {
+    await cloud.end();
+    await trusted.close();
+    throw error;
+  }
+}
+
+async function adoptPolicy({ config, log }: ProxyInputs, trusted: Trusted, cloud: pg.Pool, keys: KeyStore, served: CloudConfig): Promise<void> {
+  const catalog = await loadCatalog(trusted.state, served.name);
+  const proposal = await proposePolicy(catalog, config.policy, cloud);
+  mustNotTouchRows(proposal);
+  if (!proposal.takesEffect) return;
+  await inTransaction(trusted.state, client => saveChanges(client, served.name, [{ kind: 'put-policy', policy: config.policy, origin: `file ${config.file}` }], keys));
+  log('info', 'the policy of the file is in force', { version: catalog.policyVersion + 1 });
+}
+
+async function takeInCloud({ registry, log }: ProxyInputs, trusted: Trusted, cloud: pg.Pool, keys: KeyStore, served: CloudConfig): Promise<void> {
+  const catalog = await loadCatalog(trusted.state, served.name);
+  // Nothing is kept in step with a cloud whose bytes go through untouched.
+  if (passesThrough(catalog.policy, catalog.tables.values()) && catalog.tables.size === 0) return;
+  const reading = await cloud.connect();
+  const shadow = await trusted.shadowAdmin(served.database).connect();
+  try {
+    await reading.query('BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ');
+    await shadow.query('BEGIN');
+    await shadow.query(`SET LOCAL ROLE "${served.user.replaceAll('"', '""')}"`);
+    const connection: SchemaConnection = { read: readerOf(shadow), run: sql => shadow.query(sql) };
+    const taken = await takeIn({ catalog, cloud: served.name, registry, numbers: keys.numbers(served.name), readCloud: readerOf(reading), shadow: connection });
+    await shadow.query('COMMIT');
+    await reading.query('COMMIT');
+    if (taken.changes.length) await inTransaction(trusted.state, client => saveChanges(client, served.name, taken.changes, keys));
+    for (const table of newlyBlocked(taken.changes)) log('warning', 'a table is neither served nor written', table);
+    for (const { what, reason } of taken.underived) log('warning', 'the shadow schema lacks an object', { what, reason });
+  } catch (error) {
+    await shadow.query('ROLLBACK');
+    throw error;
+  } finally {
+    reading.release(true);
+    shadow.release(true);
+  }
+}
+
+const newlyBlocked = (changes: readonly CatalogChange[]): { table: string; reason: string }[] =>
+  changes.flatMap(change => (change.kind === 'put-table' && change.table.state === 'blocked' ? [{ table: `${change.table.schema}.${change.table.name}`, reason: change.table.reason ?? '' }] : []));
+
+/** One line with cause and remedy. */
+function unreachable(cloud: CloudConfig, error: unknown): ClarusError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const where = `cloud "${cloud.name}" (${cloud.host}:${cloud.port})`;
+  if (code === 'ECONNREFUSED') return new ClarusError('08001', `nothing listens at ${where}`, { hint: 'Start the server, or correct the address in clarus.yaml.' });
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return new ClarusError('08001', `the host of ${where} is unknown`, { hint: 'Correct the address in clarus.yaml.' });
+  if (code === '28P01') return new ClarusError('28P01', `${where} refuses the password of user "${cloud.user}"`, { hint: 'Correct the secret that clarus.yaml refers to.' });
+  if (code === 'CERT_HAS_EXPIRED') return new ClarusError('08001', `the certificate of ${where} has expired`, { hint: 'Renew it on the server; Clarus does not connect without verification.' });
+  return new ClarusError(/^[0-9A-Z]{5}$/.test(code ?? '') ? code! : '08001', `${where} cannot be used: ${message}`);
+}
+
