@@ -1,30 +1,435 @@
 import { ClarusError } from '../errors.js';
-import type { Mode, Session } from './session.js';
+import type { SessionPort } from '../sql/plan.js';
+import { PostgresError } from '../wire/diagnostic.js';
+import { writeBackend } from '../wire/encode-backend.js';
+import { FrameReader } from '../wire/frame-reader.js';
+import type { TransactionStatus } from '../wire/messages.js';
+import { frontendLimits, frontendTypes } from '../wire/protocol.js';
+import { adopt } from './adoption.js';
+import type { ClientCopy } from './client-copy.js';
+import { ClientOutput } from './client-output.js';
+import type { CarefulContext } from './context.js';
+import { CopyPhase } from './copy-phase.js';
+import { holds } from './endpoint.js';
+import { expects, forwarded } from './expectations.js';
+import { bindMessage, closeMessage, describeMessage, executeMessage, parse } from './extended.js';
+import { describeDefect, errorMessage } from './failure.js';
+import type { Mode, ModeHost } from './mode.js';
+import type { GatewayOptions, LocalUser } from './options.js';
+import { Pipeline } from './pipeline.js';
+import { ClientPortals, PreparedStatements } from './prepared.js';
+import { ContextPort } from './session-port.js';
+import { SettingsView } from './settings.js';
+import { query } from './simple.js';
+import { PipelinePort } from './statement-port.js';
+import { Transaction } from './transaction.js';
+import { endInternal } from './transaction-control.js';
+import { TrustedSide } from './trusted-side.js';
 
-/** A session that plans every statement. */
-export class CarefulMode implements Mode {
-  readonly #session: Session;
-  constructor(session: Session) {
-    this.#session = session;
+/** A session that plans every statement: the database has protected tables. */
+export class CarefulMode implements Mode, CarefulContext {
+  readonly options: GatewayOptions;
+  readonly user: LocalUser;
+  readonly processId: number;
+  readonly output: ClientOutput;
+  readonly cloud: PipelinePort;
+  readonly trusted: TrustedSide;
+  readonly transaction = new Transaction();
+  readonly statements: PreparedStatements;
+  readonly portals: ClientPortals;
+  readonly settings: SettingsView;
+  readonly port: SessionPort;
+  status: TransactionStatus = 'I';
+  skipping = false;
+  batch = 0;
+  wrote = false;
+  pending = 0;
+  readonly #host: ModeHost;
+  readonly #reader: FrameReader;
+  /** a message is being worked on */
+  #busy = false;
+  #copy: CopyPhase | undefined;
+  #pumping = false;
+  #sendScheduled = false;
+  /** number of ReadyForQuery told */
+  #answered = 0;
+  /** work of ours failed when the Sync of its batch was already on its way */
+  #poisonAtReady = false;
+  #settledWaiters: (() => void)[] = [];
+
+  constructor(host: ModeHost) {
+    this.#host = host;
+    const { options } = host;
+    const { limits } = options;
+    this.options = options;
+    this.user = host.user;
+    this.processId = host.processId;
+    this.output = new ClientOutput(host.client, limits.client_buffer_bytes_max, bytes =>
+      options.count?.('bytes_to_clients', bytes),
+    );
+    this.#reader = new FrameReader({ tagged: true, limits: frontendLimits(limits.message_bytes_max) });
+    this.cloud = new PipelinePort(this.#cloudPipeline(), false);
+    this.trusted = new TrustedSide(this.output, {
+      connect: options.connectTrusted,
+      user: host.user,
+      settings: host.greeted.settings.settings,
+      applicationName: host.greeted.settings.applicationName,
+      transaction: this.transaction,
+      failed: error => host.terminate(error),
+      applicationNameChanged: value => {
+        writeBackend(this.output.message(), { kind: 'ParameterStatus', name: 'application_name', value });
+        this.output.flushSoon();
+      },
+    });
+    this.statements = new PreparedStatements(limits.prepared_statements_max);
+    this.portals = new ClientPortals(limits.portals_max);
+    this.settings = new SettingsView(host.connection.parameters);
+    this.port = new ContextPort(this);
   }
+
   get idle(): boolean {
-    return true;
+    return (
+      !this.#busy &&
+      !this.skipping &&
+      this.cloud.pipeline.idle &&
+      !this.cloud.pipeline.dirty &&
+      this.trusted.pipeline.idle &&
+      this.#reader.atBoundary
+    );
   }
-  get status(): 'I' {
-    return 'I';
+
+  start(): void {
+    this.cloud.pipeline.attach(this.#host.cloud);
   }
-  adopt(ready: () => void): void {
-    ready();
+
+  /** Takes over a session that went by untouched: its prepared statements are planned from now on. */
+  adopt(): void {
+    this.#wait(adopt(this));
+    this.#finishPump();
   }
-  clientData(_chunk: Buffer): void {
-    throw new ClarusError('0A000', 'protected tables are not served yet', { severity: 'FATAL' });
+
+  clientData(chunk: Buffer): void {
+    this.#reader.push(chunk);
+    this.#pump();
   }
-  serverData(_chunk: Buffer): void {}
-  serverDrained(): void {}
-  clientDrained(): void {}
-  catalogChanged(): void {}
-  cancel(): Promise<void> {
-    return this.#session.connection.cancel();
+
+  serverData(chunk: Buffer): void {
+    this.cloud.pipeline.data(chunk);
+    this.output.flush();
+    if (this.output.full) this.#host.cloud.hold(holds.full);
+    if (this.idle) this.#host.becameIdle();
   }
-  close(): void {}
+
+  serverDrained(): void {
+    this.cloud.pipeline.socketDrained();
+    this.#host.client.release(holds.full);
+  }
+
+  clientDrained(): void {
+    this.output.drained();
+    this.#host.cloud.release(holds.full);
+  }
+
+  catalogChanged(): void {
+    // each plan is compared with the catalogue when it is used
+  }
+
+  async cancel(): Promise<void> {
+    await Promise.all([
+      this.cloud.pipeline.idle ? undefined : this.#host.connection.cancel(),
+      this.trusted.cancel(),
+    ]);
+  }
+
+  close(): void {
+    this.cloud.pipeline.close(gone());
+    this.trusted.close();
+    this.output.drained();
+    this.#copy?.abandon();
+    this.workSettled(this.pending);
+  }
+
+  fail(error: unknown): void {
+    const bytes = this.#errorBytes(error);
+    if (bytes === undefined) return;
+    const { pipeline } = this.cloud;
+    const inTransaction = this.transaction.block || pipeline.dirty || this.status === 'T';
+    pipeline.tell(bytes);
+    if (inTransaction) pipeline.poison();
+    this.skipping = true;
+  }
+
+  failAtTurn(error: unknown): void {
+    const bytes = this.#errorBytes(error);
+    if (bytes === undefined) return;
+    const { pipeline } = this.cloud;
+    if (pipeline.failedAtTurn(bytes)) {
+      this.#poisonAtReady = this.transaction.explicit;
+      return;
+    }
+    if (this.transaction.block || pipeline.dirty) pipeline.poison();
+    this.skipping = true;
+  }
+
+  settled(): Promise<void> {
+    if (this.pending === 0) return Promise.resolve();
+    this.cloud.flush();
+    return new Promise(resolve => this.#settledWaiters.push(resolve));
+  }
+
+  workSettled(count = 1): void {
+    this.pending -= count;
+    if (this.pending > 0) return;
+    const waiters = this.#settledWaiters;
+    this.#settledWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  sentQuery(): void {
+    this.batch++;
+    this.wrote = false;
+  }
+
+  copy(copy: ClientCopy): Promise<void> {
+    const phase = new CopyPhase(copy);
+    this.#copy = phase;
+    queueMicrotask(() => this.#host.guard(() => this.#pump()));
+    return phase.over.finally(() => {
+      if (this.#copy === phase) this.#copy = undefined;
+    });
+  }
+
+  copyOver(): void {
+    this.#copy?.abandon();
+  }
+
+  /** Works on the client's messages until one must be waited for. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (!this.#host.ended) {
+        const copy = this.#copy;
+        if (copy !== undefined && !copy.ended) {
+          if (copy.busy) break;
+          const more = this.#reader.next();
+          if (more && this.#reader.type === frontendTypes.terminate) {
+            this.#host.clientLeft();
+            return;
+          }
+          const pending = more ? copy.message(this.#reader) : copy.pause();
+          if (pending !== undefined) {
+            void pending.then(() => this.#host.guard(() => this.#pump()));
+            break;
+          }
+          if (!more) break;
+          continue;
+        }
+        if (this.#busy || !this.#reader.next()) break;
+        const pending = this.#handle(this.#reader);
+        if (pending !== undefined) this.#wait(pending);
+      }
+    } finally {
+      this.#pumping = false;
+    }
+    this.#finishPump();
+  }
+
+  /** Everything that one chunk of the client asked for goes out at once. */
+  #finishPump(): void {
+    const { client, ended } = this.#host;
+    if (ended) return;
+    const { pipeline } = this.cloud;
+    pipeline.advance();
+    const copying = this.#copy !== undefined && !this.#copy.ended;
+    if (this.#busy && !copying) this.#sendSoon();
+    else if (!pipeline.send()) client.hold(holds.full);
+    if (copying ? this.#copy!.busy : this.#busy) client.hold(holds.busy);
+    else client.release(holds.busy);
+    this.output.flush();
+    if (this.idle) this.#host.becameIdle();
+  }
+
+  /** What is written goes out even when the message being worked on waits for something else. */
+  #sendSoon(): void {
+    if (this.#sendScheduled || this.cloud.pipeline.writer.length === 0) return;
+    this.#sendScheduled = true;
+    setImmediate(() => {
+      this.#sendScheduled = false;
+      if (!this.#host.ended) this.cloud.pipeline.send();
+    });
+  }
+
+  #wait(pending: Promise<void>): void {
+    this.#busy = true;
+    const done = (): void => {
+      this.#busy = false;
+      this.#host.guard(() => this.#pump());
+    };
+    pending.then(done, error => {
+      this.#host.guard(() => this.fail(error));
+      done();
+    });
+  }
+
+  #handle(reader: FrameReader): void | Promise<void> {
+    const { type } = reader;
+    if (type === frontendTypes.terminate) {
+      this.cloud.pipeline.send();
+      return this.#host.clientLeft();
+    }
+    if (this.skipping && type !== frontendTypes.sync) return;
+    try {
+      switch (type) {
+        case frontendTypes.query:
+          return this.#query(reader);
+        case frontendTypes.parse:
+          return parse(this, reader);
+        case frontendTypes.bind:
+          return bindMessage(this, reader);
+        case frontendTypes.describe:
+          return describeMessage(this, reader);
+        case frontendTypes.execute:
+          return executeMessage(this, reader);
+        case frontendTypes.close:
+          return closeMessage(this, reader);
+        case frontendTypes.flush:
+          return this.cloud.pipeline.flush();
+        case frontendTypes.sync:
+          return this.#sync();
+        case frontendTypes.functionCall:
+          this.fail(
+            new ClarusError('0A000', 'function calls by message are refused', { hint: 'Call it in SQL.' }),
+          );
+          return this.#sync();
+        default:
+          // CopyData, CopyDone and CopyFail may still come after a COPY that failed
+          return;
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #query(reader: FrameReader): void | Promise<void> {
+    const failed = (error: unknown): void | Promise<void> => {
+      this.fail(error);
+      return this.#sync();
+    };
+    let needsSync: boolean | Promise<boolean>;
+    try {
+      needsSync = query(this, reader);
+    } catch (error) {
+      return failed(error);
+    }
+    if (needsSync instanceof Promise) {
+      return needsSync.then(needed => (needed ? this.#sync() : undefined), failed);
+    }
+    return needsSync ? this.#sync() : undefined;
+  }
+
+  /** The client's Sync, or the end of its Query. */
+  #sync(): void | Promise<void> {
+    if (this.transaction.internal) {
+      return endInternal(this, this.skipping).then(() => this.#sendSync());
+    }
+    if (this.pending > 0 && this.transaction.explicit) {
+      // nothing follows before the outcome is known: it decides the status to tell
+      this.#sendSync();
+      return this.settled();
+    }
+    // an error of ours must still be able to take back what was written
+    if (this.pending > 0 && this.wrote) return this.settled().then(() => this.#sendSync());
+    this.#sendSync();
+  }
+
+  #sendSync(): void {
+    this.skipping = false;
+    this.wrote = false;
+    this.batch++;
+    this.trusted.settle();
+    const { pipeline } = this.cloud;
+    if (pipeline.dirty || pipeline.failed) pipeline.sync(forwarded(expects.sync));
+    else pipeline.ownReady();
+    pipeline.send();
+  }
+
+  #cloudPipeline(): Pipeline {
+    return new Pipeline(this.output, {
+      parameter: (name, value) => {
+        this.settings.report(name, value);
+        return name !== 'application_name';
+      },
+      notice: (_diagnostic, toClient) => toClient,
+      skipping: () => {
+        this.skipping = true;
+      },
+      ready: (status, toClient) => this.#onReady(status, toClient),
+      status: () => {
+        this.#batchEnded();
+        return this.status;
+      },
+      fatal: error => this.#host.terminate(error),
+    });
+  }
+
+  #onReady(status: TransactionStatus, toClient: boolean): TransactionStatus | undefined {
+    this.status = status;
+    if (!toClient) return undefined;
+    if (this.#poisonAtReady) {
+      this.#poisonAtReady = false;
+      if (status === 'T') {
+        const { pipeline } = this.cloud;
+        pipeline.poison();
+        pipeline.sync(forwarded(expects.sync));
+        pipeline.send();
+        return undefined;
+      }
+    }
+    this.#batchEnded();
+    if (this.cloud.pipeline.idle && !this.#busy) this.#followCloud();
+    return status;
+  }
+
+  #batchEnded(): void {
+    this.#answered++;
+    if (this.status === 'I') this.portals.closeUpTo(this.#answered - 1);
+  }
+
+  /** The cloud's word on whether there is a transaction block is the last one. */
+  #followCloud(): void {
+    const { transaction, trusted, status } = this;
+    if (status !== 'I') {
+      transaction.explicit = true;
+      return;
+    }
+    this.cloud.portals.unnamedTaken = false;
+    if (!transaction.explicit) return;
+    const joined = transaction.joined;
+    transaction.end(false);
+    if (joined) {
+      trusted.settle();
+      trusted.port.run('ROLLBACK').catch(error => this.#host.terminate(error));
+      trusted.settle();
+    }
+  }
+
+  /** The error for the client, or undefined when the session ends by it. */
+  #errorBytes(error: unknown): Buffer | undefined {
+    if (this.#host.ended) return undefined;
+    this.options.count?.('errors');
+    if (error instanceof ClarusError && error.severity === 'FATAL') {
+      this.#host.terminate(error);
+      return undefined;
+    }
+    if (!(error instanceof ClarusError) && !(error instanceof PostgresError)) {
+      this.options.log?.('error', 'a statement failed by a defect', {
+        session: this.processId,
+        what: describeDefect(error),
+      });
+    }
+    return errorMessage(error);
+  }
 }
+
+const gone = (): ClarusError => new ClarusError('08006', 'the session has ended', { severity: 'FATAL' });

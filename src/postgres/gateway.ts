@@ -1,15 +1,14 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { ClarusError } from '../errors.js';
-import { writeError } from '../wire/diagnostic.js';
 import { FrameReader } from '../wire/frame-reader.js';
-import { MessageWriter } from '../wire/message-writer.js';
 import type { CancelRequest } from '../wire/messages.js';
 import { startupLimits } from '../wire/protocol.js';
 import { Endpoint } from './endpoint.js';
+import { asFatal, describeDefect, errorMessage } from './failure.js';
 import { ConnectionClosed, FrameSource } from './frame-source.js';
 import type { GatewayOptions } from './options.js';
 import { ProcessIds } from './process-ids.js';
-import { adminShutdown, describe, Session, type SessionOwner } from './session.js';
+import { adminShutdown, Session, type SessionOwner } from './session.js';
 import { type Greeted, greet } from './startup.js';
 import { loadIdentity, type ServerIdentity } from './tls.js';
 
@@ -74,7 +73,7 @@ class PostgresGateway implements Gateway, SessionOwner {
       });
     });
     this.#server.on('error', error =>
-      this.options.log?.('error', 'the listener failed', { what: describe(error) }),
+      this.options.log?.('error', 'the listener failed', { what: describeDefect(error) }),
     );
     this.#sweeper = setInterval(() => {
       const now_ms = Date.now();
@@ -210,9 +209,7 @@ class PostgresGateway implements Gateway, SessionOwner {
         address: socket.remoteAddress ?? '',
       });
       this.options.log?.('warning', 'a connection was refused', { code: error.code, reason: error.message });
-    } else this.options.log?.('warning', 'a connection failed', { what: describe(error) });
-    const writer = new MessageWriter(512);
-    writeError(writer, error);
-    new Endpoint(socket).part(writer.take());
+    } else this.options.log?.('warning', 'a connection failed', { what: describeDefect(error) });
+    new Endpoint(socket).part(errorMessage(asFatal(error)));
   }
 }

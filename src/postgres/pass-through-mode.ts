@@ -1,16 +1,16 @@
 import { ClarusError } from '../errors.js';
 import { holds } from './endpoint.js';
+import type { Mode, ModeHost } from './mode.js';
 import { PassThrough } from './pass-through.js';
-import type { Mode, Session } from './session.js';
 
 /** A session whose bytes go by untouched, until the database has protected tables. */
 export class PassThroughMode implements Mode {
-  readonly #session: Session;
+  readonly #session: ModeHost;
   readonly #stream: PassThrough;
   /** the catalogue says that this mode ends */
   #ending = false;
 
-  constructor(session: Session) {
+  constructor(session: ModeHost) {
     this.#session = session;
     this.#stream = new PassThrough(
       {
@@ -38,6 +38,10 @@ export class PassThroughMode implements Mode {
 
   get status(): 'I' | 'T' | 'E' {
     return this.#stream.status;
+  }
+
+  start(): void {
+    // nothing is to be done before bytes come
   }
 
   clientData(chunk: Buffer): void {

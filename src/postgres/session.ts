@@ -1,11 +1,13 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { ClarusError } from '../errors.js';
-import { writeError } from '../wire/diagnostic.js';
+import { PostgresError } from '../wire/diagnostic.js';
 import { writeBackend } from '../wire/encode-backend.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import { frontendTypes, startupCodes } from '../wire/protocol.js';
 import { CarefulMode } from './careful.js';
 import { Endpoint, holds } from './endpoint.js';
+import { asFatal, describeDefect, errorMessage } from './failure.js';
+import type { Mode, ModeHost } from './mode.js';
 import type { GatewayOptions, LocalUser, ServerConnection } from './options.js';
 import { PassThroughMode } from './pass-through-mode.js';
 import type { Greeted } from './startup.js';
@@ -17,28 +19,6 @@ export interface SessionOwner {
   ended(session: Session): void;
 }
 
-/** What both modes of a session can do. */
-export interface Mode {
-  /** nothing asked is unanswered */
-  readonly idle: boolean;
-  /** transaction status as the client sees it; counts when idle */
-  readonly status: 'I' | 'T' | 'E';
-  /** @throws ClarusError FATAL */
-  clientData(chunk: Buffer): void;
-  /** @throws ClarusError FATAL */
-  serverData(chunk: Buffer): void;
-  /** the cloud's socket takes bytes again */
-  serverDrained(): void;
-  /** the client's socket takes bytes again */
-  clientDrained(): void;
-  /** the catalogue changed */
-  catalogChanged(): void;
-  /** asks the servers to cancel what is running; resolves when a new statement cannot be hit */
-  cancel(): Promise<void>;
-  /** the session ends: lets go of what it holds beside the sockets */
-  close(): void;
-}
-
 /** Length of the cancel key that we tell, bytes: 3.0 knows only 4, for 3.2 PostgreSQL takes 32. */
 const secretBytes = (version: number): number => (version >= startupCodes.version_3_2 ? 32 : 4);
 
@@ -46,7 +26,7 @@ const secretBytes = (version: number): number => (version >= startupCodes.versio
  * One client and the servers that work for it. It owns the sockets and their end; what the bytes mean is the
  * matter of its mode: pass-through, or careful once the database has protected tables.
  */
-export class Session {
+export class Session implements ModeHost {
   /** told to the client as process id */
   readonly processId: number;
   readonly greeted: Greeted;
@@ -92,12 +72,13 @@ export class Session {
     const { socket: client } = this.client;
     const { socket: cloud } = this.cloud;
     client.write(this.#welcome());
+    this.#mode.start();
     client.on('data', chunk => this.#onClientData(chunk));
-    client.on('drain', () => this.#guard(() => this.#mode.clientDrained()));
+    client.on('drain', () => this.guard(() => this.#mode.clientDrained()));
     client.on('close', () => this.#end(undefined));
     client.on('error', () => this.#end(undefined));
-    cloud.on('data', chunk => this.#guard(() => this.#mode.serverData(chunk)));
-    cloud.on('drain', () => this.#guard(() => this.#mode.serverDrained()));
+    cloud.on('data', chunk => this.guard(() => this.#mode.serverData(chunk)));
+    cloud.on('drain', () => this.guard(() => this.#mode.serverDrained()));
     cloud.on('end', () => this.#serverLost());
     cloud.on('close', () => this.#serverLost());
     if (rest.length > 0) this.#onClientData(rest);
@@ -134,13 +115,13 @@ export class Session {
   becomeCareful(unread: Buffer | undefined): void {
     const careful = new CarefulMode(this);
     this.#mode = careful;
-    careful.adopt(() => {
-      if (unread !== undefined && unread.length > 0) this.#onClientData(unread);
-    });
+    careful.start();
+    careful.adopt();
+    if (unread !== undefined && unread.length > 0) this.#onClientData(unread);
   }
 
   catalogChanged(): void {
-    this.#guard(() => this.#mode.catalogChanged());
+    this.guard(() => this.#mode.catalogChanged());
   }
 
   /** Ends as soon as nothing would be lost: between transactions. */
@@ -182,10 +163,11 @@ export class Session {
       this.#waiting.push(chunk);
       return;
     }
-    this.#guard(() => this.#mode.clientData(chunk));
+    this.guard(() => this.#mode.clientData(chunk));
   }
 
-  #guard(work: () => void): void {
+  /** Does work in the name of the session: what it throws ends the session. */
+  guard(work: () => void): void {
     if (this.#ended) return;
     try {
       work();
@@ -207,18 +189,13 @@ export class Session {
     if (this.#ended) return;
     this.#ended = true;
     this.#waiting = [];
-    let lastWord: Buffer | undefined;
-    if (error !== undefined) {
-      const writer = new MessageWriter(512);
-      writeError(writer, asFatal(error));
-      lastWord = writer.take();
-      this.options.count?.('errors');
-      if (!(error instanceof ClarusError)) {
-        this.options.log?.('error', 'a session ended by a defect', {
-          session: this.processId,
-          what: describe(error),
-        });
-      }
+    const lastWord = error === undefined ? undefined : errorMessage(asFatal(error));
+    if (error !== undefined) this.options.count?.('errors');
+    if (error !== undefined && !(error instanceof ClarusError) && !(error instanceof PostgresError)) {
+      this.options.log?.('error', 'a session ended by a defect', {
+        session: this.processId,
+        what: describeDefect(error),
+      });
     }
     this.client.part(lastWord);
     const writer = new MessageWriter(16);
@@ -249,16 +226,3 @@ export class Session {
 /** What a client is told when the proxy stops. */
 export const adminShutdown = (): ClarusError =>
   new ClarusError('57P01', 'terminating connection due to administrator command', { severity: 'FATAL' });
-
-/** A session that ends tells why with severity FATAL. */
-function asFatal(error: unknown): unknown {
-  if (!(error instanceof ClarusError) || error.severity === 'FATAL') return error;
-  return new ClarusError(error.code, error.message, { ...error.fields, severity: 'FATAL' });
-}
-
-/** Class and place of a defect, without its message, which could hold a value. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return typeof error;
-  const place = error.stack?.split('\n').find(line => line.trimStart().startsWith('at '));
-  return `${error.name} ${place?.trim() ?? ''}`;
-}

@@ -1,0 +1,53 @@
+import type { CarefulContext } from './context.js';
+import { expects, internal } from './expectations.js';
+import { physicalQuery } from './own-statements.js';
+
+const preparedStatements = physicalQuery(
+  `SELECT name, statement, from_sql::pg_catalog.text,
+          ARRAY(SELECT t::pg_catalog.oid FROM pg_catalog.unnest(parameter_types) t)::pg_catalog.text
+   FROM pg_catalog.pg_prepared_statements`,
+);
+const sessionSettings = physicalQuery(
+  `SELECT 'SELECT pg_catalog.set_config(' || pg_catalog.quote_literal(name) || ', '
+          || pg_catalog.quote_literal(setting) || ', false)'
+   FROM pg_catalog.pg_settings WHERE source = 'session'`,
+);
+
+/**
+ * Takes over what a session did before its statements were planned: its prepared statements and its settings.
+ * Statements that can no longer be planned are gone, as after DEALLOCATE.
+ */
+export async function adopt(context: CarefulContext): Promise<void> {
+  const { cloud, trusted, settings, statements, options } = context;
+  const prepared = await cloud.gather(preparedStatements, [], false);
+  const set = await cloud.gather(sessionSettings, [], false);
+  await cloud.run('DEALLOCATE ALL');
+  await settings.refresh(cloud);
+  cloud.statements.forget();
+  cloud.pipeline.sync(internal(expects.sync));
+  await cloud.pipeline.drained();
+  settings.stale = true;
+  for (const [sql] of set.rows) trusted.remember(text(sql));
+  for (const [name, statement, fromSql, types] of prepared.rows) {
+    const sql =
+      fromSql === null || text(fromSql!) === 'false' ? text(statement) : preparedBody(text(statement));
+    const oids = text(types).slice(1, -1);
+    const parameterTypes = oids === '' ? [] : oids.split(',').map(Number);
+    try {
+      const [found] = options.planner.statements(sql);
+      if (found === undefined) continue;
+      const plan = await options.planner.plan(found, parameterTypes, context.port);
+      statements.put(text(name), { statement: found, parameterTypes, plan });
+    } catch {
+      options.log?.('warning', 'a prepared statement could not be taken over', {
+        session: context.processId,
+      });
+    }
+  }
+}
+
+const text = (value: Uint8Array | null | undefined): string => Buffer.from(value ?? []).toString();
+
+/** What PREPARE name (types) AS stands before. */
+const preparedBody = (sql: string): string =>
+  sql.replace(/^\s*prepare\s+(?:"(?:[^"]|"")+"|[^\s(]+)\s*(?:\([^)]*\))?\s*as\s+/i, '').replace(/;\s*$/, '');

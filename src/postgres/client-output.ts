@@ -1,0 +1,109 @@
+import { MessageWriter } from '../wire/message-writer.js';
+import type { Endpoint } from './endpoint.js';
+
+/** Slices up to this size are copied beside their neighbours; longer ones are written on their own. */
+const copiedBytesMax = 8 * 1024;
+
+/**
+ * What goes to the client, in order: messages that we word and slices of what servers sent. Gathered while a
+ * chunk is worked on and written at once; adjoining slices stay one.
+ */
+export class ClientOutput {
+  /** messages that we word; `add` and `flush` keep the order */
+  readonly writer = new MessageWriter();
+  readonly #endpoint: Endpoint;
+  readonly #limit_bytes: number;
+  readonly #count: (bytes: number) => void;
+  #buffer: Buffer | undefined;
+  #start = 0;
+  #end = 0;
+  #waiting: (() => void)[] = [];
+  #scheduled = false;
+
+  /** @param limit_bytes bytes that may wait for a client that does not read */
+  constructor(endpoint: Endpoint, limit_bytes: number, count: (bytes: number) => void) {
+    this.#endpoint = endpoint;
+    this.#limit_bytes = limit_bytes;
+    this.#count = count;
+  }
+
+  /** Adds a slice of a buffer that nobody writes into again. */
+  add(buffer: Buffer, start: number, end: number): void {
+    if (this.#buffer === buffer && this.#end === start && this.writer.length === 0) {
+      this.#end = end;
+      return;
+    }
+    this.#settleSlice();
+    if (end - start <= copiedBytesMax) this.writer.slice(buffer, start, end);
+    else {
+      this.#writeOut();
+      this.#buffer = buffer;
+      this.#start = start;
+      this.#end = end;
+    }
+  }
+
+  /** Adds whole messages. */
+  bytes(messages: Uint8Array): void {
+    const buffer = Buffer.isBuffer(messages)
+      ? messages
+      : Buffer.from(messages.buffer, messages.byteOffset, messages.length);
+    this.add(buffer, 0, buffer.length);
+  }
+
+  /** The writer, with everything before it in order. */
+  message(): MessageWriter {
+    this.#settleSlice();
+    return this.writer;
+  }
+
+  /** Writes what was gathered to the socket. */
+  flush(): void {
+    this.#settleSlice();
+    this.#writeOut();
+  }
+
+  /** Sees to it that what was added outside the work on a chunk gets written soon. */
+  flushSoon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.flush();
+    });
+  }
+
+  /** More waits for the client than may wait. */
+  get full(): boolean {
+    return this.#endpoint.socket.writableLength + this.writer.length > this.#limit_bytes;
+  }
+
+  /** Resolves when the client has taken what waits for it. */
+  room(): Promise<void> {
+    return new Promise(resolve => this.#waiting.push(resolve));
+  }
+
+  /** The socket has taken everything. */
+  drained(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #settleSlice(): void {
+    const buffer = this.#buffer;
+    if (buffer === undefined) return;
+    this.#buffer = undefined;
+    this.#write(buffer.subarray(this.#start, this.#end));
+  }
+
+  #writeOut(): void {
+    if (this.writer.length > 0) this.#write(this.writer.take());
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#endpoint.parting) return;
+    this.#count(bytes.length);
+    this.#endpoint.socket.write(bytes);
+  }
+}

@@ -1,0 +1,57 @@
+import type { SessionPort } from '../sql/plan.js';
+import type { TransactionStatus } from '../wire/messages.js';
+import type { ClientCopy } from './client-copy.js';
+import type { ClientOutput } from './client-output.js';
+import type { GatewayOptions, LocalUser } from './options.js';
+import type { ClientPortals, PreparedStatements } from './prepared.js';
+import type { SettingsView } from './settings.js';
+import type { PipelinePort } from './statement-port.js';
+import type { Transaction } from './transaction.js';
+import type { TrustedSide } from './trusted-side.js';
+
+/** What the parts of a careful session share. */
+export interface CarefulContext {
+  readonly options: GatewayOptions;
+  readonly user: LocalUser;
+  readonly processId: number;
+  readonly output: ClientOutput;
+  readonly cloud: PipelinePort;
+  readonly trusted: TrustedSide;
+  readonly transaction: Transaction;
+  readonly statements: PreparedStatements;
+  readonly portals: ClientPortals;
+  readonly settings: SettingsView;
+  /** the session as planning and executors see it */
+  readonly port: SessionPort;
+  /** status told with the last ReadyForQuery of the cloud */
+  readonly status: TransactionStatus;
+  /** an error was told: the client's messages are skipped until Sync */
+  readonly skipping: boolean;
+  /** number of the batch that is being sent: one more with each Sync */
+  readonly batch: number;
+  /** something other than a read was executed since the last Sync */
+  wrote: boolean;
+  /** work of ours whose outcome may still be an error, in its place in the pipeline */
+  pending: number;
+  /** one of those has its outcome, and the client knows it */
+  workSettled(): void;
+  /** tells the client an error in its turn, aborts the transaction and skips until Sync */
+  fail(error: unknown): void;
+  /** work at its turn failed: like `fail`, with what the client has not seen yet taken back */
+  failAtTurn(error: unknown): void;
+  /** a Query went out: it ends a batch as a Sync does */
+  sentQuery(): void;
+  /** resolves when no work of ours is pending */
+  settled(): Promise<void>;
+  /** runs a COPY FROM STDIN of the client; resolves when its data have ended */
+  copy(copy: ClientCopy): Promise<void>;
+  /** the server has ended it */
+  copyOver(): void;
+}
+
+/** Everything asked of the cloud is answered. @returns false when an error among it made the session skip */
+export async function drained(context: CarefulContext): Promise<boolean> {
+  await context.settled();
+  await context.cloud.pipeline.drained();
+  return !context.skipping;
+}

@@ -1,0 +1,351 @@
+/** Runs bound statements of the client, whatever their plan. */
+import { ClarusError } from '../errors.js';
+import type { ExecuteOutcome, Plan } from '../sql/plan.js';
+import { backendTypes } from '../wire/protocol.js';
+import { PassCopy, ProtectedCopy } from './client-copy.js';
+import { type CarefulContext, drained } from './context.js';
+import { type AnswerHandler, expects, forwarded, step, type Work } from './expectations.js';
+import type { ProtectedPortal } from './planner-port.js';
+import type { ClientPortal } from './prepared.js';
+import { writeBindValues, writeExecute } from './server-statements.js';
+import { commandComplete, copyResponse, messages } from './shapes.js';
+import { deallocate, discard, executePrepared, prepareBySql } from './sql-statements.js';
+import { controlTransaction, rememberSetting, touchTrusted } from './transaction-control.js';
+
+type ProtectedPlan = Extract<Plan, { kind: 'protected' }>;
+type PassPlan = Extract<Plan, { kind: 'pass' | 'set-config' }>;
+type SettingPlan = Extract<Plan, { kind: 'setting' }>;
+
+/**
+ * Runs a portal whose answers go to the client, in the order of the client's messages.
+ * @param maxRows 0: no limit
+ * @returns a promise when later messages must wait for it
+ */
+export function execute(
+  context: CarefulContext,
+  portal: ClientPortal,
+  maxRows: number,
+): void | Promise<void> {
+  const { plan } = portal;
+  if (context.pending > 0 && !isRead(plan)) {
+    return context.settled().then(() => (context.skipping ? undefined : execute(context, portal, maxRows)));
+  }
+  if (!isRead(plan) && plan.kind !== 'empty') context.wrote = true;
+  count(context, plan);
+  const shift = portal.prepared.statement.start;
+  switch (plan.kind) {
+    case 'pass':
+      return executePass(context, portal, plan, maxRows);
+    case 'protected':
+      if (plan.copy === 'in') return copyIntoProtected(context, plan);
+      return executeProtected(context, portal, plan, maxRows);
+    case 'trusted':
+      return executeTrusted(context, portal, plan, maxRows);
+    case 'transaction':
+      return controlTransaction(context, plan.action, shift);
+    case 'setting':
+      return executeSetting(context, plan);
+    case 'set-config':
+      return executeSetConfig(context, portal, plan);
+    case 'prepare':
+      return prepareBySql(context, plan);
+    case 'execute':
+      return executePrepared(context, plan, portal, inner => {
+        const bound = bind(context, inner);
+        return bound === undefined
+          ? execute(context, inner, maxRows)
+          : bound.then(() => execute(context, inner, maxRows));
+      });
+    case 'deallocate':
+      return deallocate(context, plan);
+    case 'discard':
+      return discard(context, plan);
+    case 'empty':
+      context.cloud.pipeline.own(messages.emptyQuery);
+  }
+}
+
+/**
+ * Binds a portal of the client where its plan runs. Nothing is told to the client.
+ * @param frame sends the client's own Bind to the cloud, under the name given; absent: the values are at hand
+ */
+export function bind(
+  context: CarefulContext,
+  portal: ClientPortal,
+  frame?: (statement: string) => void,
+): void | Promise<void> {
+  const { plan } = portal;
+  const { cloud } = context;
+  if (portal.name === '') cloud.portals.unnamedTaken = false;
+  if (plan.kind === 'pass' || plan.kind === 'set-config') {
+    const shift = portal.prepared.statement.start;
+    const name = cloud.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes, true, shift);
+    if (portal.name === '') cloud.portals.unnamedTaken = true;
+    if (frame !== undefined) frame(name);
+    else {
+      const { values, formats } = portal.parameters;
+      writeBindValues(cloud.pipeline.writer, portal.name, name, values, formats, portal.resultFormats);
+      cloud.pipeline.expect(step(expects.bind, undefined, shift));
+    }
+    return;
+  }
+  if (plan.kind !== 'protected' || plan.copy === 'in') return;
+  const { transaction, trusted } = context;
+  if (transaction.settings.length > 0 && !transaction.joined) {
+    return trusted.ready().then(() => bindProtected(context, portal, plan));
+  }
+  return bindProtected(context, portal, plan);
+}
+
+function bindProtected(
+  context: CarefulContext,
+  portal: ClientPortal,
+  plan: ProtectedPlan,
+): void | Promise<void> {
+  const bound = context.options.planner.bind(
+    plan,
+    portal.parameters,
+    portal.resultFormats,
+    context.port,
+    portal.name,
+  );
+  const take = (made: ProtectedPortal): void => {
+    portal.protected = made;
+  };
+  return bound instanceof Promise ? bound.then(take) : take(bound);
+}
+
+/** Reads may run ahead of other reads: none of them changes what a later error would have to take back. */
+const isRead = (plan: Plan): boolean => plan.kind === 'protected' && plan.command === 'SELECT';
+
+function executePass(
+  context: CarefulContext,
+  portal: ClientPortal,
+  plan: PassPlan,
+  maxRows: number,
+): void | Promise<void> {
+  const { pipeline, portals } = context.cloud;
+  const shift = portal.prepared.statement.start;
+  writeExecute(pipeline.writer, portal.name, maxRows);
+  if (portal.name === '' && maxRows === 0) portals.unnamedTaken = false;
+  if (plan.kind !== 'pass' || plan.copy !== 'in') {
+    pipeline.expect(forwarded(expects.execute, undefined, shift));
+    return;
+  }
+  return passCopyIn(context, handler => pipeline.expect(forwarded(expects.execute, handler, shift)));
+}
+
+/**
+ * Runs COPY FROM STDIN on the cloud: the client's data are forwarded until it says that they end.
+ * @param expect queues what the statement, already written, is answered with
+ */
+export async function passCopyIn(
+  context: CarefulContext,
+  expect: (handler: AnswerHandler) => void,
+): Promise<void> {
+  const { pipeline } = context.cloud;
+  const began = await new Promise<boolean>(resolve => {
+    const end = (): void => {
+      resolve(false);
+      context.copyOver();
+    };
+    expect({
+      message: type => {
+        if (type === backendTypes.copyInResponse) resolve(true);
+      },
+      done: end,
+      failed: end,
+    });
+    pipeline.flush();
+  });
+  if (!began) return;
+  await context.copy(new PassCopy(pipeline));
+  pipeline.send();
+}
+
+async function copyIntoProtected(context: CarefulContext, plan: ProtectedPlan): Promise<void> {
+  if (!(await drained(context))) return;
+  const { pipeline } = context.cloud;
+  const execution = await context.options.planner.copyIn(plan, context.port);
+  pipeline.own(copyResponse(backendTypes.copyInResponse, execution.format, execution.columns));
+  await context.copy(new ProtectedCopy(execution, tag => pipeline.own(commandComplete(tag))));
+}
+
+function executeProtected(
+  context: CarefulContext,
+  portal: ClientPortal,
+  plan: ProtectedPlan,
+  maxRows: number,
+): void | Promise<void> {
+  const { pipeline } = context.cloud;
+  const running = portal.protected!;
+  const { copyOut } = running;
+  if (copyOut !== undefined) {
+    pipeline.own(copyResponse(backendTypes.copyOutResponse, copyOut.format, copyOut.columns));
+  }
+  const complete = (outcome: ExecuteOutcome, tell: (bytes: Buffer) => void): void => {
+    context.trusted.settle();
+    if (copyOut !== undefined) tell(messages.copyDone);
+    tell(outcome.kind === 'suspended' ? messages.suspended : commandComplete(outcome.tag));
+  };
+  const started = running.execute(maxRows);
+  const follow = ({
+    outcome,
+    pipelined,
+  }: {
+    outcome: Promise<ExecuteOutcome>;
+    pipelined: boolean;
+  }): void | Promise<void> => {
+    if (!pipelined) return finishAlone(context, outcome, complete);
+    // without rows nothing of ours can go wrong after the cloud has answered
+    queueOutcome(context, outcome, plan.shape.columns !== undefined, complete);
+  };
+  return started instanceof Promise ? started.then(follow) : follow(started);
+}
+
+type Complete = (outcome: ExecuteOutcome, tell: (bytes: Buffer) => void) => void;
+
+/** Later messages wait for this outcome. */
+async function finishAlone(
+  { cloud }: CarefulContext,
+  outcome: Promise<ExecuteOutcome>,
+  complete: Complete,
+): Promise<void> {
+  cloud.flush();
+  complete(await outcome, bytes => cloud.pipeline.own(bytes));
+}
+
+/**
+ * The outcome has its place in the pipeline; later messages are sent before it is known.
+ * @param fallible work of ours may fail after the cloud has answered
+ */
+function queueOutcome(
+  context: CarefulContext,
+  outcome: Promise<ExecuteOutcome>,
+  fallible: boolean,
+  complete: Complete,
+): void {
+  const work: Work = { settled: false, wake: undefined, finish: () => undefined };
+  if (fallible) context.pending++;
+  const settle = (finish: () => void): void => {
+    work.settled = true;
+    work.finish = finish;
+    if (work.wake !== undefined) work.wake();
+    else context.cloud.pipeline.advance();
+    if (fallible) context.workSettled();
+  };
+  outcome.then(
+    done => settle(() => complete(done, bytes => context.output.bytes(bytes))),
+    error => settle(() => context.failAtTurn(error)),
+  );
+  context.cloud.pipeline.wait(work);
+}
+
+async function executeTrusted(
+  context: CarefulContext,
+  portal: ClientPortal,
+  plan: Extract<Plan, { kind: 'trusted' }>,
+  maxRows: number,
+): Promise<void> {
+  if (!(await drained(context))) return;
+  const { trusted, transaction } = context;
+  if (context.status === 'E') throw aborted();
+  await trusted.ready();
+  // a portal that is to be executed again must outlive the statements analysed meanwhile
+  if (maxRows > 0 && transaction.explicit) await touchTrusted(context);
+  const { port, pipeline } = trusted;
+  if (portal.trusted === undefined) {
+    const name = port.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes);
+    portal.trusted = port.portals.take(maxRows === 0);
+    const { values, formats } = portal.parameters;
+    writeBindValues(pipeline.writer, portal.trusted, name, values, formats, portal.resultFormats);
+    pipeline.expect(step(expects.bind));
+  }
+  const name = portal.trusted;
+  await new Promise<void>((resolve, reject) => {
+    writeExecute(pipeline.writer, name, maxRows);
+    const entry = forwarded(expects.execute, { done: () => resolve(), failed: reject });
+    // the session tells the error, because the cloud's transaction must follow
+    entry.tells = false;
+    pipeline.expect(entry);
+    pipeline.flush();
+  }).finally(() => {
+    if (name === '') {
+      port.portals.unnamedTaken = false;
+      portal.trusted = undefined;
+    }
+    if (maxRows === 0 || pipeline.failed) trusted.settle();
+  });
+}
+
+/** SET and its like: first the cloud, then, when it took it, the trusted side. */
+async function executeSetting(context: CarefulContext, plan: SettingPlan): Promise<void> {
+  if (!(await drained(context))) return;
+  const { cloud } = context;
+  if (context.status === 'E') throw aborted();
+  if (plan.sides === 'trusted') {
+    await follow(context, plan.sql);
+    cloud.pipeline.own(commandComplete(/^\s*reset\b/i.test(plan.sql) ? 'RESET' : 'SET'));
+    return;
+  }
+  const tag = await cloud.run(plan.sql);
+  context.settings.stale = true;
+  if (plan.sides === 'both') await follow(context, plan.sql);
+  cloud.pipeline.own(commandComplete(tag));
+}
+
+async function executeSetConfig(
+  context: CarefulContext,
+  portal: ClientPortal,
+  plan: PassPlan,
+): Promise<void> {
+  if (!(await drained(context))) return;
+  const { pipeline } = context.cloud;
+  const ran = await new Promise<boolean>(resolve => {
+    writeExecute(pipeline.writer, portal.name, 0);
+    pipeline.expect(forwarded(expects.execute, { done: () => resolve(true), failed: () => resolve(false) }));
+    pipeline.flush();
+  });
+  context.settings.stale = true;
+  if (!ran) return;
+  if (portal.parameters.values.length > 0) {
+    throw new ClarusError('0A000', 'set_config with parameters is not supported', {
+      hint: 'Write the setting into the statement.',
+    });
+  }
+  await follow(context, plan.sql);
+}
+
+/** Brings a setting to the trusted side: now when it is open, else when it opens. */
+async function follow(context: CarefulContext, sql: string): Promise<void> {
+  const { trusted, transaction } = context;
+  if (transaction.block) {
+    if (!trusted.isOpen) {
+      transaction.set(sql);
+      return;
+    }
+    await touchTrusted(context);
+    await trusted.set(sql);
+    transaction.set(sql);
+    return;
+  }
+  if (trusted.isOpen) await trusted.set(sql);
+  rememberSetting(context, sql);
+}
+
+function count(context: CarefulContext, plan: Plan): void {
+  const { options, user, processId } = context;
+  options.count?.('statements');
+  options.audit?.({
+    kind: 'statement',
+    session: processId,
+    user: user.name,
+    plan: plan.kind,
+    command: plan.kind === 'protected' ? plan.command : undefined,
+    code: undefined,
+  });
+}
+
+/** What PostgreSQL says to everything in a transaction that has failed. */
+export const aborted = (): ClarusError =>
+  new ClarusError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');

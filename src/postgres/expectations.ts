@@ -1,0 +1,108 @@
+/** What a pipeline waits for, in the order in which it was asked. */
+
+import type { DataRows } from '../sql/plan.js';
+import type { Diagnostic } from '../wire/diagnostic.js';
+
+/** Kinds of entries; numbers, because they are switched on for every message. */
+export const expects = {
+  /** ParseComplete */
+  parse: 1,
+  /** BindComplete */
+  bind: 2,
+  /** CloseComplete */
+  close: 3,
+  /** ParameterDescription, then RowDescription or NoData */
+  describe: 4,
+  /** rows or COPY data, then CommandComplete, PortalSuspended or EmptyQueryResponse */
+  execute: 5,
+  /** everything that answers a Query, ReadyForQuery included */
+  query: 6,
+  /** ReadyForQuery */
+  sync: 7,
+  /** an error that we provoked to abort the transaction */
+  poison: 8,
+  /** nothing of the server: bytes of ours, sent to the client when their turn comes */
+  own: 9,
+  /** nothing of the server: ReadyForQuery worded by us with the status of that moment */
+  ready: 10,
+  /** nothing of the server: work on our side that must settle before later answers are told */
+  wait: 11,
+} as const;
+
+/** Who is told of the answers that are not the client's. */
+export interface AnswerHandler {
+  /** DataRow messages. The server is held up while a returned promise is pending. */
+  rows?(rows: DataRows): void | Promise<void>;
+  /** a body of ParameterDescription, RowDescription, NoData, CopyInResponse or CopyOutResponse */
+  message?(type: number, buffer: Buffer, body: number, end: number): void;
+  notice?(diagnostic: Diagnostic): void;
+  /** the answer is complete. @param tag of CommandComplete, else empty */
+  done?(type: number, tag: string): void;
+  /** the server refused it, or skipped it after an earlier refusal */
+  failed?(error: unknown): void;
+}
+
+export interface Expectation {
+  readonly expects: number;
+  /** answers go to the client */
+  toClient: boolean;
+  /** an error goes to the client */
+  tells: boolean;
+  readonly handler: AnswerHandler | undefined;
+  /** own: what to send; query: RowDescription to send instead of the server's, empty for none */
+  readonly bytes: Buffer | undefined;
+  /** characters to add to the position of an error: where the statement begins in the client's text */
+  readonly shift: number;
+  /** wait: the work that must settle */
+  readonly work: Work | undefined;
+}
+
+/** Work on our side, in its place in the pipeline. */
+export interface Work {
+  settled: boolean;
+  /** called once by whoever waits at the head of the pipeline */
+  wake: (() => void) | undefined;
+  /** tells the client the outcome, at its turn */
+  finish(): void;
+}
+
+const expectation = (
+  kind: number,
+  toClient: boolean,
+  handler?: AnswerHandler,
+  bytes?: Buffer,
+  shift = 0,
+  work?: Work,
+): Expectation => ({ expects: kind, toClient, tells: toClient, handler, bytes, shift, work });
+
+/** An answer whose acknowledgement nobody needs, or that a handler takes. */
+export const internal = (kind: number, handler?: AnswerHandler): Expectation =>
+  expectation(kind, false, handler);
+
+/** A step of ours that belongs to a message of the client: only an error of it is the client's to hear. */
+export const step = (kind: number, handler?: AnswerHandler, shift = 0): Expectation => {
+  const entry = expectation(kind, false, handler, undefined, shift);
+  entry.tells = true;
+  return entry;
+};
+
+/** An answer that the client gets as it comes; a handler hears of its end. */
+export const forwarded = (kind: number, handler?: AnswerHandler, shift = 0): Expectation =>
+  expectation(kind, true, handler, undefined, shift);
+
+/** A Query. @param rowDescription goes to the client instead of the server's; empty: none; undefined: the server's */
+export const forwardedQuery = (
+  rowDescription: Buffer | undefined,
+  handler?: AnswerHandler,
+  shift = 0,
+): Expectation => expectation(expects.query, true, handler, rowDescription, shift);
+
+/** Bytes of ours. */
+export const own = (bytes: Buffer): Expectation => expectation(expects.own, true, undefined, bytes);
+
+/** ReadyForQuery of ours. */
+export const ownReady = (): Expectation => expectation(expects.ready, true);
+
+/** Work of ours. */
+export const waiting = (work: Work): Expectation =>
+  expectation(expects.wait, true, undefined, undefined, 0, work);

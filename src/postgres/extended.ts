@@ -1,0 +1,233 @@
+/** The extended query protocol: Parse, Bind, Describe, Execute and Close (PostgreSQL manual, 54.2.3). */
+import { ClarusError } from '../errors.js';
+import type { Plan, Shape } from '../sql/plan.js';
+import { decodeFrontend } from '../wire/decode-frontend.js';
+import type { FrameReader } from '../wire/frame-reader.js';
+import { frontendTypes } from '../wire/protocol.js';
+import type { CarefulContext } from './context.js';
+import { aborted, bind, execute } from './execution.js';
+import { expects, forwarded } from './expectations.js';
+import { shifted } from './failure.js';
+import type { ClientPortal, PreparedStatement } from './prepared.js';
+import { writeClose } from './server-statements.js';
+import { messages, resultDescription, statementDescription } from './shapes.js';
+import { currentPlan } from './sql-statements.js';
+
+/** Parse. */
+export function parse(context: CarefulContext, reader: FrameReader): void | Promise<void> {
+  const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
+  if (message.kind !== 'Parse') return;
+  const { name, sql, parameterTypes } = message;
+  const { statements, options, port, cloud } = context;
+  statements.check(name);
+  const put = (prepared: PreparedStatement): void => {
+    statements.put(name, prepared);
+    cloud.pipeline.own(messages.parseComplete);
+  };
+  const known = context.settings.stale ? undefined : options.planner.cached?.(sql, parameterTypes, port);
+  if (known !== undefined) {
+    refuseInFailed(context, known);
+    put({ statement: { text: sql, start: 0 }, parameterTypes, plan: known });
+    return;
+  }
+  const found = options.planner.statements(sql);
+  if (found.length > 1) {
+    throw new ClarusError('42601', 'cannot insert multiple commands into a prepared statement');
+  }
+  const [statement] = found;
+  if (statement === undefined) {
+    put({ statement: { text: sql, start: 0 }, parameterTypes, plan: { kind: 'empty' } });
+    return;
+  }
+  return planned(context, { statement, parameterTypes }).then(plan =>
+    put({ statement, parameterTypes, plan }),
+  );
+}
+
+/** Plans a statement; in a failed transaction only what ends it. */
+export async function planned(
+  context: CarefulContext,
+  { statement, parameterTypes }: Pick<PreparedStatement, 'statement' | 'parameterTypes'>,
+): Promise<Plan> {
+  const { options, settings, cloud, port } = context;
+  const failed = context.status === 'E' && cloud.pipeline.idle;
+  if (settings.stale && !failed) await settings.refresh(cloud);
+  if (failed && !/^\s*(?:rollback|commit|end|abort)\b/i.test(statement.text)) throw aborted();
+  try {
+    return await options.planner.plan(statement, parameterTypes, port);
+  } catch (error) {
+    throw shifted(error, statement.start);
+  }
+}
+
+/** In a failed transaction PostgreSQL takes only what ends it, or goes back to a savepoint. */
+export function refuseInFailed(context: CarefulContext, plan: Plan): void {
+  if (context.status !== 'E' || !context.cloud.pipeline.idle) return;
+  if (plan.kind === 'transaction' && ['commit', 'rollback', 'rollback-to'].includes(plan.action.kind)) return;
+  if (plan.kind !== 'empty') throw aborted();
+}
+
+/** Bind. */
+export function bindMessage(context: CarefulContext, reader: FrameReader): void | Promise<void> {
+  const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
+  if (message.kind !== 'Bind') return;
+  const prepared = context.statements.get(message.statement);
+  refuseInFailed(context, prepared.plan);
+  context.portals.check(message.portal);
+  const { parameters, parameterFormats } = message;
+  const formats =
+    parameterFormats.length === parameters.length
+      ? parameterFormats
+      : parameters.map(() => parameterFormats[0] ?? 0);
+  const make = (plan: Plan): ClientPortal => {
+    const portal: ClientPortal = {
+      name: message.portal,
+      prepared,
+      plan,
+      parameters: { values: parameters, formats },
+      resultFormats: message.resultFormats,
+      batch: context.batch,
+      protected: undefined,
+      trusted: undefined,
+    };
+    return portal;
+  };
+  const current = currentPlan(context, prepared.plan, () => planned(context, prepared));
+  if (current instanceof Promise) {
+    return current.then(plan => {
+      checkSameResult(prepared.plan, plan);
+      prepared.plan = plan;
+      return finish(context, make(plan), reader);
+    });
+  }
+  return finish(context, make(current), reader);
+}
+
+function finish(context: CarefulContext, portal: ClientPortal, reader: FrameReader): void | Promise<void> {
+  const { pipeline } = context.cloud;
+  if (portal.plan.kind === 'pass' || portal.plan.kind === 'set-config') {
+    const { buffer, body, end } = reader;
+    void bind(context, portal, statement => {
+      // the client's own message, with the name under which the cloud knows the statement
+      const afterPortal = buffer.indexOf(0, body) + 1;
+      const afterStatement = buffer.indexOf(0, afterPortal) + 1;
+      const { writer } = pipeline;
+      writer.begin(frontendTypes.bind);
+      writer.slice(buffer, body, afterPortal);
+      writer.cstring(statement);
+      writer.slice(buffer, afterStatement, end);
+      writer.end();
+      pipeline.expect(forwarded(expects.bind, undefined, portal.prepared.statement.start));
+    });
+    context.portals.put(portal);
+    return;
+  }
+  const done = (): void => {
+    context.portals.put(portal);
+    pipeline.own(messages.bindComplete);
+  };
+  const bound = bind(context, portal);
+  return bound === undefined ? done() : bound.then(done);
+}
+
+/** Describe. */
+export function describeMessage(context: CarefulContext, reader: FrameReader): void {
+  const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
+  if (message.kind !== 'Describe') return;
+  const { pipeline, statements } = context.cloud;
+  if (message.target === 'statement') {
+    const prepared = context.statements.get(message.name);
+    const shape = shapeOf(context, prepared.plan);
+    if (shape !== undefined) {
+      pipeline.own(statementDescription(shape));
+      return;
+    }
+    if (prepared.plan.kind !== 'pass') return;
+    const { plan } = prepared;
+    const name = statements.prepare(plan, plan.sql, prepared.parameterTypes, true);
+    writeDescribe(context, 0x53, name);
+    return;
+  }
+  const portal = portalNamed(context, message.name);
+  const shape = shapeOf(context, portal.plan);
+  if (shape !== undefined) pipeline.own(resultDescription(shape, portal.resultFormats));
+  else writeDescribe(context, 0x50, message.name);
+}
+
+/** Execute. */
+export function executeMessage(context: CarefulContext, reader: FrameReader): void | Promise<void> {
+  const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
+  if (message.kind !== 'Execute') return;
+  const portal = context.portals.get(message.portal);
+  if (portal !== undefined) return execute(context, portal, message.maxRows);
+  // a cursor that SQL declared is a portal too, which only the cloud knows
+  const { pipeline } = context.cloud;
+  pipeline.writer.slice(reader.buffer, reader.start, reader.end);
+  pipeline.expect(forwarded(expects.execute));
+}
+
+/** Close. */
+export function closeMessage(context: CarefulContext, reader: FrameReader): void {
+  const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
+  if (message.kind !== 'Close') return;
+  const { pipeline, portals } = context.cloud;
+  if (message.target === 'portal') {
+    const portal = context.portals.close(message.name);
+    if (portal?.plan.kind === 'pass' || portal?.plan.kind === 'set-config') {
+      if (portal.name === '') portals.unnamedTaken = false;
+      writeClose(pipeline.writer, 0x50, portal.name);
+      pipeline.expect(forwarded(expects.close));
+      return;
+    }
+  } else context.statements.delete(message.name);
+  pipeline.own(messages.closeComplete);
+}
+
+/** What a plan returns; undefined when only the cloud can tell. */
+export function shapeOf(context: CarefulContext, plan: Plan): Shape | undefined {
+  switch (plan.kind) {
+    case 'pass':
+      return plan.copy === undefined ? plan.shape : noShape();
+    case 'set-config':
+      return plan.shape;
+    case 'trusted':
+    case 'protected':
+      return plan.copy === undefined ? plan.shape : noShape();
+    case 'execute': {
+      const inner = context.statements.get(plan.name).plan;
+      return inner.kind === 'execute'
+        ? noShape()
+        : { parameterTypes: [], columns: shapeOf(context, inner)?.columns };
+    }
+    default:
+      return noShape();
+  }
+}
+
+const noShape = (): Shape => ({ parameterTypes: [], columns: undefined });
+
+function portalNamed(context: CarefulContext, name: string): ClientPortal {
+  const portal = context.portals.get(name);
+  if (portal === undefined) throw new ClarusError('34000', `portal "${name}" does not exist`);
+  return portal;
+}
+
+function writeDescribe(context: CarefulContext, target: number, name: string): void {
+  const { pipeline } = context.cloud;
+  pipeline.writer.begin(frontendTypes.describe);
+  pipeline.writer.uint8(target);
+  pipeline.writer.cstring(name);
+  pipeline.writer.end();
+  pipeline.expect(forwarded(expects.describe));
+}
+
+/** A client that described a statement relies on what it was told. */
+function checkSameResult(before: Plan, after: Plan): void {
+  const columns = (plan: Plan): string =>
+    'shape' in plan
+      ? (plan.shape?.columns?.map(c => `${c.name} ${c.typeOid} ${c.typeModifier}`).join() ?? '')
+      : '';
+  if (columns(before) !== columns(after)) {
+    throw new ClarusError('0A000', 'cached plan must not change result type');
+  }
+}

@@ -1,0 +1,37 @@
+import { ClarusError } from '../errors.js';
+import { PostgresError, writeError } from '../wire/diagnostic.js';
+import { MessageWriter } from '../wire/message-writer.js';
+
+/** Any thrown value as an ErrorResponse. */
+export function errorMessage(error: unknown): Buffer {
+  const writer = new MessageWriter(512);
+  writeError(writer, error);
+  return writer.take();
+}
+
+/** A session that ends tells why with severity FATAL. */
+export function asFatal(error: unknown): unknown {
+  if (!(error instanceof ClarusError) || error.severity === 'FATAL') return error;
+  return new ClarusError(error.code, error.message, { ...error.fields, severity: 'FATAL' });
+}
+
+/** The same error with its position counted from the beginning of the client's whole text. */
+export function shifted(error: unknown, shift: number): unknown {
+  if (shift === 0) return error;
+  if (error instanceof ClarusError && error.fields.position !== undefined) {
+    const { position } = error.fields;
+    return new ClarusError(error.code, error.message, { ...error.fields, position: position + shift });
+  }
+  if (error instanceof PostgresError && error.diagnostic.position !== undefined) {
+    const position = String(Number(error.diagnostic.position) + shift);
+    return new PostgresError({ ...error.diagnostic, position });
+  }
+  return error;
+}
+
+/** Class and place of a defect, without its message, which could hold a value. */
+export function describeDefect(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const place = error.stack?.split('\n').find(line => line.trimStart().startsWith('at '));
+  return `${error.name} ${place?.trim() ?? ''}`;
+}

@@ -1,0 +1,499 @@
+import { ClarusError } from '../errors.js';
+import { type Diagnostic, decodeDiagnostic, PostgresError, writeDiagnostic } from '../wire/diagnostic.js';
+import { FrameReader } from '../wire/frame-reader.js';
+import { MessageWriter } from '../wire/message-writer.js';
+import type { TransactionStatus } from '../wire/messages.js';
+import { backendLimits, backendTypes, frontendTypes, messageBytesMax } from '../wire/protocol.js';
+import type { ClientOutput } from './client-output.js';
+import { type Endpoint, holds } from './endpoint.js';
+import { ExpectationQueue } from './expectation-queue.js';
+import { type Expectation, expects, internal, own, ownReady, type Work, waiting } from './expectations.js';
+import { RowBatch } from './row-batch.js';
+
+/** What a pipeline tells the session. */
+export interface PipelineHooks {
+  /** ParameterStatus. @returns true when the client is to get it as it came */
+  parameter(name: string, value: string): boolean;
+  /** a notice that no handler takes. @returns true when the client is to get it as it came */
+  notice(diagnostic: Diagnostic, toClient: boolean): boolean;
+  /** an error went to the client; the server skips what follows until a Sync that is not yet sent */
+  skipping(): void;
+  /** ReadyForQuery. @returns status to tell the client, undefined to tell nothing */
+  ready(status: TransactionStatus, toClient: boolean): TransactionStatus | undefined;
+  /** status for a ReadyForQuery of ours */
+  status(): TransactionStatus;
+  /** the server ends the connection */
+  fatal(error: PostgresError): void;
+}
+
+/** Name of a portal that never exists: executing it aborts the server's transaction. */
+const poisonPortal = 'clarus_abort';
+
+const streamedRows = new Uint8Array(256);
+streamedRows[backendTypes.dataRow] = 1;
+streamedRows[backendTypes.copyData] = 1;
+
+/**
+ * One server's side of a session: messages go out in batches, answers are matched with what was asked, and the
+ * client gets its share in the order of its own messages.
+ *
+ * After an error the server skips everything until Sync (PostgreSQL manual, 54.2.3); so do the expectations.
+ */
+export class Pipeline {
+  /** what goes to the server; `send` writes it */
+  readonly writer = new MessageWriter();
+  /** something was asked since the last Sync */
+  dirty = false;
+  readonly #reader = new FrameReader({ tagged: true, limits: backendLimits(messageBytesMax) });
+  readonly #queue = new ExpectationQueue();
+  readonly #output: ClientOutput;
+  readonly #hooks: PipelineHooks;
+  readonly #rows = new RowBatch();
+  #endpoint: Endpoint | undefined;
+  #unflushed = false;
+  /** the server skips until Sync, and none is queued */
+  #failed = false;
+  /** the client has been told the error of this batch */
+  #told = false;
+  #blocked = false;
+  #running = false;
+  /** the reader's frame has not been handled yet */
+  #again = false;
+  #idleWaiters: (() => void)[] = [];
+  #roomWaiters: (() => void)[] = [];
+  #lost: unknown;
+
+  constructor(output: ClientOutput, hooks: PipelineHooks) {
+    this.#output = output;
+    this.#hooks = hooks;
+  }
+
+  /** Nothing is expected. */
+  get idle(): boolean {
+    return this.#queue.length === 0;
+  }
+
+  /** The server refused something and skips until a Sync that is still to come. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** What executors write now is in its place: nothing is expected, or the answers before it have been told. */
+  get atTurn(): boolean {
+    return this.#queue.length === 0 || this.#running || this.#blocked;
+  }
+
+  /**
+   * Gives the connection, at once or later; what was written before goes out now.
+   * @param first statements that run before that, each on its own; what goes wrong with them is passed over
+   */
+  attach(endpoint: Endpoint, first: readonly string[] = []): void {
+    this.#endpoint = endpoint;
+    const writer = new MessageWriter(256);
+    for (const _ of first) this.#queue.unshift(internal(expects.query));
+    for (const sql of first) {
+      writer.begin(frontendTypes.query);
+      writer.cstring(sql);
+      writer.end();
+    }
+    if (writer.length > 0) endpoint.socket.write(writer.take());
+    this.send();
+  }
+
+  /** Queues what the message just written will be answered with. */
+  expect(entry: Expectation): void {
+    if (this.#lost !== undefined) {
+      entry.handler?.failed?.(this.#lost);
+      return;
+    }
+    const { expects: kind } = entry;
+    if (kind === expects.sync || kind === expects.query) {
+      this.dirty = false;
+      this.#unflushed = false;
+      this.#failed = false;
+      this.#told = false;
+    } else {
+      if (this.#failed) {
+        // the server will not answer; our own words follow an error only after Sync
+        entry.handler?.failed?.(skipped());
+        return;
+      }
+      this.dirty = true;
+      this.#unflushed = true;
+    }
+    this.#queue.push(entry);
+  }
+
+  /** Sends bytes to the client when everything asked before is answered. */
+  own(bytes: Buffer): void {
+    if (this.#failed) return;
+    if (this.#queue.length === 0) this.#output.bytes(bytes);
+    else this.#queue.push(own(bytes));
+  }
+
+  /** Tells the client an error of ours in its turn, unless it has been told another in this batch. */
+  tell(bytes: Buffer): void {
+    if (this.#told) return;
+    this.#told = true;
+    if (this.#queue.length === 0) this.#output.bytes(bytes);
+    else this.#queue.push(own(bytes));
+  }
+
+  /** Sends ReadyForQuery to the client in its turn, without asking the server. */
+  ownReady(): void {
+    this.#told = false;
+    if (this.#queue.length === 0) this.#sayReady(this.#hooks.status());
+    else this.#queue.push(ownReady());
+  }
+
+  /** Queues work of ours; later answers are told after it has settled. */
+  wait(work: Work): void {
+    this.#queue.push(waiting(work));
+  }
+
+  /** Makes the server abort its transaction; what it says to that is swallowed. */
+  poison(): void {
+    if (this.#failed) return;
+    const { writer } = this;
+    writer.begin(frontendTypes.execute);
+    writer.cstring(poisonPortal);
+    writer.int32(0);
+    writer.end();
+    this.expect(internal(expects.poison));
+    this.#told = true;
+  }
+
+  /** Writes a Sync. @param toClient the client gets its ReadyForQuery */
+  sync(entry: Expectation): void {
+    this.writer.empty(frontendTypes.sync);
+    this.expect(entry);
+  }
+
+  /** Asks the server to send what it has, and sends what is written. */
+  flush(): void {
+    if (this.#unflushed) {
+      this.writer.empty(frontendTypes.flush);
+      this.#unflushed = false;
+    }
+    this.send();
+  }
+
+  /** Writes what is written to the socket. @returns false when the socket is full */
+  send(): boolean {
+    if (this.#endpoint === undefined || this.writer.length === 0) return true;
+    return this.#endpoint.socket.write(this.writer.take());
+  }
+
+  /** Resolves when everything asked so far, and whatever is asked meanwhile, is answered. */
+  drained(): Promise<void> {
+    this.advance();
+    if (this.#queue.length === 0) return Promise.resolve();
+    this.flush();
+    return new Promise(resolve => this.#idleWaiters.push(resolve));
+  }
+
+  /** Resolves when the socket takes more. */
+  room(): Promise<void> {
+    if (this.#endpoint === undefined || !this.#endpoint.socket.writableNeedDrain) return Promise.resolve();
+    return new Promise(resolve => this.#roomWaiters.push(resolve));
+  }
+
+  /** The socket takes more. */
+  socketDrained(): void {
+    const waiters = this.#roomWaiters;
+    this.#roomWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  /** Bytes of the server. */
+  data(chunk: Buffer): void {
+    this.#reader.push(chunk);
+    this.advance();
+  }
+
+  /** Goes on as far as it can. */
+  advance(): void {
+    if (this.#running || this.#blocked) return;
+    this.#running = true;
+    try {
+      this.#run();
+    } finally {
+      this.#running = false;
+    }
+    if (this.#queue.length === 0 && this.#idleWaiters.length > 0) {
+      const waiters = this.#idleWaiters;
+      this.#idleWaiters = [];
+      for (const resolve of waiters) resolve();
+    }
+  }
+
+  /**
+   * Work of ours failed at its turn: the client is told, and sees nothing more of this batch.
+   * @returns true when the Sync of the batch is already queued
+   */
+  failedAtTurn(bytes: Buffer): boolean {
+    if (!this.#told) this.#output.bytes(bytes);
+    const synchronised = this.#queue.synchronised;
+    if (!synchronised) this.#told = true;
+    this.#queue.cutToSync(entry => {
+      entry.toClient = false;
+      entry.tells = false;
+      return entry.expects < expects.own;
+    });
+    return synchronised;
+  }
+
+  /** The connection is gone: everything expected fails. */
+  close(error: unknown): void {
+    this.#lost = error;
+    for (const entry of this.#queue.clear()) entry.handler?.failed?.(error);
+    const waiters = [...this.#idleWaiters, ...this.#roomWaiters];
+    this.#idleWaiters = [];
+    this.#roomWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #run(): void {
+    while (this.#settleOwn()) {
+      if (!this.#again) {
+        const head = this.#queue.first;
+        const forwards =
+          head?.toClient && (head.expects === expects.execute || head.expects === expects.query);
+        this.#reader.streamed = forwards ? streamedRows : undefined;
+        if (!this.#reader.next()) break;
+      }
+      this.#again = false;
+      this.#dispatch(this.#reader);
+      if (this.#blocked) return;
+    }
+    if (!this.#blocked) this.#deliver();
+  }
+
+  /** Handles entries at the head that need nothing of the server. @returns false when one has not settled */
+  #settleOwn(): boolean {
+    for (;;) {
+      const head = this.#queue.first;
+      if (head === undefined || head.expects < expects.own) return true;
+      if (head.expects === expects.own) this.#output.bytes(head.bytes!);
+      else if (head.expects === expects.ready) this.#sayReady(this.#hooks.status());
+      else {
+        const work = head.work!;
+        if (!work.settled) {
+          this.#block(wake => {
+            work.wake = wake;
+          });
+          return false;
+        }
+        this.#queue.shift();
+        work.finish();
+        continue;
+      }
+      this.#queue.shift();
+    }
+  }
+
+  #dispatch(reader: FrameReader): void {
+    const { type, buffer, body, end } = reader;
+    const head = this.#queue.first;
+    if (reader.run) {
+      this.#output.add(buffer, reader.start, end);
+      return;
+    }
+    if (type === backendTypes.dataRow && head?.expects === expects.execute && !head.toClient) {
+      if (!this.#rows.add(buffer, reader.start, body, end)) {
+        this.#again = true;
+        this.#deliver();
+      }
+      return;
+    }
+    if (this.#rows.count > 0) {
+      this.#again = true;
+      this.#deliver();
+      return;
+    }
+    switch (type) {
+      case backendTypes.parameterStatus:
+        this.#onParameter(reader);
+        return;
+      case backendTypes.noticeResponse:
+        this.#onNotice(reader, head);
+        return;
+      case backendTypes.notificationResponse:
+        this.#output.add(buffer, reader.start, end);
+        return;
+      case backendTypes.errorResponse:
+        this.#onError(new PostgresError(decodeDiagnostic(buffer, body, end)), head);
+        return;
+    }
+    if (head === undefined) throw unexpected(type);
+    this.#answer(reader, head);
+  }
+
+  #answer(reader: FrameReader, head: Expectation): void {
+    const { type, buffer, body, end } = reader;
+    switch (type) {
+      case backendTypes.readyForQuery: {
+        if (head.expects !== expects.sync && head.expects !== expects.query) throw unexpected(type);
+        const status = String.fromCharCode(buffer[body]!) as TransactionStatus;
+        this.#queue.shift();
+        const told = this.#hooks.ready(status, head.toClient);
+        if (told !== undefined) this.#sayReady(told);
+        head.handler?.done?.(type, '');
+        return;
+      }
+      case backendTypes.rowDescription:
+      case backendTypes.noData:
+        if (head.expects === expects.query) {
+          if (head.bytes !== undefined) this.#output.bytes(head.bytes);
+          else if (head.toClient) this.#output.add(buffer, reader.start, end);
+          return;
+        }
+        if (head.expects !== expects.describe) throw unexpected(type);
+        head.handler?.message?.(type, buffer, body, end);
+        break;
+      case backendTypes.parameterDescription:
+        if (head.expects !== expects.describe) throw unexpected(type);
+        if (head.toClient) this.#output.add(buffer, reader.start, end);
+        head.handler?.message?.(type, buffer, body, end);
+        return;
+      case backendTypes.copyInResponse:
+      case backendTypes.copyOutResponse:
+      case backendTypes.copyDone:
+      case backendTypes.copyData:
+        if (head.toClient) this.#output.add(buffer, reader.start, end);
+        head.handler?.message?.(type, buffer, body, end);
+        return;
+      case backendTypes.parseComplete:
+        if (head.expects !== expects.parse) throw unexpected(type);
+        break;
+      case backendTypes.bindComplete:
+        if (head.expects !== expects.bind) throw unexpected(type);
+        break;
+      case backendTypes.closeComplete:
+        if (head.expects !== expects.close) throw unexpected(type);
+        break;
+      case backendTypes.commandComplete:
+      case backendTypes.portalSuspended:
+      case backendTypes.emptyQueryResponse:
+        if (head.expects === expects.query) {
+          if (head.toClient) this.#output.add(buffer, reader.start, end);
+          head.handler?.done?.(type, tagOf(reader));
+          return;
+        }
+        if (head.expects !== expects.execute) throw unexpected(type);
+        break;
+      case backendTypes.dataRow:
+        if (head.expects !== expects.query) throw unexpected(type);
+        return;
+      default:
+        throw unexpected(type);
+    }
+    if (head.toClient) this.#output.add(buffer, reader.start, end);
+    this.#queue.shift();
+    if (head.handler?.done !== undefined) head.handler.done(type, tagOf(reader));
+  }
+
+  #onError(error: PostgresError, head: Expectation | undefined): void {
+    const { severityPlain, severity } = error.diagnostic;
+    if (head === undefined || ['FATAL', 'PANIC'].includes(severityPlain ?? severity)) {
+      this.#hooks.fatal(error);
+      return;
+    }
+    if (head.tells) this.#forwardError(error, head.shift);
+    if (head.expects === expects.query || head.expects === expects.sync) {
+      // ReadyForQuery follows
+      head.handler?.failed?.(error);
+      return;
+    }
+    const toldNow = head.tells;
+    this.#queue.shift();
+    let reporter = !toldNow && head.expects !== expects.poison;
+    const skippedEntries = this.#queue.cutToSync(entry => {
+      // work of ours that waits for this answer is the one to tell the client
+      const keep = reporter && entry.expects === expects.wait;
+      if (keep) reporter = false;
+      // an error of ours that is queued behind its poison stays
+      return keep;
+    });
+    this.#failed = !this.#queue.synchronised;
+    if (toldNow && this.#failed) this.#told = true;
+    head.handler?.failed?.(error);
+    for (const entry of skippedEntries) entry.handler?.failed?.(error);
+    if (toldNow && this.#failed) this.#hooks.skipping();
+  }
+
+  #forwardError(error: PostgresError, shift: number): void {
+    const { diagnostic } = error;
+    const position = diagnostic.position;
+    writeDiagnostic(
+      this.#output.message(),
+      'ErrorResponse',
+      shift === 0 || position === undefined
+        ? diagnostic
+        : { ...diagnostic, position: String(Number(position) + shift) },
+    );
+  }
+
+  #onParameter(reader: FrameReader): void {
+    const { buffer, body, end } = reader;
+    const zero = buffer.indexOf(0, body);
+    const name = buffer.toString('utf8', body, zero);
+    const value = buffer.toString('utf8', zero + 1, end - 1);
+    if (this.#hooks.parameter(name, value)) this.#output.add(buffer, reader.start, end);
+  }
+
+  #onNotice(reader: FrameReader, head: Expectation | undefined): void {
+    const diagnostic = decodeDiagnostic(reader.buffer, reader.body, reader.end);
+    if (head?.handler?.notice !== undefined) head.handler.notice(diagnostic);
+    else if (this.#hooks.notice(diagnostic, head === undefined || head.toClient)) {
+      this.#output.add(reader.buffer, reader.start, reader.end);
+    }
+  }
+
+  /** Gives gathered rows to the handler of the Execute they belong to. */
+  #deliver(): void {
+    if (this.#rows.count === 0) return;
+    const pending = this.#queue.first?.handler?.rows?.(this.#rows.take());
+    if (pending === undefined) return;
+    this.#block(wake => {
+      pending.then(wake, wake);
+    });
+  }
+
+  /** Stops until something of ours has happened. */
+  #block(arrange: (wake: () => void) => void): void {
+    this.#blocked = true;
+    this.#endpoint?.hold(holds.busy);
+    arrange(() => {
+      this.#blocked = false;
+      this.advance();
+      if (!this.#blocked) this.#endpoint?.release(holds.busy);
+      this.#output.flushSoon();
+    });
+  }
+
+  #sayReady(status: TransactionStatus): void {
+    const writer = this.#output.message();
+    writer.begin(backendTypes.readyForQuery);
+    writer.uint8(status.charCodeAt(0));
+    writer.end();
+  }
+}
+
+const tagOf = (reader: FrameReader): string =>
+  reader.type === backendTypes.commandComplete
+    ? reader.buffer.toString('utf8', reader.body, reader.end - 1)
+    : '';
+
+/** For what the server skipped after an error that somebody else was told. */
+const skipped = (): ClarusError =>
+  new ClarusError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');
+
+const unexpected = (type: number): ClarusError =>
+  new ClarusError(
+    '08P01',
+    `the server sent a message of type '${String.fromCharCode(type)}' that fits no request`,
+    {
+      severity: 'FATAL',
+    },
+  );

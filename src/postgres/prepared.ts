@@ -1,0 +1,117 @@
+import { ClarusError } from '../errors.js';
+import type { BoundParameters, Plan } from '../sql/plan.js';
+import type { ProtectedPortal, Statement } from './planner-port.js';
+
+/** A statement of the client: by Parse, or by PREPARE. */
+export interface PreparedStatement {
+  readonly statement: Statement;
+  readonly parameterTypes: readonly number[];
+  plan: Plan;
+}
+
+/** A bound statement of the client. */
+export interface ClientPortal {
+  readonly name: string;
+  readonly prepared: PreparedStatement;
+  readonly plan: Plan;
+  readonly parameters: BoundParameters;
+  readonly resultFormats: readonly (0 | 1)[];
+  /** number of the Sync that ends the batch it was bound in */
+  readonly batch: number;
+  /** what runs it, for plans over protected tables */
+  protected: ProtectedPortal | undefined;
+  /** name of its portal on the trusted server, once it has begun */
+  trusted: string | undefined;
+}
+
+/** The prepared statements of one client, those of the protocol and those of SQL alike. */
+export class PreparedStatements {
+  readonly #byName = new Map<string, PreparedStatement>();
+  readonly #max: number;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** @throws ClarusError 42P05 when the name is taken, 54000 when there are too many */
+  check(name: string): void {
+    if (name === '') return;
+    if (this.#byName.has(name)) throw new ClarusError('42P05', `prepared statement "${name}" already exists`);
+    if (this.#byName.size >= this.#max) {
+      throw new ClarusError('54000', `more than ${this.#max} prepared statements`, {
+        hint: 'Deallocate some, or raise limits.prepared_statements_max.',
+      });
+    }
+  }
+
+  put(name: string, statement: PreparedStatement): void {
+    this.#byName.set(name, statement);
+  }
+
+  /** @throws ClarusError 26000 */
+  get(name: string): PreparedStatement {
+    const statement = this.#byName.get(name);
+    if (statement !== undefined) return statement;
+    throw new ClarusError(
+      '26000',
+      name === ''
+        ? 'unnamed prepared statement does not exist'
+        : `prepared statement "${name}" does not exist`,
+    );
+  }
+
+  delete(name: string): boolean {
+    return this.#byName.delete(name);
+  }
+
+  clear(): void {
+    this.#byName.clear();
+  }
+}
+
+/** The portals of one client. */
+export class ClientPortals {
+  readonly #byName = new Map<string, ClientPortal>();
+  readonly #max: number;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Makes room for a portal. @throws ClarusError 42P03 when the name is taken, 42602, 54000 */
+  check(name: string): void {
+    if (name === '') {
+      this.close('');
+      return;
+    }
+    if (this.#byName.has(name)) throw new ClarusError('42P03', `cursor "${name}" already exists`);
+    if (name.startsWith('clarus_'))
+      throw new ClarusError('42602', 'names of portals may not begin with "clarus_"');
+    if (this.#byName.size >= this.#max) {
+      throw new ClarusError('54000', `more than ${this.#max} portals`, {
+        hint: 'Close some, or raise limits.portals_max.',
+      });
+    }
+  }
+
+  put(portal: ClientPortal): void {
+    this.#byName.set(portal.name, portal);
+  }
+
+  get(name: string): ClientPortal | undefined {
+    return this.#byName.get(name);
+  }
+
+  close(name: string): ClientPortal | undefined {
+    const portal = this.#byName.get(name);
+    if (portal === undefined) return undefined;
+    this.#byName.delete(name);
+    portal.protected?.close();
+    return portal;
+  }
+
+  /** A transaction has ended: its portals are gone. @param batch the last batch that belonged to it */
+  closeUpTo(batch: number): void {
+    for (const [name, portal] of this.#byName) if (portal.batch <= batch) this.close(name);
+  }
+}

@@ -1,0 +1,90 @@
+import type { Catalog, CatalogChange } from '../catalog/catalog.js';
+import { applyChanges } from '../catalog/changes.js';
+import type { Analysis, ClientPort, SessionPort, SessionSettings, StatementPort } from '../sql/plan.js';
+import { writeDiagnostic } from '../wire/diagnostic.js';
+import { MessageWriter } from '../wire/message-writer.js';
+import type { CarefulContext } from './context.js';
+import { touchTrusted } from './transaction-control.js';
+
+/** The session as planning and executors see it. */
+export class ContextPort implements SessionPort {
+  readonly transaction: SessionPort['transaction'];
+  readonly client: ClientPort;
+  readonly #context: CarefulContext;
+  /** the catalogue with this transaction's own changes, and what it was made of */
+  #own: { base: Catalog; changes: number; catalog: Catalog } | undefined;
+
+  constructor(context: CarefulContext) {
+    this.#context = context;
+    this.transaction = {
+      touchTrusted: () => touchTrusted(context),
+      record: (ddl: string | undefined, changes: readonly CatalogChange[]) =>
+        context.transaction.record(ddl, changes, context.settings.current.searchPath),
+      get explicit() {
+        return context.transaction.explicit;
+      },
+    };
+    this.client = new ContextClient(context);
+  }
+
+  get user(): string {
+    return this.#context.user.name;
+  }
+
+  get database(): string {
+    return this.#context.options.database;
+  }
+
+  get settings(): SessionSettings {
+    return this.#context.settings.current;
+  }
+
+  get cloud(): StatementPort {
+    return this.#context.cloud;
+  }
+
+  get trusted(): StatementPort {
+    return this.#context.trusted.port;
+  }
+
+  catalog(): Catalog {
+    const base = this.#context.options.catalog();
+    const { transaction } = this.#context;
+    if (!transaction.recorded) {
+      this.#own = undefined;
+      return base;
+    }
+    const { changes } = transaction;
+    if (this.#own?.base !== base || this.#own.changes !== changes.length) {
+      this.#own = { base, changes: changes.length, catalog: applyChanges(base, changes) };
+    }
+    return this.#own.catalog;
+  }
+
+  analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
+    return this.#context.trusted.analyse(sql, parameterTypes);
+  }
+}
+
+/** Answers of executors on their way to the client. */
+class ContextClient implements ClientPort {
+  readonly #context: CarefulContext;
+
+  constructor(context: CarefulContext) {
+    this.#context = context;
+  }
+
+  write(messages: Uint8Array): void | Promise<void> {
+    const { cloud, output } = this.#context;
+    if (cloud.pipeline.atTurn) output.bytes(messages);
+    else cloud.pipeline.own(Buffer.from(messages.buffer, messages.byteOffset, messages.length));
+    output.flushSoon();
+    if (output.full) return output.room();
+  }
+
+  notice(fields: Parameters<ClientPort['notice']>[0]): void {
+    const writer = new MessageWriter(256);
+    writeDiagnostic(writer, 'NoticeResponse', { ...fields, severityPlain: fields.severity });
+    this.write(writer.take());
+  }
+}

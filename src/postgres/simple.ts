@@ -1,0 +1,139 @@
+/** The simple query protocol (PostgreSQL manual, 54.2.2). */
+import type { Plan } from '../sql/plan.js';
+import { decodeFrontend } from '../wire/decode-frontend.js';
+import type { FrameReader } from '../wire/frame-reader.js';
+import { frontendTypes } from '../wire/protocol.js';
+import type { CarefulContext } from './context.js';
+import { bind, execute, passCopyIn } from './execution.js';
+import { expects, forwardedQuery, step } from './expectations.js';
+import { planned, refuseInFailed, shapeOf } from './extended.js';
+import type { Statement } from './planner-port.js';
+import type { ClientPortal } from './prepared.js';
+import { messages, rowDescription } from './shapes.js';
+
+const nothing = Buffer.alloc(0);
+
+/**
+ * Query: one statement or several, in one implicit transaction.
+ * @returns whether ReadyForQuery is still to be asked for (true), or comes by itself (false)
+ */
+export function query(context: CarefulContext, reader: FrameReader): boolean | Promise<boolean> {
+  const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
+  if (message.kind !== 'Query') return true;
+  const { options, port, statements, portals, cloud } = context;
+  statements.delete('');
+  portals.close('');
+  const text = message.sql.trimEnd().replace(/;$/, '');
+  const known = context.settings.stale ? undefined : options.planner.cached?.(text, [], port);
+  if (known !== undefined) {
+    refuseInFailed(context, known);
+    return runAlone(context, { text, start: 0 }, known);
+  }
+  const found = options.planner.statements(message.sql);
+  if (found.length === 0) {
+    cloud.pipeline.own(messages.emptyQuery);
+    return true;
+  }
+  return found.length === 1 ? planAndRunAlone(context, found[0]!) : runSeveral(context, found);
+}
+
+async function planAndRunAlone(context: CarefulContext, statement: Statement): Promise<boolean> {
+  return runAlone(context, statement, await planned(context, { statement, parameterTypes: [] }));
+}
+
+function runAlone(context: CarefulContext, statement: Statement, plan: Plan): boolean | Promise<boolean> {
+  const { pipeline } = context.cloud;
+  // behind messages that no Sync has followed, a Query could be skipped by the server
+  if (plan.kind !== 'pass' || pipeline.dirty || context.transaction.internal) {
+    const ran = run(context, statement, plan);
+    return ran === undefined ? true : ran.then(() => true);
+  }
+  return runPassAlone(context, statement, plan);
+}
+
+function runPassAlone(
+  context: CarefulContext,
+  statement: Statement,
+  plan: Extract<Plan, { kind: 'pass' }>,
+): boolean | Promise<boolean> {
+  if (context.pending > 0) {
+    return context.settled().then(() => (context.skipping ? true : runPassAlone(context, statement, plan)));
+  }
+  const { options } = context;
+  const { pipeline } = context.cloud;
+  options.count?.('statements');
+  options.audit?.({
+    kind: 'statement',
+    session: context.processId,
+    user: context.user.name,
+    plan: plan.kind,
+    command: undefined,
+    code: undefined,
+  });
+  pipeline.writer.begin(frontendTypes.query);
+  pipeline.writer.cstring(plan.sql);
+  pipeline.writer.end();
+  const columns = plan.shape?.columns;
+  const description =
+    plan.shape === undefined ? undefined : columns === undefined ? nothing : rowDescription(columns, []);
+  if (plan.copy === 'in') {
+    return passCopyIn(context, handler => {
+      pipeline.expect(forwardedQuery(description, handler, statement.start));
+      context.sentQuery();
+    }).then(() => false);
+  }
+  pipeline.expect(forwardedQuery(description, undefined, statement.start));
+  context.sentQuery();
+  return false;
+}
+
+async function runSeveral(context: CarefulContext, found: readonly Statement[]): Promise<boolean> {
+  for (const statement of found) {
+    const plan = await planned(context, { statement, parameterTypes: [] });
+    const ran = run(context, statement, plan);
+    if (ran !== undefined) await ran;
+    if (context.skipping) break;
+  }
+  return true;
+}
+
+/** Runs one statement by the extended protocol, answered as the simple one is. */
+function run(context: CarefulContext, statement: Statement, plan: Plan): void | Promise<void> {
+  const portal: ClientPortal = {
+    name: '',
+    prepared: { statement, parameterTypes: [], plan },
+    plan,
+    parameters: { values: [], formats: [] },
+    resultFormats: [],
+    batch: context.batch,
+    protected: undefined,
+    trusted: undefined,
+  };
+  const go = (): void | Promise<void> => {
+    describe(context, plan);
+    return execute(context, portal, 0);
+  };
+  const bound = bind(context, portal);
+  return bound === undefined ? go() : bound.then(go);
+}
+
+function describe(context: CarefulContext, plan: Plan): void {
+  const { pipeline } = context.cloud;
+  const shape = shapeOf(context, plan);
+  if (shape !== undefined) {
+    if (shape.columns !== undefined) pipeline.own(rowDescription(shape.columns, []));
+    return;
+  }
+  pipeline.writer.begin(frontendTypes.describe);
+  pipeline.writer.uint8(0x50);
+  pipeline.writer.cstring('');
+  pipeline.writer.end();
+  pipeline.expect(
+    step(expects.describe, {
+      message: (_type, buffer, body, end) => {
+        // NoData has no body and no place in the simple protocol
+        if (end > body) context.output.add(buffer, body - 5, end);
+      },
+    }),
+  );
+}

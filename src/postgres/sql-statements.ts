@@ -1,0 +1,136 @@
+/** PREPARE, EXECUTE, DEALLOCATE and DISCARD: the statements of SQL that act on what the protocol calls its own. */
+import { ClarusError } from '../errors.js';
+import type { Plan } from '../sql/plan.js';
+import { type CarefulContext, drained } from './context.js';
+import { physicalQuery } from './own-statements.js';
+import type { ClientPortal } from './prepared.js';
+import { commandComplete } from './shapes.js';
+
+type PlanOf<Kind extends Plan['kind']> = Extract<Plan, { kind: Kind }>;
+
+const oidOfType = physicalQuery(
+  'SELECT ($1::pg_catalog.text::pg_catalog.regtype)::pg_catalog.oid::pg_catalog.text',
+);
+const nameOfType = physicalQuery('SELECT pg_catalog.format_type($1::pg_catalog.text::pg_catalog.oid, NULL)');
+
+/** PREPARE name (types) AS statement. */
+export async function prepareBySql(context: CarefulContext, plan: PlanOf<'prepare'>): Promise<void> {
+  if (!(await drained(context))) return;
+  const { statements, options, port, cloud } = context;
+  statements.check(plan.name);
+  const parameterTypes: number[] = [];
+  for (const type of plan.parameterTypes) parameterTypes.push(Number(await ask(context, oidOfType, type)));
+  const [statement] = options.planner.statements(plan.sql);
+  if (statement === undefined) throw new ClarusError('42601', 'PREPARE without a statement');
+  const planned = await options.planner.plan(statement, parameterTypes, port);
+  statements.put(plan.name, { statement, parameterTypes, plan: planned });
+  cloud.pipeline.own(commandComplete('PREPARE'));
+}
+
+/**
+ * EXECUTE name (expressions): the trusted PostgreSQL evaluates the expressions, since they may hold values.
+ * @param run binds and executes
+ */
+export async function executePrepared(
+  context: CarefulContext,
+  plan: PlanOf<'execute'>,
+  portal: ClientPortal,
+  run: (portal: ClientPortal) => void | Promise<void>,
+): Promise<void> {
+  if (!(await drained(context))) return;
+  const prepared = context.statements.get(plan.name);
+  const inner = await currentPlan(context, prepared.plan, () =>
+    context.options.planner.plan(prepared.statement, prepared.parameterTypes, context.port),
+  );
+  prepared.plan = inner;
+  if (inner.kind === 'execute') throw new ClarusError('0A000', 'EXECUTE of an EXECUTE is not supported');
+  const types = 'shape' in inner ? (inner.shape?.parameterTypes ?? []) : [];
+  if (types.length !== plan.arguments.length) {
+    throw new ClarusError('42601', `wrong number of parameters for prepared statement "${plan.name}"`, {
+      detail: `Expected ${types.length} parameters but got ${plan.arguments.length}.`,
+    });
+  }
+  const values = await evaluate(context, plan.arguments, types);
+  const bound: ClientPortal = {
+    name: portal.name,
+    prepared,
+    plan: inner,
+    parameters: { values, formats: values.map(() => 0) },
+    resultFormats: portal.resultFormats,
+    batch: portal.batch,
+    protected: undefined,
+    trusted: undefined,
+  };
+  if (portal.name !== '') context.portals.put(bound);
+  await run(bound);
+}
+
+/** DEALLOCATE name, DEALLOCATE ALL. */
+export function deallocate(context: CarefulContext, plan: PlanOf<'deallocate'>): void {
+  const { statements, cloud } = context;
+  if (plan.name === undefined) statements.clear();
+  else {
+    statements.get(plan.name);
+    statements.delete(plan.name);
+  }
+  cloud.pipeline.own(commandComplete(plan.name === undefined ? 'DEALLOCATE ALL' : 'DEALLOCATE'));
+}
+
+/** DISCARD, on both sides. */
+export async function discard(context: CarefulContext, plan: PlanOf<'discard'>): Promise<void> {
+  if (!(await drained(context))) return;
+  const { cloud, trusted, statements, settings } = context;
+  const tag = await cloud.run(plan.sql);
+  if (plan.target === 'all') {
+    statements.clear();
+    cloud.statements.forget();
+    trusted.forgetSettings();
+    settings.stale = true;
+  }
+  if (trusted.isOpen && plan.target !== 'sequences') {
+    trusted.settle();
+    // what DISCARD ALL ran for is done one by one: it may not run behind other statements of a batch
+    const sql = plan.target === 'all' ? ['RESET ALL', 'DISCARD PLANS', 'DISCARD TEMP'] : [plan.sql];
+    for (const statement of sql) await trusted.port.run(statement);
+    trusted.settle();
+  }
+  cloud.pipeline.own(commandComplete(tag));
+}
+
+/** The plan, or a new one when the catalogue or the settings have changed since. */
+export function currentPlan(
+  context: CarefulContext,
+  plan: Plan,
+  again: () => Promise<Plan>,
+): Plan | Promise<Plan> {
+  const { planner } = context.options;
+  return planner.current === undefined || planner.current(plan, context.port) ? plan : again();
+}
+
+async function evaluate(
+  context: CarefulContext,
+  expressions: readonly string[],
+  types: readonly number[],
+): Promise<(Uint8Array | null)[]> {
+  if (expressions.length === 0) return [];
+  const { trusted } = context;
+  await trusted.ready();
+  const casts: string[] = [];
+  for (const [i, expression] of expressions.entries()) {
+    casts.push(`((${expression})::${await ask(context, nameOfType, String(types[i]))})`);
+  }
+  const { rows } = await trusted.port.gather(physicalQuery(`SELECT ${casts.join(', ')}`), [], false);
+  trusted.settle();
+  return [...rows[0]!];
+}
+
+async function ask(
+  { trusted }: CarefulContext,
+  question: ReturnType<typeof physicalQuery>,
+  value: string,
+): Promise<string> {
+  await trusted.ready();
+  const { rows } = await trusted.port.gather(question, [Buffer.from(value)], false);
+  trusted.settle();
+  return Buffer.from(rows[0]![0]!).toString();
+}

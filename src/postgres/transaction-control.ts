@@ -1,0 +1,207 @@
+import { ClarusError } from '../errors.js';
+import type { TransactionAction } from '../sql/plan.js';
+import { type CarefulContext, drained } from './context.js';
+import { expects, forwarded, internal, step } from './expectations.js';
+import { physicalQuery } from './own-statements.js';
+import { writeBindValues, writeClose, writeExecute } from './server-statements.js';
+import { commandComplete } from './shapes.js';
+
+const transactionId = physicalQuery('SELECT pg_catalog.pg_current_xact_id()::text');
+
+/** Runs a transaction statement on the cloud, and on the trusted side where it takes part. */
+export function controlTransaction(
+  context: CarefulContext,
+  action: TransactionAction,
+  shift: number,
+): void | Promise<void> {
+  const { transaction, cloud } = context;
+  if (action.kind === 'begin' && transaction.internal) {
+    // the block that we opened around the batch becomes the client's
+    transaction.begin(action.sql);
+    cloud.pipeline.own(commandComplete('BEGIN'));
+    return;
+  }
+  if (transaction.joined || transaction.recorded) return controlBoth(context, action, shift);
+  if (action.kind === 'begin') transaction.explicit = true;
+  else if (action.kind === 'commit' || action.kind === 'rollback') transaction.explicit = action.chain;
+  runInCloud(context, action.sql, shift, tag => applied(context, action, tag));
+}
+
+/** What a statement that the cloud has carried out means for the rest of the session. */
+function applied(context: CarefulContext, action: TransactionAction, tag: string): void {
+  const { transaction, trusted, settings } = context;
+  switch (action.kind) {
+    case 'begin':
+      transaction.begin(action.sql);
+      return;
+    case 'savepoint':
+      transaction.savepoint(action.name, action.sql);
+      return;
+    case 'release':
+      transaction.release(action.name);
+      return;
+    case 'rollback-to':
+      transaction.rollbackTo(action.name);
+      settings.stale = true;
+      return;
+    case 'commit':
+      if (tag === 'COMMIT') for (const sql of transaction.settings) rememberSetting(context, sql);
+      else settings.stale = true;
+      break;
+    case 'rollback':
+      settings.stale = true;
+      break;
+  }
+  transaction.end(action.chain);
+  trusted.settle();
+}
+
+async function controlBoth(context: CarefulContext, action: TransactionAction, shift: number): Promise<void> {
+  if (!(await drained(context))) return;
+  const { transaction, trusted, cloud } = context;
+  if (action.kind === 'commit') {
+    const tag = await commit(context, action.sql);
+    if (tag === 'COMMIT') for (const sql of transaction.settings) rememberSetting(context, sql);
+    transaction.end(action.chain);
+    cloud.pipeline.own(commandComplete(tag));
+    return;
+  }
+  await new Promise<void>((resolve, reject) => {
+    runInCloud(
+      context,
+      action.sql,
+      shift,
+      tag => {
+        const joined = transaction.joined;
+        applied(context, action, tag);
+        if (!joined) return resolve();
+        trusted.settle();
+        trusted.port.run(action.kind === 'rollback' ? 'ROLLBACK' : action.sql).then(() => {
+          trusted.settle();
+          resolve();
+        }, reject);
+      },
+      resolve,
+    );
+    cloud.flush();
+  });
+}
+
+/**
+ * Commits both sides: first a durable note of what the trusted side still has to do, then the cloud, then the
+ * trusted side (docs/architecture.md, "One commit"). After a crash in between, recovery asks the cloud.
+ * @returns the tag of the cloud: ROLLBACK when its transaction had failed
+ * @throws PostgresError when the cloud refuses; then both sides are rolled back
+ */
+export async function commit(context: CarefulContext, sql: string): Promise<string> {
+  const { transaction, cloud, trusted, options, user } = context;
+  let entry: number | undefined;
+  let tag: string;
+  try {
+    if (transaction.recorded && context.status !== 'E') {
+      const xid = await idOf(cloud);
+      const shadowXid = transaction.joined ? await idOf(trusted.port) : undefined;
+      entry = await options.commits.prepare(transaction.redo(user.name), xid, shadowXid);
+    }
+    tag = await cloud.run(sql);
+  } catch (error) {
+    // a lost connection leaves the outcome open: the entry stays for recovery
+    if (!(error instanceof ClarusError && error.code === '08006')) {
+      if (entry !== undefined) await options.commits.abandon(entry);
+      await rollbackTrusted(context);
+      transaction.end(false);
+    }
+    throw error;
+  }
+  if (tag !== 'COMMIT') {
+    if (entry !== undefined) await options.commits.abandon(entry);
+    await rollbackTrusted(context);
+    return tag;
+  }
+  try {
+    if (transaction.joined) {
+      await trusted.port.run('COMMIT');
+      trusted.settle();
+    }
+    if (entry !== undefined) await options.commits.finish(entry);
+  } catch (error) {
+    trusted.settle();
+    if (entry === undefined) throw error;
+    // the cloud has committed: the entry brings the trusted side after it
+    options.log?.('error', 'the trusted side did not follow a commit; recovery will', {
+      session: context.processId,
+      entry,
+    });
+  }
+  return tag;
+}
+
+/** Puts cloud and trusted backend into a transaction block of ours, or into the client's. */
+export async function touchTrusted(context: CarefulContext): Promise<void> {
+  const { transaction, cloud, trusted } = context;
+  if (transaction.joined) return;
+  if (!transaction.block) {
+    transaction.internal = true;
+    await cloud.run('BEGIN');
+  } else await cloud.pipeline.drained();
+  await trusted.join();
+}
+
+/** Ends the transaction block that we opened around the client's batch. Called where the client's Sync stands. */
+export async function endInternal(context: CarefulContext, failed: boolean): Promise<void> {
+  const { transaction, cloud } = context;
+  try {
+    if (!failed) {
+      await commit(context, 'COMMIT');
+      return;
+    }
+    cloud.pipeline.sync(internal(expects.sync));
+    await rollbackTrusted(context);
+    await cloud.run('ROLLBACK');
+  } catch (error) {
+    context.fail(error);
+  } finally {
+    transaction.end(false);
+  }
+}
+
+/** A setting that the transaction committed. SET LOCAL and SET TRANSACTION end with it. */
+export function rememberSetting(context: CarefulContext, sql: string): void {
+  if (!/^\s*set\s+(?:local|transaction|constraints)\b/i.test(sql)) context.trusted.remember(sql);
+}
+
+async function rollbackTrusted({ transaction, trusted }: CarefulContext): Promise<void> {
+  if (!transaction.joined) return;
+  transaction.joined = false;
+  trusted.settle();
+  await trusted.port.run('ROLLBACK');
+  trusted.settle();
+}
+
+async function idOf(port: CarefulContext['cloud']): Promise<string> {
+  const { rows } = await port.gather(transactionId, [], false);
+  return Buffer.from(rows[0]![0]!).toString();
+}
+
+/** Runs a statement without parameters and rows as the client's: its tag, or its error, goes to the client. */
+function runInCloud(
+  { cloud }: CarefulContext,
+  sql: string,
+  shift: number,
+  done: (tag: string) => void,
+  failed?: () => void,
+): void {
+  const { pipeline } = cloud;
+  const name = cloud.statements.prepare(sql, sql, [], true, shift);
+  const portal = cloud.portals.take(true);
+  writeBindValues(pipeline.writer, portal, name, [], [], []);
+  const handler = failed === undefined ? undefined : { failed };
+  pipeline.expect(step(expects.bind, handler, shift));
+  writeExecute(pipeline.writer, portal, 0);
+  pipeline.expect(forwarded(expects.execute, { done: (_type, tag) => done(tag), ...handler }, shift));
+  if (portal === '') cloud.portals.unnamedTaken = false;
+  else {
+    writeClose(pipeline.writer, 0x50, portal);
+    pipeline.expect(internal(expects.close));
+  }
+}

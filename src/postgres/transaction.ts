@@ -1,0 +1,120 @@
+import type { CatalogChange, Redo } from '../catalog/catalog.js';
+
+/** Something that a commit has to make durable on the trusted side. */
+interface Recorded {
+  readonly ddl: string | undefined;
+  readonly searchPath: string;
+  readonly changes: readonly CatalogChange[];
+}
+
+interface Savepoint {
+  readonly name: string;
+  readonly sql: string;
+  /** how much was recorded, and set, when it was made */
+  readonly records: number;
+  readonly settings: number;
+}
+
+/**
+ * What a session knows of its transaction beside what the cloud knows: how to put the trusted backend into it,
+ * and what its commit carries. The cloud's own state is the truth; this follows it.
+ */
+export class Transaction {
+  /** inside BEGIN ... COMMIT, as far as statements were sent */
+  explicit = false;
+  /** a transaction block that we opened around the client's implicit transaction */
+  internal = false;
+  /** the trusted backend takes part */
+  joined = false;
+  #beginSql: string | undefined;
+  #savepoints: Savepoint[] = [];
+  #records: Recorded[] = [];
+  /** settings of this transaction that the trusted backend has not got */
+  #settings: string[] = [];
+
+  /** The server is in a transaction block. */
+  get block(): boolean {
+    return this.explicit || this.internal;
+  }
+
+  get recorded(): boolean {
+    return this.#records.length > 0;
+  }
+
+  /** Changes of this transaction to the catalogue, in order. */
+  get changes(): readonly CatalogChange[] {
+    return this.#records.flatMap(record => record.changes);
+  }
+
+  get settings(): readonly string[] {
+    return this.#settings;
+  }
+
+  /** @param sql BEGIN as the client wrote it: its modes are repeated on the trusted side */
+  begin(sql: string): void {
+    this.explicit = true;
+    this.internal = false;
+    this.#beginSql ??= sql;
+  }
+
+  savepoint(name: string, sql: string): void {
+    this.#savepoints.push({ name, sql, records: this.#records.length, settings: this.#settings.length });
+  }
+
+  release(name: string): void {
+    const at = this.#find(name);
+    if (at >= 0) this.#savepoints.length = at;
+  }
+
+  rollbackTo(name: string): void {
+    const at = this.#find(name);
+    if (at < 0) return;
+    this.#savepoints.length = at + 1;
+    this.#records.length = this.#savepoints[at]!.records;
+    this.#settings.length = Math.min(this.#settings.length, this.#savepoints[at]!.settings);
+  }
+
+  /** @param chain a new transaction with the same modes has begun */
+  end(chain: boolean): void {
+    this.explicit = chain;
+    this.internal = false;
+    this.joined = false;
+    if (!chain) this.#beginSql = undefined;
+    this.#savepoints = [];
+    this.#records = [];
+    this.#settings = [];
+  }
+
+  record(ddl: string | undefined, changes: readonly CatalogChange[], searchPath: string): void {
+    this.#records.push({ ddl, changes, searchPath });
+  }
+
+  set(sql: string): void {
+    this.#settings.push(sql);
+  }
+
+  /** What puts the trusted backend where the cloud's is: BEGIN, then settings and savepoints in their order. */
+  joinSql(): string[] {
+    const sql = [this.#beginSql ?? 'BEGIN'];
+    let set = 0;
+    for (const savepoint of this.#savepoints) {
+      sql.push(...this.#settings.slice(set, savepoint.settings), savepoint.sql);
+      set = Math.max(set, savepoint.settings);
+    }
+    sql.push(...this.#settings.slice(set));
+    return sql;
+  }
+
+  redo(user: string): Redo {
+    return {
+      ddl: this.#records
+        .filter(record => record.ddl !== undefined)
+        .map(({ ddl, searchPath }) => ({ user, searchPath, sql: ddl! })),
+      changes: this.changes,
+    };
+  }
+
+  #find(name: string): number {
+    return this.#savepoints.findLastIndex(savepoint => savepoint.name === name);
+  }
+}

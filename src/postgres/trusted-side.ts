@@ -1,0 +1,207 @@
+import { ClarusError } from '../errors.js';
+import type { Analysis } from '../sql/plan.js';
+import type { Diagnostic, PostgresError } from '../wire/diagnostic.js';
+import { frontendTypes } from '../wire/protocol.js';
+import { analyse, analysisSettings, isLog } from './analysis.js';
+import type { ClientOutput } from './client-output.js';
+import { Endpoint } from './endpoint.js';
+import { expects, internal } from './expectations.js';
+import type { Connect, LocalUser, ServerConnection } from './options.js';
+import { Pipeline } from './pipeline.js';
+import { PipelinePort } from './statement-port.js';
+import type { Transaction } from './transaction.js';
+
+/** Settings kept for the moment when the trusted connection is opened. */
+const settingsMax = 1_000;
+/** A startup setting that the trusted server does not know, or does not take, is the cloud's alone. */
+const foreignSetting = new Set(['42704', '22023', '55P02', '42501']);
+
+export interface TrustedHooks {
+  readonly connect: Connect;
+  readonly user: LocalUser;
+  /** settings of the client's startup message */
+  readonly settings: ReadonlyMap<string, string>;
+  readonly applicationName: string | undefined;
+  readonly transaction: Transaction;
+  /** the connection is gone or speaks nonsense: the session cannot go on */
+  failed(error: unknown): void;
+  /** ParameterStatus that only this side can report */
+  applicationNameChanged(value: string): void;
+}
+
+/**
+ * The session's connection to the trusted PostgreSQL: opened when first needed, with the session's settings, put
+ * into the session's transaction when somebody needs that.
+ */
+export class TrustedSide {
+  readonly port: PipelinePort;
+  readonly pipeline: Pipeline;
+  readonly #hooks: TrustedHooks;
+  #opening: Promise<void> | undefined;
+  #connection: ServerConnection | undefined;
+  #endpoint: Endpoint | undefined;
+  #closed = false;
+  /** settings of the session so far, by name where the name can be told */
+  readonly #settings = new Map<string, string>();
+
+  constructor(output: ClientOutput, hooks: TrustedHooks) {
+    this.#hooks = hooks;
+    this.pipeline = new Pipeline(output, {
+      parameter: (name, value) => {
+        if (name === 'application_name') hooks.applicationNameChanged(value);
+        return false;
+      },
+      notice: (diagnostic: Diagnostic, toClient) =>
+        toClient && !isLog(diagnostic.severityPlain ?? diagnostic.severity),
+      skipping: () => undefined,
+      ready: () => undefined,
+      status: () => 'I',
+      fatal: error => hooks.failed(lost(error)),
+    });
+    this.port = new PipelinePort(this.pipeline, true, () => {
+      this.open().catch(error => hooks.failed(error));
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** Opens the connection unless it is open. @throws ConnectError */
+  open(): Promise<void> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  async analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
+    await this.ready();
+    return analyse(this.pipeline, sql, parameterTypes);
+  }
+
+  /** Opens it, and puts it into the transaction when that holds settings it must know. */
+  async ready(): Promise<void> {
+    if (!this.isOpen) await this.open();
+    if (this.#hooks.transaction.settings.length > 0) await this.join();
+  }
+
+  /** Puts it into the session's transaction block, savepoints included. The cloud's side has been drained. */
+  async join(): Promise<void> {
+    const { transaction } = this.#hooks;
+    if (transaction.joined) return;
+    await this.open();
+    for (const sql of transaction.joinSql()) await this.port.run(sql);
+    transaction.joined = true;
+  }
+
+  /** Ends what no transaction block holds open, and what an error made it skip. */
+  settle(): void {
+    if (!this.pipeline.dirty && !this.pipeline.failed) return;
+    this.pipeline.sync(internal(expects.sync));
+    this.pipeline.send();
+  }
+
+  /** Remembers a setting that is in force beyond its transaction. */
+  remember(sql: string): void {
+    if (/^\s*reset\s+all\b/i.test(sql)) {
+      this.#settings.clear();
+      return;
+    }
+    const name = /^\s*(?:set|reset)\s+(?:session\s+)?(time\s+zone|[\w.]+)/i.exec(sql)?.[1] ?? sql;
+    const key = name.toLowerCase();
+    this.#settings.delete(key);
+    this.#settings.set(key, sql);
+    if (this.#settings.size > settingsMax) this.#settings.delete(this.#settings.keys().next().value!);
+  }
+
+  forgetSettings(): void {
+    this.#settings.clear();
+  }
+
+  /** Runs a setting that the cloud has accepted. @throws PostgresError */
+  async set(sql: string): Promise<void> {
+    if (!this.#hooks.transaction.joined) {
+      await this.port.run(sql).finally(() => this.settle());
+      return;
+    }
+    // an error here must not take the transaction with it
+    await this.port.run('SAVEPOINT clarus_setting');
+    try {
+      await this.port.run(sql);
+    } catch (error) {
+      this.settle();
+      await this.port.run('ROLLBACK TO SAVEPOINT clarus_setting');
+      throw error;
+    }
+    await this.port.run('RELEASE SAVEPOINT clarus_setting');
+  }
+
+  cancel(): Promise<void> {
+    return this.#connection !== undefined && !this.pipeline.idle
+      ? this.#connection.cancel()
+      : Promise.resolve();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.pipeline.close(closed());
+    this.#endpoint?.part(Buffer.from([frontendTypes.terminate, 0, 0, 0, 4]));
+  }
+
+  async #open(): Promise<void> {
+    const connection = await this.#connect();
+    if (this.#closed) {
+      connection.socket.destroy();
+      throw closed();
+    }
+    this.#connection = connection;
+    const endpoint = new Endpoint(connection.socket);
+    this.#endpoint = endpoint;
+    const { socket } = endpoint;
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        this.pipeline.data(chunk);
+      } catch (error) {
+        this.#hooks.failed(error);
+      }
+    });
+    socket.on('drain', () => this.pipeline.socketDrained());
+    const gone = (): void => {
+      if (this.#closed) return;
+      this.#closed = true;
+      this.pipeline.close(closed());
+      this.#hooks.failed(closed());
+    };
+    socket.on('end', gone);
+    socket.on('close', gone);
+    socket.resume();
+    const { applicationName } = this.#hooks;
+    const name =
+      applicationName === undefined
+        ? []
+        : [`SET application_name = '${applicationName.replaceAll("'", "''")}'`];
+    this.pipeline.attach(endpoint, [...name, ...this.#settings.values()]);
+  }
+
+  async #connect(): Promise<ServerConnection> {
+    const { connect, user, settings } = this.#hooks;
+    const base = analysisSettings;
+    try {
+      return await connect(user, new Map([...settings, ...base]));
+    } catch (error) {
+      if (!(error instanceof ClarusError) || !foreignSetting.has(error.code)) throw error;
+      return await connect(user, base);
+    }
+  }
+}
+
+const lost = (error: PostgresError): ClarusError =>
+  new ClarusError('57P01', 'the trusted database ended the connection', {
+    severity: 'FATAL',
+    detail: error.diagnostic.message,
+  });
+
+const closed = (): ClarusError =>
+  new ClarusError('08006', 'the connection to the trusted database was lost', {
+    severity: 'FATAL',
+    hint: 'Connect again; a transaction that was running has been rolled back.',
+  });
