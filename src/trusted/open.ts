@@ -62,6 +62,8 @@ export interface Trusted {
   readonly major: number;
   /** administrator's connections to the state database */
   readonly state: pg.Pool;
+  /** settles when the embedded server that this process started has ended, whoever ended it; else undefined */
+  readonly ended: Promise<void> | undefined;
   /** things to say loudly, in words */
   readonly warnings: readonly string[];
   /** administrator's connections to a shadow database */
@@ -110,6 +112,7 @@ export async function openTrusted(options: OpenTrustedOptions): Promise<Trusted>
       server,
       major,
       state,
+      ended: started?.ended,
       warnings,
       shadowAdmin: database => poolOf(database, shadowConnections_max),
       ensureShadow: (database, locale) => ensureShadow(server, state, database, locale),
@@ -141,6 +144,7 @@ async function reach(
     superuser,
     password,
     ...(options.major === undefined ? {} : { major: options.major }),
+    ...(options.onProblem === undefined ? {} : { log: options.onProblem }),
   });
   const { host, port, user } = started.target('postgres');
   const server: TrustedServer = {
