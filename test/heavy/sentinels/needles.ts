@@ -12,8 +12,8 @@ export interface Needle {
   readonly bits: number;
 }
 
-/** Shorter needles are left out: half a gigabyte of noise would hold them by chance, thousands of times. */
-const bitsLeast = 32;
+/** Commoner needles are left out: half a gigabyte of noise would hold them by chance, again and again. */
+const bitsLeast = 30;
 /** A window of so many bytes of each needle is looked up by the scan. */
 const bytesLeast = 4;
 
@@ -35,8 +35,7 @@ function formsOf(value: Sentinel): Needle[] {
     needles.push({ sentinel: value.name, form, bytes, bits: bytes.length * bitsACharacter });
   for (const text of value.texts) {
     const bytes = Buffer.from(text);
-    const bitsACharacter = /^[\d\s.:+-]*$/.test(text) ? 3.3 : 5;
-    for (const [form, spelling] of spellings(text)) add(form, Buffer.from(spelling), bitsACharacter);
+    for (const [form, spelling] of spellings(text)) add(form, Buffer.from(spelling), 5);
     encoded(bytes, 'the text', add);
     for (const hash of ['md5', 'sha1', 'sha256'] as const) {
       const digest = createHash(hash).update(bytes).digest();

@@ -135,7 +135,7 @@ function scanBuffer(
   let window = 0;
   for (let i = 0; i < data.length; i++) {
     window = ((window << 8) | data[i]!) >>> 0;
-    if (filter[Math.imul(window, 0x9e3779b1) >>> 12] === 0 || i < windowBytes - 1) continue;
+    if (filter[hashed(window)] === 0 || i < windowBytes - 1) continue;
     for (const { needle, offset } of entries.get(window) ?? []) {
       const start = i - (windowBytes - 1) - offset;
       const end = start + needle.bytes.length;

@@ -39,6 +39,7 @@ export async function startPipe(options: PipeOptions): Promise<Pipe> {
     const number = ++connections;
     const upstream = connect({ host: options.host, port: options.port, noDelay: true });
     for (const socket of [client, upstream]) {
+      socket.setMaxListeners(20);
       sockets.add(socket);
       socket.on('close', () => sockets.delete(socket));
     }
