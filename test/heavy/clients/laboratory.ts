@@ -1,15 +1,14 @@
 /** The laboratory data that the clients load: 15,524 tests (examples/, with its licence). */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** Tests in the file. */
 export const laboratoryRows = 15_524;
 
-/** The file, with a header: the copy that the package ships, else the one beside the checkout. */
-export const laboratoryFile: string =
-  ['examples/data', 'examples', '../shared/data']
-    .map(folder => fileURLToPath(new URL(`../../../${folder}/covid_testing.csv`, import.meta.url)))
-    .find(existsSync) ?? 'examples/data/covid_testing.csv';
+/** The file, with a header: the copy that the package ships. */
+export const laboratoryFile: string = fileURLToPath(
+  new URL('../../../examples/data/covid_testing.csv', import.meta.url),
+);
 
 /** Rows as fields of text; an empty field is NULL. */
 export function laboratoryFields(): (string | null)[][] {
