@@ -6,7 +6,7 @@ import { type Catalog, type CatalogChange, type LogicalTable, tableNamed } from 
 import { compareWithCloud } from './compare.js';
 import { type CatalogNumbers, deriveBlocked, deriveTable } from './derive.js';
 import { describeDatabase, describeTables, qualified } from './describe.js';
-import type { DescribedTable } from './description.js';
+import type { DatabaseDescription, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
 import { columnPolicy } from './protection.js';
 import { quoteQualified } from './quote.js';
@@ -53,23 +53,42 @@ export async function takeIn(input: TakeInInput): Promise<TakenIn> {
   for (const table of compared.mended)
     changes.push({ kind: 'put-table', table: { ...table, state: 'protected', reason: undefined } });
   for (const table of compared.missing) changes.push({ kind: 'drop-table', number: table.number });
-  const stale = [...compared.missing, ...compared.changed.map(({ table }) => table)];
-  const standing = new Set(before.tables.map(({ oid }) => oid));
-  for (const table of stale)
-    if (standing.has(table.oid))
-      await shadow.run(`DROP TABLE ${quoteQualified(table.schema, table.name)} CASCADE`);
-  const wanted = [...compared.unknown, ...compared.changed.map(({ described }) => described)];
-  // A view that fell with a table is made again with it.
-  const { objects } = compareWithCloud(
-    cloud,
-    stale.length > 0 ? await describeDatabase(shadow.read) : before,
-    catalog.tables.values(),
-    registry,
-  );
-  const { items, underived } = shadowDdl({ tables: wanted, objects });
+  const { now, changed } = await dropStale(input, shadow, cloud, before, compared.missing);
+  const wanted = [...compared.unknown, ...changed];
+  // What fell with a table is made again with it: from the cloud, or as it stood in the shadow alone.
+  const { objects } = compareWithCloud(cloud, now, catalog.tables.values(), registry);
+  const there = new Set([...now.objects, ...objects].map(({ kind, identity }) => `${kind} ${identity}`));
+  const lost = before.objects.filter(({ kind, identity }) => !there.has(`${kind} ${identity}`));
+  const { items, underived } = shadowDdl({ tables: wanted, objects: [...objects, ...lost] });
   const failed = await applyItems(shadow, items);
   changes.push(...(await tableChanges(input, wanted)));
   return { changes, underived: [...underived, ...failed], ddl };
+}
+
+/**
+ * Drops from the shadow what is not so any more. A table that loses a foreign key by that is made again too.
+ * @returns the shadow as it is then, and the tables to make again as the cloud has them
+ */
+async function dropStale(
+  { catalog, registry }: TakeInInput,
+  shadow: SchemaConnection,
+  cloud: DatabaseDescription,
+  before: DatabaseDescription,
+  missing: readonly LogicalTable[],
+): Promise<{ readonly now: DatabaseDescription; readonly changed: readonly DescribedTable[] }> {
+  let now = before;
+  for (;;) {
+    const { changed } = compareWithCloud(cloud, now, catalog.tables.values(), registry);
+    const gone = new Set([...missing, ...changed.map(({ table }) => table)].map(({ oid }) => oid));
+    // A table that the catalogue does not know is left over from a start that was cut short.
+    const stale = now.tables.filter(({ oid }) => gone.has(oid) || !catalog.tables.has(oid));
+    if (stale.length === 0) return { now, changed: changed.map(({ described }) => described) };
+    for (const { schema, name, kind } of stale) {
+      const relation = kind === 'm' ? 'MATERIALIZED VIEW' : 'TABLE';
+      await shadow.run(`DROP ${relation} IF EXISTS ${quoteQualified(schema, name)} CASCADE`);
+    }
+    now = await describeDatabase(shadow.read);
+  }
 }
 
 async function tableChanges(
@@ -108,7 +127,7 @@ async function tableChanges(
 }
 
 /** Why a table that stands in the clear may not be served, or undefined. */
-function blockedBecause(
+export function blockedBecause(
   { schema, name, columns }: DescribedTable,
   policy: Catalog['policy'],
 ): string | undefined {

@@ -9,6 +9,7 @@ import type { CatalogNumbers } from '../../src/catalog/derive.js';
 import { type EncodingRegistry, encodingRegistry } from '../../src/encodings/registry.js';
 import type { Policy } from '../../src/policy/policy.js';
 import { type DdlDependencies, executeDdl, planDdl } from '../../src/sql/ddl/index.js';
+import { functionHomes, functionHomesQuery } from '../../src/sql/functions.js';
 import type { Analysis, SessionPort, StatementPort } from '../../src/sql/plan.js';
 import { parseStatements } from '../../src/sql/raw/parse.js';
 import { PostgresError } from '../../src/wire/diagnostic.js';
@@ -64,23 +65,38 @@ const client = async (server: TestServer, database: string): Promise<pg.Client> 
   return made;
 };
 
-/** Makes two new databases and opens a session on them. */
+export interface DdlSessionOptions {
+  readonly registry?: EncodingRegistry;
+  readonly numbers?: CatalogNumbers;
+  /** a catalogue to begin with: the databases are there already */
+  readonly catalog?: Catalog;
+  /** commits both sides in place of the plain order; throws to stop half-way */
+  readonly commit?: (redo: Redo, cloud: pg.Client, shadow: pg.Client) => Promise<void>;
+}
+
+/** Makes the two databases of a cloud and its shadow, `name_cloud` and `name_shadow`. */
+export async function makeDatabases(server: TestServer, name: string): Promise<void> {
+  const admin = await client(server, 'postgres');
+  for (const side of ['cloud', 'shadow']) await admin.query(`CREATE DATABASE ${name}_${side}`);
+  await admin.end();
+}
+
+/** Opens a session on two databases, new ones unless there is a catalogue. */
 export async function openDdlSession(
   server: TestServer,
   name: string,
   policy: Policy,
-  registry: EncodingRegistry = encodingRegistry(),
+  options: DdlSessionOptions = {},
 ): Promise<DdlSession> {
-  const admin = await client(server, 'postgres');
-  for (const side of ['cloud', 'shadow']) await admin.query(`CREATE DATABASE ${name}_${side}`);
-  await admin.end();
+  const { registry = encodingRegistry() } = options;
+  if (!options.catalog) await makeDatabases(server, name);
   const cloud = await client(server, `${name}_cloud`);
   const shadow = await client(server, `${name}_shadow`);
   await shadow.query('SET client_min_messages = log');
   const sent: string[] = [];
   const notices: string[] = [];
   const redo: Redo[] = [];
-  let committed = emptyCatalog(policy);
+  let committed = options.catalog ?? emptyCatalog(policy);
   let pending: { ddl: string[]; changes: CatalogChange[] } | undefined;
   let inTransaction = false;
   const current = (): Catalog => applyChanges(committed, pending?.changes ?? []);
@@ -112,9 +128,11 @@ export async function openDdlSession(
     },
     analyse: sql => analyse(shadow, sql),
   };
+  const { rows } = await shadow.query({ text: functionHomesQuery, rowMode: 'array' });
   const deps: DdlDependencies = {
     registry,
-    numbers: testNumbers(),
+    homes: functionHomes(rows as [string, string, string][]),
+    numbers: options.numbers ?? testNumbers(),
     cloud: 'main',
     settle: async () => undefined,
   };
@@ -124,13 +142,17 @@ export async function openDdlSession(
     pending = { ddl: [], changes: [] };
   };
   const commit = async (): Promise<void> => {
-    await cloud.query('COMMIT');
-    await shadow.query('COMMIT');
     const { ddl, changes } = pending!;
-    redo.push({
+    const done: Redo = {
       ddl: ddl.map(sql => ({ user: 'postgres', searchPath: port.settings.searchPath, sql })),
       changes,
-    });
+    };
+    if (options.commit) await options.commit(done, cloud, shadow);
+    else {
+      await cloud.query('COMMIT');
+      await shadow.query('COMMIT');
+    }
+    redo.push(done);
     committed = current();
     pending = undefined;
   };

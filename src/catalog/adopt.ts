@@ -1,0 +1,148 @@
+/**
+ * A policy proposed for a whole database, as the file does at start: what it changes of the tables that stand, and
+ * what it may not. Tables with rows keep their protection; an empty one is made anew in place.
+ */
+import type { Policy } from '../policy/policy.js';
+import type { Catalog, CatalogChange, LogicalTable } from './catalog.js';
+import { isEncoded } from './compare.js';
+import { type CatalogNumbers, type DeriveInput, deriveBlocked, deriveTable } from './derive.js';
+import { describeTables, qualified } from './describe.js';
+import type { DescribedTable } from './description.js';
+import type { Encodings } from './encodings-for.js';
+import { physicalTable } from './physical.js';
+import { changeStatements } from './physical-changes.js';
+import { columnPolicy, sameProtection } from './protection.js';
+import { quoteQualified } from './quote.js';
+import type { Reader } from './reader.js';
+import { blockedBecause } from './take-in.js';
+
+export interface AdoptInput {
+  readonly catalog: Catalog;
+  readonly policy: Policy;
+  /** where the proposal comes from, in words */
+  readonly origin: string;
+  readonly cloud: string;
+  readonly registry: Encodings;
+  readonly numbers: CatalogNumbers;
+  /** one connection to the shadow database, inside a transaction */
+  readonly shadow: Reader;
+  /** one connection to the cloud, inside the transaction that is to run `statements` */
+  readonly inCloud: Reader;
+}
+
+export interface Adoption {
+  /** protected tables with rows whose protection would change: the policy must not take effect */
+  readonly refused: readonly LogicalTable[];
+  /** for the cloud, in order, in the same transaction */
+  readonly statements: readonly string[];
+  /** the policy and the tables that change with it; empty when it says what holds already */
+  readonly changes: readonly CatalogChange[];
+}
+
+/** Works out what a policy does to the tables that the catalogue knows. */
+export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
+  const { catalog, shadow, policy, origin } = input;
+  const described = await qualified(shadow, () => describeTables(shadow, catalog.tables.keys()));
+  const refused: LogicalTable[] = [];
+  const statements: string[] = [];
+  const tables: CatalogChange[] = [];
+  const derived = new Map(catalog.tables);
+  for (const table of catalog.tables.values()) {
+    const own = described.find(({ oid }) => oid === table.oid);
+    if (!own) continue;
+    const next = await adoptTable(input, table, own, derived);
+    if (next === 'refused') refused.push(table);
+    else if (next) {
+      statements.push(...next.statements);
+      derived.set(table.oid, next.table);
+      tables.push({ kind: 'put-table', table: next.table });
+    }
+  }
+  const same = tables.length === 0 && catalog.policyVersion > 0 && equal(catalog.policy, policy);
+  return { refused, statements, changes: same ? [] : [{ kind: 'put-policy', policy, origin }, ...tables] };
+}
+
+const equal = (a: Policy, b: Policy): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+interface Next {
+  readonly table: LogicalTable;
+  readonly statements: readonly string[];
+}
+
+async function adoptTable(
+  input: AdoptInput,
+  table: LogicalTable,
+  described: DescribedTable,
+  derived: ReadonlyMap<number, LogicalTable>,
+): Promise<Next | 'refused' | undefined> {
+  const { policy, cloud, registry, numbers } = input;
+  const base: DeriveInput = {
+    described,
+    previous: table,
+    policy,
+    cloud,
+    registry,
+    numbers,
+    tableOf: oid => derived.get(oid),
+    reprotect: true,
+  };
+  const policies = table.columns.map(({ name }) => columnPolicy(policy, table.schema, table.name, name));
+  const listed = policies.every(found => found !== undefined);
+  const same = table.columns.every(({ policy: own }, i) => policies[i] && sameProtection(policies[i], own));
+  switch (table.state) {
+    case 'protected':
+      // A protected table that is no longer listed stays as it is: nothing of it is in the clear.
+      if (!listed) return undefined;
+      if (same) return keepTable(table, policies);
+      if (await hasRows(input.inCloud, table)) return 'refused';
+      return rebuild(input, base, table, derived);
+    case 'open': {
+      const reason = blockedBecause(described, policy);
+      if (reason === undefined) return keepTable(table, policies);
+      if (!listed || (await hasRows(input.inCloud, table)))
+        return { table: deriveBlocked(base, table.number, reason), statements: [] };
+      return rebuild(input, base, table, derived);
+    }
+    case 'blocked': {
+      if (isEncoded(table)) return undefined;
+      const reason = blockedBecause(described, policy);
+      if (reason !== undefined)
+        return reason === table.reason
+          ? undefined
+          : { table: deriveBlocked(base, table.number, reason), statements: [] };
+      const previous = { ...table, state: 'open', reason: undefined } as const;
+      return { table: (await deriveTable({ ...base, previous })).table, statements: [] };
+    }
+  }
+}
+
+/** Classes and places in the file may change without any change in the cloud. */
+function keepTable(
+  table: LogicalTable,
+  policies: readonly ReturnType<typeof columnPolicy>[],
+): Next | undefined {
+  const columns = table.columns.map((column, i) => ({ ...column, policy: policies[i] ?? column.policy }));
+  const next = { ...table, columns };
+  return JSON.stringify(next) === JSON.stringify(table) ? undefined : { table: next, statements: [] };
+}
+
+async function rebuild(
+  { registry }: AdoptInput,
+  base: DeriveInput,
+  table: LogicalTable,
+  derived: ReadonlyMap<number, LogicalTable>,
+): Promise<Next> {
+  const { table: next } = await deriveTable(base);
+  const tableOf = (oid: number): LogicalTable | undefined => (oid === next.oid ? next : derived.get(oid));
+  const before = physicalTable(base.described, table, { registry, tableOf: oid => derived.get(oid) });
+  const after = physicalTable(base.described, next, { registry, tableOf });
+  return { table: next, statements: changeStatements([{ before, after }]) };
+}
+
+/** Locks the physical table until the transaction ends, so that it stays empty, and looks. */
+async function hasRows(inCloud: Reader, { physical }: LogicalTable): Promise<boolean> {
+  const name = quoteQualified(physical.schema, physical.name);
+  await inCloud(`LOCK TABLE ${name} IN ACCESS EXCLUSIVE MODE`, []);
+  const [row] = await inCloud(`SELECT EXISTS (SELECT FROM ${name})`, []);
+  return row?.[0] === 't';
+}

@@ -1,0 +1,409 @@
+/** Cloud, shadow schema and catalogue agree again after a crash at any point of a commit, and after changes past Clarus. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import pg from 'pg';
+import { adoptPolicy } from '../src/catalog/adopt.js';
+import type { Catalog, CatalogChange, Redo } from '../src/catalog/catalog.js';
+import { Commits } from '../src/catalog/commit.js';
+import { compareWithCloud } from '../src/catalog/compare.js';
+import { describeDatabase } from '../src/catalog/describe.js';
+import { type Queryable, readerOf } from '../src/catalog/reader.js';
+import { recover } from '../src/catalog/recover.js';
+import { loadCatalog, saveChanges } from '../src/catalog/store.js';
+import { takeIn } from '../src/catalog/take-in.js';
+import { encodingRegistry } from '../src/encodings/registry.js';
+import type { ColumnPolicy, Policy, Unlisted } from '../src/policy/policy.js';
+import { openJournal } from '../src/trusted/journal.js';
+import { migrate } from '../src/trusted/migrations.js';
+import { inTransaction } from '../src/trusted/server.js';
+import { makeDatabases, openDdlSession, testNumbers } from './support/ddl-session.js';
+import { startServer, type TestServer } from './support/server.js';
+
+let server: TestServer;
+before(async () => {
+  server = await startServer();
+});
+after(() => server.stop());
+
+const registry = encodingRegistry();
+const keys = { destroyTableKey: async () => undefined, forgetTable: () => undefined };
+const column = (name: string, rest: Partial<ColumnPolicy> = {}): ColumnPolicy => ({
+  name,
+  class: undefined,
+  protect: 'encrypt',
+  queries: [],
+  domain: undefined,
+  position: undefined,
+  ...rest,
+});
+const policy = (unlisted: Unlisted, tables: Record<string, readonly ColumnPolicy[]> = {}): Policy => ({
+  unlisted,
+  declassify: [],
+  tables: Object.entries(tables).map(([name, columns]) => ({
+    schema: 'public',
+    name,
+    columns,
+    position: undefined,
+  })),
+});
+
+/** A cloud, a shadow and a state database on one server. */
+class Installation {
+  readonly numbers = testNumbers();
+  private constructor(
+    readonly name: string,
+    readonly state: pg.Pool,
+    readonly cloud: pg.Pool,
+    readonly shadow: pg.Pool,
+  ) {}
+
+  static async make(name: string, first: Policy): Promise<Installation> {
+    await makeDatabases(server, name);
+    const admin = new pg.Client({ ...server });
+    await admin.connect();
+    await admin.query(`CREATE DATABASE ${name}_state`);
+    await admin.end();
+    const pool = (side: string): pg.Pool => {
+      const made = new pg.Pool({ ...server, database: `${name}_${side}`, max: 3 });
+      made.on('error', () => undefined);
+      return made;
+    };
+    const made = new Installation(name, pool('state'), pool('cloud'), pool('shadow'));
+    await inTransaction(made.state, client => migrate(client));
+    await made.save([{ kind: 'put-policy', policy: first, origin: 'test' }]);
+    return made;
+  }
+
+  save(changes: readonly CatalogChange[]): Promise<number> {
+    return inTransaction(this.state, client => saveChanges(client, 'main', changes, keys));
+  }
+
+  catalog(): Promise<Catalog> {
+    return loadCatalog(this.state, 'main');
+  }
+
+  services() {
+    return { state: this.state, journal: openJournal<Redo>(this.state), keys, cloud: 'main' };
+  }
+
+  recover() {
+    return recover({ ...this.services(), cloudConnection: this.cloud, shadow: this.shadow });
+  }
+
+  async takeIn() {
+    const catalog = await this.catalog();
+    const taken = await inTransaction(this.cloud, cloud =>
+      inTransaction(this.shadow, shadow =>
+        takeIn({
+          catalog,
+          cloud: 'main',
+          registry,
+          numbers: this.numbers,
+          readCloud: readerOf(cloud as Queryable),
+          shadow: { read: readerOf(shadow as Queryable), run: sql => shadow.query(sql) },
+        }),
+      ),
+    );
+    if (taken.changes.length > 0) await this.save(taken.changes);
+    return taken;
+  }
+
+  /** Everything that would differ if the three did not agree. */
+  async disagreements(): Promise<unknown[]> {
+    const catalog = await this.catalog();
+    const describe = (pool: pg.Pool) =>
+      inTransaction(pool, client => describeDatabase(readerOf(client as Queryable)));
+    const [cloud, shadow] = [await describe(this.cloud), await describe(this.shadow)];
+    const { unknown, changed, missing, damaged } = compareWithCloud(
+      cloud,
+      shadow,
+      catalog.tables.values(),
+      registry,
+    );
+    const inShadow = shadow.tables.map(({ oid, schema, name, columns }) => [
+      oid,
+      schema,
+      name,
+      columns.map(c => [c.attnum, c.name, c.typeName]),
+    ]);
+    const inCatalog = [...catalog.tables.values()]
+      .sort((a, b) => a.oid - b.oid)
+      .map(({ oid, schema, name, columns }) => [
+        oid,
+        schema,
+        name,
+        columns.map(c => [c.attnum, c.name, c.typeName]),
+      ]);
+    const open = await this.state.query('SELECT FROM clarus.journal');
+    const found: unknown[] = [
+      ...unknown.map(t => t.name),
+      ...changed,
+      ...missing,
+      ...damaged,
+      ...(open.rowCount ? ['journal'] : []),
+    ];
+    if (JSON.stringify(inShadow) !== JSON.stringify(inCatalog)) found.push({ inShadow, inCatalog });
+    return found;
+  }
+
+  async close(): Promise<void> {
+    for (const pool of [this.state, this.cloud, this.shadow]) await pool.end();
+  }
+}
+
+class Crash extends Error {}
+const points = ['none', 'before the note', 'after the note', 'after the cloud', 'after the shadow'] as const;
+
+/** One session that runs statements and commits them as the gateway does, until it dies at a point. */
+async function runAndCrash(
+  installation: Installation,
+  sql: readonly string[],
+  point: (typeof points)[number],
+): Promise<void> {
+  const commits = new Commits({ ...installation.services(), proxy: 'test' });
+  const catalog = await installation.catalog();
+  const reach = (here: (typeof points)[number]): void => {
+    if (here === point) throw new Crash();
+  };
+  const session = await openDdlSession(server, installation.name, catalog.policy, {
+    catalog,
+    numbers: installation.numbers,
+    async commit(redo, cloud, shadow) {
+      const idOf = async (client: pg.Client): Promise<string> =>
+        (await client.query('SELECT pg_current_xact_id()::text AS xid')).rows[0].xid;
+      reach('before the note');
+      const entry = await commits.prepare(redo, await idOf(cloud), await idOf(shadow));
+      reach('after the note');
+      await cloud.query('COMMIT');
+      reach('after the cloud');
+      await shadow.query('COMMIT');
+      reach('after the shadow');
+      await commits.finish(entry);
+    },
+  });
+  try {
+    await session.begin();
+    for (const statement of sql) {
+      await session.cloud.query('SAVEPOINT s');
+      await session.shadow.query('SAVEPOINT s');
+      await session.run(statement);
+    }
+    await session.commit();
+  } catch (error) {
+    if (!(error instanceof Crash) && !(error instanceof Error && 'code' in error)) throw error;
+  } finally {
+    await session.close();
+  }
+}
+
+const statements = [
+  'CREATE TABLE a (x int PRIMARY KEY, y text, plain int)',
+  'CREATE TABLE b (x int, z varchar(9) DEFAULT $$secret$$, plain int UNIQUE)',
+  'ALTER TABLE a ADD COLUMN w text',
+  'ALTER TABLE a RENAME TO c',
+  'ALTER TABLE b RENAME COLUMN z TO zz',
+  'ALTER TABLE a DROP COLUMN y',
+  'DROP TABLE a',
+  'DROP TABLE IF EXISTS b, c',
+  'CREATE INDEX i ON b (plain)',
+  'CREATE SCHEMA s',
+  'ALTER TABLE b SET SCHEMA s',
+];
+
+test('after a crash at any point of a commit, cloud, shadow and catalogue agree', async () => {
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.tuple(fc.subarray(statements, { minLength: 1, maxLength: 3 }), fc.constantFrom(...points)),
+        { minLength: 1, maxLength: 4 },
+      ),
+      async transactions => {
+        const installation = await Installation.make(
+          `recovery${++run}`,
+          policy('encrypt', {
+            a: [column('plain', { protect: 'none' })],
+            b: [column('plain', { protect: 'none' })],
+          }),
+        );
+        try {
+          for (const [sql, point] of transactions) {
+            await runAndCrash(installation, sql, point);
+            await installation.recover();
+            assert.deepEqual(await installation.disagreements(), []);
+          }
+        } finally {
+          await installation.close();
+        }
+      },
+    ),
+    { numRuns: 12 },
+  );
+});
+
+test('what the cloud committed is completed, what it did not is forgotten', async () => {
+  const installation = await Installation.make('judge', policy('encrypt'));
+  try {
+    await runAndCrash(installation, ['CREATE TABLE a (x int)'], 'after the note');
+    assert.deepEqual(await installation.recover(), { completed: 0, forgotten: 1 });
+    assert.equal((await installation.catalog()).tables.size, 0);
+    for (const point of ['after the cloud', 'after the shadow'] as const) {
+      await runAndCrash(installation, [`CREATE TABLE t${point.length} (x int, y text)`], point);
+      assert.deepEqual(await installation.recover(), { completed: 1, forgotten: 0 });
+      assert.deepEqual(await installation.disagreements(), []);
+    }
+    assert.equal((await installation.catalog()).tables.size, 2);
+  } finally {
+    await installation.close();
+  }
+});
+
+test('tables made past Clarus are taken in as the policy says', async () => {
+  const installation = await Installation.make(
+    'past',
+    policy('pass', { secret: [column('a')], open: [column('a', { protect: 'none' })] }),
+  );
+  try {
+    await installation.cloud.query(`
+      CREATE SCHEMA s; CREATE TYPE s.mood AS ENUM ('x', 'y'); CREATE DOMAIN d AS int CHECK (VALUE > 0);
+      CREATE FUNCTION f(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i + 1';
+      CREATE TABLE secret (a text); CREATE TABLE open (a text);
+      CREATE TABLE s.parent (id serial PRIMARY KEY, m s.mood DEFAULT 'x', n numeric(10,2) CHECK (n > 0), g int GENERATED ALWAYS AS (id * 2) STORED);
+      CREATE TABLE child (id int GENERATED ALWAYS AS IDENTITY, p int REFERENCES s.parent ON DELETE CASCADE, v d DEFAULT f(1), UNIQUE (p, v));
+      CREATE TABLE part (k int, v text) PARTITION BY RANGE (k); CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (0) TO (10);
+      CREATE INDEX ON part (k); CREATE UNIQUE INDEX ON child (lower(p::text)) WHERE v > 3;
+      CREATE VIEW v AS SELECT count(*) AS n FROM child JOIN s.parent ON p = parent.id;
+      CREATE MATERIALIZED VIEW mv AS SELECT * FROM v;
+      CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+      CREATE TRIGGER tr BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION t();
+      INSERT INTO s.parent (n) VALUES (1); INSERT INTO secret VALUES ('x')`);
+    const taken = await installation.takeIn();
+    assert.deepEqual(taken.underived, []);
+    const states = (catalog: Catalog) =>
+      Object.fromEntries([...catalog.tables.values()].map(t => [t.name, t.state]));
+    assert.deepEqual(states(await installation.catalog()), {
+      secret: 'blocked',
+      open: 'open',
+      parent: 'open',
+      child: 'open',
+      part: 'open',
+      part1: 'open',
+      mv: 'open',
+    });
+    assert.deepEqual(await installation.disagreements(), []);
+    const { rows } = await installation.shadow.query('SELECT count(*)::int AS n FROM s.parent');
+    assert.deepEqual(rows, [{ n: 0 }]);
+    assert.deepEqual((await installation.takeIn()).changes, []);
+    // Changed, dropped and made past Clarus again.
+    await installation.cloud.query(
+      'ALTER TABLE s.parent ADD extra text; DROP TABLE secret; ALTER TABLE open ADD b text; CREATE TABLE late (a int)',
+    );
+    const before = [...(await installation.catalog()).tables.values()].find(t => t.name === 'parent');
+    await installation.takeIn();
+    const now = await installation.catalog();
+    assert.deepEqual(states(now), {
+      parent: 'open',
+      child: 'open',
+      open: 'blocked',
+      part: 'open',
+      part1: 'open',
+      mv: 'open',
+      late: 'open',
+    });
+    assert.equal([...now.tables.values()].find(t => t.name === 'parent')?.number, before?.number);
+    assert.deepEqual(await installation.disagreements(), []);
+  } finally {
+    await installation.close();
+  }
+});
+
+test('a damaged protected table is withheld until it is whole again', async () => {
+  const installation = await Installation.make('damage', policy('encrypt'));
+  try {
+    await runAndCrash(installation, ['CREATE TABLE a (x int PRIMARY KEY)'], 'none');
+    await installation.cloud.query('ALTER TABLE a DROP CONSTRAINT a_pkey');
+    await installation.takeIn();
+    const [damaged] = (await installation.catalog()).tables.values();
+    assert.equal(damaged?.state, 'blocked');
+    assert.match(damaged.reason ?? '', /lacks the constraint a_pkey/);
+    const tag = Object.values(damaged.columns[0]?.protection?.encodings[1]?.encoded.columns ?? {})[0];
+    await installation.cloud.query(`ALTER TABLE a ADD CONSTRAINT a_pkey PRIMARY KEY (${tag})`);
+    await installation.takeIn();
+    assert.equal([...(await installation.catalog()).tables.values()][0]?.state, 'protected');
+  } finally {
+    await installation.close();
+  }
+});
+
+test('a policy file changes empty tables in place, blocks open ones with rows, and may not touch protected rows', async () => {
+  const installation = await Installation.make(
+    'adopt',
+    policy('pass', { held: [column('a')], empty: [column('a')] }),
+  );
+  const adopt = async (proposed: Policy) => {
+    const catalog = await installation.catalog();
+    const adoption = await inTransaction(installation.cloud, async cloud => {
+      const worked = await inTransaction(installation.shadow, shadow =>
+        adoptPolicy({
+          catalog,
+          policy: proposed,
+          origin: 'file',
+          cloud: 'main',
+          registry,
+          numbers: installation.numbers,
+          shadow: readerOf(shadow as Queryable),
+          inCloud: readerOf(cloud as Queryable),
+        }),
+      );
+      if (worked.refused.length === 0) for (const sql of worked.statements) await cloud.query(sql);
+      return worked;
+    });
+    if (adoption.refused.length === 0 && adoption.changes.length > 0)
+      await installation.save(adoption.changes);
+    return adoption;
+  };
+  try {
+    await runAndCrash(
+      installation,
+      [
+        'CREATE TABLE held (a text)',
+        'CREATE TABLE empty (a text)',
+        'CREATE TABLE o1 (a text)',
+        'CREATE TABLE o2 (a text)',
+      ],
+      'none',
+    );
+    const cell = "decode('c1000124' || repeat('00', 32), 'hex')";
+    const [held] = (await installation.catalog()).tables.values();
+    const name = held?.columns[0]?.protection?.encodings[0]?.encoded.columns.cell;
+    await installation.cloud.query(
+      `INSERT INTO held (clarus_row, ${name}) VALUES (1, ${cell}); INSERT INTO o1 VALUES ('x')`,
+    );
+    const tagged = [column('a', { queries: ['equality'] })];
+    const refusing = await adopt(policy('pass', { held: tagged }));
+    assert.deepEqual(
+      refusing.refused.map(t => t.name),
+      ['held'],
+    );
+    assert.equal((await installation.catalog()).policyVersion, 1);
+    await adopt(policy('pass', { held: [column('a')], empty: tagged, o1: tagged, o2: tagged }));
+    const now = await installation.catalog();
+    assert.deepEqual(
+      [...now.tables.values()]
+        .map(t => [t.name, t.state, t.columns[0]?.protection?.encodings.map(e => e.kind)])
+        .sort(),
+      [
+        ['empty', 'protected', ['sealed', 'equality']],
+        ['held', 'protected', ['sealed']],
+        ['o1', 'blocked', undefined],
+        ['o2', 'protected', ['sealed', 'equality']],
+      ],
+    );
+    assert.equal(now.policyVersion, 2);
+    assert.deepEqual(await installation.disagreements(), []);
+    assert.deepEqual((await adopt(now.policy)).changes, []);
+  } finally {
+    await installation.close();
+  }
+});
