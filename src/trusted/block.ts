@@ -24,7 +24,9 @@ export class Block<Extra> {
   readonly #continues: (a: Extra, b: Extra) => boolean;
   readonly #size: BlockSize;
   #next_count: number;
-  #range: Range<Extra> | undefined;
+  #first = 0;
+  #until = 0;
+  #extra: Extra | undefined;
   #pending: Promise<void> | undefined;
 
   /**
@@ -42,12 +44,20 @@ export class Block<Extra> {
     this.#next_count = size.start;
   }
 
-  /** `count` values that follow each other, or undefined when the block has no room: no I/O, no waiting. */
-  takeNow(count: number): { readonly first: number; readonly extra: Extra } | undefined {
-    const range = this.#range;
-    if (range === undefined || range.until - range.first < count) return undefined;
-    this.#range = { ...range, first: range.first + count };
-    return { first: range.first, extra: range.extra };
+  /**
+   * The first of `count` values that follow each other, or undefined when the block has no room: no I/O, no
+   * waiting. What they come with is `extra`.
+   */
+  takeNow(count: number): number | undefined {
+    const first = this.#first;
+    if (this.#until - first < count) return undefined;
+    this.#first = first + count;
+    return first;
+  }
+
+  /** What the values come with that `takeNow` has just given. */
+  get extra(): Extra {
+    return this.#extra as Extra;
   }
 
   /** `count` values that follow each other. */
@@ -55,7 +65,7 @@ export class Block<Extra> {
     if (!(Number.isSafeInteger(count) && count >= 0)) throw new RangeError(`${count} values cannot be taken`);
     for (;;) {
       const taken = this.takeNow(count);
-      if (taken !== undefined) return taken;
+      if (taken !== undefined) return { first: taken, extra: this.extra };
       this.#pending ??= this.#refill(count).finally(() => {
         this.#pending = undefined;
       });
@@ -67,9 +77,10 @@ export class Block<Extra> {
     const wanted = Math.max(count, this.#next_count);
     const fresh = await this.#reserve(wanted);
     this.#next_count = Math.min(this.#next_count * this.#size.growth, this.#size.max);
-    const rest = this.#range;
     const goesOn =
-      rest !== undefined && rest.until === fresh.first && this.#continues(rest.extra, fresh.extra);
-    this.#range = goesOn ? { ...fresh, first: rest.first } : fresh;
+      this.#until > this.#first && this.#until === fresh.first && this.#continues(this.extra, fresh.extra);
+    if (!goesOn) this.#first = fresh.first;
+    this.#until = fresh.until;
+    this.#extra = fresh.extra;
   }
 }

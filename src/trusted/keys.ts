@@ -26,6 +26,7 @@ const rowBlock: BlockSize = { start: 1_000, growth: 10, max: 1_000_000 };
 const sealBlock: BlockSize = { start: 2 ** 20, growth: 1, max: 2 ** 20 };
 const counterBlock: BlockSize = { start: 1_000, growth: 10, max: 1_000_000 };
 const never = (): boolean => false;
+const always = (): boolean => true;
 
 export class KeyStore implements EncodingKeys {
   readonly #state: Pool;
@@ -33,7 +34,7 @@ export class KeyStore implements EncodingKeys {
   readonly #leases: LeaseBook;
   readonly #ring = new KeyRing();
   readonly #rows = new Map<number, Block<undefined>>();
-  readonly #seals = new Map<string, Block<number>>();
+  readonly #seals = new Map<number, Block<number>>();
   readonly #counters = new Map<string, Block<Uint8Array>>();
 
   constructor(state: Pool, rootKey: Uint8Array, leases: LeaseBook) {
@@ -161,8 +162,9 @@ export class KeyStore implements EncodingKeys {
   forgetTable(number: number): void {
     this.#ring.drop('table', number);
     this.#rows.delete(number);
-    for (const blocks of [this.#seals, this.#counters])
-      for (const name of [...blocks.keys()]) if (name.startsWith(`${number}/`)) blocks.delete(name);
+    for (const id of [...this.#seals.keys()]) if (tableOf(id) === number) this.#seals.delete(id);
+    for (const name of [...this.#counters.keys()])
+      if (name.startsWith(`${number}/`)) this.#counters.delete(name);
   }
 
   /** Rewrites the files of the keys, so that a destroyed one does not stand there until its place is used again. */
@@ -172,13 +174,18 @@ export class KeyStore implements EncodingKeys {
 
   /** @throws ClarusError 54000 for more seals at once than a key may make */
   async sealingEpoch(column: EncodedColumn, count: number): Promise<number> {
+    const known = this.#seals.get(columnId(column.table, column.column));
+    if (known?.takeNow(count) !== undefined) return known.extra;
     if (count > seals_max) throw new ClarusError('54000', `${count} cells are too many for one statement`);
-    const { table, column: number } = column;
-    const block = blockOf(this.#seals, `${table}/${number}`, sealBlock, never, async seals => {
-      const { epoch } = await this.#leases.seals(table, number, seals);
+    return (await this.#sealBlock(column.table, column.column).take(count)).extra;
+  }
+
+  /** Leases of seals have no first value, so none continues another. */
+  #sealBlock(table: number, column: number): Block<number> {
+    return blockOf(this.#seals, columnId(table, column), sealBlock, never, async seals => {
+      const { epoch } = await this.#leases.seals(table, column, seals);
       return { first: 0, until: seals, extra: epoch };
     });
-    return (block.takeNow(count) ?? (await block.take(count))).extra;
   }
 
   cellKey(column: EncodedColumn, epoch: number): Uint8Array {
@@ -200,7 +207,7 @@ export class KeyStore implements EncodingKeys {
       const { first, until, salt } = await this.#leases.counter(table, number, counter, values);
       return { first, until, extra: salt };
     });
-    const { first, extra } = block.takeNow(count) ?? (await block.take(count));
+    const { first, extra } = await block.take(count);
     return { first, salt: extra };
   }
 
@@ -224,26 +231,19 @@ export class KeyStore implements EncodingKeys {
    * @returns the first of `count` ids that follow each other, all below 2^53
    */
   async rowIds(table: number, count: number): Promise<number> {
-    const block = this.#rowBlock(table);
-    return (block.takeNow(count) ?? (await block.take(count))).first;
+    return this.rowIdsNow(table, count) ?? (await this.#rowBlock(table).take(count)).first;
   }
 
   /** As `rowIds` where that needs no I/O, else undefined. */
   rowIdsNow(table: number, count: number): number | undefined {
-    return this.#rows.get(table)?.takeNow(count)?.first;
+    return this.#rows.get(table)?.takeNow(count);
   }
 
   #rowBlock(table: number): Block<undefined> {
-    return blockOf(
-      this.#rows,
-      table,
-      rowBlock,
-      () => true,
-      async ids => ({
-        ...(await this.#leases.rows(table, ids)),
-        extra: undefined,
-      }),
-    );
+    return blockOf(this.#rows, table, rowBlock, always, async ids => ({
+      ...(await this.#leases.rows(table, ids)),
+      extra: undefined,
+    }));
   }
 
   /** Wipes every key from memory. */
@@ -252,6 +252,10 @@ export class KeyStore implements EncodingKeys {
     this.#rootKey.fill(0);
   }
 }
+
+/** A table's and a column's number in one: 24 and 16 bits. */
+const columnId = (table: number, column: number): number => table * 0x10000 + column;
+const tableOf = (id: number): number => Math.floor(id / 0x10000);
 
 function blockOf<Name, Extra>(
   blocks: Map<Name, Block<Extra>>,
