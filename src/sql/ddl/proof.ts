@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { oidArray } from '../../catalog/reader.js';
-import { type Node, readNode } from '../analysed/node.js';
+import { type Node, readNodes } from '../analysed/node.js';
 import { functionsIn, relationsIn } from '../analysed/query.js';
 import { FIRST_USER_OID, type FunctionHomes } from '../functions.js';
 import type { SessionPort } from '../plan.js';
@@ -28,7 +28,7 @@ export interface ProofContext {
 export async function doubtOfQuery(context: ProofContext, sql: string): Promise<Doubt> {
   const { rewritten } = await context.session.analyse(sql, []);
   if (rewritten.length === 0) return 'its analysis is not known';
-  return doubtOfTrees(context, rewritten.map(readNode));
+  return doubtOfTrees(context, rewritten.flatMap(readNodes));
 }
 
 async function doubtOfTrees(context: ProofContext, trees: readonly Node[]): Promise<Doubt> {
@@ -103,7 +103,7 @@ async function doubtOfBody(
           parseStatements(source).map(s => s.node),
           seen,
         );
-      const tree = readTrees(body);
+      const tree = readNodes(body);
       const relations = await doubtOfViews(context, relationsIn(tree));
       return relations ?? doubtOfFunctions(context, functionsIn(tree), seen);
     }
@@ -117,9 +117,6 @@ async function doubtOfBody(
   }
 }
 
-/** A stored body is a list of queries, or one. */
-const readTrees = (text: string): readonly Node[] => [readNode(`{BODY :queries ${text}}`)];
-
 /** A stored query names views, not what they stand for: their own stored queries are read. */
 async function doubtOfViews(context: ProofContext, oids: ReadonlySet<number>): Promise<Doubt> {
   const { session } = context;
@@ -132,7 +129,7 @@ async function doubtOfViews(context: ProofContext, oids: ReadonlySet<number>): P
     [oidArray(users)],
   );
   for (const [action] of rows) {
-    const tree = readTrees(action ?? '()');
+    const tree = readNodes(action ?? '()');
     const inside = new Set([...relationsIn(tree)].filter(oid => !oids.has(oid)));
     const doubt =
       (await doubtOfViews(context, inside)) ?? (await doubtOfFunctions(context, functionsIn(tree)));
