@@ -79,7 +79,12 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   }
   if (open.length > 0) {
     console.warn(`\n!!! ${open.length} PROMISES ARE NOT SHOWN YET:`);
-    for (const row of open) console.warn(`!!!   ${row.promise}`);
+    for (const row of open) {
+      const shown =
+        row.shownBy.length > 0 &&
+        row.shownBy.every(reference => problemOf(reference, ran, existsSync, npmScripts) === undefined);
+      console.warn(`!!!   ${row.promise}${shown ? ' (its tests pass now: move the row up)' : ''}`);
+    }
     console.warn('');
   }
   console.log(`promises: ${main.length} shown, ${open.length} not shown yet; ${problems} problems`);
