@@ -1,8 +1,10 @@
 /** The data directory of an embedded server: made by initdb, checked and owned by the right user before use. */
 import { execFile } from 'node:child_process';
 import {
+  access,
   chmod,
   chown,
+  constants,
   lchown,
   mkdir,
   readdir,
@@ -46,7 +48,12 @@ export async function prepareDirectory(directory: string, user: SystemUser | und
       throw startFailure(directory, error.message) ?? error;
     },
   );
-  if (user === undefined) return;
+  if (user === undefined) {
+    await access(directory, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: Error) => {
+      throw startFailure(directory, error.message) ?? error;
+    });
+    return;
+  }
   const { mode } = await stat(directory);
   if ((mode & 0o001) === 0) await chmod(directory, (mode & 0o777) | 0o011);
   const closed = await closedTo(user, directory);

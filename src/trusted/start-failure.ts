@@ -16,7 +16,7 @@ const causes: readonly Cause[] = [
     hint: 'stop the other Clarus first, or choose another directory',
   },
   {
-    sign: /No space left on device|ENOSPC|Disk quota exceeded|EDQUOT/,
+    sign: /No space left on device|ENOSPC|Disk quota exceeded|EDQUOT|wrote only \d+ of \d+ bytes/,
     code: '53100',
     message: directory => `the disk that holds ${directory} is full`,
     hint: 'free some space there, or choose another directory',
@@ -39,6 +39,18 @@ const causes: readonly Cause[] = [
     message: (_, found) =>
       `the embedded PostgreSQL does not run on this system (${found[1] ?? 'its C library is too old'})`,
     hint: 'use a newer system, or a PostgreSQL server of your own (trusted.database in clarus.yaml)',
+  },
+  {
+    sign: /could not find the database system|could not locate a valid checkpoint record/,
+    code: 'XX001',
+    message: directory => `the PostgreSQL data in ${directory} are damaged`,
+    hint: 'restore the directory from a backup',
+  },
+  {
+    sign: /invalid value for parameter "([^"]+)"|unrecognized configuration parameter "([^"]+)"/,
+    code: '22023',
+    message: (_, found) => `PostgreSQL does not take the setting ${found[1] ?? found[2]}`,
+    hint: 'correct the setting',
   },
   {
     sign: /EACCES|Permission denied|EPERM|Operation not permitted/,
