@@ -24,7 +24,7 @@ import { timeCodec, timetzCodec } from './time.js';
 import { timestampCodec, timestamptzCodec } from './timestamp.js';
 import { uuidCodec } from './uuid.js';
 
-export type { BinaryCheck, TextReader, TextWriter } from './codec.js';
+export type { BinaryCheck, Codec, TextReader, TextWriter } from './codec.js';
 export { type CodecSettings, codecSettings, defaultSettings } from './settings.js';
 export { fixedZone, type ZoneOffsets, zoneFromRows, zoneQuery } from './zone.js';
 
