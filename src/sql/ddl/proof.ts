@@ -103,7 +103,7 @@ async function doubtOfBody(
           parseStatements(source).map(s => s.node),
           seen,
         );
-      const tree = readNodes(body);
+      const tree = storedTrees(body);
       const relations = await doubtOfViews(context, relationsIn(tree));
       return relations ?? doubtOfFunctions(context, functionsIn(tree), seen);
     }
@@ -117,6 +117,9 @@ async function doubtOfBody(
   }
 }
 
+/** A stored body is a query, a list of queries, or a list of such lists. */
+const storedTrees = (text: string): readonly Node[] => readNodes(`{BODY :queries ${text}}`);
+
 /** A stored query names views, not what they stand for: their own stored queries are read. */
 async function doubtOfViews(context: ProofContext, oids: ReadonlySet<number>): Promise<Doubt> {
   const { session } = context;
@@ -129,7 +132,7 @@ async function doubtOfViews(context: ProofContext, oids: ReadonlySet<number>): P
     [oidArray(users)],
   );
   for (const [action] of rows) {
-    const tree = readNodes(action ?? '()');
+    const tree = storedTrees(action ?? '()');
     const inside = new Set([...relationsIn(tree)].filter(oid => !oids.has(oid)));
     const doubt =
       (await doubtOfViews(context, inside)) ?? (await doubtOfFunctions(context, functionsIn(tree)));

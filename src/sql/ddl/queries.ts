@@ -15,15 +15,16 @@ import { changeTables } from './tables.js';
 
 type Done = Promise<{ tag: string }>;
 
-/** A view over open tables stands on both sides; any other in the shadow only, where statements expand it. */
+/** A view stands on both sides when it is proven to touch open tables only; else it is refused. */
 export async function createView(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const fields = fieldsOf(body.node);
-  const view = fields.view as RawFields;
-  if (view.relpersistence === 't') throw temporary();
+  if ((fields.view as RawFields).relpersistence === 't') throw temporary();
   const doubt = await doubtOfQuery({ session, homes: deps.homes }, deparse(fields.query as RawNode));
+  if (doubt !== undefined)
+    throw notProven('the view', doubt, 'Write the query where the view would be used.');
   const { node } = withCreationSchema(body.node, 'view', await creationSchema(readerOn(session.trusted)));
   const tag = await session.trusted.run(body.text);
-  if (doubt === undefined) await session.cloud.run(deparse(node));
+  await session.cloud.run(deparse(node));
   session.transaction.record(body.text, []);
   return { tag };
 }
@@ -104,11 +105,12 @@ export async function createFunction(session: SessionPort, deps: DdlDependencies
   return { tag };
 }
 
-const notProven = (what: string, detail: string): ClarusError =>
-  new ClarusError('0A000', `${what} is not proven to touch unprotected tables only`, {
-    detail,
-    hint: 'Write the body in SQL or PL/pgSQL over unprotected tables, without EXECUTE.',
-  });
+const notProven = (
+  what: string,
+  detail: string,
+  hint = 'Write the body in SQL or PL/pgSQL over unprotected tables, without EXECUTE.',
+): ClarusError =>
+  new ClarusError('0A000', `${what} is not proven to touch unprotected tables only`, { detail, hint });
 
 export async function createTrigger(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const read = readerOn(session.trusted);
