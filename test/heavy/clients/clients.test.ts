@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { closeAll, closeLater } from '../support/closing.js';
 import { type Cluster, debianPrograms, startCluster } from '../support/cluster.js';
 import { must, run } from '../support/command.js';
 import { type Gateway, startGateway } from '../support/gateway.js';
@@ -20,19 +21,18 @@ let gateway: Gateway;
 let plain: Address;
 before(async () => {
   // Cloud and plain server are of the trusted database's version, whose texts and catalogues clients get.
-  cloud = await startCluster({ programs: 'embedded' });
+  cloud = closeLater(await startCluster({ programs: 'embedded' }), server => server.stop());
   await cloud.sql("CREATE ROLE app LOGIN PASSWORD 'app-password'");
   for (const name of ['plain', 'hospital'])
     await cloud.sql(`CREATE DATABASE ${name} TEMPLATE template0 OWNER app`);
   const app = { host: cloud.host, port: cloud.port, user: 'app', password: 'app-password' };
   plain = { ...app, database: 'plain' };
   const policy = readFileSync(join(here, 'policy.yaml'), 'utf8');
-  gateway = await startGateway({ cloud: app, database: 'hospital', policy });
+  gateway = closeLater(await startGateway({ cloud: app, database: 'hospital', policy }), started =>
+    started.stop(),
+  );
 });
-after(async () => {
-  await gateway.stop();
-  await cloud.stop();
-});
+after(closeAll);
 
 test('psql runs the script with \\copy and gets what a plain server gives', limit, async () => {
   const work = async (address: Address, name: string) => {

@@ -1,6 +1,7 @@
 /** pgbench, unmodified, against a database that protects nothing: no error in any of its query modes. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { closeAll, closeLater } from '../support/closing.js';
 import { type Cluster, debianPrograms, startCluster } from '../support/cluster.js';
 import { must, run } from '../support/command.js';
 import { type Gateway, startGateway } from '../support/gateway.js';
@@ -16,13 +17,13 @@ const queryModes = ['simple', 'extended', 'prepared'] as const;
 let cloud: Cluster;
 let gateway: Gateway;
 before(async () => {
-  cloud = await startCluster({ databases: ['pgbench'] });
-  gateway = await startGateway({ cloud, database: 'pgbench', policy: 'unlisted: pass\ntables: {}' });
+  cloud = closeLater(await startCluster({ databases: ['pgbench'] }), server => server.stop());
+  gateway = closeLater(
+    await startGateway({ cloud, database: 'pgbench', policy: 'unlisted: pass\ntables: {}' }),
+    started => started.stop(),
+  );
 });
-after(async () => {
-  await gateway.stop();
-  await cloud.stop();
-});
+after(closeAll);
 
 test('pgbench makes and fills its tables through the gateway', async () => {
   const steps = ['-i', '--scale=1', '--init-steps=dtGvpf', '--quiet'];

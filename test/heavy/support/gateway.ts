@@ -3,7 +3,7 @@
  * Clarus, a bare pipe to the cloud (`CLARUS_GATEWAY=pipe`).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -47,9 +47,15 @@ export interface Gateway {
 /** Starts Clarus, or the pipe, before one database of a cloud; the local user is named like the cloud's. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const directory = mkdtempSync(join(tmpdir(), 'clarus-gateway-'));
+  // The embedded server runs as a user of its own and must get through to its directory.
+  chmodSync(directory, 0o711);
   const { cloud, database } = options;
   const password = pipeStandsIn ? cloud.password : 'application-password';
-  const started = pipeStandsIn ? await startPipe(cloud) : await startClarus(directory, options, password);
+  const starting = pipeStandsIn ? startPipe(cloud) : startClarus(directory, options, password);
+  const started = await starting.catch(error => {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  });
   return {
     env: {
       PGHOST: started.host,
