@@ -1,0 +1,314 @@
+import { isUtf8 } from 'node:buffer';
+import type { ByteColumn } from '../crypto/column.js';
+import type { ClarusError } from '../errors.js';
+import type { ColumnBuilder } from './column-builder.js';
+import { CopyBatch } from './copy-batch.js';
+import { badCopyData, notUtf8, rowBytesMaxDefault, rowTooLong } from './copy-errors.js';
+import type { CopyReader, CopyReaderOptions } from './copy-reader.js';
+import { KeptBytes } from './kept-bytes.js';
+
+/** Up to this many bytes an unfinished row is read again with every chunk; above, only when it has doubled. */
+const rereadBytesMax = 65_536;
+
+/** How lines end: the first decides for all (EolType in copyfrom_internal.h). */
+type LineEnd = 'unknown' | 'newline' | 'carriageReturn' | 'both';
+
+export const newline = 0x0a;
+export const carriageReturn = 0x0d;
+export const backslash = 0x5c;
+export const period = 0x2e;
+
+/**
+ * What text and csv share: rows are read in one pass from where they begin; one whose end has not come yet is
+ * dropped and read again when it has. Follows PostgreSQL's copyfromparse.c.
+ */
+export abstract class CopyLineReader implements CopyReader {
+  protected readonly options: CopyReaderOptions;
+  protected readonly batch: CopyBatch;
+  protected readonly delimiter: number;
+  protected readonly nullBytes: Uint8Array;
+  protected lineEnd: LineEnd = 'unknown';
+  /** number of the line being read, from 1 */
+  protected line = 1;
+  /** true while a header line is read that is not compared, so need not be right */
+  protected skipping = false;
+  readonly #rowBytesMax: number;
+  /** bytes of a row whose end has not come yet */
+  readonly #kept = new KeptBytes();
+  /** kept bytes at which reading them again is worth it */
+  #rereadAt = 0;
+  #headerExpected: boolean;
+  #over = false;
+
+  constructor(options: CopyReaderOptions) {
+    this.options = options;
+    this.batch = new CopyBatch(options.columns.length);
+    this.delimiter = options.delimiter.charCodeAt(0);
+    this.nullBytes = Buffer.from(options.nullString, 'utf8');
+    this.#rowBytesMax = options.rowBytesMax ?? rowBytesMaxDefault;
+    this.#headerExpected = options.header !== false;
+  }
+
+  get rows(): number {
+    return this.batch.rows;
+  }
+
+  get size_bytes(): number {
+    return this.batch.size_bytes;
+  }
+
+  take(rowsMax: number): ByteColumn[] {
+    return this.batch.take(rowsMax);
+  }
+
+  push(data: Uint8Array): void {
+    if (this.#over || data.length === 0) return;
+    this.batch.compact();
+    if (this.#kept.length === 0) {
+      const end = this.#readRows(data, data.length, false);
+      if (!this.#over) this.#keep(data, end, data.length);
+    } else {
+      this.#keep(data, 0, data.length);
+      if (this.#kept.length >= this.#rereadAt) this.#rereadKept(false);
+    }
+  }
+
+  end(): void {
+    this.batch.compact();
+    const headerMissing = this.#headerExpected && this.options.header === 'match';
+    if (!this.#over && (this.#kept.length > 0 || headerMissing)) this.#rereadKept(true);
+    this.#over = true;
+  }
+
+  /** 1 for bytes at which a run of plain ones ends: delimiter, line ends, and what begins an escape */
+  protected abstract readonly special: Uint8Array;
+  /** 1 for columns whose NULL is taken as the NULL string itself */
+  protected abstract readonly forceNotNull: Uint8Array;
+  /** what PostgreSQL calls a line end in the wrong place, and what to do about it */
+  protected abstract readonly lineEndWords: {
+    readonly adjective: string;
+    readonly newline: string;
+    readonly carriageReturn: string;
+  };
+
+  /** Is this the line that ends the data? @returns -2 yes, -1 not known yet, 0 no */
+  protected abstract endMarker(bytes: Uint8Array, start: number, end: number, last: boolean): number;
+  /**
+   * Finds the end of a field that is not plain.
+   * @param at its first byte that is not plain
+   * @returns where a delimiter, a line end or the end of the data ends it; -1: that has not come yet
+   */
+  protected abstract fieldEnd(bytes: Uint8Array, at: number, end: number, last: boolean): number;
+  /** The value of a field that is not plain, good until the next call; null for NULL. */
+  protected abstract fieldValue(
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    field: number | undefined,
+  ): Uint8Array | null;
+
+  /** Adds the value of a field that is not plain to its column. */
+  protected appendField(
+    column: ColumnBuilder,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    field: number,
+  ): void {
+    const value = this.fieldValue(bytes, from, to, field);
+    if (value === null) column.appendNull();
+    else column.append(value, 0, value.length);
+  }
+
+  /**
+   * Reads one row.
+   * @param last true: no byte will follow `end`, so what is there is the row
+   * @returns where the next row begins; -1: its end has not come yet; -2: the end marker of the data was found
+   */
+  #readRow(bytes: Uint8Array, start: number, end: number, last: boolean): number {
+    const { delimiter, special, forceNotNull } = this;
+    const { columns } = this.batch;
+    const width = columns.length;
+    if (bytes[start] === backslash) {
+      const marker = this.endMarker(bytes, start, end, last);
+      if (marker !== 0) return marker;
+    }
+    let at = start;
+    for (let field = 0; ; field++) {
+      const from = at;
+      while (at < end && special[bytes[at]!] === 0) at++;
+      if (at === end && !last) return -1;
+      const byte = at === end ? newline : bytes[at]!;
+      const isPlain = byte === delimiter || byte === newline || byte === carriageReturn;
+      if (field >= width && (width > 0 || at > start || byte === delimiter || !isPlain))
+        throw this.bad('extra data after last expected column');
+      if (!isPlain) {
+        at = this.fieldEnd(bytes, at, end, last);
+        if (at === -1) return -1;
+        this.appendField(columns[field]!, bytes, from, at, field);
+      } else if (width > 0) {
+        if (forceNotNull[field] === 0 && this.isNull(bytes, from, at)) columns[field]!.appendNull();
+        else columns[field]!.append(bytes, from, at);
+      }
+      if (at < end && bytes[at] === delimiter) {
+        at++;
+        continue;
+      }
+      const next = this.endOfLine(bytes, at, end, last);
+      if (next >= 0 && field + 1 < width)
+        throw this.bad(`missing data for column "${this.options.columns[field + 1]}"`);
+      return next;
+    }
+  }
+
+  /** Reads a header line likewise. */
+  #readHeader(
+    bytes: Uint8Array,
+    end: number,
+    last: boolean,
+  ): { next: number; fields: readonly (string | null)[] } {
+    const fields: (string | null)[] = [];
+    if (end > 0 && bytes[0] === backslash) {
+      const marker = this.endMarker(bytes, 0, end, last);
+      if (marker !== 0) return { next: marker, fields: [''] };
+    }
+    let at = 0;
+    for (;;) {
+      const from = at;
+      while (at < end && this.special[bytes[at]!] === 0) at++;
+      if (at < end) at = this.fieldEnd(bytes, at, end, last);
+      else if (!last) at = -1;
+      if (at === -1) return { next: -1, fields };
+      const value = this.skipping ? null : this.fieldValue(bytes, from, at, undefined);
+      fields.push(value === null ? null : Buffer.from(value).toString('utf8'));
+      if (at < end && bytes[at] === this.delimiter) at++;
+      else return { next: this.endOfLine(bytes, at, end, last), fields };
+    }
+  }
+
+  /**
+   * Steps over the end of a line, which must be like those before it.
+   * @returns where the next line begins, or -1 when that is not known yet
+   */
+  protected endOfLine(bytes: Uint8Array, at: number, end: number, last: boolean): number {
+    if (at === end) return last ? end : -1;
+    const { lineEnd, lineEndWords } = this;
+    if (bytes[at] === newline) {
+      if (lineEnd === 'carriageReturn' || lineEnd === 'both') {
+        throw this.bad(`${lineEndWords.adjective} newline found in data`, undefined, lineEndWords.newline);
+      }
+      this.lineEnd = 'newline';
+      return at + 1;
+    }
+    if (lineEnd === 'carriageReturn') return at + 1;
+    if (lineEnd !== 'newline') {
+      if (at + 1 === end && !last) return -1;
+      if (at + 1 < end && bytes[at + 1] === newline) {
+        this.lineEnd = 'both';
+        return at + 2;
+      }
+      if (lineEnd === 'unknown') {
+        this.lineEnd = 'carriageReturn';
+        return at + 1;
+      }
+    }
+    throw this.bad(
+      `${lineEndWords.adjective} carriage return found in data`,
+      undefined,
+      lineEndWords.carriageReturn,
+    );
+  }
+
+  protected bad(message: string, column?: string, hint?: string): ClarusError {
+    return badCopyData(message, { table: this.options.table, line: this.line, column }, hint);
+  }
+
+  protected isNull(bytes: Uint8Array, start: number, end: number): boolean {
+    const { nullBytes } = this;
+    if (end - start !== nullBytes.length) return false;
+    for (let i = 0; i < nullBytes.length; i++) if (bytes[start + i] !== nullBytes[i]) return false;
+    return true;
+  }
+
+  /** Asserts that bytes are UTF-8 without a zero, as PostgreSQL does of all text. */
+  protected mustBeText(bytes: Uint8Array, column?: number): void {
+    if (bytes.includes(0) || !isUtf8(bytes)) {
+      const name = column === undefined ? undefined : this.options.columns[column];
+      throw notUtf8({ table: this.options.table, line: this.line, column: name });
+    }
+  }
+
+  #readRows(bytes: Uint8Array, end: number, last: boolean): number {
+    let at = 0;
+    if (this.#headerExpected) {
+      this.skipping = this.options.header === true;
+      const { next, fields } = this.#readHeader(bytes, end, last);
+      if (next === -1) return 0;
+      if (this.options.header === 'match') this.#matchHeader(fields);
+      this.#headerExpected = false;
+      this.skipping = false;
+      this.line++;
+      if (next === -2) {
+        this.#over = true;
+        return 0;
+      }
+      at = next;
+    }
+    while (at < end) {
+      const { line } = this;
+      const next = this.#readRow(bytes, at, end, last);
+      if (next < 0) {
+        this.line = line;
+        this.batch.dropIncompleteRow();
+        if (next === -2) this.#over = true;
+        break;
+      }
+      if (next - at > this.#rowBytesMax) throw this.#tooLong();
+      this.batch.completeRow();
+      this.line++;
+      at = next;
+    }
+    this.mustBeText(bytes.subarray(0, at));
+    this.batch.settle();
+    return at;
+  }
+
+  #rereadKept(last: boolean): void {
+    const next = this.#readRows(this.#kept.buffer, this.#kept.length, last);
+    if (this.#over) return;
+    this.#kept.drop(next);
+    this.#setReread();
+  }
+
+  #keep(data: Uint8Array, start: number, end: number): void {
+    const wasEmpty = this.#kept.length === 0;
+    this.#kept.add(data, start, end);
+    if (wasEmpty) this.#setReread();
+  }
+
+  /** The kept bytes begin with a row that is not complete. */
+  #setReread(): void {
+    const length = this.#kept.length;
+    if (length > this.#rowBytesMax) throw this.#tooLong();
+    this.#rereadAt = length > rereadBytesMax ? 2 * length : length + 1;
+  }
+
+  #tooLong(): ClarusError {
+    return rowTooLong(this.#rowBytesMax, { table: this.options.table, line: this.line });
+  }
+
+  /** The words do not repeat what was found: where a header is missing that is a value. */
+  #matchHeader(fields: readonly (string | null)[]): void {
+    const { columns } = this.options;
+    if (fields.length !== columns.length) {
+      throw this.bad(
+        `wrong number of fields in header line: got ${fields.length}, expected ${columns.length}`,
+      );
+    }
+    fields.forEach((field, i) => {
+      if (field !== columns[i]) {
+        throw this.bad(`column name mismatch in header line field ${i + 1}: expected "${columns[i]}"`);
+      }
+    });
+  }
+}
