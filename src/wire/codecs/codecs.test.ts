@@ -87,4 +87,102 @@ describe('codecs', () => {
       }
     });
   }
+
+  it('takes what drivers and exports commonly write', async () => {
+    const common: Partial<Record<TypeName, readonly string[]>> = {
+      bool: ['t', 'f', 'true', 'false'],
+      int4: ['007', '-0', '2147483647'],
+      float8: ['1E5', '1.5e-7', '100000000000000000000', '0.1', '3'],
+      float4: ['0.1', '16777216', '1e10'],
+      numeric: ['007.50', '1e3', '1.5E-3', '12345678901234567890.123456789'],
+      bytea: ['\\xDEADbeef', '\\x', 'plain', 'a\\\\b\\000\\377'],
+      timestamp: ['2024-02-29T23:59:59', '2024-02-29 23:59:59.123', '2024-02-29 24:00:00'],
+      timestamptz: [
+        '2024-02-29T23:59:59.999Z',
+        '2024-02-29T23:59:59+00:00',
+        '2024-02-29 23:59:59-05',
+        '2024-02-29 23:59:59.5+05:30',
+      ],
+      timetz: ['23:59:59+00:00', '00:00:00.5-11:30'],
+      interval: ['1 day', '1 year 2 mons', '-01:00:00', '3 days 04:05:06.789'],
+      uuid: ['A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'],
+      json: [' {"a" : [1, 2.50e3, "\\u00e9", null]} '],
+      jsonb: ['{"a": 1, "b": "\\n", "aa": [1.50, -0.5, true]}', '{}', '"x"'],
+      inet: ['10.0.0.1', '10.0.0.1/32', '10.0.0.0/8', '::1', '2001:db8::1/64'],
+    };
+    for (const server of servers) {
+      for (const [name, texts] of Object.entries(common) as [TypeName, readonly string[]][]) {
+        const forms = await postgresForms(server, name, texts);
+        texts.forEach((text, i) => {
+          const read = decodeText(typeOids[name], -1, utf8.encode(text), defaultSettings);
+          assert.ok(read, `${name} ${text} is taken`);
+          assert.equal(hex(read), hex(forms[i]?.binary), `${server.name}: ${text}`);
+        });
+      }
+    }
+  });
+
+  it('leaves to PostgreSQL what is unusual, invalid or depends on more than the text', () => {
+    const left: Partial<Record<TypeName, readonly string[]>> = {
+      bool: ['', 'T', 'yes', '1', ' t'],
+      int4: ['', '-', '+1', ' 1', '1 ', '0x10', '1_000', '2147483648', '1.0'],
+      oid: ['010', '-1', '4294967296'],
+      float8: ['', '.', '1.', '.5', 'nan', 'inf', '1e400', '1e-400', '0x1p3', '1e'],
+      numeric: ['', '.', '1.', '.5', 'nan', '+1', '1e', '1e99999', '0x1'],
+      date: [
+        '',
+        '2024-02-30',
+        '2023-02-29',
+        '24-01-01',
+        '2024-1-1',
+        '0000-01-01',
+        'today',
+        '5874898-01-01',
+        '2024/01/01',
+      ],
+      time: ['24:00:01', '23:60:00', '23:59:60', '1:00:00', '23:59', '00:00:00.1234567'],
+      timestamp: ['now', '2024-01-01', '2024-01-01 00:00:00+00', '294277-01-01 00:00:00'],
+      timestamptz: ['2024-01-01 00:00:00', '2024-01-01 00:00:00+16', '2024-01-01 00:00:00 UTC'],
+      interval: ['', '1', '1 week', 'P1D', '1 day ago', '1-2', '1 day 1 year'],
+      uuid: ['', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', 'a0eebc999c0b4ef8bb6d6bb9bd380a11'],
+      bytea: ['\\xabc', '\\x a', '\\9', 'a\\400'],
+      json: [
+        '',
+        '{',
+        '{"a":1,}',
+        "{'a':1}",
+        '01',
+        '[1]x',
+        '"\\x"',
+        '\u00a01',
+        `${'['.repeat(300)}${']'.repeat(300)}`,
+      ],
+      jsonb: ['{"a":1}', '{"b": 1, "a": 2}', '{"a": 1, "a": 2}', '1e3', '-0', '"\\u00e9"', '{"\\n": 1}'],
+      inet: ['', '10', '10.0.0', '010.0.0.1', '10.0.0.1/33', '::1/129', 'ABCD::1', '1::2::3'],
+      cidr: ['10.0.0.0', '10.0.0.1/8'],
+      name: ['x'.repeat(64)],
+    };
+    for (const [name, texts] of Object.entries(left) as [TypeName, readonly string[]][]) {
+      for (const text of texts) {
+        const read = decodeText(typeOids[name], -1, utf8.encode(text), defaultSettings);
+        assert.equal(hex(read), undefined, `${name} ${text}`);
+      }
+    }
+    for (const text of [
+      '',
+      '{',
+      '{1,}',
+      '{1}}',
+      '{{1},{2,3}}',
+      '{ 1}',
+      '{1 }',
+      '{{}}',
+      '[1:2]={1}',
+      '[2:1]={}',
+      '{{{{{{{1}}}}}}}',
+      '{1}x',
+    ]) {
+      assert.equal(decodeText(arrayOids.int4, -1, utf8.encode(text), defaultSettings), undefined, text);
+    }
+  });
 });

@@ -66,7 +66,7 @@ describe('columns of values', () => {
             assert.ok(to <= out.length);
             assert.equal(to < 0 ? undefined : hex(out.subarray(3, to)), hex(alone));
           }),
-          { numRuns: count(`texts of ${label} in a column`, 20_000, 200) },
+          { numRuns: count(`texts of ${label} in a column`, 5_000, 200) },
         );
       });
 
@@ -95,7 +95,7 @@ describe('columns of values', () => {
             }
             assert.equal(check(data, start, end), binaryAcceptable(oid, -1, value));
           }),
-          { numRuns: count(`values of ${label} in a column`, 20_000, 200) },
+          { numRuns: count(`values of ${label} in a column`, 5_000, 200) },
         );
       });
     }
