@@ -18,7 +18,7 @@ import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from './plan.j
 import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
 import { child, fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js';
-import { type RawStatement } from './raw/parse.js';
+import { parseOne, type RawStatement } from './raw/parse.js';
 import { planSelect } from './read/select.js';
 import { planSessionStatement } from './session-statements.js';
 import { type Touch, touchOf } from './touch.js';
@@ -72,7 +72,7 @@ export class Planning {
       case 'ExplainStmt':
         return this.#explain(raw, sql, parameterTypes, session);
       case 'CopyStmt':
-        return planCopy(raw, sql, session, { plan: statement => this.#query(statement, deparse(statement), [], session), touch: statement => this.#touch(statement, session), compilation: analysis => this.#compilation(analysis, session), defaults: table => defaultsOf(table, session) });
+        return planCopy(raw, sql, session, { plan: statement => this.#written(deparse(statement), session), touch: statement => this.#touch(statement, session), compilation: analysis => this.#compilation(analysis, session), defaults: table => defaultsOf(table, session) });
       case 'VariableShowStmt': {
         const shape = (await session.analyse(stripComments(sql), [])).shape;
         const name = text(raw.VariableShowStmt!, 'name')?.toLowerCase();
@@ -113,7 +113,7 @@ export class Planning {
     const tables = touch.tables.filter(t => t.state === 'protected');
     if (tables.length === 0) return place(raw, clean, shape, touch);
     // Locations in the raw tree must be those of the text that was analysed.
-    const fresh = clean === sql ? raw : await reparsed(clean);
+    const fresh = clean === sql ? raw : parseOne(clean);
     return this.#protected(fresh, shape, touch, tables, catalog, homes, session);
   }
 
@@ -136,17 +136,20 @@ export class Planning {
     }
   }
 
+  /** Plans a query that we wrote ourselves: its tree's locations are those of the text. */
+  #written(sql: string, session: SessionPort): Promise<Plan> {
+    return this.#query(parseOne(sql), sql, [], session);
+  }
+
   async #explain(raw: RawNode, sql: string, parameterTypes: readonly number[], session: SessionPort): Promise<Plan> {
     const options = list(raw.ExplainStmt!, 'options');
     const ours = options.some(o => text(fieldsOf(o), 'defname')?.toLowerCase() === 'clarus');
     const inner = child(raw.ExplainStmt!, 'query')!;
     if (!ours) {
-      const plan = await this.#query(raw, sql, parameterTypes, session).catch(error => {
-        throw error;
-      });
-      return plan;
+      return this.#query(raw, sql, parameterTypes, session);
     }
-    const plan = await this.#plan(inner, deparse(inner), parameterTypes, session);
+    const text = deparse(inner);
+    const plan = await this.#plan(parseOne(text), text, parameterTypes, session);
     const body: ExplainBody = { kind: 'explain', lines: explainPlan(plan) };
     return { kind: 'protected', command: 'EXPLAIN', shape: { parameterTypes: 'shape' in plan ? (plan.shape?.parameterTypes ?? []) : [], columns: [textColumn('QUERY PLAN')] }, body };
   }
@@ -179,11 +182,6 @@ export class Planning {
 const noRows: Shape = { parameterTypes: [], columns: undefined };
 
 export const textColumn = (name: string): NonNullable<Shape['columns']>[number] => ({ name, tableOid: 0, attnum: 0, typeOid: 25, typeSize: -1, typeModifier: -1 });
-
-async function reparsed(sql: string): Promise<RawNode> {
-  const { parseOne } = await import('./raw/parse.js');
-  return parseOne(sql);
-}
 
 function mustBeProven({ functions, homes }: Touch): void {
   if (functions.length)

@@ -4,7 +4,7 @@
  */
 import type { Catalog, LogicalTable } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
-import { type Node, numberIn, readNode, textIn, walk } from './analysed/node.js';
+import { type Node, numberIn, readNodes, textIn, walk } from './analysed/node.js';
 import { functionsIn, RTE } from './analysed/query.js';
 import { FIRST_USER_OID, type FunctionHomes } from './functions.js';
 import type { Analysis } from './plan.js';
@@ -27,8 +27,8 @@ export interface Touch {
  * @throws ClarusError 55000 for a table that Clarus does not serve, 0A000 for functions that are not proven
  */
 export function touchOf(analysis: Analysis, catalog: Catalog, homes: FunctionHomes): Touch {
-  const parsed = analysis.parsed.map(readNode);
-  const all = [...parsed, ...analysis.rewritten.map(readNode)];
+  const parsed = analysis.parsed.flatMap(readNodes);
+  const all = [...parsed, ...analysis.rewritten.flatMap(readNodes)];
   const tables = new Set<LogicalTable>();
   let catalogue = false;
   let time = false;

@@ -30,7 +30,9 @@ export function arrayElements(array: Uint8Array): PlainColumn {
  * @param elementOid type of the elements
  */
 export function arrayOf(column: ByteColumn, elementOid: number): Uint8Array {
-  const out = Buffer.allocUnsafe(20 + 4 * column.length + column.offsets[column.length]! - column.offsets[0]!);
+  const out = Buffer.allocUnsafe(
+    20 + 4 * column.length + column.offsets[column.length]! - column.offsets[0]!,
+  );
   let at = 20;
   let anyNull = 0;
   for (let i = 0; i < column.length; i++) {

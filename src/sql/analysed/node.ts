@@ -18,14 +18,14 @@ export interface Datum {
 export type Value = Node | Datum | string | null | readonly Value[];
 
 /**
- * @param text one node, as printed
+ * Reads a printed tree: one node, or a list of nodes (rewriting may make several queries of one, or none).
  * @throws Error when the text is not a node tree (a server that prints otherwise than we know)
  */
-export function readNode(text: string): Node {
-  const reader = new Reader(text);
-  const node = reader.value();
-  if (!isNode(node)) throw new Error('not a node tree');
-  return node;
+export function readNodes(text: string): readonly Node[] {
+  const value = new Reader(text).value();
+  const nodes = Array.isArray(value) ? value : value === null ? [] : [value];
+  if (!nodes.every(isNode)) throw new Error('not a node tree');
+  return nodes;
 }
 
 export const isNode = (value: Value | undefined): value is Node =>

@@ -120,10 +120,10 @@ export async function writeSides(sides: readonly SideWrites[], session: SessionP
     const columns = keep ? side.columns.map(c => columnOf(keep.map(i => (c.nulls?.[i] ? null : c.data.subarray(c.offsets[i]!, c.offsets[i + 1]!))))) : side.columns;
     if (rows.length === 0) continue;
     const names = ['clarus_row', ...side.names].map(quote).join(', ');
-    const arrays = side.types.map((type, k) => `$${k + 2}::${type}[]`).join(', ');
+    const arrays = side.types.map((type, k) => `pg_catalog.unnest($${k + 2}::${type}[])`).join(', ');
     await collect(
       session.cloud,
-      statement(`INSERT INTO ${side.table} (${names}) SELECT * FROM pg_catalog.unnest($1::pg_catalog.int8[], ${arrays})`, []),
+      statement(`INSERT INTO ${side.table} (${names}) SELECT * FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int8[]), ${arrays})`, []),
       [rowIdArray(rows), ...columns.map((c, k) => arrayOf(c, physicalOid(side.types[k]!)))],
       columns.map(() => 1 as const).concat(1),
       [],

@@ -81,7 +81,10 @@ export function planUpdate(raw: RawNode, query: Node, table: LogicalTable, defau
   const columns = written.flatMap(w => w.forms.flatMap(f => Object.entries(f.operands).map(([role, operand]) => ({ name: f.encoded.columns[role]!, operand, type: physicalType(f, role) }))));
   const unnest: RawNode = {
     RangeFunction: {
-      functions: [{ List: { items: [{ FuncCall: { funcname: [str('pg_catalog'), str('unnest')], args: [writing.placeholder(0, -1, 'int8[]'), ...columns.map(c => writing.placeholder(c.operand, -1, `${c.type}[]`))], funcformat: 'COERCE_EXPLICIT_CALL' } }, {}] } }],
+is_rowsfrom: true,
+      functions: [writing.placeholder(0, -1, 'int8[]'), ...columns.map(c => writing.placeholder(c.operand, -1, `${c.type}[]`))].map(array => ({
+        List: { items: [{ FuncCall: { funcname: [str('pg_catalog'), str('unnest')], args: [array], funcformat: 'COERCE_EXPLICIT_CALL' } }, {}] },
+      })),
       alias: { aliasname: NEW, colnames: [str(ROW_COLUMN), ...columns.map(c => str(c.name))] },
     },
   };
