@@ -3,7 +3,7 @@ import type { ClarusError } from '../errors.js';
 import { int32At } from './byte-reader.js';
 import { CopyBatch } from './copy-batch.js';
 import { badCopyData, rowBytesMaxDefault, rowTooLong } from './copy-errors.js';
-import type { CopyReader, CopyReaderOptions } from './copy-reader.js';
+import type { CopyReader, CopyReaderOptions } from './copy-options.js';
 import { KeptBytes } from './kept-bytes.js';
 
 /** First bytes of binary COPY data (PostgreSQL manual, COPY, "Binary Format"). */

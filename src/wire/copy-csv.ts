@@ -1,6 +1,6 @@
 import type { ColumnBuilder } from './column-builder.js';
 import { CopyLineReader, carriageReturn, newline } from './copy-lines.js';
-import type { CopyReaderOptions } from './copy-reader.js';
+import type { CopyReaderOptions } from './copy-options.js';
 
 const period = 0x2e;
 

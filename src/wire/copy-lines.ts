@@ -4,7 +4,7 @@ import type { ClarusError } from '../errors.js';
 import type { ColumnBuilder } from './column-builder.js';
 import { CopyBatch } from './copy-batch.js';
 import { badCopyData, notUtf8, rowBytesMaxDefault, rowTooLong } from './copy-errors.js';
-import type { CopyReader, CopyReaderOptions } from './copy-reader.js';
+import type { CopyReader, CopyReaderOptions } from './copy-options.js';
 import { KeptBytes } from './kept-bytes.js';
 
 /** Up to this many bytes an unfinished row is read again with every chunk; above, only when it has doubled. */

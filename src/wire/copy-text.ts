@@ -1,5 +1,5 @@
 import { backslash, CopyLineReader, carriageReturn, newline } from './copy-lines.js';
-import type { CopyReaderOptions } from './copy-reader.js';
+import type { CopyReaderOptions } from './copy-options.js';
 
 const period = 0x2e;
 const lowerX = 0x78;

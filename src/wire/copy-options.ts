@@ -1,0 +1,47 @@
+import type { ByteColumn } from '../crypto/column.js';
+
+/** How the data of COPY ... FROM STDIN are written, and for what. Characters are single bytes. */
+export interface CopyReaderOptions {
+  readonly format: 'text' | 'csv' | 'binary';
+  readonly delimiter: string;
+  readonly nullString: string;
+  /** match: the header must name the columns */
+  readonly header: boolean | 'match';
+  readonly quote: string;
+  readonly escape: string;
+  readonly forceNotNull: 'all' | readonly string[];
+  readonly forceNull: 'all' | readonly string[];
+  /** names, for errors */
+  readonly table: string;
+  readonly columns: readonly string[];
+  /**
+   * true: in csv, too, a line of `\.` ends the data, as before PostgreSQL 18; false (default): it is data
+   */
+  readonly csvEndMarker?: boolean;
+  /** longest row, bytes; default 1 GiB - 1, PostgreSQL's own limit */
+  readonly rowBytesMax?: number;
+}
+
+/**
+ * Takes the data of a COPY apart: bytes in, cut anywhere; columns of values out.
+ *
+ * Values are those of the format (text forms for text and csv, binary forms for binary), unescaped; a NULL is a
+ * NULL. Data that PostgreSQL refuses are refused with its SQLSTATE: 22P04 for the format, 22021 for bytes that
+ * are not UTF-8. Errors name table, line and column and never quote the data.
+ *
+ * @example
+ * reader.push(chunk);
+ * while (reader.rows >= 2000) await send(reader.take(2000));
+ */
+export interface CopyReader {
+  /** complete rows that wait to be taken */
+  readonly rows: number;
+  /** bytes of their values */
+  readonly size_bytes: number;
+  /** Reads on. @throws ClarusError 22P04, 22021, or 54000 (a row above the limit) */
+  push(data: Uint8Array): void;
+  /** The data are over: what is left is the last row. @throws like `push` */
+  end(): void;
+  /** Takes out up to `rowsMax` rows, a column a field. */
+  take(rowsMax: number): ByteColumn[];
+}
