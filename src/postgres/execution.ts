@@ -167,7 +167,8 @@ async function copyIntoProtected(context: CarefulContext, plan: ProtectedPlan): 
   if (!(await drained(context))) return;
   const { pipeline } = context.cloud;
   const execution = await context.options.planner.copyIn(plan, context.port);
-  pipeline.own(copyResponse(backendTypes.copyInResponse, execution.format, execution.columns));
+  // not in the pipeline: a COPY of the execution's own may be open there until the data have ended
+  context.output.bytes(copyResponse(backendTypes.copyInResponse, execution.format, execution.columns));
   await context.copy(new ProtectedCopy(execution, tag => pipeline.own(commandComplete(tag))));
 }
 
