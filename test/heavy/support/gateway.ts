@@ -130,15 +130,16 @@ function readyAddress(child: ChildProcess, log: readonly string[]) {
 /** Ends Clarus as a supervisor would; it must drain and exit with 0. */
 function ended(child: ChildProcess, log: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const done = (code: number | null) =>
-      code === 0
-        ? resolve()
-        : reject(new Error(`clarus run ended with status ${code}:\n${log.slice(-20).join('')}`));
-    if (child.exitCode !== null || child.signalCode !== null) return done(child.exitCode);
+    const done = (code: number | null, signal: string | null) => {
+      const how = signal === null ? `status ${code}` : `signal ${signal}`;
+      if (code === 0) resolve();
+      else reject(new Error(`clarus run ended with ${how}:\n${log.slice(-20).join('')}`));
+    };
+    if (child.exitCode !== null || child.signalCode !== null) return done(child.exitCode, child.signalCode);
     const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
-    child.once('exit', code => {
+    child.once('exit', (code, signal) => {
       clearTimeout(timer);
-      done(code);
+      done(code, signal);
     });
     child.kill('SIGTERM');
   });
