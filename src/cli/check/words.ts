@@ -1,0 +1,132 @@
+/** The report of `clarus check` in words. */
+import type { CheckedCloud, CheckReport } from './report.js';
+import type { CheckedColumn, CheckedTable } from './tables.js';
+
+/** What no policy reaches: a cloud learns it in any case. */
+export const beyondThePolicy: readonly string[] = [
+  'how many rows each table has, how large it is, and how both change',
+  'the names of schemas, tables, columns, keys and indexes, and the types of columns in the clear',
+  'which values of a row are NULL, how long each is, and that cells belong to one row',
+  'which rows were written together, in which order, and how often each was changed',
+  'who connects when, each statement’s form, time and number of rows, and which rows it reads or writes',
+  'functions, views, triggers and rules that stand in the cloud itself, and what they do there',
+];
+
+/** Lines of the report, for people. */
+export function reportLines(report: CheckReport): readonly string[] {
+  const { trusted, clouds, warnings, problems } = report;
+  return [
+    `${report.file}: understood`,
+    `root key: fingerprint ${report.rootKey}, the one of the trusted database`,
+    `trusted database: PostgreSQL ${trusted.major}, ${trusted.where}${trusted.running ? ' ("clarus run" serves now)' : ''}`,
+    ...clouds.flatMap(cloudLines),
+    ...warnings.map(warning => `warning: ${warning}`),
+    '',
+    ...inTheClearLines(report),
+    '',
+    'Not reached by the policy (the cloud learns it in any case):',
+    ...beyondThePolicy.map(line => `  ${line}`),
+    ...clouds.flatMap(({ objects }) =>
+      Object.entries(objects).map(
+        ([kind, count]) => `  in the cloud now: ${count} ${kind}${count === 1 ? '' : 's'}`,
+      ),
+    ),
+    '',
+    ...(problems.length === 0
+      ? ['Everything would work.']
+      : [
+          `${problems.length} problem${problems.length === 1 ? '' : 's'}:`,
+          ...problems.map(problem => `  ${problem}`),
+        ]),
+  ];
+}
+
+function cloudLines(cloud: CheckedCloud): readonly string[] {
+  const place = `cloud "${cloud.name}" (${cloud.address}, database ${cloud.database})`;
+  if (!cloud.reached) return [`${place}: not reached`];
+  const { traits } = cloud;
+  const policy =
+    cloud.policyVersion === 0
+      ? 'no policy is in force yet: the next "clarus run" takes that of the file'
+      : `policy in force: version ${cloud.policyVersion}${cloud.differences.length ? '; the file differs:' : ', as the file says'}`;
+  return [
+    `${place}: PostgreSQL ${traits?.major}, ${traits?.encoding}, ${traits?.provider} ${traits?.locale}`,
+    ...cloud.mismatches.flatMap(({ what, consequence }) => [`  differs: ${what}`, `    so: ${consequence}`]),
+    policy,
+    ...cloud.differences.map(difference => `  ${difference}`),
+    ...cloud.tables.flatMap(tableLines),
+  ];
+}
+
+const states: Readonly<Record<CheckedTable['state'], string>> = {
+  protected: 'protected',
+  open: 'in the clear',
+  blocked: 'neither served nor written',
+  absent: 'not made yet; CREATE TABLE through Clarus makes it so',
+};
+
+function tableLines(table: CheckedTable): readonly string[] {
+  const { name, state, reason, plaintext, listed, columns } = table;
+  const toCome = plaintext && state === 'blocked';
+  return [
+    '',
+    `${name}: ${states[state]}`,
+    ...(reason ? [`  ${reason}`] : []),
+    ...(toCome && listed ? ['  Once its protected copy is made:'] : []),
+    ...(state === 'open' || (toCome && !listed) ? [] : columns.flatMap(columnLines)),
+  ];
+}
+
+function columnLines(column: CheckedColumn): readonly string[] {
+  const words = [
+    column.type,
+    column.class,
+    column.protect === 'none'
+      ? 'in the clear'
+      : `encrypted${column.queries.length ? `, queries ${column.queries.join(', ')}` : ''}`,
+  ];
+  return [
+    `  ${column.name}: ${words.filter(Boolean).join(', ')}`,
+    ...column.learned.flatMap(({ encoding, atRest, fromQueries }) => [
+      `    ${encoding}: the cloud learns ${atRest};`,
+      `      from queries ${fromQueries}`,
+    ]),
+    ...(column.tagForKey
+      ? ['    its equality tag stands for a key constraint, though the policy does not grant equality']
+      : []),
+    ...(column.comparable.length
+      ? [`    equal values can be recognised across ${column.comparable.join(', ')}`]
+      : []),
+    ...(column.waiting.length
+      ? [
+          `    waits: ${column.waiting.join(', ')} (no encoding of this version answers it; statements that need it are refused)`,
+        ]
+      : []),
+  ];
+}
+
+/** Everything that stands or may come to stand in a cloud unprotected, by name. */
+export function inTheClear({ clouds, declassify, unlisted }: CheckReport): readonly string[] {
+  return [
+    ...clouds.flatMap(({ tables, setAside }) => [
+      ...tables.flatMap(({ name, state, plaintext, columns }) => {
+        const original = setAside.find(aside => aside.name === name);
+        if (original)
+          return [
+            `${name}: the plaintext original of ${original.of}, until you drop it (DROP TABLE ${name} in the cloud)`,
+          ];
+        if (plaintext)
+          return [`${name}: every column${state === 'blocked' ? ' (stands unprotected; not served)' : ''}`];
+        const open = columns.filter(({ protect }) => protect === 'none').map(column => column.name);
+        return open.length ? [`${name}: ${open.join(', ')}`] : [];
+      }),
+    ]),
+    ...(unlisted === 'pass' ? ['every table that the policy does not list (unlisted: pass)'] : []),
+    ...declassify.map(target => `${target}: protected values may reach it (declassify)`),
+  ];
+}
+
+function inTheClearLines(report: CheckReport): readonly string[] {
+  const lines = inTheClear(report);
+  return ['In the clear:', ...(lines.length === 0 ? ['  nothing'] : lines.map(line => `  ${line}`))];
+}
