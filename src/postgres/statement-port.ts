@@ -89,19 +89,24 @@ export class PipelinePort implements StatementPort {
     this.#beforeUse?.();
     return new Promise((resolve, reject) => {
       const copy = new CopyIn(this.pipeline);
-      this.#begin(sql, {
-        message: type => {
-          if (type === backendTypes.copyInResponse) resolve(copy);
+      const leaveOpen = true; // a Close would end up among the data; the portal goes with the transaction
+      this.#begin(
+        sql,
+        {
+          message: type => {
+            if (type === backendTypes.copyInResponse) resolve(copy);
+          },
+          done: (_type, tag) => {
+            copy.complete(tag);
+            reject(new Error('COPY ended before it began'));
+          },
+          failed: error => {
+            copy.fault(error);
+            reject(error);
+          },
         },
-        done: (_type, tag) => {
-          copy.complete(tag);
-          reject(new Error('COPY ended before it began'));
-        },
-        failed: error => {
-          copy.fault(error);
-          reject(error);
-        },
-      });
+        leaveOpen,
+      );
       this.flush();
     });
   }
@@ -111,7 +116,7 @@ export class PipelinePort implements StatementPort {
   }
 
   /** Parse, Bind and Execute of SQL without parameters. */
-  #begin(sql: string, handler: Parameters<typeof internal>[1]): void {
+  #begin(sql: string, handler: Parameters<typeof internal>[1], leaveOpen = false): void {
     const { pipeline } = this;
     const portal = this.portals.take(true);
     writeParse(pipeline.writer, '', sql, [], true);
@@ -121,7 +126,7 @@ export class PipelinePort implements StatementPort {
     writeExecute(pipeline.writer, portal, 0);
     pipeline.expect(internal(expects.execute, handler));
     if (portal === '') this.portals.unnamedTaken = false;
-    else {
+    else if (!leaveOpen) {
       writeClose(pipeline.writer, 0x50, portal);
       pipeline.expect(internal(expects.close));
     }

@@ -24,7 +24,7 @@ export async function loadLaboratory(application: BackendClient): Promise<number
       bar.show(done / size);
     }
   }
-  await application.copyIn("COPY covid_test FROM STDIN (FORMAT csv, HEADER true, NULL 'NA')", chunks());
+  await application.copyIn("COPY covid_test FROM STDIN (FORMAT csv, HEADER true)", chunks());
   bar.end();
   return performance.now() - begun;
 }

@@ -47,18 +47,32 @@ class ProtectingCopy implements CopyInExecution {
   }
 
   async write(data: Uint8Array): Promise<void> {
-    this.#reader.push(data);
-    while (this.#reader.rows >= BATCH_ROWS || this.#reader.size_bytes >= BATCH_BYTES) await this.#send(this.#reader.take(BATCH_ROWS));
+    await this.#ending(async () => {
+      this.#reader.push(data);
+      while (this.#reader.rows >= BATCH_ROWS || this.#reader.size_bytes >= BATCH_BYTES) await this.#send(this.#reader.take(BATCH_ROWS));
+    });
   }
 
   async finish(): Promise<{ tag: string }> {
-    this.#reader.end();
-    while (this.#reader.rows > 0) await this.#send(this.#reader.take(BATCH_ROWS));
-    if (!this.#started) await this.port.write(SIGNATURE);
-    await this.port.write(Uint8Array.of(0xff, 0xff));
+    await this.#ending(async () => {
+      this.#reader.end();
+      while (this.#reader.rows > 0) await this.#send(this.#reader.take(BATCH_ROWS));
+      if (!this.#started) await this.port.write(SIGNATURE);
+      await this.port.write(Uint8Array.of(0xff, 0xff));
+    });
     const done = await this.port.finish();
     await writeSides(this.#sides, this.session);
     return done;
+  }
+
+  /** Runs work of ours; where it fails the cloud's COPY ends before anything else is asked of the cloud. */
+  async #ending(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      await this.port.fail('the data could not be protected');
+      throw error;
+    }
   }
 
   async fail(reason: string): Promise<void> {
