@@ -65,3 +65,20 @@ export function valueAt(column: ByteColumn, i: number): Uint8Array | null {
   if (column.nulls?.[i]) return null;
   return column.data.subarray(column.offsets[i]!, column.offsets[i + 1]!);
 }
+
+/** The values at `indices`, in that order, as a column of their own. */
+export function take(column: ByteColumn, indices: ArrayLike<number>): ByteColumn {
+  const { data, offsets, nulls } = column;
+  const taken = new Uint32Array(indices.length + 1);
+  for (let i = 0; i < indices.length; i++) {
+    const index = indices[i]!;
+    taken[i + 1] = taken[i]! + offsets[index + 1]! - offsets[index]!;
+  }
+  const bytes = new Uint8Array(taken[indices.length]!);
+  for (let i = 0; i < indices.length; i++) {
+    const index = indices[i]!;
+    bytes.set(data.subarray(offsets[index]!, offsets[index + 1]!), taken[i]!);
+  }
+  const takenNulls = nulls && Uint8Array.from(indices, index => nulls[index]!);
+  return { length: indices.length, data: bytes, offsets: taken, nulls: takenNulls };
+}

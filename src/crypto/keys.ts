@@ -67,6 +67,8 @@ export const rootKeyFingerprint = (root: Uint8Array): string =>
 export function parseRootKey(text: string): Uint8Array {
   const digits = text.trim();
   if (!/^[0-9a-f]{64}$/i.test(digits))
-    throw new ClarusError('F0000', 'the root key is not 64 hexadecimal digits', { hint: 'put it back from your copy' });
+    throw new ClarusError('F0000', 'the root key is not 64 hexadecimal digits', {
+      hint: 'put it back from your copy',
+    });
   return Uint8Array.from(Buffer.from(digits, 'hex'));
 }

@@ -30,7 +30,13 @@ export function tagColumn(key: Uint8Array, values: CanonicalColumn): TagColumn {
   const whole = doubled(ready.zeroEncrypted);
   const subkeys: Subkeys = { whole, padded: doubled(whole) };
   for (let first = 0; first < present; first += piece_messages)
-    macPiece(ready, subkeys, values, indexes.subarray(first, first + piece_messages), data.subarray(first * block_bytes));
+    macPiece(
+      ready,
+      subkeys,
+      values,
+      indexes.subarray(first, first + piece_messages),
+      data.subarray(first * block_bytes),
+    );
   return tags({ length, data, offsets, nulls: nulls?.slice(0, length) });
 }
 

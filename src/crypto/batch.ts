@@ -1,0 +1,101 @@
+/** Moving batches into and out of the kernel's memory. Below some size a loop beats a native copy. */
+
+import type { AesKey } from './aes-key.js';
+import type { ByteColumn } from './column.js';
+import { BLOCKS, bytes, CELLS_MAX, doubles, OFFSETS, RESULT_OFFSETS, ROWS, SKIP, words } from './kernel.js';
+
+// Each AES call and each result is fresh memory, a few hundred MiB a second of it. glibc gives freed memory back to
+// the system, to be mapped and zeroed page by page again, unless it has once seen a large block freed: then it keeps
+// up to twice that size (mallopt(3), M_MMAP_THRESHOLD, "dynamic"). This block is never touched and freed by the first
+// garbage collection; it makes seal and open about twice as fast. Other allocators do not mind.
+new ArrayBuffer(16 << 20);
+
+const loop_bytes_max = 48;
+const loop_words_max = 16;
+
+/** Copies `source[from .. to)` to `target[at ..)`. */
+export function copyBytes(
+  source: Uint8Array,
+  from: number,
+  to: number,
+  target: Uint8Array,
+  at: number,
+): void {
+  if (to - from > loop_bytes_max) target.set(source.subarray(from, to), at);
+  else for (let i = from; i < to; i++) target[at++] = source[i]!;
+}
+
+/**
+ * Loads offsets and NULLs of the values from `first` on that may make one piece.
+ * @returns how many: at most CELLS_MAX, and none when the first has more than `bytes_max` bytes
+ */
+export function loadPiece(column: ByteColumn, first: number, bytes_max: number): number {
+  const { offsets, nulls } = column;
+  const end = offsets[first]! + bytes_max;
+  let count = Math.min(column.length - first, CELLS_MAX);
+  while (count > 0 && offsets[first + count]! > end) count >>= 1;
+  loadOffsets(offsets, first, count);
+  loadNulls(nulls, first, count);
+  return count;
+}
+
+/** Copies the offsets of values `first .. first + count` into the kernel. */
+function loadOffsets(offsets: Uint32Array, first: number, count: number): void {
+  const at = OFFSETS >> 2;
+  if (count > loop_words_max) words.set(offsets.subarray(first, first + count + 1), at);
+  else for (let i = 0; i <= count; i++) words[at + i] = offsets[first + i]!;
+}
+
+/** Copies the row ids of values `first .. first + count` into the kernel. */
+export function loadRows(rows: Float64Array, first: number, count: number): void {
+  const at = ROWS >> 3;
+  if (count > loop_words_max) doubles.set(rows.subarray(first, first + count), at);
+  else for (let i = 0; i < count; i++) doubles[at + i] = rows[first + i]!;
+}
+
+/** Copies the offsets of `count` results from the kernel to `offsets[first ..]`. */
+export function storeOffsets(offsets: Uint32Array, first: number, count: number): void {
+  const at = RESULT_OFFSETS >> 2;
+  if (count > loop_words_max) offsets.set(words.subarray(at, at + count + 1), first);
+  else for (let i = 0; i <= count; i++) offsets[first + i] = words[at + i]!;
+}
+
+let skipped = 0;
+
+/** Marks the NULLs among values `first .. first + count`. */
+function loadNulls(nulls: Uint8Array | undefined, first: number, count: number): void {
+  if (nulls !== undefined) {
+    copyBytes(nulls, first, first + count, bytes, SKIP);
+    skipped = Math.max(skipped, count);
+  } else if (skipped > 0) {
+    bytes.fill(0, SKIP, SKIP + skipped);
+    skipped = 0;
+  }
+}
+
+/** Views on the first blocks, as making one costs as much as opening a cell. */
+const blockViews = Array.from({ length: 17 }, (_, count) => bytes.subarray(BLOCKS, BLOCKS + 16 * count));
+
+/** AES of the first `count` blocks at BLOCKS, in one native call. The result is not in the kernel's memory. */
+export function encryptedBlocks(key: AesKey, count: number): Uint8Array {
+  return key.encrypt(blockViews[count] ?? bytes.subarray(BLOCKS, BLOCKS + 16 * count));
+}
+
+/** Encrypts the first `count` blocks at BLOCKS in place. */
+export function encryptBlocks(key: AesKey, count: number): void {
+  const encrypted = encryptedBlocks(key, count);
+  copyBytes(encrypted, 0, encrypted.length, bytes, BLOCKS);
+}
+
+/** Memory for a result: not zeroed when large, as every byte is written before anyone sees it. */
+export function resultBytes(size: number): Uint8Array {
+  return size < 4096 ? new Uint8Array(size) : new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
+}
+
+/** How many values are not NULL. */
+export function presentCount(length: number, nulls: Uint8Array | undefined): number {
+  if (nulls === undefined) return length;
+  let present = length;
+  for (let i = 0; i < length; i++) if (nulls[i]) present--;
+  return present;
+}
