@@ -201,7 +201,7 @@ describe('canonical forms', () => {
         await fc.assert(
           fc.asyncProperty(
             fc.array(fc.tuple(valuesOf(leftName), valuesOf(rightName), fc.boolean()), {
-              minLength: 1,
+              minLength: 50,
               maxLength: 200,
               size: 'max',
             }),
@@ -234,7 +234,7 @@ describe('canonical forms', () => {
           ),
           { numRuns: count(`batches of ${leftName} = ${rightName}`, 60, 3) },
         );
-        assert.ok(equal > 10, `${equal} pairs were equal`);
+        assert.ok(equal > 0, 'no pair was equal');
       }
     });
   }

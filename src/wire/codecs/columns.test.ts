@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { count } from '../../../test/heavy/support/scale.js';
 import { arrayOids, typeNames, typeOids } from '../types.js';
-import { arrayTexts, mutated, scalarTexts } from './arbitraries.test.js';
+import { scalarTexts } from './arbitraries.test.js';
 import {
   binaryAcceptable,
   codecOf,
@@ -15,6 +15,7 @@ import {
   textReader,
   textWriter,
 } from './codecs.js';
+import { arrayTexts, mutated } from './variants.test.js';
 
 const utf8 = new TextEncoder();
 const hex = (bytes: Uint8Array | undefined): string | undefined =>

@@ -3,10 +3,11 @@ import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { count } from '../../../test/heavy/support/scale.js';
 import { arrayOids, type TypeName, typeOids } from '../types.js';
-import { arrayTexts, mutated, scalarTexts } from './arbitraries.test.js';
+import { scalarTexts } from './arbitraries.test.js';
 import { binaryAcceptable, decodeText, defaultSettings } from './codecs.js';
 import { postgresForms } from './postgres-values.test.js';
 import { startServers, type TestServer } from './test-server.test.js';
+import { arrayTexts, mutated } from './variants.test.js';
 
 const utf8 = new TextEncoder();
 const runs = (what: string): number => count(what, 60, 2);
