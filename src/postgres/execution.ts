@@ -51,10 +51,12 @@ export function execute(
       return prepareBySql(context, plan);
     case 'execute':
       return executePrepared(context, plan, portal, inner => {
+        const go = (): void | Promise<void> => {
+          portal.announce?.(inner.plan);
+          return execute(context, inner, maxRows);
+        };
         const bound = bind(context, inner);
-        return bound === undefined
-          ? execute(context, inner, maxRows)
-          : bound.then(() => execute(context, inner, maxRows));
+        return bound === undefined ? go() : bound.then(go);
       });
     case 'deallocate':
       return deallocate(context, plan);

@@ -20,6 +20,8 @@ export interface ClientPortal {
   readonly batch: number;
   /** what runs it, for plans over protected tables */
   protected: ProtectedPortal | undefined;
+  /** the simple protocol describes the result of EXECUTE when its arguments have proven right */
+  readonly announce?: (plan: Plan) => void;
   /** name of its portal on the trusted server, once it has begun */
   trusted: string | undefined;
 }

@@ -108,9 +108,10 @@ function run(context: CarefulContext, statement: Statement, plan: Plan): void | 
     batch: context.batch,
     protected: undefined,
     trusted: undefined,
+    announce: inner => describe(context, inner),
   };
   const go = (): void | Promise<void> => {
-    describe(context, plan);
+    if (plan.kind !== 'execute') describe(context, plan);
     return execute(context, portal, 0);
   };
   const bound = bind(context, portal);

@@ -79,7 +79,7 @@ async function planOf(
   const copy = (node as { CopyStmt?: { is_from?: boolean; filename?: string } }).CopyStmt;
   const direction = copy === undefined ? {} : { copy: copy.is_from ? ('in' as const) : ('out' as const) };
   const { shape } = await session.analyse(sql, types);
-  if (protect?.test(sql)) {
+  if (protect?.test(sql) && !('copy' in direction && direction.copy === 'out')) {
     const ddl = 'CreateStmt' in node ? sql : undefined;
     const statement = { id: nextId++, sql, parameterTypes: types };
     const body: Relayed = { kind: 'relayed', statement, delay_ms, fails: fail?.test(sql) ?? false, ddl };
@@ -140,7 +140,7 @@ async function relayCopy(plan: ProtectedPlan, session: SessionPort): Promise<Cop
   const copy = await session.cloud.copyIn((plan.body as Relayed).statement.sql);
   return {
     format: 0,
-    columns: 1,
+    columns: 2,
     write: data => copy.write(data),
     finish: () => copy.finish(),
     fail: reason => copy.fail(reason),
