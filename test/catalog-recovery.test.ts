@@ -17,6 +17,7 @@ import type { ColumnPolicy, Policy, Unlisted } from '../src/policy/policy.js';
 import { openJournal } from '../src/trusted/journal.js';
 import { migrate } from '../src/trusted/migrations.js';
 import { inTransaction } from '../src/trusted/server.js';
+import { count, seed } from './heavy/support/scale.js';
 import { makeDatabases, openDdlSession, testNumbers } from './support/ddl-session.js';
 import { startServer, type TestServer } from './support/server.js';
 
@@ -238,7 +239,7 @@ test('after a crash at any point of a commit, cloud, shadow and catalogue agree'
         }
       },
     ),
-    { numRuns: 12 },
+    { numRuns: count('crashes in commits of DDL', 500, 8), seed },
   );
 });
 

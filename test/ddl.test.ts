@@ -249,6 +249,12 @@ test('literals of protected tables stand in the shadow only', () =>
     );
     assert.doesNotMatch(session.sent.join('\n'), /SENTINEL/);
     assert.match(session.notices.join(), /index "i" has no effect/);
+    // The same again changes nothing in the shadow, and sends nothing either.
+    await session.run(
+      `ALTER TABLE t ALTER b SET DEFAULT 'SENTINEL-h'; CREATE INDEX IF NOT EXISTS i ON t (plain) WHERE b <> 'SENTINEL-l'`,
+    );
+    await assert.rejects(session.run(`CREATE TABLE child () INHERITS (t)`), refused('0A000', /inheritance/));
+    assert.doesNotMatch(session.sent.join('\n'), /SENTINEL/);
     // An unprotected column needs its type: the labels follow.
     await session.run('CREATE TABLE o (a mood)');
     assert.deepEqual(await columnsOf(session.cloud, 'o'), { a: 'mood' });
@@ -385,6 +391,68 @@ test('objects over open tables stand on both sides', () =>
       `SELECT to_regclass('s.t') AS t, to_regclass('m') AS m, to_regtype('feeling') AS f`,
     );
     assert.deepEqual(gone.rows, [{ t: null, m: null, f: null }]);
+  }));
+
+test('any name and any type may be protected, and the physical form goes with the table', () =>
+  withSession(policy('encrypt'), async session => {
+    const names = [
+      'a"b',
+      'Größe mit Leerzeichen',
+      'x'.repeat(63),
+      'ü'.repeat(31),
+      'select',
+      "o'neill\\",
+      '{cell}',
+      '$1',
+      'tab\tle',
+    ];
+    const types = [
+      'bool',
+      'int2',
+      'int4',
+      'int8',
+      'float4',
+      'float8',
+      'numeric(10,2)',
+      'text',
+      'varchar(7)',
+      'char(3)',
+      'bytea',
+      'date',
+      'time',
+      'timetz',
+      'timestamp(3)',
+      'timestamptz',
+      'interval',
+      'uuid',
+      'json',
+      'jsonb',
+      'inet',
+      'int4[]',
+      'text[]',
+      'numeric[]',
+      'text COLLATE "C"',
+    ];
+    const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+    for (const [i, name] of names.entries()) {
+      const columns = types.map((type, j) => `${quote(j === 0 ? name : `${name.slice(0, 20)}${j}`)} ${type}`);
+      await session.run(
+        `CREATE TABLE ${quote(name)} (${columns.join(', ')}, CONSTRAINT ${quote(`k${i}${name}`)} UNIQUE (${quote(`${name.slice(0, 20)}2`)}))`,
+      );
+      await session.run(
+        `ALTER TABLE ${quote(name)} ADD COLUMN "one more" text, DROP COLUMN ${quote(`${name.slice(0, 20)}5`)}`,
+      );
+    }
+    for (const table of session.catalog().tables.values()) {
+      assert.equal(table.state, 'protected');
+      assert.equal(table.columns.length, types.length);
+      assert.equal(Object.keys(await columnsOf(session.cloud, quote(table.name))).length, types.length + 2);
+    }
+    for (const name of names) await session.run(`DROP TABLE ${quote(name)}`);
+    const { rows } = await session.cloud.query(
+      `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace`,
+    );
+    assert.deepEqual(rows, []);
   }));
 
 test('names are resolved by the search_path of the session', () =>

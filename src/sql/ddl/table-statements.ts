@@ -24,17 +24,23 @@ interface Tag {
   readonly tag: string;
 }
 
-/** Runs a statement through the pipeline; open tables are changed in the cloud by the client's own statement. */
+/**
+ * Runs a statement through the pipeline. An open table is changed in the cloud by the client's own statement, with
+ * its names resolved; a protected one never, whether or not the statement changes anything.
+ * @param target the table that the statement is about; undefined: the one it makes
+ */
 async function run(
   session: SessionPort,
   deps: DdlDependencies,
   { node, text }: DdlBody,
-  statement: Omit<TableStatement, 'text'>,
+  target: LogicalTable | undefined,
+  statement: Omit<TableStatement, 'text' | 'mirror'>,
 ): Promise<Tag> {
+  const mayMirror = (target === undefined || target.state === 'open') && !hasLike(node);
   // Names are resolved before the shadow changes: afterwards they may mean something else.
-  const mirrored = await qualifyRelations(readerOn(session.trusted), node);
-  const mirror = async (): Promise<string> => session.cloud.run(deparse(mirrored));
-  const { tag } = await changeTables(session, deps, { mirror, ...statement, text });
+  const mirrored = mayMirror ? await qualifyRelations(readerOn(session.trusted), node) : undefined;
+  const mirror = mirrored && (async (): Promise<string> => session.cloud.run(deparse(mirrored)));
+  const { tag } = await changeTables(session, deps, { ...statement, mirror, text });
   return { tag };
 }
 
@@ -48,36 +54,32 @@ export async function createTable(session: SessionPort, deps: DdlDependencies, b
   const parts = rangeParts(fields);
   if (body.node.CreateStmt?.if_not_exists === true && (await resolveRelation(read, parts)))
     return { tag: await session.trusted.run(body.text) };
-  return run(
-    session,
-    deps,
-    { ...body, node },
-    {
-      scope: await referencedTables(session, body.node),
-      // The derived table says what LIKE took over.
-      ...(hasLike(body.node) ? { mirror: undefined } : {}),
-      check: async ({ changed }) => {
-        for (const { before, after } of changed)
-          if (!before && after) await refuseLikeOfProtected(session, body.node, after.table);
-      },
+  return run(session, deps, { ...body, node }, undefined, {
+    scope: await referencedTables(session, body.node),
+    check: async ({ changed }) => {
+      for (const { before, after } of changed)
+        if (!before && after) await refuseLikeOfProtected(session, body.node, after.table);
     },
-  );
+  });
 }
 
+/** What LIKE takes over is said by the derived table. */
 const hasLike = (node: RawNode): boolean =>
   list(fieldsOf(node), 'tableElts').some(element => kindOf(element) === 'TableLikeClause');
 
-/** Shadow OIDs of the tables that a new table's foreign keys refer to. */
+/** Shadow OIDs of the tables that a new table refers to by foreign keys, inheritance or partitioning. */
 async function referencedTables(session: SessionPort, node: RawNode): Promise<readonly number[]> {
-  const oids: number[] = [];
-  for (const element of list(fieldsOf(node), 'tableElts')) {
+  const fields = fieldsOf(node);
+  const names = list(fields, 'inhRelations').map(fieldsOf);
+  for (const element of list(fields, 'tableElts')) {
     const constraints = kindOf(element) === 'Constraint' ? [element] : list(fieldsOf(element), 'constraints');
-    for (const constraint of constraints) {
-      const referenced = constraint.Constraint?.pktable as RawFields | undefined;
-      if (!referenced) continue;
-      const found = await resolveRelation(readerOn(session.trusted), rangeParts(referenced));
-      if (found) oids.push(found.oid);
-    }
+    for (const constraint of constraints)
+      if (constraint.Constraint?.pktable) names.push(constraint.Constraint.pktable as RawFields);
+  }
+  const oids: number[] = [];
+  for (const name of names) {
+    const found = await resolveRelation(readerOn(session.trusted), rangeParts(name));
+    if (found) oids.push(found.oid);
   }
   return oids;
 }
@@ -103,7 +105,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   const commands = list(fieldsOf(body.node), 'cmds');
   if (table.state === 'protected') requireAlterable(table, commands);
   const scope = [table.oid, ...neighbours(session, table), ...(await referencedBy(session, commands))];
-  return run(session, deps, body, {
+  return run(session, deps, body, table, {
     scope,
     afterwards: table.state === 'protected' ? ownerStatements(table, commands) : [],
     check: ({ changed }) => refuseTypeChange(changed),
@@ -156,7 +158,7 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
   if (!relation) return { tag: await session.trusted.run(body.text) };
   const table = servedTable(session, relation);
   const policy = followRename(session, table, body.node);
-  return run(session, deps, body, {
+  return run(session, deps, body, table, {
     scope: [table.oid, ...neighbours(session, table)],
     ...(policy ? { policy } : {}),
   });
@@ -168,7 +170,7 @@ export async function createIndex(session: SessionPort, deps: DdlDependencies, b
   const relation = await resolveRelation(readerOn(session.trusted), rangeParts(index.relation as RawFields));
   if (!relation) return { tag: await session.trusted.run(plainBody.text) };
   const table = servedTable(session, relation);
-  return run(session, deps, plainBody, { scope: [table.oid] });
+  return run(session, deps, plainBody, table, { scope: [table.oid] });
 }
 
 /** Both sides commit as one, which CONCURRENTLY cannot: the index is made without it. */

@@ -26,7 +26,7 @@ export interface TableStatement {
   readonly scope: readonly number[] | undefined;
   /** the client's text, run in the shadow and kept for the journal; undefined: nothing runs there */
   readonly text: string | undefined;
-  /** what runs in the cloud when only open tables are concerned; undefined: the derived difference does */
+  /** runs in the cloud when every table that changes is open; undefined: the derived difference does */
   readonly mirror?: (() => Promise<unknown>) | undefined;
   /** runs in the cloud before the difference, and after it */
   readonly beforehand?: readonly string[];
