@@ -7,11 +7,10 @@ import { loadCatalog } from './catalog/store.js';
 import type { EncodingContext } from './encodings/encoding.js';
 import { ClarusError } from './errors.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
-import type { CancelRouter, LocalUser } from './postgres/options.js';
-import { cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
-import { type Prepared, prepare, type ProxyInputs, servedCloud, witnessIn } from './proxy/prepare.js';
+import type { CancelRouter, LocalUser, Logger } from './postgres/options.js';
+import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
+import { type Prepared, type ProxyInputs, prepare, servedCloud, witnessIn } from './proxy/prepare.js';
 import { encodingState } from './proxy/state.js';
-import { adminPool } from './proxy/cloud.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
 import { Sql } from './sql/index.js';
 import type { SessionPort } from './sql/plan.js';
@@ -21,7 +20,6 @@ import { openTrusted } from './trusted/open.js';
 import { openKeyStore } from './trusted/open-keys.js';
 import type { TrustedServer } from './trusted/server.js';
 import { makeVerifier, type ScramVerifier } from './wire/scram.js';
-import type { Logger } from './postgres/options.js';
 
 export type { ProxyInputs } from './proxy/prepare.js';
 export { prepare } from './proxy/prepare.js';
@@ -55,9 +53,19 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   const { config, rootKey, resolveSecret, registry, log } = inputs;
   const served = servedCloud(config);
   const onProblem = (message: string): void => log('warning', message);
-  const trusted = inputs.prepared?.trusted ?? (await openTrusted({ trusted: config.trusted, rootKey, resolveSecret, server: inputs.server!, onProblem }));
+  const trusted =
+    inputs.prepared?.trusted ??
+    (await openTrusted({
+      trusted: config.trusted,
+      rootKey,
+      resolveSecret,
+      server: inputs.server!,
+      onProblem,
+    }));
   const cloud = inputs.prepared?.cloud ?? adminPool(served, resolveSecret, onProblem);
-  const keys = inputs.prepared?.keys ?? (await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud), compare: false })).keys;
+  const keys =
+    inputs.prepared?.keys ??
+    (await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud), compare: false })).keys;
 
   const listeners = new Set<() => void>();
   let catalog: Catalog = inputs.prepared?.catalog ?? (await loadCatalog(trusted.state, served.name));
@@ -81,7 +89,9 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     worker: `${process.pid}-${randomUUID()}`,
     cloud: served.name,
     onVersion: () => {
-      reload().catch((error: Error) => log('error', 'the catalogue could not be read', { what: error.message }));
+      reload().catch((error: Error) =>
+        log('error', 'the catalogue could not be read', { what: error.message }),
+      );
     },
     onProblem,
   });
@@ -101,14 +111,21 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   });
   const settle = async (): Promise<void> => {
     for (let waited_ms = 0; (await journal.pending(served.name)).length > 0; waited_ms += 20) {
-      if (waited_ms > SETTLE_TIMEOUT_MS) throw new ClarusError('55P03', 'another change of the schema is not finished');
+      if (waited_ms > SETTLE_TIMEOUT_MS)
+        throw new ClarusError('55P03', 'another change of the schema is not finished');
       await new Promise(done => setTimeout(done, 20));
     }
     await reload();
   };
   const state = encodingState(trusted.state);
   const context: EncodingContext = { keys, state };
-  const ddlDependencies = async (session: SessionPort) => ({ registry, homes: await sql.homes(session), numbers: keys.numbers(served.name), cloud: served.name, settle });
+  const ddlDependencies = async (session: SessionPort) => ({
+    registry,
+    homes: await sql.homes(session),
+    numbers: keys.numbers(served.name),
+    cloud: served.name,
+    settle,
+  });
   const sql: Sql = new Sql({
     registry,
     plansMax: config.limits.plans_max,
@@ -120,7 +137,13 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     },
   });
   const users = new Map<string, LocalUser>(
-    config.users.map(user => [user.name, { name: user.name, verifier: inputs.verifiers?.get(user.name) ?? makeVerifier(resolveSecret(user.password)) }]),
+    config.users.map(user => [
+      user.name,
+      {
+        name: user.name,
+        verifier: inputs.verifiers?.get(user.name) ?? makeVerifier(resolveSecret(user.password)),
+      },
+    ]),
   );
   const { host, port } = config.listen.postgres;
   const gateway = await createGateway({
@@ -138,8 +161,17 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    connectCloud: (user, settings) => connectBackend(cloudOptions(served, config.users.find(u => u.name === user.name), resolveSecret, settings)),
-    connectTrusted: (user, settings) => connectBackend(trustedOptions(trusted.sessionTarget(served.database, user.name), settings)),
+    connectCloud: (user, settings) =>
+      connectBackend(
+        cloudOptions(
+          served,
+          config.users.find(u => u.name === user.name),
+          resolveSecret,
+          settings,
+        ),
+      ),
+    connectTrusted: (user, settings) =>
+      connectBackend(trustedOptions(trusted.sessionTarget(served.database, user.name), settings)),
     ...(inputs.cancels ? { cancels: inputs.cancels } : {}),
     ...(inputs.audit ? { audit: inputs.audit } : {}),
     log: log as Logger,
@@ -156,4 +188,3 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     },
   };
 }
-

@@ -4,7 +4,7 @@
  */
 import { gatherReport } from './check/report.js';
 import { beyondThePolicy, inTheClear, reportLines } from './check/words.js';
-import type { Invocation } from './commands.js';
+import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey } from './load.js';
 
 export async function main({ config: path, json }: Invocation): Promise<number> {

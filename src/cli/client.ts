@@ -10,7 +10,11 @@ import { resolveSecret } from './load.js';
  */
 export async function connectToProxy(config: Config, name: string | undefined): Promise<pg.Client> {
   const user = name === undefined ? config.users[0] : config.users.find(u => u.name === name);
-  if (!user) throw new ClarusError('28000', name === undefined ? 'clarus.yaml names no user' : `clarus.yaml has no user "${name}"`);
+  if (!user)
+    throw new ClarusError(
+      '28000',
+      name === undefined ? 'clarus.yaml names no user' : `clarus.yaml has no user "${name}"`,
+    );
   const { host, port } = config.listen.postgres;
   const client = new pg.Client({
     host: host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host,

@@ -1,7 +1,7 @@
 /** Reads a cloud's schema for `clarus init --cloud`: names, types, keys and estimates; no rows. */
 import pg from 'pg';
-import type { DescribedTable as DescribedFully } from '../catalog/description.js';
 import { describeTables, qualified } from '../catalog/describe.js';
+import type { DescribedTable as DescribedFully } from '../catalog/description.js';
 import { readerOf } from '../catalog/reader.js';
 import { ClarusError } from '../errors.js';
 import type { DescribedTable } from '../policy/propose.js';
@@ -13,7 +13,10 @@ import { isLoopback, parseServerUrl } from '../policy/server.js';
  */
 export async function readCloudSchema(url: string): Promise<readonly DescribedTable[]> {
   const server = parseServerUrl(url);
-  if ('problem' in server) throw new ClarusError('F0000', `the URL of the cloud ${server.problem}`, { hint: server.suggestion ?? 'write postgres://USER@HOST:PORT/DATABASE' });
+  if ('problem' in server)
+    throw new ClarusError('F0000', `the URL of the cloud ${server.problem}`, {
+      hint: server.suggestion ?? 'write postgres://USER@HOST:PORT/DATABASE',
+    });
   const password = server.password ?? process.env.CLOUD_PASSWORD ?? process.env.PGPASSWORD;
   const client = new pg.Client({
     host: server.host,
@@ -30,21 +33,36 @@ export async function readCloudSchema(url: string): Promise<readonly DescribedTa
     await client.query('BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ');
     const reader = readerOf(client);
     const tables = await qualified(reader, () => describeTables(reader, undefined));
-    const statistics = await client.query<{ schema: string; table: string; column: string; distinct: number }>(
+    const statistics = await client.query<{
+      schema: string;
+      table: string;
+      column: string;
+      distinct: number;
+    }>(
       'SELECT schemaname AS schema, tablename AS table, attname AS column, n_distinct::float8 AS distinct FROM pg_catalog.pg_stats',
     );
-    const rows = await client.query<{ oid: number; rows: number }>("SELECT oid::int8::float8 AS oid, reltuples::float8 AS rows FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p')");
+    const rows = await client.query<{ oid: number; rows: number }>(
+      "SELECT oid::int8::float8 AS oid, reltuples::float8 AS rows FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p')",
+    );
     await client.query('COMMIT');
     const distinct = new Map(statistics.rows.map(s => [`${s.schema}\0${s.table}\0${s.column}`, s.distinct]));
     const estimate = new Map(rows.rows.map(r => [r.oid, r.rows]));
-    return tables.filter(t => t.kind === 'r' || t.kind === 'p').map(table => summarise(table, tables, distinct, estimate.get(table.oid)));
+    return tables
+      .filter(t => t.kind === 'r' || t.kind === 'p')
+      .map(table => summarise(table, tables, distinct, estimate.get(table.oid)));
   } finally {
     await client.end();
   }
 }
 
-function summarise(table: DescribedFully, tables: readonly DescribedFully[], distinct: ReadonlyMap<string, number>, rows: number | undefined): DescribedTable {
-  const keyed = (kind: 'p' | 'u', attnum: number): boolean => table.constraints.some(c => c.kind === kind && c.columns.includes(attnum));
+function summarise(
+  table: DescribedFully,
+  tables: readonly DescribedFully[],
+  distinct: ReadonlyMap<string, number>,
+  rows: number | undefined,
+): DescribedTable {
+  const keyed = (kind: 'p' | 'u', attnum: number): boolean =>
+    table.constraints.some(c => c.kind === kind && c.columns.includes(attnum));
   return {
     schema: table.schema,
     name: table.name,
@@ -59,8 +77,12 @@ function summarise(table: DescribedFully, tables: readonly DescribedFully[], dis
         type: column.typeName,
         primaryKey: keyed('p', column.attnum),
         unique: keyed('u', column.attnum),
-        references: target && name !== undefined ? { schema: target.schema, table: target.name, column: name } : undefined,
-        generated: column.identity !== '' || /nextval\(|gen_random_uuid\(|uuidv7\(/.test(column.default ?? ''),
+        references:
+          target && name !== undefined
+            ? { schema: target.schema, table: target.name, column: name }
+            : undefined,
+        generated:
+          column.identity !== '' || /nextval\(|gen_random_uuid\(|uuidv7\(/.test(column.default ?? ''),
         distinct: distinct.get(`${table.schema}\0${table.name}\0${column.name}`),
       };
     }),

@@ -1,12 +1,5 @@
 /** The commands, each loaded when it is called. */
-export interface Invocation {
-  /** path of clarus.yaml */
-  readonly config: string;
-  /** print facts as JSON */
-  readonly json: boolean;
-  readonly values: Readonly<Record<string, string | boolean | undefined>>;
-  readonly positionals: readonly string[];
-}
+import type { Invocation } from './invocation.js';
 
 export interface Command {
   readonly summary: string;
@@ -33,7 +26,8 @@ export const commands: Readonly<Record<string, Command>> = {
   init: {
     summary: 'write a commented clarus.yaml and a root key',
     usage: '[--cloud URL]',
-    details: '  --cloud URL  read the schema of this cloud and propose a protection for each column\nWhat is there is kept; what is missing is made.',
+    details:
+      '  --cloud URL  read the schema of this cloud and propose a protection for each column\nWhat is there is kept; what is missing is made.',
     options: { cloud: { type: 'string' } },
     load: () => import('./init.js'),
   },
@@ -46,7 +40,8 @@ export const commands: Readonly<Record<string, Command>> = {
   run: {
     summary: 'serve in the foreground until SIGTERM',
     usage: '',
-    details: 'Prints "ready postgres://HOST:PORT" once it accepts connections; logs JSON lines on standard error.',
+    details:
+      'Prints "ready postgres://HOST:PORT" once it accepts connections; logs JSON lines on standard error.',
     load: () => import('./run.js'),
   },
   explain: {
@@ -60,7 +55,8 @@ export const commands: Readonly<Record<string, Command>> = {
   sql: {
     summary: 'a small SQL prompt through the running proxy',
     usage: '[-c STATEMENT]',
-    details: '  --command STATEMENT  run it and end\n  --user NAME          local user (default: the first one)',
+    details:
+      '  --command STATEMENT  run it and end\n  --user NAME          local user (default: the first one)',
     options: { command: { type: 'string' }, user: { type: 'string' } },
     load: () => import('./sql.js'),
   },

@@ -4,10 +4,10 @@ import pg from 'pg';
 import { BackendClient } from '../clouds/backend-client.js';
 import { encodingRegistry } from '../encodings/registry.js';
 import { prepare, startWorker } from '../proxy.js';
-import type { Invocation } from './commands.js';
 import { startCloud } from './demo/cloud.js';
 import { demoFiles, writeDemoConfig } from './demo/files.js';
 import { loadLaboratory } from './demo/load.js';
+import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { quietLog } from './log.js';
 import { formatTable } from './table.js';
@@ -25,7 +25,13 @@ export async function main({ values }: Invocation): Promise<number> {
   try {
     writeDemoConfig(files, cloud.port, Number(values.port ?? 0));
     const config = loadConfig(files.config);
-    const inputs = { config, rootKey: loadRootKey(config), resolveSecret, registry: encodingRegistry(), log: quietLog };
+    const inputs = {
+      config,
+      rootKey: loadRootKey(config),
+      resolveSecret,
+      registry: encodingRegistry(),
+      log: quietLog,
+    };
     const worker = await startWorker({ ...inputs, worker: 0, prepared: await prepare(inputs) });
     try {
       const { port } = worker.gateway.address();
@@ -48,39 +54,91 @@ export async function main({ values }: Invocation): Promise<number> {
   return 0;
 }
 
-async function tour(port: number, cloudPort: number, appPassword: string, cloudPassword: string): Promise<void> {
-  const loading = await BackendClient.connect({ label: 'the proxy', address: { kind: 'tcp', host: '127.0.0.1', port }, user: 'app', password: appPassword, database: 'hospital', tls: 'off' });
+async function tour(
+  port: number,
+  cloudPort: number,
+  appPassword: string,
+  cloudPassword: string,
+): Promise<void> {
+  const loading = await BackendClient.connect({
+    label: 'the proxy',
+    address: { kind: 'tcp', host: '127.0.0.1', port },
+    user: 'app',
+    password: appPassword,
+    database: 'hospital',
+    tls: 'off',
+  });
   say('Loading 15,524 laboratory tests through the proxy ...');
   const load_ms = await loadLaboratory(loading);
-  say(load_ms === undefined ? '  they are there from an earlier start' : `  protected and stored in ${Math.round(load_ms)} ms`);
+  say(
+    load_ms === undefined
+      ? '  they are there from an earlier start'
+      : `  protected and stored in ${Math.round(load_ms)} ms`,
+  );
   await loading.close();
-  const application = new pg.Client({ host: '127.0.0.1', port, user: 'app', password: appPassword, database: 'hospital' });
-  const provider = new pg.Client({ host: '127.0.0.1', port: cloudPort, user: 'hospital', password: cloudPassword, database: 'hospital' });
+  const application = new pg.Client({
+    host: '127.0.0.1',
+    port,
+    user: 'app',
+    password: appPassword,
+    database: 'hospital',
+  });
+  const provider = new pg.Client({
+    host: '127.0.0.1',
+    port: cloudPort,
+    user: 'hospital',
+    password: cloudPassword,
+    database: 'hospital',
+  });
   await application.connect();
   await provider.connect();
   try {
-    const query = "SELECT fake_first_name, fake_last_name, gender, age, result, clinic_name FROM covid_test WHERE fake_last_name = 'targaryen' LIMIT 5";
+    const query =
+      "SELECT fake_first_name, fake_last_name, gender, age, result, clinic_name FROM covid_test WHERE fake_last_name = 'targaryen' LIMIT 5";
     const seen = await timed(() => application.query<string[]>({ text: query, rowMode: 'array' }));
     say('\nWhat the application sees');
     say(`  ${query}`);
-    say(formatTable(seen.result.fields.map(f => f.name), seen.result.rows.map(row => row.map(asText))));
+    say(
+      formatTable(
+        seen.result.fields.map(f => f.name),
+        seen.result.rows.map(row => row.map(asText)),
+      ),
+    );
     say(`(${seen.ms.toFixed(1)} ms through Clarus, protected names found by the cloud without knowing them)`);
-    const physical = await provider.query<{ name: string }>("SELECT attname AS name FROM pg_catalog.pg_attribute WHERE attrelid = 'public.covid_test'::regclass AND attnum > 0 AND NOT attisdropped");
-    const column = (name: string, kind: string): string => physical.rows.find(r => r.name.startsWith(`${name}_${kind}`))?.name ?? name;
-    const stored = [column('fake_last_name', 'sealed'), column('fake_last_name', 'equality'), column('gender', 'sealed'), column('result', 'sealed'), 'clinic_name'];
+    const physical = await provider.query<{ name: string }>(
+      "SELECT attname AS name FROM pg_catalog.pg_attribute WHERE attrelid = 'public.covid_test'::regclass AND attnum > 0 AND NOT attisdropped",
+    );
+    const column = (name: string, kind: string): string =>
+      physical.rows.find(r => r.name.startsWith(`${name}_${kind}`))?.name ?? name;
+    const stored = [
+      column('fake_last_name', 'sealed'),
+      column('fake_last_name', 'equality'),
+      column('gender', 'sealed'),
+      column('result', 'sealed'),
+      'clinic_name',
+    ];
     const raw = `SELECT ${stored.map(name => `${pg.escapeIdentifier(name)}::text`).join(', ')} FROM covid_test ORDER BY rownames LIMIT 5`;
     const there = await timed(() => provider.query<string[]>({ text: raw, rowMode: 'array' }));
     say('\nWhat the cloud really stores');
-    say(formatTable(stored, there.result.rows.map(row => row.map(value => shortened(asText(value))))));
-    say(`(${there.ms.toFixed(1)} ms in the cloud directly; gender and result carry no tags: so few values would give themselves away)`);
+    say(
+      formatTable(
+        stored,
+        there.result.rows.map(row => row.map(value => shortened(asText(value)))),
+      ),
+    );
+    say(
+      `(${there.ms.toFixed(1)} ms in the cloud directly; gender and result carry no tags: so few values would give themselves away)`,
+    );
   } finally {
     await application.end();
     await provider.end();
   }
 }
 
-const asText = (value: unknown): string | null => (value === null || value === undefined ? null : String(value));
-const shortened = (value: string | null): string | null => (value !== null && value.length > 24 ? `${value.slice(0, 21)}...` : value);
+const asText = (value: unknown): string | null =>
+  value === null || value === undefined ? null : String(value);
+const shortened = (value: string | null): string | null =>
+  value !== null && value.length > 24 ? `${value.slice(0, 21)}...` : value;
 
 async function timed<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {
   await work();
@@ -88,4 +146,3 @@ async function timed<T>(work: () => Promise<T>): Promise<{ readonly result: T; r
   const result = await work();
   return { result, ms: performance.now() - begun };
 }
-

@@ -19,4 +19,11 @@ export const generalHelp = (commands: Readonly<Record<string, Command>>): string
 
 /** `clarus COMMAND --help`. */
 export const commandHelp = (name: string, { summary, usage, details }: Command): string =>
-  [`clarus ${name}: ${summary}`, '', `Usage: clarus ${name} ${usage} [--config FILE] [--json]`.replace(/ {2,}/g, ' '), '', details, ''].join('\n');
+  [
+    `clarus ${name}: ${summary}`,
+    '',
+    `Usage: clarus ${name} ${usage} [--config FILE] [--json]`.replace(/ {2,}/g, ' '),
+    '',
+    details,
+    '',
+  ].join('\n');

@@ -8,19 +8,23 @@ import { ClarusError } from '../errors.js';
 import { parseConfig } from '../policy/parse.js';
 import { proposeProtection, type TableProposal } from '../policy/propose.js';
 import { writeConfigTemplate } from '../policy/template.js';
-import type { Invocation } from './commands.js';
 import { readCloudSchema } from './cloud-schema.js';
+import type { Invocation } from './invocation.js';
 import { loadRootKey } from './load.js';
 
 export async function main({ config: path, json, values }: Invocation): Promise<number> {
   const file = resolve(path);
   const made: string[] = [];
   const kept: string[] = [];
-  const proposals = typeof values.cloud === 'string' ? proposeProtection(await readCloudSchema(values.cloud)) : undefined;
+  const proposals =
+    typeof values.cloud === 'string' ? proposeProtection(await readCloudSchema(values.cloud)) : undefined;
   if (existsSync(file)) kept.push(file);
   else {
     mkdirSync(dirname(file), { recursive: true });
-    const schema = relative(dirname(file), fileURLToPath(new URL('../policy/clarus.schema.json', import.meta.url)));
+    const schema = relative(
+      dirname(file),
+      fileURLToPath(new URL('../policy/clarus.schema.json', import.meta.url)),
+    );
     const text = writeConfigTemplate({
       ...(typeof values.cloud === 'string' ? { cloudUrl: values.cloud } : {}),
       ...(proposals ? { proposals } : {}),
@@ -33,8 +37,15 @@ export async function main({ config: path, json, values }: Invocation): Promise<
   const { key } = config.trusted;
   if (key.kind === 'file' && !existsSync(key.path)) {
     // A key that is made anew while protected data exist would not open them.
-    if (existsSync(resolve(config.trusted.directory, 'data', 'PG_VERSION')) || existsSync(resolve(config.trusted.directory, 'trusted', 'data', 'PG_VERSION')))
-      throw new ClarusError('F0000', `the root key ${key.path} is missing, but ${config.trusted.directory} holds a trusted database`, { hint: 'put the key back from your copy' });
+    if (
+      existsSync(resolve(config.trusted.directory, 'data', 'PG_VERSION')) ||
+      existsSync(resolve(config.trusted.directory, 'trusted', 'data', 'PG_VERSION'))
+    )
+      throw new ClarusError(
+        'F0000',
+        `the root key ${key.path} is missing, but ${config.trusted.directory} holds a trusted database`,
+        { hint: 'put the key back from your copy' },
+      );
     mkdirSync(dirname(key.path), { recursive: true });
     writeFileSync(key.path, `${randomBytes(32).toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
     made.push(key.path);
@@ -49,12 +60,19 @@ export async function main({ config: path, json, values }: Invocation): Promise<
   for (const name of kept) say(`kept  ${name}`);
   say(`root key fingerprint: ${fingerprint}`);
   say('Whoever has the root key opens the data. If it is lost, the data are lost: keep a copy elsewhere.');
-  for (const proposal of proposals ?? []) say(`proposed ${proposal.schema}.${proposal.name}: ${summary(proposal).protected} of ${proposal.columns.length} columns protected`);
+  for (const proposal of proposals ?? [])
+    say(
+      `proposed ${proposal.schema}.${proposal.name}: ${summary(proposal).protected} of ${proposal.columns.length} columns protected`,
+    );
   say('Next: read the file, set the passwords it refers to, then "clarus check".');
   return 0;
 }
 
-const summary = ({ schema, name, columns }: TableProposal): { table: string; columns: number; protected: number } => ({
+const summary = ({
+  schema,
+  name,
+  columns,
+}: TableProposal): { table: string; columns: number; protected: number } => ({
   table: `${schema}.${name}`,
   columns: columns.length,
   protected: columns.filter(c => c.protect === 'encrypt').length,

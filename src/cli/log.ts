@@ -1,5 +1,9 @@
 /** Structured log lines on standard error: one JSON object a line, no values of the data. */
-export type Log = (level: 'info' | 'warning' | 'error', message: string, fields?: Readonly<Record<string, string | number | boolean>>) => void;
+export type Log = (
+  level: 'info' | 'warning' | 'error',
+  message: string,
+  fields?: Readonly<Record<string, string | number | boolean>>,
+) => void;
 
 export const jsonLog: Log = (level, message, fields) => {
   process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);

@@ -5,15 +5,18 @@ import { parseArgs } from 'node:util';
 import { ClarusError } from '../errors.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { commands } from './commands.js';
-import { generalHelp, commandHelp } from './help.js';
+import { commandHelp, generalHelp } from './help.js';
 import { explainProblem } from './problems.js';
 
-const version = (): string => JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string;
+const version = (): string =>
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string;
 
 async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    process.stdout.write(rest[0] && commands[rest[0]] ? commandHelp(rest[0], commands[rest[0]]!) : generalHelp(commands));
+    process.stdout.write(
+      rest[0] && commands[rest[0]] ? commandHelp(rest[0], commands[rest[0]]!) : generalHelp(commands),
+    );
     return name === undefined ? 2 : 0;
   }
   if (name === '--version' || name === '-v') {
@@ -30,10 +33,17 @@ async function main(args: readonly string[]): Promise<number> {
     parsed = parseArgs({
       args: rest,
       allowPositionals: true,
-      options: { config: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' }, ...command.options },
+      options: {
+        config: { type: 'string' },
+        json: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+        ...command.options,
+      },
     });
   } catch (error) {
-    process.stderr.write(`clarus ${name}: ${(error as Error).message.split('\n')[0]}; see "clarus ${name} --help"\n`);
+    process.stderr.write(
+      `clarus ${name}: ${(error as Error).message.split('\n')[0]}; see "clarus ${name} --help"\n`,
+    );
     return 2;
   }
   if (parsed.values.help) {
@@ -41,8 +51,13 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const { positionals } = parsed;
-  if (positionals.length < (command.arguments?.least ?? 0) || positionals.length > (command.arguments?.most ?? 0)) {
-    process.stderr.write(`clarus ${name}: ${command.arguments?.least ? `needs ${command.arguments.words}` : 'takes no arguments'}; see "clarus ${name} --help"\n`);
+  if (
+    positionals.length < (command.arguments?.least ?? 0) ||
+    positionals.length > (command.arguments?.most ?? 0)
+  ) {
+    process.stderr.write(
+      `clarus ${name}: ${command.arguments?.least ? `needs ${command.arguments.words}` : 'takes no arguments'}; see "clarus ${name} --help"\n`,
+    );
     return 2;
   }
   const { main } = await command.load();
@@ -59,7 +74,11 @@ main(process.argv.slice(2)).then(
     process.exitCode = code;
   },
   (error: unknown) => {
-    if (error instanceof ClarusError || error instanceof PostgresError || (error as NodeJS.ErrnoException).code) {
+    if (
+      error instanceof ClarusError ||
+      error instanceof PostgresError ||
+      (error as NodeJS.ErrnoException).code
+    ) {
       process.stderr.write(`clarus: ${explainProblem(error)}\n`);
       process.exitCode = 1;
     } else throw error;

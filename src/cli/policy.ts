@@ -5,17 +5,27 @@ import { ClarusError } from '../errors.js';
 import { replacePolicy } from '../policy/format.js';
 import { servedCloud } from '../proxy/prepare.js';
 import { openTrusted } from '../trusted/open.js';
-import type { Invocation } from './commands.js';
+import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 
 export async function main({ config: path, json, positionals }: Invocation): Promise<number> {
-  if (positionals[0] !== 'export') throw new ClarusError('F0000', `there is no "clarus policy ${positionals[0]}"`, { hint: '"clarus policy export" is what there is' });
+  if (positionals[0] !== 'export')
+    throw new ClarusError('F0000', `there is no "clarus policy ${positionals[0]}"`, {
+      hint: '"clarus policy export" is what there is',
+    });
   const config = loadConfig(path);
   const trusted = await openTrusted({ trusted: config.trusted, rootKey: loadRootKey(config), resolveSecret });
   try {
     const catalog = await loadCatalog(trusted.state, servedCloud(config).name);
-    if (catalog.policyVersion === 0) throw new ClarusError('55000', 'no policy is in force yet', { hint: 'the first "clarus run" takes that of the file' });
-    process.stdout.write(json ? `${JSON.stringify({ version: catalog.policyVersion, policy: catalog.policy })}\n` : replacePolicy(readFileSync(config.file, 'utf8'), catalog.policy));
+    if (catalog.policyVersion === 0)
+      throw new ClarusError('55000', 'no policy is in force yet', {
+        hint: 'the first "clarus run" takes that of the file',
+      });
+    process.stdout.write(
+      json
+        ? `${JSON.stringify({ version: catalog.policyVersion, policy: catalog.policy })}\n`
+        : replacePolicy(readFileSync(config.file, 'utf8'), catalog.policy),
+    );
     return 0;
   } finally {
     await trusted.close();

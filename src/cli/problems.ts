@@ -1,20 +1,26 @@
 /** One line with cause and remedy for everything that can stop a command. */
-import { ConfigError } from '../policy/problems.js';
+
 import { ClarusError } from '../errors.js';
+import { ConfigError } from '../policy/problems.js';
 import { PostgresError } from '../wire/diagnostic.js';
 
 const remedies: Readonly<Record<string, (error: NodeJS.ErrnoException) => string>> = {
-  EADDRINUSE: error => `port ${(error as { port?: number }).port ?? ''} is in use; stop what listens there, or name another under listen:`,
-  EACCES: error => `no permission for ${error.path ?? 'this port or file'}; change its rights, or name another`,
+  EADDRINUSE: error =>
+    `port ${(error as { port?: number }).port ?? ''} is in use; stop what listens there, or name another under listen:`,
+  EACCES: error =>
+    `no permission for ${error.path ?? 'this port or file'}; change its rights, or name another`,
   ENOENT: error => `${error.path ?? 'a file'} does not exist; "clarus init" makes what is missing`,
   ENOSPC: error => `the disk is full${error.path ? ` (${error.path})` : ''}; free some space`,
-  ENOTFOUND: error => `host ${(error as { hostname?: string }).hostname ?? ''} is unknown; correct its name in clarus.yaml`,
-  ECONNREFUSED: error => `nothing listens on ${(error as { address?: string }).address ?? 'the host'}:${(error as { port?: number }).port ?? ''}; is the server, or "clarus run", started?`,
+  ENOTFOUND: error =>
+    `host ${(error as { hostname?: string }).hostname ?? ''} is unknown; correct its name in clarus.yaml`,
+  ECONNREFUSED: error =>
+    `nothing listens on ${(error as { address?: string }).address ?? 'the host'}:${(error as { port?: number }).port ?? ''}; is the server, or "clarus run", started?`,
 };
 
 export function explainProblem(error: unknown): string {
   if (error instanceof ConfigError) return error.report();
-  if (error instanceof ClarusError) return `${error.message}${error.fields.hint ? `; ${error.fields.hint}` : ''}`;
+  if (error instanceof ClarusError)
+    return `${error.message}${error.fields.hint ? `; ${error.fields.hint}` : ''}`;
   if (error instanceof PostgresError) return `${error.message} (SQLSTATE ${error.code})`;
   const failure = error as NodeJS.ErrnoException;
   return remedies[failure.code ?? '']?.(failure) ?? failure.message;

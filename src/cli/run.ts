@@ -5,10 +5,10 @@
 import cluster, { type Worker as Process } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { encodingRegistry } from '../encodings/registry.js';
-import { prepare, type ProxyInputs, startWorker, type Worker } from '../proxy.js';
+import { type ProxyInputs, prepare, startWorker, type Worker } from '../proxy.js';
 import type { TrustedServer } from '../trusted/server.js';
 import { formatVerifier, makeVerifier, parseVerifier, type ScramVerifier } from '../wire/scram.js';
-import type { Invocation } from './commands.js';
+import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { jsonLog } from './log.js';
 
@@ -25,19 +25,32 @@ interface Cancel {
   readonly processId: number;
   readonly secretKey: string;
 }
-type Message = Order | Cancel | { readonly kind: 'ready'; readonly host: string; readonly port: number } | { readonly kind: 'failed'; readonly line: string } | { readonly kind: 'drain' };
+type Message =
+  | Order
+  | Cancel
+  | { readonly kind: 'ready'; readonly host: string; readonly port: number }
+  | { readonly kind: 'failed'; readonly line: string }
+  | { readonly kind: 'drain' };
 
 export async function main({ config: path }: Invocation): Promise<number> {
   const config = loadConfig(path);
-  const inputs: ProxyInputs = { config, rootKey: loadRootKey(config), resolveSecret, registry: encodingRegistry(), log: jsonLog };
+  const inputs: ProxyInputs = {
+    config,
+    rootKey: loadRootKey(config),
+    resolveSecret,
+    registry: encodingRegistry(),
+    log: jsonLog,
+  };
   if (cluster.isWorker) return serveAsWorker(inputs);
-  for (const { message, position } of config.warnings) jsonLog('warning', message, position ? { line: position.line } : {});
+  for (const { message, position } of config.warnings)
+    jsonLog('warning', message, position ? { line: position.line } : {});
   const workers = config.workers ?? availableParallelism();
   const stopped = new Promise<void>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
   const prepared = await prepare(inputs);
-  const close = workers === 1 ? await serveAlone(inputs, prepared) : await serveByWorkers(inputs, prepared, workers);
+  const close =
+    workers === 1 ? await serveAlone(inputs, prepared) : await serveByWorkers(inputs, prepared, workers);
   await stopped;
   jsonLog('info', 'draining');
   await close();
@@ -45,7 +58,10 @@ export async function main({ config: path }: Invocation): Promise<number> {
   return 0;
 }
 
-async function serveAlone(inputs: ProxyInputs, prepared: Awaited<ReturnType<typeof prepare>>): Promise<() => Promise<void>> {
+async function serveAlone(
+  inputs: ProxyInputs,
+  prepared: Awaited<ReturnType<typeof prepare>>,
+): Promise<() => Promise<void>> {
   let worker: Worker;
   try {
     worker = await startWorker({ ...inputs, worker: 0, prepared });
@@ -59,11 +75,18 @@ async function serveAlone(inputs: ProxyInputs, prepared: Awaited<ReturnType<type
   return () => worker.close(inputs.config.limits.drain_timeout_ms);
 }
 
-const ready = (host: string, port: number): void => void process.stdout.write(`ready postgres://${host.includes(':') ? `[${host}]` : host}:${port}\n`);
+const ready = (host: string, port: number): void =>
+  void process.stdout.write(`ready postgres://${host.includes(':') ? `[${host}]` : host}:${port}\n`);
 
-async function serveByWorkers(inputs: ProxyInputs, prepared: Awaited<ReturnType<typeof prepare>>, count: number): Promise<() => Promise<void>> {
+async function serveByWorkers(
+  inputs: ProxyInputs,
+  prepared: Awaited<ReturnType<typeof prepare>>,
+  count: number,
+): Promise<() => Promise<void>> {
   const { config } = inputs;
-  const verifiers = config.users.map(user => [user.name, formatVerifier(makeVerifier(resolveSecret(user.password)))] as const);
+  const verifiers = config.users.map(
+    user => [user.name, formatVerifier(makeVerifier(resolveSecret(user.password)))] as const,
+  );
   const processes = new Map<number, Process>();
   let draining = false;
   const start = (worker: number): Promise<{ host: string; port: number }> =>
@@ -88,7 +111,9 @@ async function serveByWorkers(inputs: ProxyInputs, prepared: Awaited<ReturnType<
     });
   const close = async (): Promise<void> => {
     draining = true;
-    const gone = [...processes.values()].map(child => new Promise<void>(done => child.once('exit', () => done())));
+    const gone = [...processes.values()].map(
+      child => new Promise<void>(done => child.once('exit', () => done())),
+    );
     for (const child of processes.values()) child.send({ kind: 'drain' } satisfies Message);
     await Promise.all(gone);
     prepared.keys.close();
@@ -109,18 +134,30 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
   // The primary drains us; a signal to the whole group is its to handle.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
   const tell = (message: Message): void => void process.send!(message);
-  const order = await new Promise<Order>(resolve => process.once('message', message => resolve(message as Order)));
+  const order = await new Promise<Order>(resolve =>
+    process.once('message', message => resolve(message as Order)),
+  );
   let worker: Worker;
   try {
     worker = await startWorker({
       ...inputs,
       worker: order.worker,
       server: order.server,
-      verifiers: new Map(order.verifiers.flatMap(([name, text]): [string, ScramVerifier][] => {
-        const verifier = parseVerifier(text);
-        return verifier ? [[name, verifier]] : [];
-      })),
-      cancels: { forward: (to, processId, secretKey) => tell({ kind: 'cancel', worker: to, processId, secretKey: Buffer.from(secretKey).toString('base64') }) },
+      verifiers: new Map(
+        order.verifiers.flatMap(([name, text]): [string, ScramVerifier][] => {
+          const verifier = parseVerifier(text);
+          return verifier ? [[name, verifier]] : [];
+        }),
+      ),
+      cancels: {
+        forward: (to, processId, secretKey) =>
+          tell({
+            kind: 'cancel',
+            worker: to,
+            processId,
+            secretKey: Buffer.from(secretKey).toString('base64'),
+          }),
+      },
     });
   } catch (error) {
     tell({ kind: 'failed', line: (error as Error).message });
@@ -129,7 +166,8 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
   tell({ kind: 'ready', ...worker.gateway.address() });
   return new Promise(resolve => {
     process.on('message', (message: Message) => {
-      if (message.kind === 'cancel') worker.gateway.cancel(message.processId, Buffer.from(message.secretKey, 'base64'));
+      if (message.kind === 'cancel')
+        worker.gateway.cancel(message.processId, Buffer.from(message.secretKey, 'base64'));
       if (message.kind === 'drain')
         void worker.close(inputs.config.limits.drain_timeout_ms).then(() => {
           resolve(0);

@@ -1,8 +1,8 @@
 /** `clarus sql`: a small SQL prompt. Statements end with a semicolon; \q or Ctrl-D ends it. */
 import { createInterface } from 'node:readline/promises';
 import pg from 'pg';
-import type { Invocation } from './commands.js';
 import { connectToProxy } from './client.js';
+import type { Invocation } from './invocation.js';
 import { loadConfig } from './load.js';
 import { formatTable } from './table.js';
 
@@ -19,7 +19,11 @@ export async function main({ config: path, json, values }: Invocation): Promise<
 
 async function prompt(client: pg.Client, json: boolean): Promise<number> {
   const terminal = process.stdin.isTTY === true;
-  const lines = createInterface({ input: process.stdin, ...(terminal ? { output: process.stdout } : {}), prompt: 'clarus> ' });
+  const lines = createInterface({
+    input: process.stdin,
+    ...(terminal ? { output: process.stdout } : {}),
+    prompt: 'clarus> ',
+  });
   let pending = '';
   let failed = false;
   if (terminal) lines.prompt();
@@ -42,20 +46,35 @@ async function prompt(client: pg.Client, json: boolean): Promise<number> {
 async function run(client: pg.Client, text: string, json: boolean): Promise<boolean> {
   const asText = { getTypeParser: () => (value: string) => value };
   try {
-    const answer = await client.query<(string | null)[]>({ text, rowMode: 'array', types: asText as pg.CustomTypesConfig });
-    for (const result of Array.isArray(answer) ? (answer as typeof answer[]) : [answer]) print(result, json);
+    const answer = await client.query<(string | null)[]>({
+      text,
+      rowMode: 'array',
+      types: asText as pg.CustomTypesConfig,
+    });
+    for (const result of Array.isArray(answer) ? (answer as (typeof answer)[]) : [answer])
+      print(result, json);
     return true;
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error;
     process.stderr.write(`${error.severity ?? 'ERROR'}:  ${error.message}\n`);
-    for (const [name, value] of [['DETAIL', error.detail], ['HINT', error.hint]] as const) if (value) process.stderr.write(`${name}:  ${value}\n`);
+    for (const [name, value] of [
+      ['DETAIL', error.detail],
+      ['HINT', error.hint],
+    ] as const)
+      if (value) process.stderr.write(`${name}:  ${value}\n`);
     return false;
   }
 }
 
 function print(result: pg.QueryArrayResult<(string | null)[]>, json: boolean): void {
   const names = result.fields.map(field => field.name);
-  if (json) process.stdout.write(`${JSON.stringify({ command: result.command, rowCount: result.rowCount, fields: names, rows: result.rows })}\n`);
-  else if (names.length) process.stdout.write(`${formatTable(names, result.rows)}\n(${result.rows.length} row${result.rows.length === 1 ? '' : 's'})\n\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ command: result.command, rowCount: result.rowCount, fields: names, rows: result.rows })}\n`,
+    );
+  else if (names.length)
+    process.stdout.write(
+      `${formatTable(names, result.rows)}\n(${result.rows.length} row${result.rows.length === 1 ? '' : 's'})\n\n`,
+    );
   else process.stdout.write(`${result.command}${result.rowCount === null ? '' : ` ${result.rowCount}`}\n`);
 }

@@ -69,7 +69,11 @@ export interface EncodingKeys {
   /** 32-byte key of a domain for a purpose (`tag`, ...). Cached likewise. */
   domainKey(domain: number, purpose: string): Uint8Array;
   /** `count` counter values of a named counter, never given twice (leased, durable before it returns). */
-  counters(column: EncodedColumn, counter: string, count: number): Promise<{ readonly first: number; readonly salt: Uint8Array }>;
+  counters(
+    column: EncodedColumn,
+    counter: string,
+    count: number,
+  ): Promise<{ readonly first: number; readonly salt: Uint8Array }>;
 }
 
 /** State that an encoding keeps on the trusted side; it commits and rolls back with the session's transaction. */
@@ -97,7 +101,9 @@ export interface ProtectedWrites {
   /** by role; as many values as rows; in the binary form of the physical type */
   readonly columns: Readonly<Record<string, ByteColumn>>;
   /** by role: rows of a side table, column by column in binary form, with the row id each belongs to */
-  readonly tables?: Readonly<Record<string, { readonly rows: Float64Array; readonly columns: readonly ByteColumn[] }>>;
+  readonly tables?: Readonly<
+    Record<string, { readonly rows: Float64Array; readonly columns: readonly ByteColumn[] }>
+  >;
 }
 
 /** How two values are compared, as PostgreSQL resolved it. */
@@ -122,9 +128,21 @@ export type Question =
   /** `column IS [NOT] NULL` */
   | { readonly kind: 'null'; readonly negated: boolean }
   /** `column op other column` */
-  | { readonly kind: 'join'; readonly negated: boolean; readonly distinct: boolean; readonly operator: Operator; readonly other: EncodedColumn }
+  | {
+      readonly kind: 'join';
+      readonly negated: boolean;
+      readonly distinct: boolean;
+      readonly operator: Operator;
+      readonly other: EncodedColumn;
+    }
   /** an aggregate over the column, by PostgreSQL's function OID and name */
-  | { readonly kind: 'aggregate'; readonly name: string; readonly functionOid: number; readonly distinct: boolean; readonly resultType: number }
+  | {
+      readonly kind: 'aggregate';
+      readonly name: string;
+      readonly functionOid: number;
+      readonly distinct: boolean;
+      readonly resultType: number;
+    }
   /** a key constraint (PRIMARY KEY, UNIQUE, ON CONFLICT target, FOREIGN KEY) */
   | { readonly kind: 'constraint'; readonly constraint: 'unique' | 'foreign-key' };
 

@@ -7,14 +7,24 @@ import { tagColumn } from '../crypto/tags.js';
 import { arrayOf } from '../wire/arrays.js';
 import { canonicalClass, canonicalColumn, equalityOperators } from '../wire/canonical.js';
 import { typeOids } from '../wire/types.js';
-import type { Answer, EncodedColumn, EncodingContext, Encoding, Operator, OperandEncoder, Question, TypeRef } from './encoding.js';
+import type {
+  Answer,
+  EncodedColumn,
+  Encoding,
+  EncodingContext,
+  OperandEncoder,
+  Operator,
+  Question,
+  TypeRef,
+} from './encoding.js';
 
 export const equality: Encoding = {
   kind: 'equality',
   queries: ['equality'],
 
   rejects(type: TypeRef) {
-    if (canonicalClass(type.oid) === undefined) return 'no canonical form is proven equal to this type’s = operator';
+    if (canonicalClass(type.oid) === undefined)
+      return 'no canonical form is proven equal to this type’s = operator';
     if (!type.deterministic) return 'its collation is nondeterministic, so bytes do not decide equality';
     return undefined;
   },
@@ -22,7 +32,11 @@ export const equality: Encoding = {
   relations: () => [{ kind: 'column', role: 'tag', type: 'uuid', indexed: true }],
 
   async protect(column, { values }, { keys }) {
-    return { columns: { tag: tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(column.type.oid, values)) } };
+    return {
+      columns: {
+        tag: tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(column.type.oid, values)),
+      },
+    };
   },
 
   answers(column, question) {
@@ -44,7 +58,8 @@ export const equality: Encoding = {
           operands: tagArray(column),
         };
       case 'join':
-        if (column.domain !== question.other.domain || !answersOperator(column, question.operator)) return undefined;
+        if (column.domain !== question.other.domain || !answersOperator(column, question.operator))
+          return undefined;
         if (canonicalClass(column.type.oid) !== canonicalClass(question.other.type.oid)) return undefined;
         return { ...none, sql: join(question) };
       case 'aggregate':
@@ -56,13 +71,18 @@ export const equality: Encoding = {
   },
 
   leaks: () => ({
-    atRest: 'which rows hold equal values, and how often each value occurs, also across the columns of its domain',
+    atRest:
+      'which rows hold equal values, and how often each value occurs, also across the columns of its domain',
     fromQueries: 'which stored values are asked for, and when the same value is asked for again',
     facts: { length: false, nulls: true, equality: true, frequency: true, order: false },
   }),
 };
 
-const none = { exactness: 'exact', operandTypes: [], operands: async () => [] } as const satisfies Partial<Answer>;
+const none = {
+  exactness: 'exact',
+  operandTypes: [],
+  operands: async () => [],
+} as const satisfies Partial<Answer>;
 
 const join = (question: Extract<Question, { kind: 'join' }>): string =>
   question.distinct
@@ -83,8 +103,12 @@ const one = (column: EncodedColumn, sql: string): Answer => ({
   operands: async (values, type, context) => [valueAt(tag(column, values, type, context), 0)],
 });
 
-const tag = (column: EncodedColumn, values: Parameters<OperandEncoder>[0], type: number, { keys }: EncodingContext) =>
-  tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(type, values));
+const tag = (
+  column: EncodedColumn,
+  values: Parameters<OperandEncoder>[0],
+  type: number,
+  { keys }: EncodingContext,
+) => tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(type, values));
 
 const tagArray =
   (column: EncodedColumn): OperandEncoder =>

@@ -29,7 +29,9 @@ export const sealed: Encoding = {
 
   async protect(column, { rows, values }, { keys }) {
     const epoch = await keys.sealingEpoch(column, rows.length);
-    return { columns: { cell: sealCells(keys.cellKey(column, epoch), { ...address(column), epoch }, rows, values) } };
+    return {
+      columns: { cell: sealCells(keys.cellKey(column, epoch), { ...address(column), epoch }, rows, values) },
+    };
   },
 
   async open(column, rows, columns, { keys }) {
@@ -51,4 +53,7 @@ export const sealed: Encoding = {
   }),
 };
 
-const address = (column: EncodedColumn): { table: number; column: number } => ({ table: column.table, column: column.column });
+const address = (column: EncodedColumn): { table: number; column: number } => ({
+  table: column.table,
+  column: column.column,
+});

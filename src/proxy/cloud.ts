@@ -4,13 +4,18 @@ import pg from 'pg';
 import { Backend } from '../clouds/backend.js';
 import type { ConnectionOptions } from '../clouds/options.js';
 import type { CloudConfig, ServerPassword, UserConfig } from '../policy/policy.js';
-import type { SessionTarget } from '../trusted/open.js';
 import type { ServerConnection } from '../postgres/options.js';
+import type { SessionTarget } from '../trusted/open.js';
 
 export type ResolveSecret = (reference: ServerPassword) => string;
 
 /** Connection options of a cloud for a local user (the cloud's own user, or one of the user's). */
-export function cloudOptions(cloud: CloudConfig, user: UserConfig | undefined, resolveSecret: ResolveSecret, settings: ReadonlyMap<string, string>): ConnectionOptions {
+export function cloudOptions(
+  cloud: CloudConfig,
+  user: UserConfig | undefined,
+  resolveSecret: ResolveSecret,
+  settings: ReadonlyMap<string, string>,
+): ConnectionOptions {
   const own = user?.cloud;
   const reference = own?.password ?? cloud.password;
   return {
@@ -26,11 +31,16 @@ export function cloudOptions(cloud: CloudConfig, user: UserConfig | undefined, r
 }
 
 /** Connection options of the trusted database for a session. */
-export function trustedOptions(target: SessionTarget, settings: ReadonlyMap<string, string>): ConnectionOptions {
+export function trustedOptions(
+  target: SessionTarget,
+  settings: ReadonlyMap<string, string>,
+): ConnectionOptions {
   const { host, port, user, password, database, tls, ca } = target;
   return {
     label: 'the trusted database',
-    address: host.startsWith('/') ? { kind: 'unix', path: `${host}/.s.PGSQL.${port}` } : { kind: 'tcp', host, port },
+    address: host.startsWith('/')
+      ? { kind: 'unix', path: `${host}/.s.PGSQL.${port}` }
+      : { kind: 'tcp', host, port },
     user,
     password,
     database,
@@ -47,14 +57,21 @@ export async function connectBackend(options: ConnectionOptions): Promise<Server
 }
 
 /** Our own connections to a cloud: for its schema, the witness of leases and recovery. */
-export function adminPool(cloud: CloudConfig, resolveSecret: ResolveSecret, onProblem: (message: string) => void): pg.Pool {
+export function adminPool(
+  cloud: CloudConfig,
+  resolveSecret: ResolveSecret,
+  onProblem: (message: string) => void,
+): pg.Pool {
   const pool = new pg.Pool({
     host: cloud.host,
     port: cloud.port,
     user: cloud.user,
     database: cloud.database,
     ...(cloud.password ? { password: resolveSecret(cloud.password) } : {}),
-    ssl: cloud.tls === 'off' ? false : { rejectUnauthorized: true, ...(cloud.ca ? { ca: readFileSync(cloud.ca, 'utf8') } : {}) },
+    ssl:
+      cloud.tls === 'off'
+        ? false
+        : { rejectUnauthorized: true, ...(cloud.ca ? { ca: readFileSync(cloud.ca, 'utf8') } : {}) },
     application_name: 'clarus',
     max: 2,
     idleTimeoutMillis: 30_000,

@@ -25,14 +25,27 @@ export async function proposePolicy(catalog: Catalog, proposed: Policy, cloud: p
   const differences = diffPolicy(catalog.policy, proposed);
   const withRows: string[] = [];
   const touched = touchedTables(differences);
-  const unlistedTables = touched.unlisted ? [...catalog.tables.values()].filter(t => !proposed.tables.some(p => p.schema === t.schema && p.name === t.name)) : [];
-  const tables = [...touched.tables.map(({ schema, table }) => tableNamed(catalog, schema, table)), ...unlistedTables];
+  const unlistedTables = touched.unlisted
+    ? [...catalog.tables.values()].filter(
+        t => !proposed.tables.some(p => p.schema === t.schema && p.name === t.name),
+      )
+    : [];
+  const tables = [
+    ...touched.tables.map(({ schema, table }) => tableNamed(catalog, schema, table)),
+    ...unlistedTables,
+  ];
   for (const table of tables) {
     if (table?.state !== 'protected') continue;
-    const { rows } = await cloud.query(`SELECT ${ROW_COLUMN} FROM ${quoteQualified(table.physical.schema, table.physical.name)} LIMIT 1`);
+    const { rows } = await cloud.query(
+      `SELECT ${ROW_COLUMN} FROM ${quoteQualified(table.physical.schema, table.physical.name)} LIMIT 1`,
+    );
     if (rows.length > 0) withRows.push(`${table.schema}.${table.name}`);
   }
-  return { differences: differences.map(d => d.words), withRows, takesEffect: differences.length > 0 && withRows.length === 0 };
+  return {
+    differences: differences.map(d => d.words),
+    withRows,
+    takesEffect: differences.length > 0 && withRows.length === 0,
+  };
 }
 
 /**
@@ -40,7 +53,11 @@ export async function proposePolicy(catalog: Catalog, proposed: Policy, cloud: p
  */
 export function mustNotTouchRows({ differences, withRows }: Proposal): void {
   if (withRows.length === 0) return;
-  throw new ClarusError('55000', `the policy of the file would change protected tables that hold rows: ${withRows.join(', ')} (${differences.join('; ')})`, {
-    hint: 'Put the file back ("clarus policy export" prints the version in force); a protection is changed by "clarus protect".',
-  });
+  throw new ClarusError(
+    '55000',
+    `the policy of the file would change protected tables that hold rows: ${withRows.join(', ')} (${differences.join('; ')})`,
+    {
+      hint: 'Put the file back ("clarus policy export" prints the version in force); a protection is changed by "clarus protect".',
+    },
+  );
 }

@@ -30,21 +30,33 @@ export interface ProxyInputs {
   readonly resolveSecret: ResolveSecret;
   readonly registry: EncodingRegistry;
   /** structured log lines; never with values */
-  readonly log: (level: 'info' | 'warning' | 'error', message: string, fields?: Readonly<Record<string, string | number | boolean>>) => void;
+  readonly log: (
+    level: 'info' | 'warning' | 'error',
+    message: string,
+    fields?: Readonly<Record<string, string | number | boolean>>,
+  ) => void;
 }
 
 /** The one cloud that this version serves. @throws ClarusError 0A000 for several */
 export function servedCloud(config: Config): CloudConfig {
   const [cloud, ...more] = config.clouds;
   if (!cloud) throw new ClarusError('F0000', 'clarus.yaml names no cloud');
-  if (more.length) throw new ClarusError('0A000', 'several clouds are not served by one proxy yet', { hint: 'Name one cloud, and run a proxy for each other.' });
+  if (more.length)
+    throw new ClarusError('0A000', 'several clouds are not served by one proxy yet', {
+      hint: 'Name one cloud, and run a proxy for each other.',
+    });
   return cloud;
 }
 
 /** The witness of leases in a cloud. */
 export const witnessIn = (pool: pg.Pool): LeaseWitness =>
   cloudWitness(async (text, values) => {
-    const { rows } = await pool.query({ text, values: [...values], rowMode: 'array', types: { getTypeParser: () => (value: string | Buffer) => value.toString() } });
+    const { rows } = await pool.query({
+      text,
+      values: [...values],
+      rowMode: 'array',
+      types: { getTypeParser: () => (value: string | Buffer) => value.toString() },
+    });
     return rows as (string | null)[][];
   });
 
@@ -64,22 +76,39 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
   const served = servedCloud(config);
   const onProblem = (message: string): void => log('warning', message);
   const cloud = adminPool(served, resolveSecret, onProblem);
-  const trusted = await openTrusted({ trusted: config.trusted, rootKey, resolveSecret, onProblem }).catch(async error => {
-    await cloud.end();
-    throw error;
-  });
+  const trusted = await openTrusted({ trusted: config.trusted, rootKey, resolveSecret, onProblem }).catch(
+    async error => {
+      await cloud.end();
+      throw error;
+    },
+  );
   try {
     for (const warning of trusted.warnings) log('warning', warning);
     await cloud.query('SELECT 1').catch((error: unknown) => {
       throw unreachable(served, error);
     });
     for (const warning of await trusted.ensureShadow(served.database)) log('warning', warning);
-    for (const user of config.users) await trusted.ensureUser(served.database, user.name, user.cloud?.user ?? served.user);
+    for (const user of config.users)
+      await trusted.ensureUser(served.database, user.name, user.cloud?.user ?? served.user);
     const { keys, report } = await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud) });
-    if (report.putBack) log('warning', 'the trusted database was put back to an earlier state; new epochs were opened', { unknownLeases: report.unknownLeases, newEpochs: report.newEpochs });
-    const services = { state: trusted.state, journal: openJournal<Redo>(trusted.state), keys, cloud: served.name };
-    const recovered = await recover({ ...services, cloudConnection: cloud, shadow: trusted.shadowAdmin(served.database) });
-    if (recovered.completed + recovered.forgotten) log('info', 'commits that were cut short are settled', recovered);
+    if (report.putBack)
+      log('warning', 'the trusted database was put back to an earlier state; new epochs were opened', {
+        unknownLeases: report.unknownLeases,
+        newEpochs: report.newEpochs,
+      });
+    const services = {
+      state: trusted.state,
+      journal: openJournal<Redo>(trusted.state),
+      keys,
+      cloud: served.name,
+    };
+    const recovered = await recover({
+      ...services,
+      cloudConnection: cloud,
+      shadow: trusted.shadowAdmin(served.database),
+    });
+    if (recovered.completed + recovered.forgotten)
+      log('info', 'commits that were cut short are settled', recovered);
     await adoptPolicy(inputs, trusted, cloud, keys, served);
     await takeInCloud(inputs, trusted, cloud, keys, served);
     return { trusted, cloud, keys, catalog: await loadCatalog(trusted.state, served.name) };
@@ -90,16 +119,35 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
   }
 }
 
-async function adoptPolicy({ config, log }: ProxyInputs, trusted: Trusted, cloud: pg.Pool, keys: KeyStore, served: CloudConfig): Promise<void> {
+async function adoptPolicy(
+  { config, log }: ProxyInputs,
+  trusted: Trusted,
+  cloud: pg.Pool,
+  keys: KeyStore,
+  served: CloudConfig,
+): Promise<void> {
   const catalog = await loadCatalog(trusted.state, served.name);
   const proposal = await proposePolicy(catalog, config.policy, cloud);
   mustNotTouchRows(proposal);
   if (!proposal.takesEffect) return;
-  await inTransaction(trusted.state, client => saveChanges(client, served.name, [{ kind: 'put-policy', policy: config.policy, origin: `file ${config.file}` }], keys));
+  await inTransaction(trusted.state, client =>
+    saveChanges(
+      client,
+      served.name,
+      [{ kind: 'put-policy', policy: config.policy, origin: `file ${config.file}` }],
+      keys,
+    ),
+  );
   log('info', 'the policy of the file is in force', { version: catalog.policyVersion + 1 });
 }
 
-async function takeInCloud({ registry, log }: ProxyInputs, trusted: Trusted, cloud: pg.Pool, keys: KeyStore, served: CloudConfig): Promise<void> {
+async function takeInCloud(
+  { registry, log }: ProxyInputs,
+  trusted: Trusted,
+  cloud: pg.Pool,
+  keys: KeyStore,
+  served: CloudConfig,
+): Promise<void> {
   const catalog = await loadCatalog(trusted.state, served.name);
   // Nothing is kept in step with a cloud whose bytes go through untouched.
   if (passesThrough(catalog.policy, catalog.tables.values()) && catalog.tables.size === 0) return;
@@ -110,12 +158,22 @@ async function takeInCloud({ registry, log }: ProxyInputs, trusted: Trusted, clo
     await shadow.query('BEGIN');
     await shadow.query(`SET LOCAL ROLE "${served.user.replaceAll('"', '""')}"`);
     const connection: SchemaConnection = { read: readerOf(shadow), run: sql => shadow.query(sql) };
-    const taken = await takeIn({ catalog, cloud: served.name, registry, numbers: keys.numbers(served.name), readCloud: readerOf(reading), shadow: connection });
+    const taken = await takeIn({
+      catalog,
+      cloud: served.name,
+      registry,
+      numbers: keys.numbers(served.name),
+      readCloud: readerOf(reading),
+      shadow: connection,
+    });
     await shadow.query('COMMIT');
     await reading.query('COMMIT');
-    if (taken.changes.length) await inTransaction(trusted.state, client => saveChanges(client, served.name, taken.changes, keys));
-    for (const table of newlyBlocked(taken.changes)) log('warning', 'a table is neither served nor written', table);
-    for (const { what, reason } of taken.underived) log('warning', 'the shadow schema lacks an object', { what, reason });
+    if (taken.changes.length)
+      await inTransaction(trusted.state, client => saveChanges(client, served.name, taken.changes, keys));
+    for (const table of newlyBlocked(taken.changes))
+      log('warning', 'a table is neither served nor written', table);
+    for (const { what, reason } of taken.underived)
+      log('warning', 'the shadow schema lacks an object', { what, reason });
   } catch (error) {
     await shadow.query('ROLLBACK');
     throw error;
@@ -126,16 +184,34 @@ async function takeInCloud({ registry, log }: ProxyInputs, trusted: Trusted, clo
 }
 
 const newlyBlocked = (changes: readonly CatalogChange[]): { table: string; reason: string }[] =>
-  changes.flatMap(change => (change.kind === 'put-table' && change.table.state === 'blocked' ? [{ table: `${change.table.schema}.${change.table.name}`, reason: change.table.reason ?? '' }] : []));
+  changes.flatMap(change =>
+    change.kind === 'put-table' && change.table.state === 'blocked'
+      ? [{ table: `${change.table.schema}.${change.table.name}`, reason: change.table.reason ?? '' }]
+      : [],
+  );
 
 /** One line with cause and remedy. */
 function unreachable(cloud: CloudConfig, error: unknown): ClarusError {
   const { code, message } = error as NodeJS.ErrnoException;
   const where = `cloud "${cloud.name}" (${cloud.host}:${cloud.port})`;
-  if (code === 'ECONNREFUSED') return new ClarusError('08001', `nothing listens at ${where}`, { hint: 'Start the server, or correct the address in clarus.yaml.' });
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return new ClarusError('08001', `the host of ${where} is unknown`, { hint: 'Correct the address in clarus.yaml.' });
-  if (code === '28P01') return new ClarusError('28P01', `${where} refuses the password of user "${cloud.user}"`, { hint: 'Correct the secret that clarus.yaml refers to.' });
-  if (code === 'CERT_HAS_EXPIRED') return new ClarusError('08001', `the certificate of ${where} has expired`, { hint: 'Renew it on the server; Clarus does not connect without verification.' });
-  return new ClarusError(/^[0-9A-Z]{5}$/.test(code ?? '') ? code! : '08001', `${where} cannot be used: ${message}`);
+  if (code === 'ECONNREFUSED')
+    return new ClarusError('08001', `nothing listens at ${where}`, {
+      hint: 'Start the server, or correct the address in clarus.yaml.',
+    });
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+    return new ClarusError('08001', `the host of ${where} is unknown`, {
+      hint: 'Correct the address in clarus.yaml.',
+    });
+  if (code === '28P01')
+    return new ClarusError('28P01', `${where} refuses the password of user "${cloud.user}"`, {
+      hint: 'Correct the secret that clarus.yaml refers to.',
+    });
+  if (code === 'CERT_HAS_EXPIRED')
+    return new ClarusError('08001', `the certificate of ${where} has expired`, {
+      hint: 'Renew it on the server; Clarus does not connect without verification.',
+    });
+  return new ClarusError(
+    /^[0-9A-Z]{5}$/.test(code ?? '') ? code! : '08001',
+    `${where} cannot be used: ${message}`,
+  );
 }
-

@@ -12,7 +12,10 @@ export const encodingState = (state: pg.Pool): EncodingState => ({
   },
   async put({ table, column, generation }, key, value) {
     if (value === undefined)
-      await state.query('DELETE FROM clarus.encoding_state WHERE table_number = $1 AND column_number = $2 AND generation = $3 AND key = $4', [table, column, generation, key]);
+      await state.query(
+        'DELETE FROM clarus.encoding_state WHERE table_number = $1 AND column_number = $2 AND generation = $3 AND key = $4',
+        [table, column, generation, key],
+      );
     else
       await state.query(
         `INSERT INTO clarus.encoding_state (table_number, column_number, generation, key, value) VALUES ($1, $2, $3, $4, $5)

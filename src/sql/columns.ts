@@ -1,9 +1,9 @@
 /** Which columns an analysed expression means, in the words of the catalogue. */
-import { type Catalog, type LogicalColumn, type LogicalTable } from '../catalog/catalog.js';
+import type { Catalog, LogicalColumn, LogicalTable } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import type { SourcePosition } from '../policy/policy.js';
 import { typeOids } from '../wire/types.js';
-import { flag, isNode, numberIn, nodesIn, type Value } from './analysed/node.js';
+import { flag, isNode, nodesIn, numberIn, type Value } from './analysed/node.js';
 import { type BaseColumn, columnsRead, entry, meaningOf, type Scope } from './analysed/query.js';
 import { typeOf } from './analysed/types.js';
 
@@ -26,13 +26,17 @@ function usesOf(base: BaseColumn, catalog: Catalog): ColumnUse[] {
   const use = (column: LogicalColumn): ColumnUse => ({ table, column, varno: base.varno, scope: base.scope });
   if (base.attnum === 0) return table.columns.filter(c => c.protection).map(use);
   const column = table.columns.find(c => c.attnum === base.attnum);
-  if (base.attnum > 0 && !column) throw new Error(`the catalogue lacks column ${base.attnum} of a protected table`);
+  if (base.attnum > 0 && !column)
+    throw new Error(`the catalogue lacks column ${base.attnum} of a protected table`);
   return column?.protection ? [use(column)] : [];
 }
 
 /** True where an expression reads a whole row or a system column (other than ctid, xmin, xmax) of a protected table. */
 export function readsWholeRow(value: Value | undefined, scope: Scope, catalog: Catalog): boolean {
-  return columnsRead(value, scope).some(base => catalog.tables.get(base.relid)?.state === 'protected' && (base.attnum === 0 || base.attnum === -6));
+  return columnsRead(value, scope).some(
+    base =>
+      catalog.tables.get(base.relid)?.state === 'protected' && (base.attnum === 0 || base.attnum === -6),
+  );
 }
 
 /** Widening casts that keep equality: source type -> target types. */
@@ -58,16 +62,23 @@ export function asColumn(value: Value | undefined, scope: Scope, catalog: Catalo
     if (meaning.kind !== 'base' || meaning.column.attnum <= 0) return undefined;
     return usesOf(meaning.column, catalog)[0];
   }
-  if (value.kind === 'RELABELTYPE' && numberIn(value, 'resulttypmod') === -1) return widened(value.fields.arg, typeOf(value), scope, catalog);
+  if (value.kind === 'RELABELTYPE' && numberIn(value, 'resulttypmod') === -1)
+    return widened(value.fields.arg, typeOf(value), scope, catalog);
   if (value.kind === 'FUNCEXPR' && !flag(value, 'funcretset')) {
     const args = nodesIn(value, 'args');
     // funcformat: 1 explicit cast, 2 implicit cast (CoercionForm)
-    if (args.length === 1 && ['1', '2'].includes(String(value.fields.funcformat))) return widened(args[0], typeOf(value), scope, catalog);
+    if (args.length === 1 && ['1', '2'].includes(String(value.fields.funcformat)))
+      return widened(args[0], typeOf(value), scope, catalog);
   }
   return undefined;
 }
 
-function widened(arg: Value | undefined, to: number | undefined, scope: Scope, catalog: Catalog): ColumnUse | undefined {
+function widened(
+  arg: Value | undefined,
+  to: number | undefined,
+  scope: Scope,
+  catalog: Catalog,
+): ColumnUse | undefined {
   const from = typeOf(arg);
   if (from === undefined || to === undefined) return undefined;
   if (from !== to && !widening.get(from)?.includes(to)) return undefined;
@@ -84,15 +95,25 @@ export const aliasOf = (scope: Scope, varno: number): string => {
  * The refusal of something that no encoding answers: 0A000 with the reason, the policy line and a hint.
  * @param doing what the statement does with the column, e.g. `a comparison by "<"`
  */
-export function refuse(doing: string, { table, column }: Pick<ColumnUse, 'table' | 'column'>, hint?: string): ClarusError {
+export function refuse(
+  doing: string,
+  { table, column }: Pick<ColumnUse, 'table' | 'column'>,
+  hint?: string,
+): ClarusError {
   const { queries, position } = column.policy;
-  return new ClarusError('0A000', `${doing} needs protected column "${column.name}", and no encoding of it answers that`, {
-    detail: `Policy: ${table.schema}.${table.name}.${column.name}: encrypt${queries.length ? `, queries ${queries.join(', ')}` : ', no queries'}${placeOf(position)}.`,
-    hint: hint ?? 'Select the column itself and compute in the application, or grant a query kind that answers this.',
-    schema: table.schema,
-    table: table.name,
-    column: column.name,
-  });
+  return new ClarusError(
+    '0A000',
+    `${doing} needs protected column "${column.name}", and no encoding of it answers that`,
+    {
+      detail: `Policy: ${table.schema}.${table.name}.${column.name}: encrypt${queries.length ? `, queries ${queries.join(', ')}` : ', no queries'}${placeOf(position)}.`,
+      hint:
+        hint ??
+        'Select the column itself and compute in the application, or grant a query kind that answers this.',
+      schema: table.schema,
+      table: table.name,
+      column: column.name,
+    },
+  );
 }
 
 const placeOf = (position: SourcePosition | undefined): string =>

@@ -3,7 +3,13 @@
  * stand in the rewritten tree as parameters with numbers above every number a client can use; `finish`
  * numbers all parameters anew, so that a client's parameter that only protected columns see is never sent.
  */
-import { type Catalog, encodingOf, type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../catalog/catalog.js';
+import {
+  type Catalog,
+  encodingOf,
+  type LogicalColumn,
+  type LogicalTable,
+  ROW_COLUMN,
+} from '../catalog/catalog.js';
 import type { Answer, EncodedColumn, Encoding, Question } from '../encodings/encoding.js';
 import { type EncodingRegistry, encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
@@ -12,7 +18,7 @@ import type { ManySource, OperandPlan, OperandSource } from './operand.js';
 import { parametersOf } from './operand.js';
 import type { PhysicalStatement, Shape } from './plan.js';
 import { deparse } from './raw/deparse.js';
-import { castTo, columnRef, type RawNode, renumberAll, paramRef } from './raw/node.js';
+import { castTo, columnRef, paramRef, type RawNode, renumberAll } from './raw/node.js';
 import { parseExpression } from './raw/parse.js';
 
 /** First number of operand parameters: PostgreSQL takes at most 65535 from a client. */
@@ -37,12 +43,25 @@ export interface TableUse {
 }
 
 const physicalTypeOids: Readonly<Record<string, number>> = {
-  uuid: 2950, 'uuid[]': 2951, bytea: 17, 'bytea[]': 1001, int8: 20, 'int8[]': 1016, int4: 23, text: 25, numeric: 1700, float8: 701,
+  uuid: 2950,
+  'uuid[]': 2951,
+  bytea: 17,
+  'bytea[]': 1001,
+  int8: 20,
+  'int8[]': 1016,
+  int4: 23,
+  text: 25,
+  numeric: 1700,
+  float8: 701,
 };
 
 let statements = 0;
 /** Gives a physical statement its number. */
-export const physical = (sql: string, parameterTypes: readonly number[]): PhysicalStatement => ({ id: ++statements, sql, parameterTypes });
+export const physical = (sql: string, parameterTypes: readonly number[]): PhysicalStatement => ({
+  id: ++statements,
+  sql,
+  parameterTypes,
+});
 
 export class Compilation {
   readonly operands: OperandPlan[] = [];
@@ -57,7 +76,12 @@ export class Compilation {
   ) {}
 
   /** Registers an operand and returns its placeholders. */
-  operand(source: OperandSource | ManySource, encode: OperandPlan['encode'], types: readonly string[], lookUps: OperandPlan['lookUps'] = []): RawNode[] {
+  operand(
+    source: OperandSource | ManySource,
+    encode: OperandPlan['encode'],
+    types: readonly string[],
+    lookUps: OperandPlan['lookUps'] = [],
+  ): RawNode[] {
     const operand = this.operands.push({ source, encode, types, lookUps }) - 1;
     return types.map((type, part) => this.placeholder(operand, part, type));
   }
@@ -73,7 +97,10 @@ export class Compilation {
   /**
    * Asks the encodings of a column; the first that answers exactly wins.
    */
-  answer(column: LogicalColumn, question: Question): { answer: Answer; encoded: EncodedColumn; encoding: Encoding } | undefined {
+  answer(
+    column: LogicalColumn,
+    question: Question,
+  ): { answer: Answer; encoded: EncodedColumn; encoding: Encoding } | undefined {
     for (const { kind, encoded } of column.protection?.encodings ?? []) {
       const encoding = encodingNamed(this.registry, kind);
       const answer = encoding.answers(encoded, question);
@@ -83,15 +110,24 @@ export class Compilation {
   }
 
   /** The expression of an answer as a raw tree, its roles replaced by columns and its operands by placeholders. */
-  expression(answer: Answer, encoded: EncodedColumn, alias: string, operands: readonly RawNode[], other?: { encoded: EncodedColumn; alias: string }): RawNode {
-    const sql = answer.sql.replace(/\{([a-z]+:)?([A-Za-z0-9_]+)\}/g, (whole, prefix: string | undefined, role: string) => {
-      if (prefix === 'table:') return named(encoded.tables[role], whole);
-      if (prefix === 'other:') return `${quoted(other?.alias)}.${quoted(other?.encoded.columns[role])}`;
-      if (prefix !== undefined) throw new Error(`unknown placeholder ${whole}`);
-      if (/^\d+$/.test(role)) return `$${FIRST_OPERAND - Number(role)}`;
-      if (role === 'row') return `${quoted(alias)}.${quoted(ROW_COLUMN)}`;
-      return `${quoted(alias)}.${quoted(encoded.columns[role])}`;
-    });
+  expression(
+    answer: Answer,
+    encoded: EncodedColumn,
+    alias: string,
+    operands: readonly RawNode[],
+    other?: { encoded: EncodedColumn; alias: string },
+  ): RawNode {
+    const sql = answer.sql.replace(
+      /\{([a-z]+:)?([A-Za-z0-9_]+)\}/g,
+      (whole, prefix: string | undefined, role: string) => {
+        if (prefix === 'table:') return named(encoded.tables[role], whole);
+        if (prefix === 'other:') return `${quoted(other?.alias)}.${quoted(other?.encoded.columns[role])}`;
+        if (prefix !== undefined) throw new Error(`unknown placeholder ${whole}`);
+        if (/^\d+$/.test(role)) return `$${FIRST_OPERAND - Number(role)}`;
+        if (role === 'row') return `${quoted(alias)}.${quoted(ROW_COLUMN)}`;
+        return `${quoted(alias)}.${quoted(encoded.columns[role])}`;
+      },
+    );
     return renumberAll(parseExpression(sql), number => operands[FIRST_OPERAND - number - 1]);
   }
 
@@ -166,7 +202,10 @@ const flowsTwice = (number: number): ClarusError =>
   });
 
 /** The encoding that gives a protected column's values back. */
-export function openingEncoding(registry: EncodingRegistry, column: LogicalColumn): { encoding: Encoding; encoded: EncodedColumn } {
+export function openingEncoding(
+  registry: EncodingRegistry,
+  column: LogicalColumn,
+): { encoding: Encoding; encoded: EncodedColumn } {
   for (const { kind, encoded } of column.protection?.encodings ?? []) {
     const encoding = encodingNamed(registry, kind);
     if (encoding.open) return { encoding, encoded };

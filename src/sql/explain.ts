@@ -8,7 +8,10 @@ import type { Plan } from './plan.js';
 export function explainPlan(plan: Plan): string[] {
   switch (plan.kind) {
     case 'pass':
-      return ['Pass: no protected table is touched; the cloud executes the statement as it stands', `  Cloud: ${plan.sql}`];
+      return [
+        'Pass: no protected table is touched; the cloud executes the statement as it stands',
+        `  Cloud: ${plan.sql}`,
+      ];
     case 'trusted':
       return ['Trusted: answered by the trusted database on the shadow schema; nothing is sent to the cloud'];
     case 'setting':
@@ -27,11 +30,23 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
   switch (plan.body.kind) {
     case 'read': {
       const body = plan.body as ReadBody;
-      return ['Push: the cloud executes the whole statement over encodings', `  Cloud: ${body.cloud.statement.sql}`, ...operandLines(body.operands), ...openingLines(body.answering)];
+      return [
+        'Push: the cloud executes the whole statement over encodings',
+        `  Cloud: ${body.cloud.statement.sql}`,
+        ...operandLines(body.operands),
+        ...openingLines(body.answering),
+      ];
     }
     case 'insert': {
       const body = plan.body as InsertBody;
-      return [`Write: ${body.rows} row${body.rows === 1 ? '' : 's'} of ${nameOf(body.table)} protected here, then inserted`, `  Cloud: ${body.cloud.statement.sql}`, ...body.written.map(w => `  Protects ${w.column.name}: ${w.forms.map(f => f.encoded && f.encoding.kind).join(', ')}`), ...openingLines(body.answering)];
+      return [
+        `Write: ${body.rows} row${body.rows === 1 ? '' : 's'} of ${nameOf(body.table)} protected here, then inserted`,
+        `  Cloud: ${body.cloud.statement.sql}`,
+        ...body.written.map(
+          w => `  Protects ${w.column.name}: ${w.forms.map(f => f.encoded && f.encoding.kind).join(', ')}`,
+        ),
+        ...openingLines(body.answering),
+      ];
     }
     case 'update': {
       const body = plan.body as UpdateBody;
@@ -40,7 +55,9 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
         `  Cloud, first: ${body.lock.statement.sql}`,
         ...operandLines(body.operands),
         `  Cloud, then: ${body.cloud.statement.sql}`,
-        ...body.written.map(w => `  Protects ${w.column.name}: ${w.forms.map(f => f.encoding.kind).join(', ')}`),
+        ...body.written.map(
+          w => `  Protects ${w.column.name}: ${w.forms.map(f => f.encoding.kind).join(', ')}`,
+        ),
         ...openingLines(body.answering),
       ];
     }
@@ -52,7 +69,10 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
 const nameOf = (table: LogicalTable): string => `${table.schema}.${table.name}`;
 
 const operandLines = (operands: readonly OperandPlan[]): string[] =>
-  operands.map((operand, i) => `  Operand ${i + 1}: ${describe(operand)} protected as ${operand.types.join(', ') || 'nothing'}`);
+  operands.map(
+    (operand, i) =>
+      `  Operand ${i + 1}: ${describe(operand)} protected as ${operand.types.join(', ') || 'nothing'}`,
+  );
 
 const describe = ({ source }: OperandPlan): string => {
   switch (source.kind) {
@@ -70,6 +90,8 @@ const describe = ({ source }: OperandPlan): string => {
 };
 
 const openingLines = ({ outputs }: Answering): string[] => {
-  const opened = outputs.flatMap(output => (output.kind === 'cell' ? [output.encoded.name] : output.kind === 'finish' ? ['an aggregate'] : []));
+  const opened = outputs.flatMap(output =>
+    output.kind === 'cell' ? [output.encoded.name] : output.kind === 'finish' ? ['an aggregate'] : [],
+  );
   return opened.length ? [`  Opens here: ${opened.join(', ')}`] : [];
 };

@@ -35,7 +35,8 @@ export function functionHomes(rows: readonly (readonly [string, string, string])
 function homeOf(name: string): Home {
   if (name === 'set_config') return 'settings';
   if (unproven.test(name)) return 'unproven';
-  if (/^(pg_stat_get_.*|pg_lock_status|pg_cursor|pg_prepared_statement|pg_prepared_xact)$/.test(name)) return 'statistics';
+  if (/^(pg_stat_get_.*|pg_lock_status|pg_cursor|pg_prepared_statement|pg_prepared_xact)$/.test(name))
+    return 'statistics';
   if (cloud.test(name)) return 'cloud';
   return 'trusted';
 }

@@ -1,10 +1,25 @@
 /** The door of sql/: statements in, plans out, portals that run them. */
 import type { Catalog } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
-import type { CopyInBody, CopyOutBody, ExplainBody, InsertBody, ReadBody, UpdateBody } from './execute/bodies.js';
+import type {
+  CopyInBody,
+  CopyOutBody,
+  ExplainBody,
+  InsertBody,
+  ReadBody,
+  UpdateBody,
+} from './execute/bodies.js';
 import { startCopyIn } from './execute/copy-in.js';
 import { bindLines } from './execute/lines.js';
-import { type Bound, bindInsert, bindRead, bindUpdate, type ExecutionServices, formatsOf, type Portal } from './execute/portal.js';
+import {
+  type Bound,
+  bindInsert,
+  bindRead,
+  bindUpdate,
+  type ExecutionServices,
+  formatsOf,
+  type Portal,
+} from './execute/portal.js';
 import type { BoundParameters, CopyInExecution, Plan, ProtectedPlan, SessionPort } from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
 import { fieldsOf, list, type RawNode, text } from './raw/node.js';
@@ -42,7 +57,10 @@ export class Sql {
   }
 
   statements(text: string): readonly Statement[] {
-    return parseStatements(text).map(statement => ({ ...statement, start: statement.offset === 0 ? 0 : Buffer.from(text).subarray(0, statement.offset).toString().length }));
+    return parseStatements(text).map(statement => ({
+      ...statement,
+      start: statement.offset === 0 ? 0 : Buffer.from(text).subarray(0, statement.offset).toString().length,
+    }));
   }
 
   /** Does a statement speak to Clarus itself? False for what cannot be parsed. */
@@ -54,7 +72,11 @@ export class Sql {
     }
   }
 
-  async plan(statement: Pick<Statement, 'text'> & Partial<RawStatement>, parameterTypes: readonly number[], session: SessionPort): Promise<Plan> {
+  async plan(
+    statement: Pick<Statement, 'text'> & Partial<RawStatement>,
+    parameterTypes: readonly number[],
+    session: SessionPort,
+  ): Promise<Plan> {
     const known = this.cached(statement.text, parameterTypes, session);
     if (known) return known;
     const raw = parseStatements(statement.text)[0];
@@ -62,7 +84,8 @@ export class Sql {
     const catalog = session.catalog();
     const plan = await this.#planning.plan(raw, parameterTypes, session);
     // Planning may have changed the catalogue's snapshot (a first look at a table): such a plan is not kept.
-    if (session.catalog() === catalog && keepable(plan)) this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
+    if (session.catalog() === catalog && keepable(plan))
+      this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
     return plan;
   }
 
@@ -84,11 +107,28 @@ export class Sql {
     return made === undefined || made === session.catalog();
   }
 
-  async bind(plan: ProtectedPlan, bound: BoundParameters, resultFormats: readonly (0 | 1)[], session: SessionPort, portal: string | undefined): Promise<Portal> {
+  async bind(
+    plan: ProtectedPlan,
+    bound: BoundParameters,
+    resultFormats: readonly (0 | 1)[],
+    session: SessionPort,
+    portal: string | undefined,
+  ): Promise<Portal> {
     const context = this.services.context(session);
     const needed = plan.shape.parameterTypes.length;
-    if (bound.values.length !== needed) throw new ClarusError('08P01', `bind message supplies ${bound.values.length} parameters, but the prepared statement requires ${needed}`);
-    const b: Bound = { plan, bound, formats: formatsOf(resultFormats, plan.shape.columns?.length ?? 0), session, context, portal };
+    if (bound.values.length !== needed)
+      throw new ClarusError(
+        '08P01',
+        `bind message supplies ${bound.values.length} parameters, but the prepared statement requires ${needed}`,
+      );
+    const b: Bound = {
+      plan,
+      bound,
+      formats: formatsOf(resultFormats, plan.shape.columns?.length ?? 0),
+      session,
+      context,
+      portal,
+    };
     switch (plan.body.kind) {
       case 'read':
         return bindRead(plan.body as ReadBody, b);
@@ -104,7 +144,13 @@ export class Sql {
         return bindLines((plan.body as ExplainBody).lines, session);
       case 'ddl':
         return {
-          execute: async () => ({ outcome: Promise.resolve({ kind: 'complete', tag: (await this.services.ddl.execute(plan, session)).tag }), pipelined: false }),
+          execute: async () => ({
+            outcome: Promise.resolve({
+              kind: 'complete',
+              tag: (await this.services.ddl.execute(plan, session)).tag,
+            }),
+            pipelined: false,
+          }),
           close: () => undefined,
         };
       default:
@@ -126,11 +172,24 @@ export class Sql {
 }
 
 const isOurs = ({ SecLabelStmt, ExplainStmt }: RawNode): boolean =>
-  SecLabelStmt?.provider === 'clarus' || (ExplainStmt !== undefined && list(ExplainStmt, 'options').some(o => text(fieldsOf(o), 'defname')?.toLowerCase() === 'clarus'));
+  SecLabelStmt?.provider === 'clarus' ||
+  (ExplainStmt !== undefined &&
+    list(ExplainStmt, 'options').some(o => text(fieldsOf(o), 'defname')?.toLowerCase() === 'clarus'));
 
 /** DDL is planned once: what it finds in the shadow schema may change with it. */
-const keepable = (plan: Plan): boolean => plan.kind === 'pass' || plan.kind === 'trusted' || (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain');
+const keepable = (plan: Plan): boolean =>
+  plan.kind === 'pass' ||
+  plan.kind === 'trusted' ||
+  (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain');
 
 /** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
-const key = (text: string, parameterTypes: readonly number[], { user, settings }: SessionPort): string => 
-  [user, settings.searchPath, settings.dateStyle, settings.intervalStyle, settings.timeZone, parameterTypes.join(), text].join('\0');
+const key = (text: string, parameterTypes: readonly number[], { user, settings }: SessionPort): string =>
+  [
+    user,
+    settings.searchPath,
+    settings.dateStyle,
+    settings.intervalStyle,
+    settings.timeZone,
+    parameterTypes.join(),
+    text,
+  ].join('\0');

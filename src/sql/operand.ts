@@ -8,7 +8,7 @@ import { isNode, type Node, numberIn, type Value, walk } from './analysed/node.j
 import { constantValue, typeOf } from './analysed/types.js';
 import type { FunctionHomes, Home } from './functions.js';
 import { deparseExpression } from './raw/deparse.js';
-import { fieldsOf, kindOf, type RawNode, list, visit } from './raw/node.js';
+import { fieldsOf, kindOf, list, type RawNode, visit } from './raw/node.js';
 
 /** Where the value of an operand comes from, at execution. */
 export type OperandSource =
@@ -16,7 +16,12 @@ export type OperandSource =
   /** a client parameter, from 0, of exactly this type */
   | { readonly kind: 'parameter'; readonly index: number; readonly type: number }
   /** an SQL expression without columns; the trusted PostgreSQL evaluates it, `$n` being the client's parameters */
-  | { readonly kind: 'expression'; readonly sql: string; readonly type: number; readonly parameters: readonly number[] };
+  | {
+      readonly kind: 'expression';
+      readonly sql: string;
+      readonly type: number;
+      readonly parameters: readonly number[];
+    };
 
 /** Values of `= ANY`: written out one by one, or one array value. */
 export type ManySource =
@@ -41,7 +46,12 @@ export type { FoundRows };
  * @param what for messages, e.g. `the value compared with "age"`
  * @throws ClarusError 0A000 when it reads columns, runs a query or calls a function that has its home in the cloud
  */
-export function operandSource(raw: RawNode, analysed: Value | undefined, what: string, homes: FunctionHomes): OperandSource {
+export function operandSource(
+  raw: RawNode,
+  analysed: Value | undefined,
+  what: string,
+  homes: FunctionHomes,
+): OperandSource {
   const type = typeOf(analysed);
   if (!isNode(analysed) || type === undefined) throw notAValue(what);
   if (analysed.kind === 'CONST') {
@@ -63,9 +73,16 @@ export function manySource(
   homes: FunctionHomes,
 ): ManySource {
   if (Array.isArray(raw)) {
-    const items = isNode(analysed) && (analysed.kind === 'ARRAYEXPR' || analysed.kind === 'ARRAY') ? (analysed.fields.elements as readonly Value[]) : undefined;
+    const items =
+      isNode(analysed) && (analysed.kind === 'ARRAYEXPR' || analysed.kind === 'ARRAY')
+        ? (analysed.fields.elements as readonly Value[])
+        : undefined;
     if (items && items.length === raw.length)
-      return { kind: 'list', type: element, items: items.map((item, i) => operandSource(raw[i]!, item, what, homes)) };
+      return {
+        kind: 'list',
+        type: element,
+        items: items.map((item, i) => operandSource(raw[i]!, item, what, homes)),
+      };
     // All elements were constants: PostgreSQL folded none, but the list may have been coerced as a whole.
     throw notAValue(what);
   }
@@ -83,7 +100,13 @@ export function parametersOf(raw: unknown): number[] {
 
 function mustBeValue(analysed: Node, what: string, homes: FunctionHomes): void {
   walk(analysed, node => {
-    if (node.kind === 'VAR' || node.kind === 'QUERY' || node.kind === 'SUBLINK' || node.kind === 'AGGREF' || node.kind === 'WINDOWFUNC')
+    if (
+      node.kind === 'VAR' ||
+      node.kind === 'QUERY' ||
+      node.kind === 'SUBLINK' ||
+      node.kind === 'AGGREF' ||
+      node.kind === 'WINDOWFUNC'
+    )
       throw notAValue(what);
     if (node.kind === 'SQLVALUEFUNCTION' || node.kind === 'NEXTVALUEEXPR') throw cloudHome(what);
     for (const field of ['funcid', 'opfuncid']) {
@@ -104,8 +127,13 @@ const cloudHome = (what: string): ClarusError =>
   });
 
 /** True where a raw node is the literal NULL. */
-export const isNullLiteral = (raw: RawNode): boolean => kindOf(raw) === 'A_Const' && fieldsOf(raw).isnull === true;
+export const isNullLiteral = (raw: RawNode): boolean =>
+  kindOf(raw) === 'A_Const' && fieldsOf(raw).isnull === true;
 
 /** Rows of a VALUES list, each a list of raw expressions. */
 export const valuesRows = (select: RawNode | undefined): readonly (readonly RawNode[])[] =>
-  select?.SelectStmt ? list(select.SelectStmt, 'valuesLists').map(row => (row.List?.items as readonly RawNode[] | undefined) ?? []) : [];
+  select?.SelectStmt
+    ? list(select.SelectStmt, 'valuesLists').map(
+        row => (row.List?.items as readonly RawNode[] | undefined) ?? [],
+      )
+    : [];

@@ -56,10 +56,19 @@ export type Plan =
   | { readonly kind: 'setting'; readonly sql: string; readonly sides: 'both' | 'cloud' | 'trusted' }
   /** `SELECT set_config(...)`: run on both sides; the cloud's rows are the answer */
   | { readonly kind: 'set-config'; readonly sql: string; readonly shape: Shape }
-  | { readonly kind: 'prepare'; readonly name: string; readonly sql: string; readonly parameterTypes: readonly string[] }
+  | {
+      readonly kind: 'prepare';
+      readonly name: string;
+      readonly sql: string;
+      readonly parameterTypes: readonly string[];
+    }
   | { readonly kind: 'execute'; readonly name: string; readonly arguments: readonly string[] }
   | { readonly kind: 'deallocate'; readonly name: string | undefined }
-  | { readonly kind: 'discard'; readonly target: 'all' | 'plans' | 'sequences' | 'temp'; readonly sql: string }
+  | {
+      readonly kind: 'discard';
+      readonly target: 'all' | 'plans' | 'sequences' | 'temp';
+      readonly sql: string;
+    }
   | { readonly kind: 'empty' }
   | ProtectedPlan;
 
@@ -101,7 +110,9 @@ export interface RowSink {
   rows(rows: DataRows): void | Promise<void>;
 }
 
-export type ExecuteOutcome = { readonly kind: 'complete'; readonly tag: string } | { readonly kind: 'suspended' };
+export type ExecuteOutcome =
+  | { readonly kind: 'complete'; readonly tag: string }
+  | { readonly kind: 'suspended' };
 
 /** A portal of ours on a backend. */
 export interface PortalPort {
@@ -132,7 +143,11 @@ export interface StatementPort {
     portal?: string,
   ): PortalPort;
   /** bind + execute + gather: all rows as bytes; sends Flush and waits. For small internal steps. */
-  gather(statement: PhysicalStatement, parameters: readonly (Uint8Array | null)[], binary: boolean): Promise<{ readonly rows: readonly (readonly (Uint8Array | null)[])[]; readonly tag: string }>;
+  gather(
+    statement: PhysicalStatement,
+    parameters: readonly (Uint8Array | null)[],
+    binary: boolean,
+  ): Promise<{ readonly rows: readonly (readonly (Uint8Array | null)[])[]; readonly tag: string }>;
   /** runs SQL without parameters and results (DDL, SET); sends Flush and waits */
   run(sql: string): Promise<string>;
   copyIn(sql: string): Promise<CopyInPort>;
@@ -144,7 +159,13 @@ export interface StatementPort {
 export interface ClientPort {
   /** complete backend messages (DataRow, CopyData ...) in order */
   write(messages: Uint8Array): void | Promise<void>;
-  notice(fields: { readonly severity: string; readonly code: string; readonly message: string; readonly detail?: string; readonly hint?: string }): void;
+  notice(fields: {
+    readonly severity: string;
+    readonly code: string;
+    readonly message: string;
+    readonly detail?: string;
+    readonly hint?: string;
+  }): void;
 }
 
 /** Settings that change how values print or parse, kept in step with the backends' ParameterStatus. */

@@ -9,11 +9,11 @@ import { numberIn } from './analysed/node.js';
 import { entry, scopeOf } from './analysed/query.js';
 import { Compilation } from './compilation.js';
 import { planCopy } from './copy/plan.js';
+import type { ExplainBody } from './execute/bodies.js';
 import { collect } from './execute/collect.js';
 import { statement as physicalStatement } from './execute/convert.js';
-import type { ExplainBody } from './execute/bodies.js';
 import { explainPlan } from './explain.js';
-import { functionHomes, type FunctionHomes, functionHomesQuery } from './functions.js';
+import { type FunctionHomes, functionHomes, functionHomesQuery } from './functions.js';
 import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from './plan.js';
 import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
@@ -44,19 +44,34 @@ export class Planning {
    * @throws ClarusError 0A000 for what cannot be protected, with reason, policy line and hint; PostgresError as the
    *   trusted PostgreSQL words what is wrong with the statement itself
    */
-  async plan({ node, text: sql }: RawStatement, parameterTypes: readonly number[], session: SessionPort): Promise<Plan> {
+  async plan(
+    { node, text: sql }: RawStatement,
+    parameterTypes: readonly number[],
+    session: SessionPort,
+  ): Promise<Plan> {
     if (!session.settings.standardConformingStrings)
-      throw new ClarusError('0A000', 'standard_conforming_strings must be on in a database with protected tables');
+      throw new ClarusError(
+        '0A000',
+        'standard_conforming_strings must be on in a database with protected tables',
+      );
     try {
       return await this.#plan(node, sql, parameterTypes, session);
     } catch (error) {
       // Deep trees overflow the stack of this process before that of PostgreSQL.
-      if (error instanceof RangeError) throw new ClarusError('54001', 'stack depth limit exceeded', { hint: 'The statement is nested too deeply.' });
+      if (error instanceof RangeError)
+        throw new ClarusError('54001', 'stack depth limit exceeded', {
+          hint: 'The statement is nested too deeply.',
+        });
       throw error;
     }
   }
 
-  async #plan(raw: RawNode, sql: string, parameterTypes: readonly number[], session: SessionPort): Promise<Plan> {
+  async #plan(
+    raw: RawNode,
+    sql: string,
+    parameterTypes: readonly number[],
+    session: SessionPort,
+  ): Promise<Plan> {
     const own = planSessionStatement(raw, sql, session);
     if (own) return own;
     switch (kindOf(raw)) {
@@ -72,11 +87,18 @@ export class Planning {
       case 'ExplainStmt':
         return this.#explain(raw, sql, parameterTypes, session);
       case 'CopyStmt':
-        return planCopy(raw, sql, session, { plan: statement => this.#written(deparse(statement), session), touch: statement => this.#touch(statement, session), compilation: analysis => this.#compilation(analysis, session), defaults: table => defaultsOf(table, session) });
+        return planCopy(raw, sql, session, {
+          plan: statement => this.#written(deparse(statement), session),
+          touch: statement => this.#touch(statement, session),
+          compilation: analysis => this.#compilation(analysis, session),
+          defaults: table => defaultsOf(table, session),
+        });
       case 'VariableShowStmt': {
         const shape = (await session.analyse(stripComments(sql), [])).shape;
         const name = text(raw.VariableShowStmt!, 'name')?.toLowerCase();
-        return name === 'application_name' ? { kind: 'trusted', sql: stripComments(sql), shape } : { kind: 'pass', sql: stripComments(sql), shape };
+        return name === 'application_name'
+          ? { kind: 'trusted', sql: stripComments(sql), shape }
+          : { kind: 'pass', sql: stripComments(sql), shape };
       }
       case 'FetchStmt':
         return { kind: 'pass', sql: stripComments(sql), shape: undefined };
@@ -88,21 +110,41 @@ export class Planning {
       case 'ConstraintsSetStmt':
         return { kind: 'pass', sql: stripComments(sql), shape: noRows };
       case 'VacuumStmt':
-        if (list(raw.VacuumStmt!, 'rels').some(rel => list(fieldsOf(rel), 'va_cols').length)) throw new ClarusError('0A000', 'ANALYZE of single columns is refused in a database with protected tables');
+        if (list(raw.VacuumStmt!, 'rels').some(rel => list(fieldsOf(rel), 'va_cols').length))
+          throw new ClarusError(
+            '0A000',
+            'ANALYZE of single columns is refused in a database with protected tables',
+          );
         return { kind: 'pass', sql: stripComments(sql), shape: noRows };
       case 'NotifyStmt':
-        if (raw.NotifyStmt!.payload) throw new ClarusError('0A000', 'NOTIFY with a payload would send it to the cloud in the clear', { hint: 'Notify without a payload, and read the row from its table.' });
+        if (raw.NotifyStmt!.payload)
+          throw new ClarusError('0A000', 'NOTIFY with a payload would send it to the cloud in the clear', {
+            hint: 'Notify without a payload, and read the row from its table.',
+          });
         return { kind: 'pass', sql: stripComments(sql), shape: noRows };
       case 'DoStmt':
       case 'CallStmt':
-        throw new ClarusError('0A000', `${kindOf(raw) === 'DoStmt' ? 'DO' : 'CALL'} is not proven to touch no protected table`, { hint: 'Send the statements by themselves.' });
+        throw new ClarusError(
+          '0A000',
+          `${kindOf(raw) === 'DoStmt' ? 'DO' : 'CALL'} is not proven to touch no protected table`,
+          { hint: 'Send the statements by themselves.' },
+        );
     }
     const ddl = await this.services.ddl.plan(raw, sql, session);
     if (ddl) return ddl;
-    throw new ClarusError('0A000', 'this statement is not understood well enough to be sent to a cloud with protected tables', { detail: `Statement kind: ${kindOf(raw)}.` });
+    throw new ClarusError(
+      '0A000',
+      'this statement is not understood well enough to be sent to a cloud with protected tables',
+      { detail: `Statement kind: ${kindOf(raw)}.` },
+    );
   }
 
-  async #query(raw: RawNode, sql: string, parameterTypes: readonly number[], session: SessionPort): Promise<Plan> {
+  async #query(
+    raw: RawNode,
+    sql: string,
+    parameterTypes: readonly number[],
+    session: SessionPort,
+  ): Promise<Plan> {
     const clean = stripComments(sql);
     const analysis = await session.analyse(clean, parameterTypes);
     const catalog = session.catalog();
@@ -117,10 +159,22 @@ export class Planning {
     return this.#protected(fresh, shape, touch, tables, catalog, homes, session);
   }
 
-  async #protected(raw: RawNode, shape: Shape, touch: Touch, tables: readonly LogicalTable[], catalog: Catalog, homes: FunctionHomes, session: SessionPort): Promise<ProtectedPlan> {
+  async #protected(
+    raw: RawNode,
+    shape: Shape,
+    touch: Touch,
+    tables: readonly LogicalTable[],
+    catalog: Catalog,
+    homes: FunctionHomes,
+    session: SessionPort,
+  ): Promise<ProtectedPlan> {
     const compilation = new Compilation(catalog, this.services.registry, homes, shape);
     const query = touch.query!;
-    if (touch.catalogue) throw new ClarusError('0A000', 'a protected table together with the system catalogue is not answered yet');
+    if (touch.catalogue)
+      throw new ClarusError(
+        '0A000',
+        'a protected table together with the system catalogue is not answered yet',
+      );
     if (kindOf(raw) === 'SelectStmt') return planSelect(raw, query, compilation);
     const target = writtenTable(query, catalog);
     if (target?.state !== 'protected') throw flow(tables[0]!, target);
@@ -132,7 +186,10 @@ export class Planning {
       case 'DeleteStmt':
         return planDelete(raw, query, target, compilation);
       default:
-        throw new ClarusError('0A000', `${kindOf(raw).replace('Stmt', '').toUpperCase()} on protected table "${target.name}" is not answered yet`);
+        throw new ClarusError(
+          '0A000',
+          `${kindOf(raw).replace('Stmt', '').toUpperCase()} on protected table "${target.name}" is not answered yet`,
+        );
     }
   }
 
@@ -141,17 +198,30 @@ export class Planning {
     return this.#query(parseOne(sql), sql, [], session);
   }
 
-  async #explain(raw: RawNode, sql: string, parameterTypes: readonly number[], session: SessionPort): Promise<Plan> {
+  async #explain(
+    raw: RawNode,
+    sql: string,
+    parameterTypes: readonly number[],
+    session: SessionPort,
+  ): Promise<Plan> {
     const options = list(raw.ExplainStmt!, 'options');
     const ours = options.some(o => text(fieldsOf(o), 'defname')?.toLowerCase() === 'clarus');
     const inner = child(raw.ExplainStmt!, 'query')!;
     if (!ours) {
       return this.#query(raw, sql, parameterTypes, session);
     }
-    const text = deparse(inner);
-    const plan = await this.#plan(parseOne(text), text, parameterTypes, session);
+    const written = deparse(inner);
+    const plan = await this.#plan(parseOne(written), written, parameterTypes, session);
     const body: ExplainBody = { kind: 'explain', lines: explainPlan(plan) };
-    return { kind: 'protected', command: 'EXPLAIN', shape: { parameterTypes: 'shape' in plan ? (plan.shape?.parameterTypes ?? []) : [], columns: [textColumn('QUERY PLAN')] }, body };
+    return {
+      kind: 'protected',
+      command: 'EXPLAIN',
+      shape: {
+        parameterTypes: 'shape' in plan ? (plan.shape?.parameterTypes ?? []) : [],
+        columns: [textColumn('QUERY PLAN')],
+      },
+      body,
+    };
   }
 
   async #touch(raw: RawNode, session: SessionPort): Promise<{ analysis: Analysis; touch: Touch }> {
@@ -167,8 +237,11 @@ export class Planning {
 
   /** Homes of the built-in functions of the trusted PostgreSQL; read once. */
   async homes(session: SessionPort): Promise<FunctionHomes> {
-    this.#homes ??= collect(session.trusted, physicalStatement(functionHomesQuery, []), [], [], [0]).then(rows =>
-      functionHomes(rows.map(row => row.map(field => Buffer.from(field ?? []).toString()) as [string, string, string])),
+    this.#homes ??= collect(session.trusted, physicalStatement(functionHomesQuery, []), [], [], [0]).then(
+      rows =>
+        functionHomes(
+          rows.map(row => row.map(field => Buffer.from(field ?? []).toString()) as [string, string, string]),
+        ),
     );
     try {
       return await this.#homes;
@@ -181,28 +254,51 @@ export class Planning {
 
 const noRows: Shape = { parameterTypes: [], columns: undefined };
 
-export const textColumn = (name: string): NonNullable<Shape['columns']>[number] => ({ name, tableOid: 0, attnum: 0, typeOid: 25, typeSize: -1, typeModifier: -1 });
+export const textColumn = (name: string): NonNullable<Shape['columns']>[number] => ({
+  name,
+  tableOid: 0,
+  attnum: 0,
+  typeOid: 25,
+  typeSize: -1,
+  typeModifier: -1,
+});
 
 function mustBeProven({ functions, homes }: Touch): void {
   if (functions.length)
-    throw new ClarusError('0A000', 'the statement calls a user-defined function, which is not proven to touch no protected table', { hint: 'Write what the function does in the statement itself.' });
+    throw new ClarusError(
+      '0A000',
+      'the statement calls a user-defined function, which is not proven to touch no protected table',
+      { hint: 'Write what the function does in the statement itself.' },
+    );
   if (homes.has('unproven'))
-    throw new ClarusError('0A000', 'the statement calls a function that runs SQL text, reads files or writes past tables', { hint: 'In a database with protected tables such functions are refused.' });
+    throw new ClarusError(
+      '0A000',
+      'the statement calls a function that runs SQL text, reads files or writes past tables',
+      { hint: 'In a database with protected tables such functions are refused.' },
+    );
 }
 
 /** Where a statement runs that touches no protected table. */
 function place(raw: RawNode, sql: string, shape: Shape, touch: Touch): Plan {
   if (touch.homes.has('settings')) {
-    if (touch.tables.length || touch.catalogue) throw new ClarusError('0A000', 'set_config is answered only in a SELECT of its own');
+    if (touch.tables.length || touch.catalogue)
+      throw new ClarusError('0A000', 'set_config is answered only in a SELECT of its own');
     return { kind: 'set-config', sql, shape };
   }
   if (touch.tables.length) {
-    if (touch.catalogue) throw new ClarusError('0A000', 'a table together with the system catalogue is not answered yet', { hint: 'Ask for them in two statements.' });
+    if (touch.catalogue)
+      throw new ClarusError('0A000', 'a table together with the system catalogue is not answered yet', {
+        hint: 'Ask for them in two statements.',
+      });
     return { kind: 'pass', sql, shape };
   }
   if (kindOf(raw) === 'DeclareCursorStmt') return { kind: 'pass', sql, shape };
   if (touch.catalogue) return { kind: touch.homes.has('statistics') ? 'pass' : 'trusted', sql, shape };
-  return { kind: touch.homes.has('cloud') || touch.homes.has('statistics') || touch.time ? 'pass' : 'trusted', sql, shape };
+  return {
+    kind: touch.homes.has('cloud') || touch.homes.has('statistics') || touch.time ? 'pass' : 'trusted',
+    sql,
+    shape,
+  };
 }
 
 /** The table that an analysed INSERT, UPDATE, DELETE or MERGE writes. */
@@ -212,17 +308,31 @@ function writtenTable(query: NonNullable<Touch['query']>, catalog: Catalog): Log
 }
 
 const flow = (from: LogicalTable, to: LogicalTable | undefined): ClarusError =>
-  new ClarusError('0A000', to ? `values of protected table "${from.name}" would flow to "${to.name}", which is not protected` : `protected table "${from.name}" is used in a statement of a kind that is not answered yet`, {
-    schema: from.schema,
-    table: from.name,
-  });
+  new ClarusError(
+    '0A000',
+    to
+      ? `values of protected table "${from.name}" would flow to "${to.name}", which is not protected`
+      : `protected table "${from.name}" is used in a statement of a kind that is not answered yet`,
+    {
+      schema: from.schema,
+      table: from.name,
+    },
+  );
 
-const defaultsQuery = physicalStatement('SELECT adnum::text, pg_catalog.pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef WHERE adrelid = $1', [26]);
+const defaultsQuery = physicalStatement(
+  'SELECT adnum::text, pg_catalog.pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef WHERE adrelid = $1',
+  [26],
+);
 
 /** Default expressions of a table, by attnum, as the shadow schema has them. */
 export async function defaultsOf(table: LogicalTable, session: SessionPort): Promise<Defaults> {
   const oid = Buffer.alloc(4);
   oid.writeUInt32BE(table.oid);
   const rows = await collect(session.trusted, defaultsQuery, [oid], [1], [0]);
-  return new Map(rows.map(([attnum, sql]) => [Number(Buffer.from(attnum ?? []).toString()), Buffer.from(sql ?? []).toString()]));
+  return new Map(
+    rows.map(([attnum, sql]) => [
+      Number(Buffer.from(attnum ?? []).toString()),
+      Buffer.from(sql ?? []).toString(),
+    ]),
+  );
 }

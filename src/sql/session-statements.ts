@@ -17,11 +17,25 @@ export function planSessionStatement(raw: RawNode, sql: string, _session: Sessio
       sql: deparse(child(raw.PrepareStmt, 'query')!),
       parameterTypes: list(raw.PrepareStmt, 'argtypes').map(typeText),
     };
-  if (raw.ExecuteStmt) return { kind: 'execute', name: text(raw.ExecuteStmt, 'name') ?? '', arguments: list(raw.ExecuteStmt, 'params').map(deparseExpression) };
+  if (raw.ExecuteStmt)
+    return {
+      kind: 'execute',
+      name: text(raw.ExecuteStmt, 'name') ?? '',
+      arguments: list(raw.ExecuteStmt, 'params').map(deparseExpression),
+    };
   if (raw.DeallocateStmt) return { kind: 'deallocate', name: text(raw.DeallocateStmt, 'name') };
   if (raw.DiscardStmt) {
-    const targets = { DISCARD_ALL: 'all', DISCARD_PLANS: 'plans', DISCARD_SEQUENCES: 'sequences', DISCARD_TEMP: 'temp' } as const;
-    return { kind: 'discard', target: targets[(raw.DiscardStmt.target as keyof typeof targets | undefined) ?? 'DISCARD_ALL'], sql: clean };
+    const targets = {
+      DISCARD_ALL: 'all',
+      DISCARD_PLANS: 'plans',
+      DISCARD_SEQUENCES: 'sequences',
+      DISCARD_TEMP: 'temp',
+    } as const;
+    return {
+      kind: 'discard',
+      target: targets[(raw.DiscardStmt.target as keyof typeof targets | undefined) ?? 'DISCARD_ALL'],
+      sql: clean,
+    };
   }
   return undefined;
 }
@@ -44,36 +58,70 @@ function transaction(fields: RawFields, sql: string): Plan {
     case 'TRANS_STMT_ROLLBACK_TO':
       return { kind: 'transaction', action: { kind: 'rollback-to', name, sql } };
     default:
-      throw new ClarusError('0A000', 'two-phase commit statements are refused in a database with protected tables', {
-        hint: 'A prepared transaction could outlive the trusted side’s part of it.',
-      });
+      throw new ClarusError(
+        '0A000',
+        'two-phase commit statements are refused in a database with protected tables',
+        {
+          hint: 'A prepared transaction could outlive the trusted side’s part of it.',
+        },
+      );
   }
 }
 
 /** Settings that only one side may see. `application_name` could hold anything and never leaves. */
 const trustedOnly = new Set(['application_name']);
 /** The analysis of statements needs these as they are on the trusted side. */
-const cloudOnly = new Set(['client_min_messages', 'debug_print_parse', 'debug_print_rewritten', 'debug_print_plan', 'debug_pretty_print', 'log_parser_stats']);
+const cloudOnly = new Set([
+  'client_min_messages',
+  'debug_print_parse',
+  'debug_print_rewritten',
+  'debug_print_plan',
+  'debug_pretty_print',
+  'log_parser_stats',
+]);
 
 function setting(fields: RawFields, sql: string): Plan {
   const name = (text(fields, 'name') ?? '').toLowerCase();
   if (name === 'role' || name === 'session_authorization' || name === 'session_replication_role')
-    throw new ClarusError('0A000', `"${name}" cannot be set in a database with protected tables`, { hint: 'Log in to Clarus as the user whose rights are wanted.' });
-  if (name === 'standard_conforming_strings' && !/^(on|true|yes|1|t|y)$/i.test(argument(fields)) && fields.kind === 'VAR_SET_VALUE')
-    throw new ClarusError('0A000', 'standard_conforming_strings must stay on in a database with protected tables', { hint: "Write strings with backslashes as E'...'." });
-  if ((name === 'client_encoding' || name === 'names') && fields.kind === 'VAR_SET_VALUE' && !/^utf-?8$|^unicode$/i.test(argument(fields)))
-    throw new ClarusError('0A000', 'the client encoding must be UTF8 in a database with protected tables', { hint: 'Set client_encoding to UTF8.' });
-  return { kind: 'setting', sql, sides: trustedOnly.has(name) ? 'trusted' : cloudOnly.has(name) ? 'cloud' : 'both' };
+    throw new ClarusError('0A000', `"${name}" cannot be set in a database with protected tables`, {
+      hint: 'Log in to Clarus as the user whose rights are wanted.',
+    });
+  if (
+    name === 'standard_conforming_strings' &&
+    !/^(on|true|yes|1|t|y)$/i.test(argument(fields)) &&
+    fields.kind === 'VAR_SET_VALUE'
+  )
+    throw new ClarusError(
+      '0A000',
+      'standard_conforming_strings must stay on in a database with protected tables',
+      { hint: "Write strings with backslashes as E'...'." },
+    );
+  if (
+    (name === 'client_encoding' || name === 'names') &&
+    fields.kind === 'VAR_SET_VALUE' &&
+    !/^utf-?8$|^unicode$/i.test(argument(fields))
+  )
+    throw new ClarusError('0A000', 'the client encoding must be UTF8 in a database with protected tables', {
+      hint: 'Set client_encoding to UTF8.',
+    });
+  return {
+    kind: 'setting',
+    sql,
+    sides: trustedOnly.has(name) ? 'trusted' : cloudOnly.has(name) ? 'cloud' : 'both',
+  };
 }
 
 const argument = (fields: RawFields): string => {
-  const value = list(fields, 'args')[0]?.A_Const as { sval?: { sval?: string }; ival?: { ival?: number }; boolval?: { boolval?: boolean } } | undefined;
+  const value = list(fields, 'args')[0]?.A_Const as
+    | { sval?: { sval?: string }; ival?: { ival?: number }; boolval?: { boolval?: boolean } }
+    | undefined;
   return value?.sval?.sval ?? String(value?.ival?.ival ?? value?.boolval?.boolval ?? '');
 };
 
 /** A type name of PREPARE as SQL. */
 function typeText(type: RawNode): string {
-  const cast = deparseExpression({ TypeCast: { arg: { A_Const: { isnull: true } }, typeName: type.TypeName ?? type } });
+  const cast = deparseExpression({
+    TypeCast: { arg: { A_Const: { isnull: true } }, typeName: type.TypeName ?? type },
+  });
   return cast.replace(/^NULL::|^CAST\(NULL AS (.*)\)$/i, '$1');
 }
-

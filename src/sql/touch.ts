@@ -35,7 +35,10 @@ export function touchOf(analysis: Analysis, catalog: Catalog, homes: FunctionHom
   for (const tree of all)
     walk(tree, node => {
       if (node.kind === 'SQLVALUEFUNCTION' && isTime(node)) time = true;
-      if ((node.kind !== 'RANGETBLENTRY' && node.kind !== 'RTE') || numberIn(node, 'rtekind') !== RTE.relation) {
+      if (
+        (node.kind !== 'RANGETBLENTRY' && node.kind !== 'RTE') ||
+        numberIn(node, 'rtekind') !== RTE.relation
+      ) {
         // A view that was expanded keeps its OID in an entry that is a subquery now.
         return true;
       }
@@ -63,11 +66,17 @@ export function touchOf(analysis: Analysis, catalog: Catalog, homes: FunctionHom
 const isTime = (node: Node): boolean => numberIn(node, 'op') <= 8;
 
 const blocked = (table: LogicalTable): ClarusError =>
-  new ClarusError('55000', `table "${table.schema}.${table.name}" is neither served nor written${table.reason ? `: ${table.reason}` : ''}`, {
-    hint: '"clarus check" says what is missing; "clarus copy" makes a protected copy.',
-    schema: table.schema,
-    table: table.name,
-  });
+  new ClarusError(
+    '55000',
+    `table "${table.schema}.${table.name}" is neither served nor written${table.reason ? `: ${table.reason}` : ''}`,
+    {
+      hint: '"clarus check" says what is missing; "clarus copy" makes a protected copy.',
+      schema: table.schema,
+      table: table.name,
+    },
+  );
 
 const unknownTable = (): ClarusError =>
-  new ClarusError('55000', 'the statement uses a table that Clarus has not taken in yet', { hint: 'Tables made past Clarus are taken in when it starts.' });
+  new ClarusError('55000', 'the statement uses a table that Clarus has not taken in yet', {
+    hint: 'Tables made past Clarus are taken in when it starts.',
+  });

@@ -103,7 +103,13 @@ function ofCatalog(
     state: damage === undefined ? table.state : 'blocked',
     reason: damage ?? table.reason,
     plaintext: !encoded,
-    columns: table.columns.map(column => ofColumn(table, column, all, registry)),
+    columns: table.columns.map(column => {
+      const to =
+        encoded || table.state === 'open'
+          ? undefined
+          : columnPolicy(policy, table.schema, table.name, column.name);
+      return to ? planned(to, registry, column) : ofColumn(table, column, all, registry);
+    }),
   };
 }
 
@@ -198,7 +204,7 @@ const unknownType: TypeRef = { oid: 25, modifier: -1, collation: 100, determinis
 function planned(
   policy: ColumnPolicy,
   registry: EncodingRegistry,
-  described: DescribedTable['columns'][number] | undefined,
+  described: { readonly type: TypeRef; readonly typeName: string } | undefined,
 ): CheckedColumn {
   const type = described?.type ?? unknownType;
   const chosen = policy.protect === 'encrypt' ? encodingsFor(policy, type, registry, false) : undefined;

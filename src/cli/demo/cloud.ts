@@ -4,7 +4,9 @@ import pg from 'pg';
 import { type EmbeddedServer, startEmbedded } from '../../trusted/embedded.js';
 import type { DemoFiles } from './files.js';
 
-export async function startCloud(files: DemoFiles): Promise<{ readonly server: EmbeddedServer; readonly port: number }> {
+export async function startCloud(
+  files: DemoFiles,
+): Promise<{ readonly server: EmbeddedServer; readonly port: number }> {
   const server = await startEmbedded({
     name: 'cloud of the demonstration',
     directory: join(files.directory, 'cloud'),

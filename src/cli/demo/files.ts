@@ -67,7 +67,12 @@ export function demoFiles(directory: string): DemoFiles {
   };
   const key = join(directory, 'root.key');
   if (!existsSync(key)) writeFileSync(key, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
-  return { directory, config: join(directory, 'clarus.yaml'), cloudPassword: secret('cloud.password'), appPassword: secret('app.password') };
+  return {
+    directory,
+    config: join(directory, 'clarus.yaml'),
+    cloudPassword: secret('cloud.password'),
+    appPassword: secret('app.password'),
+  };
 }
 
 /** Writes clarus.yaml for this start: the ports may be others than last time. */

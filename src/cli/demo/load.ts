@@ -8,7 +8,9 @@ const data = fileURLToPath(new URL('../../../examples/data/covid_testing.csv', i
 
 /** @returns milliseconds, or undefined when the table is loaded already */
 export async function loadLaboratory(application: BackendClient): Promise<number | undefined> {
-  const [there] = await application.simple("SELECT count(*) FROM pg_catalog.pg_class WHERE relname = 'covid_test' AND relkind = 'r'");
+  const [there] = await application.simple(
+    "SELECT count(*) FROM pg_catalog.pg_class WHERE relname = 'covid_test' AND relkind = 'r'",
+  );
   if (textOf(there!, 0) === '1') {
     const [loaded] = await application.simple('SELECT count(*) FROM covid_test');
     if (Number(textOf(loaded!, 0)) > 0) return undefined;
@@ -24,13 +26,16 @@ export async function loadLaboratory(application: BackendClient): Promise<number
       bar.show(done / size);
     }
   }
-  await application.copyIn("COPY covid_test FROM STDIN (FORMAT csv, HEADER true)", chunks());
+  await application.copyIn('COPY covid_test FROM STDIN (FORMAT csv, HEADER true)', chunks());
   bar.end();
   return performance.now() - begun;
 }
 
 /** The first row's field as text. */
-export function textOf(result: { readonly columns: readonly { readonly data: Uint8Array; readonly offsets: Uint32Array }[] }, column: number): string {
+export function textOf(
+  result: { readonly columns: readonly { readonly data: Uint8Array; readonly offsets: Uint32Array }[] },
+  column: number,
+): string {
   const { data: bytes, offsets } = result.columns[column]!;
   return Buffer.from(bytes.subarray(offsets[0]!, offsets[1]!)).toString();
 }
@@ -44,7 +49,10 @@ function progressBar(): { show(share: number): void; end(): void } {
       const full = Math.min(width, Math.round(share * width));
       if (full === shown) return;
       shown = full;
-      if (terminal) process.stdout.write(`\r  [${'#'.repeat(full)}${'.'.repeat(width - full)}] ${Math.round(share * 100)} %`);
+      if (terminal)
+        process.stdout.write(
+          `\r  [${'#'.repeat(full)}${'.'.repeat(width - full)}] ${Math.round(share * 100)} %`,
+        );
     },
     end() {
       process.stdout.write(terminal ? '\n' : `  [${'#'.repeat(width)}] 100 %\n`);

@@ -157,7 +157,7 @@ export const textIn = (node: Node, field: string): string | undefined => {
 };
 
 /** Calls `see` for every node of a tree, parents first; `see` returns false to leave the children out. */
-export function walk(value: Value | undefined, see: (node: Node) => boolean | void): void {
+export function walk(value: Value | undefined, see: (node: Node) => boolean | undefined): void {
   if (value === null || value === undefined || typeof value === 'string') return;
   if (Array.isArray(value)) {
     for (const item of value) walk(item, see);

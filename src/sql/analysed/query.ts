@@ -4,7 +4,16 @@
  */
 import { flag, isNode, type Node, nodeIn, nodesIn, numberIn, type Value, walk } from './node.js';
 
-export const RTE = { relation: 0, subquery: 1, join: 2, function: 3, tableFunction: 4, values: 5, cte: 6, group: 9 } as const;
+export const RTE = {
+  relation: 0,
+  subquery: 1,
+  join: 2,
+  function: 3,
+  tableFunction: 4,
+  values: 5,
+  cte: 6,
+  group: 9,
+} as const;
 export const COMMAND = { select: 1, update: 2, insert: 3, delete: 4, merge: 5, utility: 6 } as const;
 
 /** A query with the queries around it: what a Var's `varlevelsup` counts. */
@@ -14,7 +23,11 @@ export interface Scope {
   readonly outer: Scope | undefined;
 }
 
-export const scopeOf = (query: Node, outer?: Scope): Scope => ({ query, rtable: nodesIn(query, 'rtable'), outer });
+export const scopeOf = (query: Node, outer?: Scope): Scope => ({
+  query,
+  rtable: nodesIn(query, 'rtable'),
+  outer,
+});
 
 /** A base column that an expression reads. `attnum` 0 is the whole row, below 0 a system column. */
 export interface BaseColumn {
@@ -58,10 +71,12 @@ export function meaningOf(variable: Node, from: Scope): Meaning {
     case RTE.relation:
       return { kind: 'base', column: { scope, varno, relid: numberIn(rte, 'relid'), attnum } };
     case RTE.join:
-      if (attnum > 0) return { kind: 'expression', value: nodesIn(rte, 'joinaliasvars')[attnum - 1] ?? null, scope };
+      if (attnum > 0)
+        return { kind: 'expression', value: nodesIn(rte, 'joinaliasvars')[attnum - 1] ?? null, scope };
       break;
     case RTE.group:
-      if (attnum > 0) return { kind: 'expression', value: nodesIn(rte, 'groupexprs')[attnum - 1] ?? null, scope };
+      if (attnum > 0)
+        return { kind: 'expression', value: nodesIn(rte, 'groupexprs')[attnum - 1] ?? null, scope };
       break;
   }
   return { kind: 'derived', rte, scope, attnum };
@@ -71,7 +86,11 @@ export function meaningOf(variable: Node, from: Scope): Meaning {
  * The base columns that an expression may read, through joins, grouping, subqueries and CTEs. Subqueries in the
  * expression are followed whole.
  */
-export function columnsRead(value: Value | undefined, scope: Scope, seen: Set<Node> = new Set()): BaseColumn[] {
+export function columnsRead(
+  value: Value | undefined,
+  scope: Scope,
+  seen: Set<Node> = new Set(),
+): BaseColumn[] {
   const found: BaseColumn[] = [];
   walk(value, node => {
     if (node.kind === 'VAR') {
@@ -91,7 +110,11 @@ export function columnsRead(value: Value | undefined, scope: Scope, seen: Set<No
 }
 
 /** All base columns that a query reads anywhere. */
-export function columnsOfQuery(query: Node, outer: Scope | undefined, seen: Set<Node> = new Set()): BaseColumn[] {
+export function columnsOfQuery(
+  query: Node,
+  outer: Scope | undefined,
+  seen: Set<Node> = new Set(),
+): BaseColumn[] {
   const scope = scopeOf(query, outer);
   const found: BaseColumn[] = [];
   for (const [field, value] of Object.entries(query.fields)) {
@@ -118,7 +141,8 @@ function derivedColumns(rte: Node, scope: Scope, attnum: number, seen: Set<Node>
     const innerScope = scopeOf(inner, scope);
     return wanted.flatMap(t => columnsRead(t.fields.expr, innerScope, next));
   }
-  if (numberIn(rte, 'rtekind') === RTE.cte) return cteQuery(rte, scope).flatMap(q => columnsOfQuery(q, scope, next));
+  if (numberIn(rte, 'rtekind') === RTE.cte)
+    return cteQuery(rte, scope).flatMap(q => columnsOfQuery(q, scope, next));
   return ['functions', 'values_lists', 'tablefunc'].flatMap(f => columnsRead(rte.fields[f], scope, next));
 }
 

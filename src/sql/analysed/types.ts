@@ -32,7 +32,14 @@ const typeField: Readonly<Record<string, string>> = {
   ROW: 'row_typeid',
 };
 
-const booleans = new Set(['BOOLEXPR', 'NULLTEST', 'BOOLEANTEST', 'SCALARARRAYOPEXPR', 'ROWCOMPARE', 'ROWCOMPAREEXPR']);
+const booleans = new Set([
+  'BOOLEXPR',
+  'NULLTEST',
+  'BOOLEANTEST',
+  'SCALARARRAYOPEXPR',
+  'ROWCOMPARE',
+  'ROWCOMPAREEXPR',
+]);
 
 /** OID of the type of an analysed expression; undefined where this file does not know the node. */
 export function typeOf(value: Value | undefined): number | undefined {
@@ -53,7 +60,8 @@ export function typeOf(value: Value | undefined): number | undefined {
 export function constantValue(constant: Node): Uint8Array | null | undefined {
   if (constant.fields.constisnull === 'true') return null;
   const value = constant.fields.constvalue;
-  if (value === null || value === undefined || typeof value === 'string' || !('datum' in value)) return undefined;
+  if (value === null || value === undefined || typeof value === 'string' || !('datum' in value))
+    return undefined;
   const bytes = Uint8Array.from((value as Datum).datum);
   switch (numberIn(constant, 'consttype')) {
     case typeOids.bool:

@@ -14,13 +14,17 @@ export function copyOptions(statement: RawFields): CopyOptions {
     if (values.has(name)) throw new ClarusError('42601', 'conflicting or redundant options');
     values.set(name, fields.arg as RawNode | undefined);
   }
-  const word = (name: string): string | undefined => (values.has(name) ? wordOf(values.get(name)) : undefined);
+  const word = (name: string): string | undefined =>
+    values.has(name) ? wordOf(values.get(name)) : undefined;
   const format = word('format') ?? 'text';
-  if (format !== 'text' && format !== 'csv' && format !== 'binary') throw new ClarusError('22023', `COPY format "${format}" not recognized`);
+  if (format !== 'text' && format !== 'csv' && format !== 'binary')
+    throw new ClarusError('22023', `COPY format "${format}" not recognized`);
   for (const name of values.keys())
-    if (!known.has(name)) throw new ClarusError('0A000', `COPY option "${name}" is not answered on protected tables yet`);
+    if (!known.has(name))
+      throw new ClarusError('0A000', `COPY option "${name}" is not answered on protected tables yet`);
   const encoding = word('encoding');
-  if (encoding !== undefined && !/^utf-?8$/i.test(encoding)) throw new ClarusError('0A000', 'COPY of a protected table takes the encoding UTF8 only');
+  if (encoding !== undefined && !/^utf-?8$/i.test(encoding))
+    throw new ClarusError('0A000', 'COPY of a protected table takes the encoding UTF8 only');
   const csv = format === 'csv';
   const quote = word('quote') ?? '"';
   const header = word('header');
@@ -38,7 +42,19 @@ export function copyOptions(statement: RawFields): CopyOptions {
   };
 }
 
-const known = new Set(['format', 'delimiter', 'null', 'header', 'quote', 'escape', 'force_quote', 'force_not_null', 'force_null', 'encoding', 'freeze']);
+const known = new Set([
+  'format',
+  'delimiter',
+  'null',
+  'header',
+  'quote',
+  'escape',
+  'force_quote',
+  'force_not_null',
+  'force_null',
+  'encoding',
+  'freeze',
+]);
 
 function wordOf(arg: RawNode | undefined): string {
   if (!arg) return 'true';
@@ -50,7 +66,8 @@ function wordOf(arg: RawNode | undefined): string {
 const isTrue = (value: string): boolean => /^(true|on|1)$/i.test(value);
 
 function oneByte(name: string, value: string): string {
-  if (Buffer.byteLength(value) !== 1) throw new ClarusError('22023', `COPY ${name} must be a single one-byte character`);
+  if (Buffer.byteLength(value) !== 1)
+    throw new ClarusError('22023', `COPY ${name} must be a single one-byte character`);
   return value;
 }
 

@@ -21,33 +21,56 @@ export interface CopyPlanning {
 
 const noRows: Shape = { parameterTypes: [], columns: undefined };
 
-export async function planCopy(raw: RawNode, sql: string, _session: SessionPort, planning: CopyPlanning): Promise<Plan> {
+export async function planCopy(
+  raw: RawNode,
+  sql: string,
+  _session: SessionPort,
+  planning: CopyPlanning,
+): Promise<Plan> {
   const fields = raw.CopyStmt!;
   const direction = fields.is_from ? 'in' : 'out';
   const query = child(fields, 'query') ?? selectOf(fields);
   const { touch } = await planning.touch(query);
   const tables = touch.tables.filter(t => t.state === 'protected');
-  const pass: Plan = { kind: 'pass', sql: stripComments(sql), shape: noRows, ...(fields.filename || fields.is_program ? {} : { copy: direction }) };
+  const pass: Plan = {
+    kind: 'pass',
+    sql: stripComments(sql),
+    shape: noRows,
+    ...(fields.filename || fields.is_program ? {} : { copy: direction }),
+  };
   if (tables.length === 0) {
-    if (touch.catalogue || touch.tables.length === 0) return copyOfCatalogue(fields, stripComments(sql), direction);
+    if (touch.catalogue || touch.tables.length === 0)
+      return copyOfCatalogue(fields, stripComments(sql), direction);
     return pass;
   }
-  if (fields.filename || fields.is_program) throw new ClarusError('0A000', 'COPY between a protected table and a file or program of the cloud is refused', { hint: 'Use STDIN or STDOUT (in psql: \\copy).' });
+  if (fields.filename || fields.is_program)
+    throw new ClarusError(
+      '0A000',
+      'COPY between a protected table and a file or program of the cloud is refused',
+      { hint: 'Use STDIN or STDOUT (in psql: \\copy).' },
+    );
   const options = copyOptions(fields);
   if (direction === 'in') return planCopyIn(fields, tables[0]!, options, planning);
   const plan = await planning.plan(query);
-  if (plan.kind !== 'protected' || plan.body.kind !== 'read') throw new Error('a protected query without a plan to read');
+  if (plan.kind !== 'protected' || plan.body.kind !== 'read')
+    throw new Error('a protected query without a plan to read');
   const columns = plan.shape.columns ?? [];
   const body: CopyOutBody = {
     kind: 'copy-out',
     read: plan.body as ReadBody,
-    copy: { format: options.format === 'binary' ? 1 : 0, columns: columns.length, options, names: columns.map(c => c.name) },
+    copy: {
+      format: options.format === 'binary' ? 1 : 0,
+      columns: columns.length,
+      options,
+      names: columns.map(c => c.name),
+    },
   };
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'out', body };
 }
 
 function copyOfCatalogue(fields: RawNode[string], sql: string, direction: 'in' | 'out'): Plan {
-  if (direction === 'in' || fields.filename || fields.is_program) throw new ClarusError('42501', 'the system catalogue is not written by COPY');
+  if (direction === 'in' || fields.filename || fields.is_program)
+    throw new ClarusError('42501', 'the system catalogue is not written by COPY');
   return { kind: 'trusted', sql, shape: noRows, copy: 'out' };
 }
 
@@ -56,7 +79,9 @@ function selectOf(fields: RawNode[string]): RawNode {
   const names = list(fields, 'attlist').map(stringOf);
   return {
     SelectStmt: {
-      targetList: names.length ? names.map(name => target(columnRef(name))) : [target({ ColumnRef: { fields: [{ A_Star: {} }] } })],
+      targetList: names.length
+        ? names.map(name => target(columnRef(name)))
+        : [target({ ColumnRef: { fields: [{ A_Star: {} }] } })],
       fromClause: [{ RangeVar: fields.relation as RawNode[string] }],
       limitOption: 'LIMIT_OPTION_DEFAULT',
       op: 'SETOP_NONE',
@@ -64,27 +89,43 @@ function selectOf(fields: RawNode[string]): RawNode {
   };
 }
 
-async function planCopyIn(fields: RawNode[string], table: LogicalTable, options: ReturnType<typeof copyOptions>, planning: CopyPlanning): Promise<ProtectedPlan> {
-  if (fields.whereClause) throw new ClarusError('0A000', 'COPY ... WHERE into a protected table is not answered yet');
+async function planCopyIn(
+  fields: RawNode[string],
+  table: LogicalTable,
+  options: ReturnType<typeof copyOptions>,
+  planning: CopyPlanning,
+): Promise<ProtectedPlan> {
+  if (fields.whereClause)
+    throw new ClarusError('0A000', 'COPY ... WHERE into a protected table is not answered yet');
   const names = list(fields, 'attlist').map(stringOf);
   const columns = names.length ? names.map(name => table.columns.find(c => c.name === name)!) : table.columns;
   const defaults = await planning.defaults(table);
-  const missing = table.columns.filter(c => c.protection && !columns.includes(c) && (defaults.has(c.attnum) || c.notNull));
+  const missing = table.columns.filter(
+    c => c.protection && !columns.includes(c) && (defaults.has(c.attnum) || c.notNull),
+  );
   const { analysis } = await planning.touch(selectOf(fields));
   const { registry } = await planning.compilation(analysis);
   let operands = 0;
   const written = (column: LogicalColumn): WrittenColumn => ({
     column,
     sources: [],
-    forms: column.protection!.encodings.map(({ kind, encoded }): WrittenForm => ({
-      encoding: encodingNamed(registry, kind),
-      encoded,
-      operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
-    })),
+    forms: column.protection!.encodings.map(
+      ({ kind, encoded }): WrittenForm => ({
+        encoding: encodingNamed(registry, kind),
+        encoded,
+        operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
+      }),
+    ),
   });
   const protectedOnes = [...columns, ...missing].filter(c => c.protection).map(written);
   const open = columns.filter(c => !c.protection);
-  const physical = [ROW_COLUMN, ...open.map(c => c.name), ...protectedOnes.flatMap(w => w.forms.flatMap(f => Object.keys(f.operands).map(role => f.encoded.columns[role]!)))];
+  const physical = [
+    ROW_COLUMN,
+    ...open.map(c => c.name),
+    ...protectedOnes.flatMap(w =>
+      w.forms.flatMap(f => Object.keys(f.operands).map(role => f.encoded.columns[role]!)),
+    ),
+  ];
   const body: CopyInBody = {
     kind: 'copy-in',
     table,

@@ -4,7 +4,7 @@
  */
 import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import { codecOf } from '../../wire/codecs/codecs.js';
-import { codecSettings, type CodecSettings } from '../../wire/codecs/settings.js';
+import { type CodecSettings, codecSettings } from '../../wire/codecs/settings.js';
 import { arrayType, typeOids } from '../../wire/types.js';
 import { physical } from '../compilation.js';
 import type { PhysicalStatement, SessionPort, SessionSettings } from '../plan.js';
@@ -40,14 +40,20 @@ export function settingsOf(session: SessionPort): CodecSettings {
  * @param format 0 text, 1 binary
  * @throws PostgresError as PostgreSQL words it, for what is not a value of the type
  */
-export async function toBinary(values: ByteColumn, format: 0 | 1, to: TargetType, session: SessionPort): Promise<PlainColumn> {
+export async function toBinary(
+  values: ByteColumn,
+  format: 0 | 1,
+  to: TargetType,
+  session: SessionPort,
+): Promise<PlainColumn> {
   const codec = codecOf(to.oid);
   const unsure: number[] = [];
   if (!codec) for (let i = 0; i < values.length; i++) unsure.push(i);
   else if (format === 1) {
     const acceptable = codec.acceptable(to.modifier);
     for (let i = 0; i < values.length; i++)
-      if (!values.nulls?.[i] && !acceptable?.(values.data, values.offsets[i]!, values.offsets[i + 1]!)) unsure.push(i);
+      if (!values.nulls?.[i] && !acceptable?.(values.data, values.offsets[i]!, values.offsets[i + 1]!))
+        unsure.push(i);
     if (unsure.length === 0) return plain(values);
   } else {
     const reader = codec.reader(to.modifier, settingsOf(session));
@@ -77,14 +83,20 @@ export async function toBinary(values: ByteColumn, format: 0 | 1, to: TargetType
  * Values in binary form as the client asked for them.
  * @param format 0 text, 1 binary
  */
-export async function fromBinary(values: PlainColumn, type: number, format: 0 | 1, session: SessionPort): Promise<ByteColumn> {
+export async function fromBinary(
+  values: PlainColumn,
+  type: number,
+  format: 0 | 1,
+  session: SessionPort,
+): Promise<ByteColumn> {
   if (format === 1) return values;
   const codec = codecOf(type);
   const writer = codec?.writer(settingsOf(session));
   const unsure: number[] = [];
   const { data, offsets, nulls } = values;
   let room = 64;
-  if (codec && writer) for (let i = 0; i < values.length; i++) room += codec.textSizeMax(offsets[i + 1]! - offsets[i]!);
+  if (codec && writer)
+    for (let i = 0; i < values.length; i++) room += codec.textSizeMax(offsets[i + 1]! - offsets[i]!);
   const out = new Uint8Array(room);
   const outOffsets = new Uint32Array(values.length + 1);
   let at = 0;
@@ -100,19 +112,40 @@ export async function fromBinary(values: PlainColumn, type: number, format: 0 | 
   if (unsure.length === 0) return column;
   const name = await typeNameOf(type, session);
   const rows = await Promise.all(
-    unsure.map(async i => (await collect(session.trusted, statement(`SELECT ($1::${name})::pg_catalog.text`, [0]), [valueAt(values, i)], [1], [0]))[0]?.[0] ?? null),
+    unsure.map(
+      async i =>
+        (
+          await collect(
+            session.trusted,
+            statement(`SELECT ($1::${name})::pg_catalog.text`, [0]),
+            [valueAt(values, i)],
+            [1],
+            [0],
+          )
+        )[0]?.[0] ?? null,
+    ),
   );
   return replaced(column, unsure, rows);
 }
 
 /** Lets PostgreSQL convert single values. */
-async function ask(values: ByteColumn, which: readonly number[], format: 0 | 1, to: TargetType, session: SessionPort): Promise<(Uint8Array | null)[]> {
+async function ask(
+  values: ByteColumn,
+  which: readonly number[],
+  format: 0 | 1,
+  to: TargetType,
+  session: SessionPort,
+): Promise<(Uint8Array | null)[]> {
   const base = await typeNameOf(to.oid, session);
   const convert = statement(`SELECT ${assignment(`$1::${base}`, to)}`, [0]);
   const results: (Uint8Array | null)[] = [];
   for (const i of which) {
     const value = valueAt(values, i);
-    results.push(value === null ? null : ((await collect(session.trusted, convert, [value], [format], [1]))[0]?.[0] ?? null));
+    results.push(
+      value === null
+        ? null
+        : ((await collect(session.trusted, convert, [value], [format], [1]))[0]?.[0] ?? null),
+    );
   }
   return results;
 }
@@ -177,9 +210,21 @@ export async function typeNameOf(oid: number, session: SessionPort): Promise<str
 
 /** `character` without a length means character(1), `bit` bit(1): their internal names do not. */
 const quotedType = (oid: number, name: string): string =>
-  oid === typeOids.bpchar ? 'pg_catalog.bpchar' : oid === 1560 ? 'pg_catalog."bit"' : oid === arrayType(typeOids.bpchar) ? 'pg_catalog.bpchar[]' : oid === 18 ? 'pg_catalog."char"' : name;
+  oid === typeOids.bpchar
+    ? 'pg_catalog.bpchar'
+    : oid === 1560
+      ? 'pg_catalog."bit"'
+      : oid === arrayType(typeOids.bpchar)
+        ? 'pg_catalog.bpchar[]'
+        : oid === 18
+          ? 'pg_catalog."char"'
+          : name;
 
-function replaced(column: ByteColumn, which: readonly number[], by: readonly (Uint8Array | null)[]): PlainColumn {
+function replaced(
+  column: ByteColumn,
+  which: readonly number[],
+  by: readonly (Uint8Array | null)[],
+): PlainColumn {
   const values = Array.from({ length: column.length }, (_, i) => valueAt(column, i));
   which.forEach((i, k) => {
     values[i] = by[k] ?? null;

@@ -8,10 +8,10 @@ import { writeRowId } from '../../wire/arrays.js';
 import { copyReader } from '../../wire/copy-reader.js';
 import type { BoundParameters, CopyInExecution, CopyInPort, SessionPort } from '../plan.js';
 import type { CopyInBody } from './bodies.js';
+import { assignment, toBinary, typeNameOf } from './convert.js';
 import { evaluateSql } from './operands.js';
 import type { ExecutionServices } from './portal.js';
 import { mustNotBeNull, protectRows, type SideWrites, writeSides, writtenValues } from './protecting.js';
-import { assignment, toBinary, typeNameOf } from './convert.js';
 
 /** Rows and bytes that one batch holds at most. */
 const BATCH_ROWS = 2_000;
@@ -22,7 +22,12 @@ const nothingBound: BoundParameters = { values: [], formats: [] };
 /**
  * @throws what the cloud answers to its COPY
  */
-export async function startCopyIn(body: CopyInBody, session: SessionPort, context: EncodingContext, services: ExecutionServices): Promise<CopyInExecution> {
+export async function startCopyIn(
+  body: CopyInBody,
+  session: SessionPort,
+  context: EncodingContext,
+  services: ExecutionServices,
+): Promise<CopyInExecution> {
   const port = await session.cloud.copyIn(body.sql);
   return new ProtectingCopy(body, session, context, services, port);
 }
@@ -43,13 +48,18 @@ class ProtectingCopy implements CopyInExecution {
   ) {
     this.format = body.options.format === 'binary' ? 1 : 0;
     this.columns = body.columns.length;
-    this.#reader = copyReader({ ...body.options, table: body.table.name, columns: body.columns.map(c => c.name) });
+    this.#reader = copyReader({
+      ...body.options,
+      table: body.table.name,
+      columns: body.columns.map(c => c.name),
+    });
   }
 
   async write(data: Uint8Array): Promise<void> {
     await this.#ending(async () => {
       this.#reader.push(data);
-      while (this.#reader.rows >= BATCH_ROWS || this.#reader.size_bytes >= BATCH_BYTES) await this.#send(this.#reader.take(BATCH_ROWS));
+      while (this.#reader.rows >= BATCH_ROWS || this.#reader.size_bytes >= BATCH_BYTES)
+        await this.#send(this.#reader.take(BATCH_ROWS));
     });
   }
 
@@ -88,21 +98,45 @@ class ProtectingCopy implements CopyInExecution {
       if (column.protection) mustNotBeNull(converted, column, body.table);
       values.set(column.number, converted);
     }
-    for (const { column, sql } of body.defaults) values.set(column.number, await this.#defaults(column, sql, count));
+    for (const { column, sql } of body.defaults)
+      values.set(column.number, await this.#defaults(column, sql, count));
     const first = await this.services.rowIds(body.table.number, count);
     const rows = Float64Array.from({ length: count }, (_, i) => first + i);
-    const written = await protectRows(body.written, rows, body.written.map(w => values.get(w.column.number)!), this.context);
+    const written = await protectRows(
+      body.written,
+      rows,
+      body.written.map(w => values.get(w.column.number)!),
+      this.context,
+    );
     this.#sides.push(...written.sides);
-    const columns = [...body.columns.filter(c => !c.protection).map(c => values.get(c.number)! as ByteColumn), ...[...written.columns.entries()].sort(([a], [b]) => a - b).map(([, c]) => c)];
+    const columns = [
+      ...body.columns.filter(c => !c.protection).map(c => values.get(c.number)! as ByteColumn),
+      ...[...written.columns.entries()].sort(([a], [b]) => a - b).map(([, c]) => c),
+    ];
     await this.port.write(binaryRows(rows, columns, !this.#started));
     this.#started = true;
   }
 
-  async #defaults(column: CopyInBody['defaults'][number]['column'], sql: string | undefined, count: number): Promise<PlainColumn> {
-    if (sql === undefined) return writtenValues(column, new Array(count).fill({ kind: 'constant', value: null, type: column.type.oid }), this.body.table, nothingBound, [], this.session);
+  async #defaults(
+    column: CopyInBody['defaults'][number]['column'],
+    sql: string | undefined,
+    count: number,
+  ): Promise<PlainColumn> {
+    if (sql === undefined)
+      return writtenValues(
+        column,
+        new Array(count).fill({ kind: 'constant', value: null, type: column.type.oid }),
+        this.body.table,
+        nothingBound,
+        [],
+        this.session,
+      );
     const base = await typeNameOf(column.type.oid, this.session);
     const values: (Uint8Array | null)[] = [];
-    for (let i = 0; i < count; i++) values.push(await evaluateSql(assignment(`(${sql})::${base}`, column.type), nothingBound, [], this.session));
+    for (let i = 0; i < count; i++)
+      values.push(
+        await evaluateSql(assignment(`(${sql})::${base}`, column.type), nothingBound, [], this.session),
+      );
     const result = columnOf(values) as PlainColumn;
     mustNotBeNull(result, column, this.body.table);
     return result;

@@ -1,7 +1,7 @@
 /** COPY ... TO STDOUT of opened rows: text, csv and binary, as PostgreSQL writes them (copyto.c). */
 import type { MessageWriter } from '../../wire/message-writer.js';
 import { backendTypes } from '../../wire/protocol.js';
-import { type OutputColumnBytes, type RowWriter, sizeAt } from './opening.js';
+import { type OutputColumnBytes, type RowWriter, sizeAt } from './row-writer.js';
 
 export interface CopyOutFormat {
   /** overall format of CopyOutResponse */
@@ -28,7 +28,12 @@ export interface CopyOptions {
 
 /** Writes rows as CopyData messages. */
 export function copyRows({ options, names }: CopyOutFormat): RowWriter {
-  const write = options.format === 'binary' ? binaryRow : options.format === 'csv' ? csvRow(options, names) : textRow(options);
+  const write =
+    options.format === 'binary'
+      ? binaryRow
+      : options.format === 'csv'
+        ? csvRow(options, names)
+        : textRow(options);
   return (writer, columns, rows) => {
     for (let i = 0; i < rows; i++) {
       writer.begin(backendTypes.copyData);
@@ -52,7 +57,11 @@ export function copyPrologue(writer: MessageWriter, { options, names }: CopyOutF
       const data = Buffer.from(name);
       return { data, starts: Int32Array.of(0), sizes: Int32Array.of(data.length), nulls: undefined };
     });
-    (options.format === 'csv' ? csvRow({ ...options, forceQuote: [] }, names) : textRow(options))(writer, cells, 0);
+    (options.format === 'csv' ? csvRow({ ...options, forceQuote: [] }, names) : textRow(options))(
+      writer,
+      cells,
+      0,
+    );
     writer.end();
   }
 }
@@ -117,10 +126,13 @@ function textRow({ delimiter, nullString }: CopyOptions): WriteRow {
   };
 }
 
-function csvRow({ delimiter, nullString, quote, escape, forceQuote }: CopyOptions, names: readonly string[]): WriteRow {
+function csvRow(
+  { delimiter, nullString, quote, escape: escapeCharacter, forceQuote }: CopyOptions,
+  names: readonly string[],
+): WriteRow {
   const separator = delimiter.charCodeAt(0);
   const quotes = quote.charCodeAt(0);
-  const escapes = escape.charCodeAt(0);
+  const escapes = escapeCharacter.charCodeAt(0);
   const forced = names.map(name => forceQuote === 'all' || forceQuote.includes(name));
   const nullBytes = Buffer.from(nullString);
   return (writer, columns, row) => {
@@ -137,7 +149,8 @@ function csvRow({ delimiter, nullString, quote, escape, forceQuote }: CopyOption
       const value = data.subarray(start, end);
       let needs = forced[i] || (size === nullBytes.length && nullBytes.equals(value));
       // A lone \. would end the data; CopyAttributeOutCSV quotes it in a table of one column.
-      if (!needs && columns.length === 1 && size === 2 && value[0] === 0x5c && value[1] === 0x2e) needs = true;
+      if (!needs && columns.length === 1 && size === 2 && value[0] === 0x5c && value[1] === 0x2e)
+        needs = true;
       for (let at = start; !needs && at < end; at++) {
         const byte = data[at]!;
         needs = byte === separator || byte === quotes || byte === 10 || byte === 13;

@@ -7,23 +7,11 @@ import type { EncodingContext } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
 import { readRowId } from '../../wire/arrays.js';
 import { MessageWriter } from '../../wire/message-writer.js';
-import { backendTypes } from '../../wire/protocol.js';
 import type { DataRows, RowSink, SessionPort } from '../plan.js';
 import type { Output } from '../read/targets.js';
 import type { Answering } from './bodies.js';
 import { fromBinary } from './convert.js';
-
-/** What opened rows are written as. */
-export type RowWriter = (writer: MessageWriter, columns: readonly OutputColumnBytes[], rows: number) => void;
-
-/** One column of the answer: bytes of value i are `data[starts[i] .. starts[i] + sizes[i])`, size -1 for NULL. */
-export interface OutputColumnBytes {
-  readonly data: Uint8Array;
-  readonly starts: Int32Array | Uint32Array;
-  /** undefined: `starts` are offsets (one more than rows) and `nulls` says which are NULL */
-  readonly sizes: Int32Array | undefined;
-  readonly nulls: Uint8Array | undefined;
-}
+import { dataRows, type OutputColumnBytes, type RowWriter } from './row-writer.js';
 
 /** Places of all fields of a batch of rows: `starts[row * width + place]`, size -1 for NULL. */
 interface Fields {
@@ -65,7 +53,11 @@ export class OpeningSink implements RowSink {
     await this.session.client.write(this.#writer.take());
   }
 
-  async #value(output: Exclude<Output, { kind: 'open' }>, fields: Fields, format: 0 | 1): Promise<ByteColumn> {
+  async #value(
+    output: Exclude<Output, { kind: 'open' }>,
+    fields: Fields,
+    format: 0 | 1,
+  ): Promise<ByteColumn> {
     let values: PlainColumn;
     if (output.kind === 'finish') values = await output.finish(gather(fields, output.place), this.context);
     else {
@@ -83,7 +75,8 @@ function takeApart({ buffer, starts: bodies, count }: DataRows, width: number): 
   let k = 0;
   for (let i = 0; i < count; i++) {
     let at = bodies[i]!;
-    if (((buffer[at]! << 8) | buffer[at + 1]!) !== width) throw new ClarusError('08P01', 'the cloud returned a row of another width');
+    if (((buffer[at]! << 8) | buffer[at + 1]!) !== width)
+      throw new ClarusError('08P01', 'the cloud returned a row of another width');
     at += 2;
     for (let field = 0; field < width; field++, k++) {
       const size = (buffer[at]! << 24) | (buffer[at + 1]! << 16) | (buffer[at + 2]! << 8) | buffer[at + 3]!;
@@ -103,8 +96,10 @@ function gather({ buffer, starts, sizes, width, count }: Fields, place: number):
   let total = 0;
   for (let i = 0, k = place; i < count; i++, k += width) {
     const size = sizes[k]!;
-    if (size < 0) (nulls ??= new Uint8Array(count))[i] = 1;
-    else total += size;
+    if (size < 0) {
+      nulls ??= new Uint8Array(count);
+      nulls[i] = 1;
+    } else total += size;
     offsets[i + 1] = total;
   }
   const data = new Uint8Array(total);
@@ -122,11 +117,15 @@ function gather({ buffer, starts, sizes, width, count }: Fields, place: number):
 function rowIds({ buffer, starts, sizes, width, count }: Fields, place: number): Float64Array {
   const rows = new Float64Array(count);
   // An outer join's missing row has no id, and its cells are NULL.
-  for (let i = 0, k = place; i < count; i++, k += width) rows[i] = sizes[k] === 8 ? readRowId(buffer, starts[k]!) : 0;
+  for (let i = 0, k = place; i < count; i++, k += width)
+    rows[i] = sizes[k] === 8 ? readRowId(buffer, starts[k]!) : 0;
   return rows;
 }
 
-async function openPlace({ buffer, starts, sizes, width, count }: Fields, place: number): Promise<OutputColumnBytes> {
+async function openPlace(
+  { buffer, starts, sizes, width, count }: Fields,
+  place: number,
+): Promise<OutputColumnBytes> {
   const own = new Int32Array(count);
   const ownSizes = new Int32Array(count);
   for (let i = 0, k = place; i < count; i++, k += width) {
@@ -136,44 +135,9 @@ async function openPlace({ buffer, starts, sizes, width, count }: Fields, place:
   return { data: buffer, starts: own, sizes: ownSizes, nulls: undefined };
 }
 
-const asOutput = ({ data, offsets, nulls }: ByteColumn): OutputColumnBytes => ({ data, starts: offsets, sizes: undefined, nulls });
-
-/** Size of value i, -1 for NULL. */
-export const sizeAt = (column: OutputColumnBytes, i: number): number =>
-  column.sizes ? column.sizes[i]! : column.nulls?.[i] ? -1 : column.starts[i + 1]! - column.starts[i]!;
-
-/** Writes rows as DataRow messages. */
-export const dataRows: RowWriter = (writer, columns, rows) => {
-  let room = rows * (7 + 4 * columns.length);
-  for (const column of columns) for (let i = 0; i < rows; i++) room += Math.max(0, sizeAt(column, i));
-  writer.reserve(room);
-  const out = writer.buffer;
-  let at = writer.position;
-  for (let i = 0; i < rows; i++) {
-    out[at] = backendTypes.dataRow;
-    const lengthAt = at + 1;
-    out[at + 5] = columns.length >> 8;
-    out[at + 6] = columns.length;
-    at += 7;
-    for (const column of columns) {
-      const size = sizeAt(column, i);
-      out[at] = size >> 24;
-      out[at + 1] = size >> 16;
-      out[at + 2] = size >> 8;
-      out[at + 3] = size;
-      at += 4;
-      if (size <= 0) continue;
-      const { data } = column;
-      const from = column.starts[i]!;
-      if (size < 64) for (let j = 0; j < size; j++) out[at + j] = data[from + j]!;
-      else out.set(data.subarray(from, from + size), at);
-      at += size;
-    }
-    const length = at - lengthAt;
-    out[lengthAt] = length >> 24;
-    out[lengthAt + 1] = length >> 16;
-    out[lengthAt + 2] = length >> 8;
-    out[lengthAt + 3] = length;
-  }
-  writer.position = at;
-};
+const asOutput = ({ data, offsets, nulls }: ByteColumn): OutputColumnBytes => ({
+  data,
+  starts: offsets,
+  sizes: undefined,
+  nulls,
+});

@@ -2,31 +2,60 @@
 import { columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import type { EncodingContext, FoundRows } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
+import { arrayElements } from '../../wire/arrays.js';
 import type { ParameterSource } from '../compilation.js';
 import type { ManySource, OperandPlan, OperandSource } from '../operand.js';
 import type { BoundParameters, SessionPort } from '../plan.js';
-import { arrayElements } from '../../wire/arrays.js';
 import { collect } from './collect.js';
 import { statement, toBinary, typeNameOf } from './convert.js';
 
 /** One value, in binary form of `source.type`. */
-export async function evaluate(source: OperandSource, bound: BoundParameters, parameterTypes: readonly number[], session: SessionPort): Promise<Uint8Array | null> {
+export async function evaluate(
+  source: OperandSource,
+  bound: BoundParameters,
+  parameterTypes: readonly number[],
+  session: SessionPort,
+): Promise<Uint8Array | null> {
   switch (source.kind) {
     case 'constant':
       return source.value;
     case 'parameter': {
       const value = bound.values[source.index] ?? null;
       if (value === null) return null;
-      return valueAt(await toBinary(columnOf([value]), bound.formats[source.index] ?? 0, { oid: source.type, modifier: -1 }, session), 0);
+      return valueAt(
+        await toBinary(
+          columnOf([value]),
+          bound.formats[source.index] ?? 0,
+          { oid: source.type, modifier: -1 },
+          session,
+        ),
+        0,
+      );
     }
     case 'expression':
-      return evaluateSql(`(${source.sql})::${await typeNameOf(source.type, session)}`, bound, parameterTypes, session);
+      return evaluateSql(
+        `(${source.sql})::${await typeNameOf(source.type, session)}`,
+        bound,
+        parameterTypes,
+        session,
+      );
   }
 }
 
 /** The value of an SQL expression, `$n` being the client's parameters; the trusted PostgreSQL evaluates it. */
-export async function evaluateSql(sql: string, bound: BoundParameters, parameterTypes: readonly number[], session: SessionPort): Promise<Uint8Array | null> {
-  const rows = await collect(session.trusted, statement(`SELECT ${sql}`, parameterTypes), bound.values, bound.formats, [1]);
+export async function evaluateSql(
+  sql: string,
+  bound: BoundParameters,
+  parameterTypes: readonly number[],
+  session: SessionPort,
+): Promise<Uint8Array | null> {
+  const rows = await collect(
+    session.trusted,
+    statement(`SELECT ${sql}`, parameterTypes),
+    bound.values,
+    bound.formats,
+    [1],
+  );
   return rows[0]?.[0] ?? null;
 }
 
@@ -45,12 +74,28 @@ export async function protectOperand(
   const found: FoundRows[] = [];
   for (const lookUp of plan.lookUps) {
     const parameters = await lookUp.operands(values, type, context, found);
-    found.push(await collect(session.cloud, statement(lookUp.sql, parameters.map(() => 0)), parameters, parameters.map(() => 1), [1]));
+    found.push(
+      await collect(
+        session.cloud,
+        statement(
+          lookUp.sql,
+          parameters.map(() => 0),
+        ),
+        parameters,
+        parameters.map(() => 1),
+        [1],
+      ),
+    );
   }
   return plan.encode(values, type, context, found);
 }
 
-async function valuesOf(source: OperandSource | ManySource, bound: BoundParameters, parameterTypes: readonly number[], session: SessionPort): Promise<PlainColumn | null> {
+async function valuesOf(
+  source: OperandSource | ManySource,
+  bound: BoundParameters,
+  parameterTypes: readonly number[],
+  session: SessionPort,
+): Promise<PlainColumn | null> {
   if (source.kind === 'list') {
     const items: (Uint8Array | null)[] = [];
     for (const item of source.items) items.push(await evaluate(item, bound, parameterTypes, session));
@@ -73,7 +118,11 @@ export function physicalParameters(
   const formats: (0 | 1)[] = [];
   for (const source of sources) {
     if (source.kind === 'client') {
-      if (source.index >= bound.values.length) throw new ClarusError('08P01', `bind message supplies ${bound.values.length} parameters, but the statement needs more`);
+      if (source.index >= bound.values.length)
+        throw new ClarusError(
+          '08P01',
+          `bind message supplies ${bound.values.length} parameters, but the statement needs more`,
+        );
       values.push(bound.values[source.index]!);
       formats.push(bound.formats[source.index] ?? 0);
     } else {

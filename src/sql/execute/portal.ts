@@ -2,16 +2,25 @@
 import { columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
-import { rowIdArray, readRowId, arrayOf } from '../../wire/arrays.js';
-import type { BoundParameters, DataRows, ExecuteOutcome, PortalPort, ProtectedPlan, RowSink, SessionPort, Started } from '../plan.js';
+import { arrayOf, readRowId, rowIdArray } from '../../wire/arrays.js';
+import { MessageWriter } from '../../wire/message-writer.js';
+import type {
+  BoundParameters,
+  DataRows,
+  ExecuteOutcome,
+  PortalPort,
+  ProtectedPlan,
+  RowSink,
+  SessionPort,
+  Started,
+} from '../plan.js';
+import { physicalType } from '../write/insert.js';
+import { hasSideTables } from '../write/modify.js';
 import type { Answering, InsertBody, ReadBody, UpdateBody } from './bodies.js';
-import { copyEpilogue, type CopyOutFormat, copyPrologue, copyRows } from './copy-out.js';
+import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from './copy-out.js';
 import { OpeningSink } from './opening.js';
 import { physicalParameters, protectOperand } from './operands.js';
 import { deleteSides, physicalOid, protectRows, writeSides, writtenValues } from './protecting.js';
-import { MessageWriter } from '../../wire/message-writer.js';
-import { physicalType } from '../write/insert.js';
-import { hasSideTables } from '../write/modify.js';
 
 /** What executions need beside the session. */
 export interface ExecutionServices {
@@ -38,7 +47,11 @@ export interface Bound {
 
 /** One format a column of the answer, from what Bind said (none: text; one: for all). */
 export function formatsOf(formats: readonly (0 | 1)[], columns: number): (0 | 1)[] {
-  if (formats.length > 1 && formats.length !== columns) throw new ClarusError('08P01', `bind message has ${formats.length} result formats but query has ${columns} columns`);
+  if (formats.length > 1 && formats.length !== columns)
+    throw new ClarusError(
+      '08P01',
+      `bind message has ${formats.length} result formats but query has ${columns} columns`,
+    );
   return Array.from({ length: columns }, (_, i) => (formats.length === 1 ? formats[0]! : (formats[i] ?? 0)));
 }
 
@@ -46,27 +59,42 @@ export function formatsOf(formats: readonly (0 | 1)[], columns: number): (0 | 1)
 const cloudFormats = ({ binary, width }: Answering, formats: readonly (0 | 1)[]): (0 | 1)[] =>
   Array.from({ length: width }, (_, place) => (binary.has(place) ? 1 : (formats[place] ?? 0)));
 
-async function bindOperands(operands: ReadBody['operands'], { plan, bound, session, context }: Bound): Promise<(readonly (Uint8Array | null)[])[]> {
+async function bindOperands(
+  operands: ReadBody['operands'],
+  { plan, bound, session, context }: Bound,
+): Promise<(readonly (Uint8Array | null)[])[]> {
   const values: (readonly (Uint8Array | null)[])[] = [];
-  for (const operand of operands) values.push(await protectOperand(operand, bound, plan.shape.parameterTypes, session, context));
+  for (const operand of operands)
+    values.push(await protectOperand(operand, bound, plan.shape.parameterTypes, session, context));
   return values;
 }
 
 /** SELECT, DELETE and UPDATE of unprotected columns: one statement, pipelined. */
 export async function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): Promise<Portal> {
   const operands = await bindOperands(body.operands, b);
-  const { values, formats } = physicalParameters(body.cloud.parameters, b.bound, (operand, part) => operands[operand]![part]!);
+  const { values, formats } = physicalParameters(
+    body.cloud.parameters,
+    b.bound,
+    (operand, part) => operands[operand]![part]!,
+  );
   const port = b.session.cloud.bind(
     body.cloud.statement,
     values,
     { parameters: formats, results: cloudFormats(body.answering, b.formats) },
     b.portal,
   );
-  const sink = new OpeningSink(body.answering, b.formats, b.session, b.context, copy ? copyRows(copy) : undefined);
+  const sink = new OpeningSink(
+    body.answering,
+    b.formats,
+    b.session,
+    b.context,
+    copy ? copyRows(copy) : undefined,
+  );
   return {
     ...(copy ? { copyOut: copy } : {}),
     async execute(maxRows) {
-      if (copy) return { outcome: Promise.resolve(await copyOut(port, sink, copy, b.session)), pipelined: false };
+      if (copy)
+        return { outcome: Promise.resolve(await copyOut(port, sink, copy, b.session)), pipelined: false };
       const outcome = port.execute(maxRows, sink);
       const { deletes } = body;
       if (!deletes) return { outcome, pipelined: true };
@@ -80,7 +108,12 @@ export async function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): 
 }
 
 /** Runs a read whose rows are CopyData: what comes before and after them is written here. */
-async function copyOut(port: PortalPort, sink: OpeningSink, copy: CopyOutFormat, session: SessionPort): Promise<ExecuteOutcome> {
+async function copyOut(
+  port: PortalPort,
+  sink: OpeningSink,
+  copy: CopyOutFormat,
+  session: SessionPort,
+): Promise<ExecuteOutcome> {
   const writer = new MessageWriter(256);
   copyPrologue(writer, copy);
   if (writer.length) await session.client.write(writer.take());
@@ -100,7 +133,17 @@ export function bindInsert(body: InsertBody, b: Bound, services: ExecutionServic
     async execute(maxRows) {
       if (port) return { outcome: port.execute(maxRows, sink), pipelined: true };
       const columns = [];
-      for (const written of body.written) columns.push(await writtenValues(written.column, written.sources, body.table, b.bound, b.plan.shape.parameterTypes, b.session));
+      for (const written of body.written)
+        columns.push(
+          await writtenValues(
+            written.column,
+            written.sources,
+            body.table,
+            b.bound,
+            b.plan.shape.parameterTypes,
+            b.session,
+          ),
+        );
       const first = await services.rowIds(body.table.number, body.rows);
       const rows = Float64Array.from({ length: body.rows }, (_, i) => first + i);
       const written = await protectRows(body.written, rows, columns, b.context);
@@ -109,9 +152,16 @@ export function bindInsert(body: InsertBody, b: Bound, services: ExecutionServic
         if (operand === 0) return part < 0 ? rowArray : rowArray.subarray(24 + 12 * part, 32 + 12 * part);
         const column = written.columns.get(operand)!;
         if (part < 0) return arrayOf(column, elementOid(body, operand));
-        return column.nulls?.[part] ? null : column.data.subarray(column.offsets[part]!, column.offsets[part + 1]!);
+        return column.nulls?.[part]
+          ? null
+          : column.data.subarray(column.offsets[part]!, column.offsets[part + 1]!);
       });
-      port = b.session.cloud.bind(body.cloud.statement, values, { parameters: formats, results: cloudFormats(body.answering, b.formats) }, b.portal);
+      port = b.session.cloud.bind(
+        body.cloud.statement,
+        values,
+        { parameters: formats, results: cloudFormats(body.answering, b.formats) },
+        b.portal,
+      );
       if (!hasSideTables(body.table)) return { outcome: port.execute(maxRows, sink), pipelined: true };
       const outcome = port.execute(0, sink);
       b.session.cloud.flush();
@@ -125,7 +175,9 @@ export function bindInsert(body: InsertBody, b: Bound, services: ExecutionServic
 
 function elementOid(body: Pick<InsertBody, 'written'>, operand: number): number {
   for (const { forms } of body.written)
-    for (const form of forms) for (const [role, own] of Object.entries(form.operands)) if (own === operand) return physicalOid(physicalType(form, role));
+    for (const form of forms)
+      for (const [role, own] of Object.entries(form.operands))
+        if (own === operand) return physicalOid(physicalType(form, role));
   throw new Error(`no written column has operand ${operand}`);
 }
 
@@ -139,10 +191,27 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
   return {
     async execute() {
       const values = [];
-      for (const written of body.written) values.push(await writtenValues(written.column, written.sources, body.table, b.bound, b.plan.shape.parameterTypes, b.session));
-      const lock = physicalParameters(body.lock.parameters, b.bound, (operand, part) => operands[operand]![part]!);
+      for (const written of body.written)
+        values.push(
+          await writtenValues(
+            written.column,
+            written.sources,
+            body.table,
+            b.bound,
+            b.plan.shape.parameterTypes,
+            b.session,
+          ),
+        );
+      const lock = physicalParameters(
+        body.lock.parameters,
+        b.bound,
+        (operand, part) => operands[operand]![part]!,
+      );
       const found = new RowIdSink();
-      const locking = b.session.cloud.bind(body.lock.statement, lock.values, { parameters: lock.formats, results: [1] });
+      const locking = b.session.cloud.bind(body.lock.statement, lock.values, {
+        parameters: lock.formats,
+        results: [1],
+      });
       const locked = locking.execute(0, found);
       b.session.cloud.flush();
       await locked;
@@ -152,14 +221,24 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
         const repeated = values.map(value => repeat(value, rows.length));
         const written = await protectRows(body.written, rows, repeated, b.context);
         const parameters = physicalParameters(body.cloud.parameters, b.bound, operand =>
-          operand === 0 ? rowIdArray(rows) : arrayOf(written.columns.get(operand)!, elementOid(body, operand)),
+          operand === 0
+            ? rowIdArray(rows)
+            : arrayOf(written.columns.get(operand)!, elementOid(body, operand)),
         );
-        const port = b.session.cloud.bind(body.cloud.statement, parameters.values, { parameters: parameters.formats, results: cloudFormats(body.answering, b.formats) });
+        const port = b.session.cloud.bind(body.cloud.statement, parameters.values, {
+          parameters: parameters.formats,
+          results: cloudFormats(body.answering, b.formats),
+        });
         const outcome = port.execute(0, sink);
         b.session.cloud.flush();
         count += countOf(await outcome);
         if (hasSideTables(body.table)) {
-          await deleteSides(body.table, body.written.map(w => w.column), rows, b.session);
+          await deleteSides(
+            body.table,
+            body.written.map(w => w.column),
+            rows,
+            b.session,
+          );
           await writeSides(written.sides, b.session);
         }
         if (found.ids.length === 0) break;
@@ -178,7 +257,8 @@ class RowIdSink implements RowSink {
   }
 }
 
-const countOf = (outcome: ExecuteOutcome): number => (outcome.kind === 'complete' ? Number(/(\d+)$/.exec(outcome.tag)?.[1] ?? 0) : 0);
+const countOf = (outcome: ExecuteOutcome): number =>
+  outcome.kind === 'complete' ? Number(/(\d+)$/.exec(outcome.tag)?.[1] ?? 0) : 0;
 
 const repeat = (value: PlainColumn, times: number): PlainColumn => {
   const one = valueAt(value, 0);

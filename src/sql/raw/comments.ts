@@ -9,7 +9,12 @@ export function stripComments(sql: string): string {
   let from = 0;
   for (let at = 0; at < sql.length; ) {
     const c = sql[at]!;
-    if (c === "'") at = endOfString(sql, at, at > 0 && /[eE]/.test(sql[at - 1]!) && !/[\w$\u0080-\uffff]/.test(sql[at - 2] ?? ' '));
+    if (c === "'")
+      at = endOfString(
+        sql,
+        at,
+        at > 0 && /[eE]/.test(sql[at - 1]!) && !/[\w$\u0080-\uffff]/.test(sql[at - 2] ?? ' '),
+      );
     else if (c === '"') at = endOfQuoted(sql, at);
     else if (c === '$' && !/[\w$\u0080-\uffff]/.test(sql[at - 1] ?? ' ')) at = endOfDollar(sql, at);
     else if (c === '-' && sql[at + 1] === '-') {

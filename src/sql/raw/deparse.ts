@@ -25,7 +25,11 @@ export function deparse(node: RawNode): string {
 /** Deparses an expression (checked as part of `SELECT expression`). */
 export function deparseExpression(node: RawNode): string {
   const select: RawNode = {
-    SelectStmt: { targetList: [{ ResTarget: { val: node } }], limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' },
+    SelectStmt: {
+      targetList: [{ ResTarget: { val: node } }],
+      limitOption: 'LIMIT_OPTION_DEFAULT',
+      op: 'SETOP_NONE',
+    },
   };
   return deparse(select).replace(/^SELECT\s+/, '');
 }
@@ -42,7 +46,16 @@ const cannot = (): ClarusError =>
 /** A tree as text without locations and without fields that have their default. */
 function canonicalText(value: unknown): string {
   return JSON.stringify(value, (key, field) => {
-    if (key === 'location' || key === 'stmt_location' || key === 'stmt_len' || key === 'list_start' || key === 'list_end' || key === 'rexpr_list_start' || key === 'rexpr_list_end') return undefined;
+    if (
+      key === 'location' ||
+      key === 'stmt_location' ||
+      key === 'stmt_len' ||
+      key === 'list_start' ||
+      key === 'list_end' ||
+      key === 'rexpr_list_start' ||
+      key === 'rexpr_list_end'
+    )
+      return undefined;
     if (key === 'query_location') return undefined;
     if (field !== null && typeof field === 'object' && !Array.isArray(field))
       return Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -12,16 +12,20 @@ export const kindOf = (node: RawNode): string => Object.keys(node)[0] ?? '';
 export const fieldsOf = (node: RawNode): RawFields => node[kindOf(node)] ?? {};
 
 /** A list field of a node; empty when absent. */
-export const list = (fields: RawFields, name: string): readonly RawNode[] => (fields[name] as readonly RawNode[] | undefined) ?? [];
+export const list = (fields: RawFields, name: string): readonly RawNode[] =>
+  (fields[name] as readonly RawNode[] | undefined) ?? [];
 
 /** A node field, or undefined. */
-export const child = (fields: RawFields, name: string): RawNode | undefined => fields[name] as RawNode | undefined;
+export const child = (fields: RawFields, name: string): RawNode | undefined =>
+  fields[name] as RawNode | undefined;
 
 /** A string field, or undefined. */
-export const text = (fields: RawFields, name: string): string | undefined => fields[name] as string | undefined;
+export const text = (fields: RawFields, name: string): string | undefined =>
+  fields[name] as string | undefined;
 
 /** The string of a String node. */
-export const stringOf = (node: RawNode | undefined): string => ((node?.String?.sval as string | undefined) ?? '');
+export const stringOf = (node: RawNode | undefined): string =>
+  (node?.String?.sval as string | undefined) ?? '';
 
 /** Calls `visit` for every node below a value (the value itself included when it is a node). */
 export function visit(value: unknown, see: (kind: string, fields: RawFields) => void): void {
@@ -55,20 +59,30 @@ export function rewrite<T>(value: T, change: (kind: string, fields: RawFields) =
 
 /** Replaces the parameters of a tree; `replace` gets a number and returns another node or undefined to keep it. */
 export const renumberAll = (tree: RawNode, replace: (number: number) => RawNode | undefined): RawNode =>
-  rewrite(tree, (kind, fields) => (kind === 'ParamRef' ? replace((fields.number as number | undefined) ?? 0) : undefined));
+  rewrite(tree, (kind, fields) =>
+    kind === 'ParamRef' ? replace((fields.number as number | undefined) ?? 0) : undefined,
+  );
 
 /** Builders for the few nodes that rewriting makes. */
 export const str = (sval: string): RawNode => ({ String: { sval } });
-export const columnRef = (...names: readonly string[]): RawNode => ({ ColumnRef: { fields: names.map(str) } });
+export const columnRef = (...names: readonly string[]): RawNode => ({
+  ColumnRef: { fields: names.map(str) },
+});
 export const paramRef = (number: number): RawNode => ({ ParamRef: { number } });
-export const target = (val: RawNode, name?: string): RawNode => ({ ResTarget: name === undefined ? { val } : { name, val } });
+export const target = (val: RawNode, name?: string): RawNode => ({
+  ResTarget: name === undefined ? { val } : { name, val },
+});
 export const castTo = (arg: RawNode, type: string): RawNode => {
   const array = type.endsWith('[]');
   const name = array ? type.slice(0, -2) : type;
   return {
     TypeCast: {
       arg,
-      typeName: { names: [str('pg_catalog'), str(name)], typemod: -1, ...(array ? { arrayBounds: [{ Integer: { ival: -1 } }] } : {}) },
+      typeName: {
+        names: [str('pg_catalog'), str(name)],
+        typemod: -1,
+        ...(array ? { arrayBounds: [{ Integer: { ival: -1 } }] } : {}),
+      },
     },
   };
 };

@@ -59,7 +59,7 @@ export function parseOne(sql: string): RawNode {
 /** Parses an SQL expression, as it would stand in a select list. */
 export function parseExpression(sql: string): RawNode {
   const node = parseOne(`SELECT ${sql}`);
-  const target = (node.SelectStmt?.targetList as readonly RawNode[])[0];
+  const [target] = (node.SelectStmt?.targetList as readonly RawNode[] | undefined) ?? [];
   return target?.ResTarget?.val as RawNode;
 }
 

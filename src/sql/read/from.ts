@@ -5,14 +5,19 @@ import { isNode, type Node, nodeIn, nodesIn, numberIn, type Value } from '../ana
 import { entry, RTE, type Scope } from '../analysed/query.js';
 import { aliasOf, protectedColumns } from '../columns.js';
 import type { Compilation } from '../compilation.js';
-import { child, kindOf, fieldsOf, list, type RawNode } from '../raw/node.js';
+import { child, fieldsOf, kindOf, type RawNode } from '../raw/node.js';
 import { rewriteCondition } from './predicate.js';
 
 /**
  * Rewrites a FROM list beside the analysed join tree.
  * @throws ClarusError 0A000 for forms that cannot be told apart physically
  */
-export function rewriteFrom(raw: readonly RawNode[], analysed: readonly Node[], scope: Scope, compilation: Compilation): RawNode[] {
+export function rewriteFrom(
+  raw: readonly RawNode[],
+  analysed: readonly Node[],
+  scope: Scope,
+  compilation: Compilation,
+): RawNode[] {
   if (raw.length !== analysed.length) throw new Error('FROM and its analysis differ');
   return raw.map((item, i) => rewriteItem(item, analysed[i]!, scope, compilation));
 }
@@ -29,27 +34,43 @@ function rewriteItem(raw: RawNode, analysed: Node, scope: Scope, compilation: Co
       const relation = child(fields, 'relation');
       const rte = entry(scope, numberIn(analysed, 'rtindex'));
       if (!relation || protectedTable(rte, compilation)) throw form('TABLESAMPLE');
-      return { RangeTableSample: { ...fields, relation: rangeVar(relation, rte, numberIn(analysed, 'rtindex'), scope, compilation) } };
+      return {
+        RangeTableSample: {
+          ...fields,
+          relation: rangeVar(relation, rte, numberIn(analysed, 'rtindex'), scope, compilation),
+        },
+      };
     }
     case 'JoinExpr': {
       if (analysed.kind !== 'JOINEXPR') throw new Error('a join and its analysis differ');
-      const merged = nodesIn(entry(scope, numberIn(analysed, 'rtindex')), 'joinaliasvars').slice(0, Math.max(0, numberOf(entry(scope, numberIn(analysed, 'rtindex')), 'joinmergedcols')));
+      const merged = nodesIn(entry(scope, numberIn(analysed, 'rtindex')), 'joinaliasvars').slice(
+        0,
+        Math.max(0, numberOf(entry(scope, numberIn(analysed, 'rtindex')), 'joinmergedcols')),
+      );
       const quals = child(fields, 'quals');
       const join = {
         ...fields,
         larg: rewriteItem(child(fields, 'larg')!, nodeIn(analysed, 'larg')!, scope, compilation),
         rarg: rewriteItem(child(fields, 'rarg')!, nodeIn(analysed, 'rarg')!, scope, compilation),
       };
-      if (merged.some(v => protectedColumns(v, scope, compilation.catalog).length) || (merged.length && protectedColumns(analysed.fields.quals, scope, compilation.catalog).length))
+      if (
+        merged.some(v => protectedColumns(v, scope, compilation.catalog).length) ||
+        (merged.length && protectedColumns(analysed.fields.quals, scope, compilation.catalog).length)
+      )
         throw form('USING and NATURAL over a protected column');
       // NATURAL would also match the hidden columns: the common columns are written out.
       if (fields.isNatural) {
         const using = usingNames(analysed);
         const { isNatural: _natural, ...plain } = join as Record<string, unknown>;
-        if (using.length === 0) return { JoinExpr: { ...plain, quals: { A_Const: { boolval: { boolval: true } } } } };
+        if (using.length === 0)
+          return { JoinExpr: { ...plain, quals: { A_Const: { boolval: { boolval: true } } } } };
         return { JoinExpr: { ...plain, usingClause: using.map(sval => ({ String: { sval } })) } };
       }
-      return { JoinExpr: quals ? { ...join, quals: rewriteCondition(quals, analysed.fields.quals, scope, compilation) } : join };
+      return {
+        JoinExpr: quals
+          ? { ...join, quals: rewriteCondition(quals, analysed.fields.quals, scope, compilation) }
+          : join,
+      };
     }
     default:
       return raw;
@@ -64,7 +85,13 @@ function usingNames(join: Node): string[] {
 const numberOf = (node: Node, field: string): number => numberIn(node, field);
 
 /** A table reference by its physical name, called what the statement calls it. */
-export function rangeVar(raw: RawNode, rte: Node, varno: number, scope: Scope, compilation: Compilation): RawNode {
+export function rangeVar(
+  raw: RawNode,
+  rte: Node,
+  varno: number,
+  scope: Scope,
+  compilation: Compilation,
+): RawNode {
   const fields = fieldsOf(raw);
   const table = compilation.catalog.tables.get(numberIn(rte, 'relid'));
   if (!table) return raw;

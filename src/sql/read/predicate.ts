@@ -16,7 +16,12 @@ import { child, fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf }
 /**
  * @throws ClarusError 0A000 where no encoding answers
  */
-export function rewriteCondition(raw: RawNode, analysed: Value | undefined, scope: Scope, compilation: Compilation): RawNode {
+export function rewriteCondition(
+  raw: RawNode,
+  analysed: Value | undefined,
+  scope: Scope,
+  compilation: Compilation,
+): RawNode {
   const uses = protectedColumns(analysed, scope, compilation.catalog);
   if (uses.length === 0) return raw;
   if (!isNode(analysed)) throw new Error('a condition reads columns but is not a node');
@@ -26,10 +31,16 @@ export function rewriteCondition(raw: RawNode, analysed: Value | undefined, scop
       const args = list(fields, 'args');
       const analysedArgs = nodesIn(analysed, 'args');
       if (analysed.kind !== 'BOOLEXPR' || args.length !== analysedArgs.length) break;
-      return { BoolExpr: { ...fields, args: args.map((arg, i) => rewriteCondition(arg, analysedArgs[i], scope, compilation)) } };
+      return {
+        BoolExpr: {
+          ...fields,
+          args: args.map((arg, i) => rewriteCondition(arg, analysedArgs[i], scope, compilation)),
+        },
+      };
     }
     case 'NullTest':
-      if (analysed.kind === 'NULLTEST') return nullTest(analysed, flagNegated(fields), scope, compilation, uses);
+      if (analysed.kind === 'NULLTEST')
+        return nullTest(analysed, flagNegated(fields), scope, compilation, uses);
       break;
     case 'A_Expr':
       return comparison(raw, analysed, scope, compilation, uses);
@@ -39,13 +50,27 @@ export function rewriteCondition(raw: RawNode, analysed: Value | undefined, scop
 
 const flagNegated = (fields: RawFields): boolean => fields.nulltesttype === 'IS_NOT_NULL';
 
-function nullTest(analysed: Node, negated: boolean, scope: Scope, compilation: Compilation, uses: readonly ColumnUse[]): RawNode {
-  const use = flag(analysed, 'argisrow') ? undefined : asColumn(analysed.fields.arg, scope, compilation.catalog);
+function nullTest(
+  analysed: Node,
+  negated: boolean,
+  scope: Scope,
+  compilation: Compilation,
+  uses: readonly ColumnUse[],
+): RawNode {
+  const use = flag(analysed, 'argisrow')
+    ? undefined
+    : asColumn(analysed.fields.arg, scope, compilation.catalog);
   if (!use) throw refuse('this test for NULL', uses[0]!);
   return answered(use, { kind: 'null', negated }, 'a test for NULL', scope, compilation, []);
 }
 
-function comparison(raw: RawNode, analysed: Node, scope: Scope, compilation: Compilation, uses: readonly ColumnUse[]): RawNode {
+function comparison(
+  raw: RawNode,
+  analysed: Node,
+  scope: Scope,
+  compilation: Compilation,
+  uses: readonly ColumnUse[],
+): RawNode {
   const fields = fieldsOf(raw);
   const left = child(fields, 'lexpr');
   const right = fields.rexpr as RawNode | readonly RawNode[] | undefined;
@@ -54,15 +79,33 @@ function comparison(raw: RawNode, analysed: Node, scope: Scope, compilation: Com
   switch (fields.kind) {
     case 'AEXPR_OP':
       if (analysed.kind === 'OPEXPR' && left && right && !Array.isArray(right))
-        return compare({ left, right: right as RawNode, expression: analysed, distinct: false, negated: false, name }, scope, compilation, first);
+        return compare(
+          { left, right: right as RawNode, expression: analysed, distinct: false, negated: false, name },
+          scope,
+          compilation,
+          first,
+        );
       break;
     case 'AEXPR_DISTINCT':
     case 'AEXPR_NOT_DISTINCT': {
       const negated = fields.kind === 'AEXPR_NOT_DISTINCT';
-      if (analysed.kind === 'NULLTEST') return nullTest(analysed, numberIn(analysed, 'nulltesttype') === 1, scope, compilation, uses);
+      if (analysed.kind === 'NULLTEST')
+        return nullTest(analysed, numberIn(analysed, 'nulltesttype') === 1, scope, compilation, uses);
       const inner = analysed.kind === 'BOOLEXPR' ? nodesIn(analysed, 'args')[0] : analysed;
       if (inner?.kind === 'DISTINCTEXPR' && left && right && !Array.isArray(right))
-        return compare({ left, right: right as RawNode, expression: inner, distinct: true, negated, name: 'IS DISTINCT FROM' }, scope, compilation, first);
+        return compare(
+          {
+            left,
+            right: right as RawNode,
+            expression: inner,
+            distinct: true,
+            negated,
+            name: 'IS DISTINCT FROM',
+          },
+          scope,
+          compilation,
+          first,
+        );
       break;
     }
     case 'AEXPR_IN':
@@ -102,7 +145,10 @@ function compare(c: Comparison, scope: Scope, compilation: Compilation, first: C
       };
       const found = compilation.answer(leftUse.column, question);
       if (found && found.encoding.kind === kind)
-        return compilation.expression(found.answer, found.encoded, aliasOf(scope, leftUse.varno), [], { encoded, alias: aliasOf(scope, rightUse.varno) });
+        return compilation.expression(found.answer, found.encoded, aliasOf(scope, leftUse.varno), [], {
+          encoded,
+          alias: aliasOf(scope, rightUse.varno),
+        });
     }
     throw refuse(doing, leftUse, 'Grant equality on both columns and put them in one domain.');
   }
@@ -115,21 +161,39 @@ function compare(c: Comparison, scope: Scope, compilation: Compilation, first: C
   const question: Question = c.distinct
     ? { kind: 'distinct', negated: c.negated, operator }
     : { kind: 'compare', negated: negatedOperator, operator };
-  const source = operandSource(rawValue, value, `the value compared with "${use.column.name}"`, compilation.homes);
+  const source = operandSource(
+    rawValue,
+    value,
+    `the value compared with "${use.column.name}"`,
+    compilation.homes,
+  );
   return answered(use, question, doing, scope, compilation, [source]);
 }
 
-function many(fields: RawFields, analysed: Node, scope: Scope, compilation: Compilation, first: ColumnUse): RawNode {
+function many(
+  fields: RawFields,
+  analysed: Node,
+  scope: Scope,
+  compilation: Compilation,
+  first: ColumnUse,
+): RawNode {
   const name = stringOf(list(fields, 'name').at(-1));
   const negated = name === '<>' || name === '!=';
-  const doing = fields.kind === 'AEXPR_IN' ? `${negated ? 'NOT ' : ''}IN` : `a comparison by "${name}" with an array`;
+  const doing =
+    fields.kind === 'AEXPR_IN' ? `${negated ? 'NOT ' : ''}IN` : `a comparison by "${name}" with an array`;
   const rawRight = fields.rexpr as RawNode | readonly RawNode[] | { List?: { items?: readonly RawNode[] } };
   const items = fields.kind === 'AEXPR_IN' ? itemsOf(rawRight) : undefined;
   const left = child(fields, 'lexpr');
   if (items && analysed.kind === 'OPEXPR' && items.length === 1 && left)
-    return compare({ left, right: items[0]!, expression: analysed, distinct: false, negated: false, name }, scope, compilation, first);
+    return compare(
+      { left, right: items[0]!, expression: analysed, distinct: false, negated: false, name },
+      scope,
+      compilation,
+      first,
+    );
   if (analysed.kind !== 'SCALARARRAYOPEXPR') throw refuse(doing, first);
-  if (!(name === '=' && flag(analysed, 'useOr')) && !(negated && !flag(analysed, 'useOr'))) throw refuse(doing, first);
+  if (!(name === '=' && flag(analysed, 'useOr')) && !(negated && !flag(analysed, 'useOr')))
+    throw refuse(doing, first);
   const [a, b] = nodesIn(analysed, 'args');
   const use = asColumn(a, scope, compilation.catalog);
   if (!use || protectedColumns(b, scope, compilation.catalog).length) throw refuse(doing, first);
@@ -137,7 +201,13 @@ function many(fields: RawFields, analysed: Node, scope: Scope, compilation: Comp
   if (element === undefined) throw refuse(doing, first);
   const what = `a value compared with "${use.column.name}"`;
   const source = manySource(items ?? (rawRight as RawNode), b, element, what, compilation.homes);
-  const operator: Operator = { oid: numberIn(analysed, 'opno'), name, left: typeOf(a) ?? 0, right: element, collation: numberIn(analysed, 'inputcollid') };
+  const operator: Operator = {
+    oid: numberIn(analysed, 'opno'),
+    name,
+    left: typeOf(a) ?? 0,
+    right: element,
+    collation: numberIn(analysed, 'inputcollid'),
+  };
   return answered(use, { kind: 'any', negated, operator }, doing, scope, compilation, [source]);
 }
 
@@ -155,7 +225,12 @@ function elementTypeOf(value: Value | undefined): number | undefined {
   return array === undefined ? undefined : elementOf(array);
 }
 
-function operatorOf(expression: Node, column: Value | undefined, value: Value | undefined, name: string): Operator {
+function operatorOf(
+  expression: Node,
+  column: Value | undefined,
+  value: Value | undefined,
+  name: string,
+): Operator {
   return {
     oid: numberIn(expression, 'opno'),
     name,
@@ -165,13 +240,23 @@ function operatorOf(expression: Node, column: Value | undefined, value: Value | 
   };
 }
 
-function answered(use: ColumnUse, question: Question, doing: string, scope: Scope, compilation: Compilation, sources: readonly (OperandSource | ManySource)[]): RawNode {
+function answered(
+  use: ColumnUse,
+  question: Question,
+  doing: string,
+  scope: Scope,
+  compilation: Compilation,
+  sources: readonly (OperandSource | ManySource)[],
+): RawNode {
   if (use.scope !== scope) throw refuse(`${doing} from within a subquery`, use);
-  if ('operator' in question && !deterministic(question.operator, use)) throw refuse(`${doing} under this collation`, use);
+  if ('operator' in question && !deterministic(question.operator, use))
+    throw refuse(`${doing} under this collation`, use);
   const found = compilation.answer(use.column, question);
   if (!found) throw refuse(doing, use, waitingHint(use));
   const { answer, encoded } = found;
-  const operands = sources.flatMap(source => compilation.operand(source, answer.operands, answer.operandTypes, answer.lookUps));
+  const operands = sources.flatMap(source =>
+    compilation.operand(source, answer.operands, answer.operandTypes, answer.lookUps),
+  );
   return compilation.expression(answer, encoded, aliasOf(scope, use.varno), operands);
 }
 
@@ -185,6 +270,7 @@ function deterministic(operator: Operator, use: ColumnUse): boolean {
 function waitingHint({ column }: ColumnUse): string | undefined {
   const waiting = column.protection?.waiting ?? [];
   if (waiting.length) return `The policy grants ${waiting.join(', ')}, which this version cannot encode yet.`;
-  return column.policy.queries.includes('equality') ? undefined : `Grant it: "${column.name}": { queries: [equality] }; "clarus check" says what the cloud then learns.`;
+  return column.policy.queries.includes('equality')
+    ? undefined
+    : `Grant it: "${column.name}": { queries: [equality] }; "clarus check" says what the cloud then learns.`;
 }
-

@@ -1,7 +1,7 @@
 /** SELECT over protected tables: one statement for the cloud, whose rows are opened as they come. */
 import { ClarusError } from '../../errors.js';
 import { flag, type Node, nodeIn, nodesIn, numberIn } from '../analysed/node.js';
-import { scopeOf, type Scope } from '../analysed/query.js';
+import { type Scope, scopeOf } from '../analysed/query.js';
 import { protectedColumns, refuse } from '../columns.js';
 import type { Compilation } from '../compilation.js';
 import type { ReadBody } from '../execute/bodies.js';
@@ -20,7 +20,12 @@ export function planSelect(raw: RawNode, query: Node, compilation: Compilation):
   const fields = raw.SelectStmt!;
   const scope = scopeOf(query);
   refuseNested(query, scope, compilation);
-  const targets = rewriteTargets(list(fields, 'targetList'), nodesIn(query, 'targetList'), scope, compilation);
+  const targets = rewriteTargets(
+    list(fields, 'targetList'),
+    nodesIn(query, 'targetList'),
+    scope,
+    compilation,
+  );
   refuseOrder(query, scope, compilation);
   const jointree = nodeIn(query, 'jointree');
   const where = child(fields, 'whereClause');
@@ -28,19 +33,36 @@ export function planSelect(raw: RawNode, query: Node, compilation: Compilation):
     SelectStmt: {
       ...fields,
       targetList: targets.list,
-      fromClause: rewriteFrom(list(fields, 'fromClause'), jointree ? nodesIn(jointree, 'fromlist') : [], scope, compilation),
+      fromClause: rewriteFrom(
+        list(fields, 'fromClause'),
+        jointree ? nodesIn(jointree, 'fromlist') : [],
+        scope,
+        compilation,
+      ),
       ...(where ? { whereClause: rewriteCondition(where, jointree?.fields.quals, scope, compilation) } : {}),
     },
   };
-  const body: ReadBody = { kind: 'read', cloud: compilation.finish(tree), operands: compilation.operands, answering: targets, deletes: undefined };
+  const body: ReadBody = {
+    kind: 'read',
+    cloud: compilation.finish(tree),
+    operands: compilation.operands,
+    answering: targets,
+    deletes: undefined,
+  };
   return { kind: 'protected', command: 'SELECT', shape: compilation.shape, body };
 }
 
 /** What cannot be answered by one pushed statement: protected columns below the top query, grouping, sorting ... by them. */
 function refuseNested(query: Node, scope: Scope, compilation: Compilation): void {
   const first = protectedTableBelow(query, compilation);
-  if (first) throw new ClarusError('0A000', `protected table "${first}" is used within a subquery, a view or a set operation`, { hint: 'Select from the table itself, or join it on a column of one domain.' });
-  if (nodeIn(query, 'setOperations')) throw new ClarusError('0A000', 'a set operation over protected tables is not answered by the cloud');
+  if (first)
+    throw new ClarusError(
+      '0A000',
+      `protected table "${first}" is used within a subquery, a view or a set operation`,
+      { hint: 'Select from the table itself, or join it on a column of one domain.' },
+    );
+  if (nodeIn(query, 'setOperations'))
+    throw new ClarusError('0A000', 'a set operation over protected tables is not answered by the cloud');
   for (const [field, doing] of [
     ['havingQual', 'HAVING'],
     ['limitCount', 'LIMIT'],
@@ -74,7 +96,9 @@ function refuseOrder(query: Node, scope: Scope, compilation: Compilation): void 
       if (uses.length) throw refuse('a window', uses[0]!);
     }
   // A hidden target that no clause above explains would be sent as it is.
-  for (const tle of targets) if (flag(tle, 'resjunk') && protectedColumns(tle.fields.expr, scope, compilation.catalog).length) throw refuse('a hidden sort column', protectedColumns(tle.fields.expr, scope, compilation.catalog)[0]!);
+  for (const tle of targets)
+    if (flag(tle, 'resjunk') && protectedColumns(tle.fields.expr, scope, compilation.catalog).length)
+      throw refuse('a hidden sort column', protectedColumns(tle.fields.expr, scope, compilation.catalog)[0]!);
 }
 
 /** Name of a protected table in a query below the top one. */
@@ -97,4 +121,3 @@ export function protectedTableBelow(query: Node, compilation: Compilation): stri
   for (const field of Object.values(query.fields)) see(field, false);
   return found;
 }
-

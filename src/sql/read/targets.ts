@@ -24,7 +24,12 @@ export type Output =
       readonly row: number;
       readonly type: { readonly oid: number; readonly modifier: number };
     }
-  | { readonly kind: 'finish'; readonly place: number; readonly finish: NonNullable<Answer['finish']>; readonly type: { readonly oid: number; readonly modifier: number } };
+  | {
+      readonly kind: 'finish';
+      readonly place: number;
+      readonly finish: NonNullable<Answer['finish']>;
+      readonly type: { readonly oid: number; readonly modifier: number };
+    };
 
 export interface Targets {
   readonly list: readonly RawNode[];
@@ -34,7 +39,12 @@ export interface Targets {
   readonly width: number;
 }
 
-export function rewriteTargets(raw: readonly RawNode[], analysed: readonly Node[], scope: Scope, compilation: Compilation): Targets {
+export function rewriteTargets(
+  raw: readonly RawNode[],
+  analysed: readonly Node[],
+  scope: Scope,
+  compilation: Compilation,
+): Targets {
   const entries = analysed.filter(t => !flag(t, 'resjunk'));
   const flat = expandStars(raw, entries, scope);
   const list: RawNode[] = [];
@@ -62,8 +72,10 @@ export function rewriteTargets(raw: readonly RawNode[], analysed: readonly Node[
       outputs.push({ kind: 'open', place });
       return;
     }
-    if (readsWholeRow(value, scope, compilation.catalog)) throw refuse('a whole row', uses[0]!, 'Name the columns, or use *.');
-    const use = isNode(value) && value.kind === 'VAR' ? asColumn(value, scope, compilation.catalog) : undefined;
+    if (readsWholeRow(value, scope, compilation.catalog))
+      throw refuse('a whole row', uses[0]!, 'Name the columns, or use *.');
+    const use =
+      isNode(value) && value.kind === 'VAR' ? asColumn(value, scope, compilation.catalog) : undefined;
     if (use) {
       const { encoding, encoded } = openingEncoding(compilation.registry, use.column);
       const alias = aliasOf(scope, use.varno);
@@ -81,40 +93,89 @@ export function rewriteTargets(raw: readonly RawNode[], analysed: readonly Node[
     list.push(target(aggregate.node));
     if (aggregate.answer.finish) {
       binary.add(place);
-      outputs.push({ kind: 'finish', place, finish: aggregate.answer.finish, type: { oid: aggregate.type, modifier: -1 } });
+      outputs.push({
+        kind: 'finish',
+        place,
+        finish: aggregate.answer.finish,
+        type: { oid: aggregate.type, modifier: -1 },
+      });
     } else outputs.push({ kind: 'open', place });
   });
   return { list: [...list, ...extra], outputs, binary, width: width + extra.length };
 }
 
-function aggregateTarget(value: Value | undefined, uses: readonly ColumnUse[], scope: Scope, compilation: Compilation): { node: RawNode; answer: Answer; type: number } | undefined {
-  if (!isNode(value) || value.kind !== 'AGGREF' || value.fields.aggfilter || nodesIn(value, 'aggorder').length || nodesIn(value, 'aggdirectargs').length) return undefined;
+function aggregateTarget(
+  value: Value | undefined,
+  uses: readonly ColumnUse[],
+  scope: Scope,
+  compilation: Compilation,
+): { node: RawNode; answer: Answer; type: number } | undefined {
+  if (
+    !isNode(value) ||
+    value.kind !== 'AGGREF' ||
+    value.fields.aggfilter ||
+    nodesIn(value, 'aggorder').length ||
+    nodesIn(value, 'aggdirectargs').length
+  )
+    return undefined;
   const args = nodesIn(value, 'args');
   const use = args.length === 1 ? asColumn(args[0]!.fields.expr, scope, compilation.catalog) : undefined;
   if (!use || use.scope !== scope || uses.length !== 1) return undefined;
   const functionOid = numberIn(value, 'aggfnoid');
   const type = numberIn(value, 'aggtype');
   const name = aggregateNames.get(functionOid) ?? String(functionOid);
-  const found = compilation.answer(use.column, { kind: 'aggregate', name, functionOid, distinct: nodesIn(value, 'aggdistinct').length > 0, resultType: type });
+  const found = compilation.answer(use.column, {
+    kind: 'aggregate',
+    name,
+    functionOid,
+    distinct: nodesIn(value, 'aggdistinct').length > 0,
+    resultType: type,
+  });
   if (!found) throw refuse(`the aggregate ${name}`, use);
-  return { node: compilation.expression(found.answer, found.encoded, aliasOf(scope, use.varno), []), answer: found.answer, type };
+  return {
+    node: compilation.expression(found.answer, found.encoded, aliasOf(scope, use.varno), []),
+    answer: found.answer,
+    type,
+  };
 }
 
 /** pg_proc OIDs of the aggregates that encodings are asked by name (src/include/catalog/pg_proc.dat). */
 const aggregateNames: ReadonlyMap<number, string> = new Map([
   [2147, 'count'],
-  [2100, 'avg'], [2101, 'avg'], [2102, 'avg'], [2103, 'avg'], [2104, 'avg'], [2105, 'avg'],
-  [2107, 'sum'], [2108, 'sum'], [2109, 'sum'], [2110, 'sum'], [2111, 'sum'], [2114, 'sum'],
-  [2115, 'max'], [2116, 'max'], [2117, 'max'], [2130, 'max'], [2131, 'min'], [2132, 'min'], [2133, 'min'], [2146, 'min'],
+  [2100, 'avg'],
+  [2101, 'avg'],
+  [2102, 'avg'],
+  [2103, 'avg'],
+  [2104, 'avg'],
+  [2105, 'avg'],
+  [2107, 'sum'],
+  [2108, 'sum'],
+  [2109, 'sum'],
+  [2110, 'sum'],
+  [2111, 'sum'],
+  [2114, 'sum'],
+  [2115, 'max'],
+  [2116, 'max'],
+  [2117, 'max'],
+  [2130, 'max'],
+  [2131, 'min'],
+  [2132, 'min'],
+  [2133, 'min'],
+  [2146, 'min'],
 ]);
 
 /** Pairs each raw target with its analysed entry, `*` written out as the columns it means. */
-function expandStars(raw: readonly RawNode[], entries: readonly Node[], scope: Scope): { raw: RawNode; entry: Node }[] {
+function expandStars(
+  raw: readonly RawNode[],
+  entries: readonly Node[],
+  scope: Scope,
+): { raw: RawNode; entry: Node }[] {
   const pairs: { raw: RawNode; entry: Node }[] = [];
   let at = 0;
   for (const item of raw) {
     const value = child(fieldsOf(item), 'val');
-    const star = value && kindOf(value) === 'ColumnRef' && list(fieldsOf(value), 'fields').some(f => 'A_Star' in f);
+    const star =
+      value && kindOf(value) === 'ColumnRef' && list(fieldsOf(value), 'fields').some(f => 'A_Star' in f);
     if (!star) {
       const tle = entries[at++];
       if (!tle) throw new Error('the select list and its analysis differ');
@@ -156,8 +217,13 @@ function starColumn(tle: Node, scope: Scope): RawNode {
   if (meaning.kind === 'expression') return columnRef(name);
   const varno = numberIn(expr, 'varno');
   const alias = aliasOf(scope, varno);
-  if (scope.rtable.filter(rte => rte === entry(scope, varno) || aliasName(rte) === alias).length > 1 && duplicates(scope, alias))
-    throw new ClarusError('0A000', `two tables in FROM are called "${alias}"`, { hint: 'Give them aliases.' });
+  if (
+    scope.rtable.filter(rte => rte === entry(scope, varno) || aliasName(rte) === alias).length > 1 &&
+    duplicates(scope, alias)
+  )
+    throw new ClarusError('0A000', `two tables in FROM are called "${alias}"`, {
+      hint: 'Give them aliases.',
+    });
   return columnRef(alias, name);
 }
 
@@ -167,4 +233,3 @@ const aliasName = (rte: Node): string | undefined => {
 };
 const duplicates = (scope: Scope, alias: string): boolean =>
   scope.rtable.filter(rte => flag(rte, 'inFromCl') && aliasName(rte) === alias).length > 1;
-

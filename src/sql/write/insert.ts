@@ -24,13 +24,25 @@ export type Defaults = ReadonlyMap<number, string>;
  * @param query its analysed Query, before rewriting
  * @throws ClarusError 0A000 for sources other than VALUES, and ON CONFLICT DO UPDATE
  */
-export function planInsert(raw: RawNode, query: Node, table: LogicalTable, defaults: Defaults, compilation: Compilation): ProtectedPlan {
+export function planInsert(
+  raw: RawNode,
+  query: Node,
+  table: LogicalTable,
+  defaults: Defaults,
+  compilation: Compilation,
+): ProtectedPlan {
   const fields = raw.InsertStmt!;
   const scope = scopeOf(query);
   const select = child(fields, 'selectStmt');
   const rows = valuesRows(select);
-  if (select && rows.length === 0) throw new ClarusError('0A000', `INSERT ... SELECT into protected table "${table.name}" is not answered yet`, { hint: 'Insert VALUES, or use COPY.' });
-  if (select?.SelectStmt?.withClause || fields.withClause) throw new ClarusError('0A000', 'WITH beside an INSERT into a protected table is not answered yet');
+  if (select && rows.length === 0)
+    throw new ClarusError(
+      '0A000',
+      `INSERT ... SELECT into protected table "${table.name}" is not answered yet`,
+      { hint: 'Insert VALUES, or use COPY.' },
+    );
+  if (select?.SelectStmt?.withClause || fields.withClause)
+    throw new ClarusError('0A000', 'WITH beside an INSERT into a protected table is not answered yet');
   const columns = targetColumns(fields.cols as readonly RawNode[] | undefined, rows[0]?.length ?? 0, table);
   const analysed = analysedRows(query, scope, columns, rows.length);
   const rowCount = Math.max(1, rows.length);
@@ -45,21 +57,28 @@ export function planInsert(raw: RawNode, query: Node, table: LogicalTable, defau
       sources: rows.map((row, r) => source(row[i]!, analysed[r]?.[i], column, defaults, compilation)),
     });
   }
-  for (const column of missing) written.push({ column, sources: Array.from({ length: rowCount }, () => defaultOf(column, defaults)) });
+  for (const column of missing)
+    written.push({ column, sources: Array.from({ length: rowCount }, () => defaultOf(column, defaults)) });
 
   let operands = 1;
-  const forms = written.map(({ column, sources }): WrittenColumn => ({
-    column,
-    sources,
-    forms: column.protection!.encodings.map(({ kind, encoded }): WrittenForm => ({
-      encoding: encodingNamed(compilation.registry, kind),
-      encoded,
-      operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
-    })),
-  }));
+  const forms = written.map(
+    ({ column, sources }): WrittenColumn => ({
+      column,
+      sources,
+      forms: column.protection!.encodings.map(
+        ({ kind, encoded }): WrittenForm => ({
+          encoding: encodingNamed(compilation.registry, kind),
+          encoded,
+          operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
+        }),
+      ),
+    }),
+  );
   const arrays = operands * rowCount > PARAMETERS_MAX;
   const value = (operand: number, row: number, type: string): RawNode =>
-    arrays ? elementOf(compilation.placeholder(operand, -1, `${type}[]`), row + 1) : compilation.placeholder(operand, row, type);
+    arrays
+      ? elementOf(compilation.placeholder(operand, -1, `${type}[]`), row + 1)
+      : compilation.placeholder(operand, row, type);
   const arrayNodes = new Map<number, RawNode>();
   const physicalValue = (operand: number, row: number, type: string): RawNode => {
     if (!arrays) return value(operand, row, type);
@@ -69,13 +88,23 @@ export function planInsert(raw: RawNode, query: Node, table: LogicalTable, defau
   };
 
   const open = columns.filter(c => !c.protection);
-  const cols = [ROW_COLUMN, ...open.map(c => c.name), ...forms.flatMap(w => w.forms.flatMap(f => Object.values(f.encoded.columns)))];
+  const cols = [
+    ROW_COLUMN,
+    ...open.map(c => c.name),
+    ...forms.flatMap(w => w.forms.flatMap(f => Object.values(f.encoded.columns))),
+  ];
   const valuesLists = Array.from({ length: rowCount }, (_, r) => ({
     List: {
       items: [
         physicalValue(0, r, 'int8'),
         ...open.map(c => rows[r]![columns.indexOf(c)]!),
-        ...forms.flatMap(w => w.forms.flatMap(f => Object.entries(f.operands).map(([role, operand]) => physicalValue(operand, r, physicalType(f, role))))),
+        ...forms.flatMap(w =>
+          w.forms.flatMap(f =>
+            Object.entries(f.operands).map(([role, operand]) =>
+              physicalValue(operand, r, physicalType(f, role)),
+            ),
+          ),
+        ),
       ],
     },
   }));
@@ -97,43 +126,78 @@ export function planInsert(raw: RawNode, query: Node, table: LogicalTable, defau
       ...returning.fields,
     },
   };
-  const clientColumns = new Set(written.flatMap(w => w.sources.flatMap(s => (s.kind === 'parameter' ? [s.index] : s.kind === 'expression' ? s.parameters : []))));
+  const clientColumns = new Set(
+    written.flatMap(w =>
+      w.sources.flatMap(s =>
+        s.kind === 'parameter' ? [s.index] : s.kind === 'expression' ? s.parameters : [],
+      ),
+    ),
+  );
   return {
     kind: 'protected',
     command: 'INSERT',
     shape: compilation.shape,
-    body: { kind: 'insert', table, rows: rowCount, written: forms, cloud: compilation.finish(tree, clientColumns), answering: returning.answering } as ProtectedPlan['body'],
+    body: {
+      kind: 'insert',
+      table,
+      rows: rowCount,
+      written: forms,
+      cloud: compilation.finish(tree, clientColumns),
+      answering: returning.answering,
+    } as ProtectedPlan['body'],
   };
 }
 
 /** The SQL type of a physical column of an encoding. */
 export function physicalType(form: WrittenForm, role: string): string {
-  for (const spec of form.encoding.relations(form.encoded)) if (spec.kind === 'column' && spec.role === role) return spec.type;
+  for (const spec of form.encoding.relations(form.encoded))
+    if (spec.kind === 'column' && spec.role === role) return spec.type;
   throw new Error(`the encoding has no column "${role}"`);
 }
 
 const elementOf = (array: RawNode, index: number): RawNode => ({
-  A_Indirection: { arg: array, indirection: [{ A_Indices: { uidx: { A_Const: { ival: { ival: index } } } } }] },
+  A_Indirection: {
+    arg: array,
+    indirection: [{ A_Indices: { uidx: { A_Const: { ival: { ival: index } } } } }],
+  },
 });
 
 /** The target of a write, by its physical name, called what the statement calls it. */
-export function target(fields: { readonly [field: string]: unknown }, table: LogicalTable): { readonly [field: string]: unknown } {
+export function target(
+  fields: { readonly [field: string]: unknown },
+  table: LogicalTable,
+): { readonly [field: string]: unknown } {
   const relation = fields.relation as { readonly [field: string]: unknown };
-  return { ...relation, schemaname: table.physical.schema, relname: table.physical.name, ...(relation.alias ? {} : { alias: { aliasname: table.name } }) };
+  return {
+    ...relation,
+    schemaname: table.physical.schema,
+    relname: table.physical.name,
+    ...(relation.alias ? {} : { alias: { aliasname: table.name } }),
+  };
 }
 
-function targetColumns(cols: readonly RawNode[] | undefined, width: number, table: LogicalTable): LogicalColumn[] {
+function targetColumns(
+  cols: readonly RawNode[] | undefined,
+  width: number,
+  table: LogicalTable,
+): LogicalColumn[] {
   if (!cols?.length) return table.columns.slice(0, width);
   return cols.map(col => {
     const name = text(fieldsOf(col), 'name');
     const column = table.columns.find(c => c.name === name);
-    if (!column || list(fieldsOf(col), 'indirection').length) throw new ClarusError('0A000', 'a part of a column as the target of an INSERT is not answered yet');
+    if (!column || list(fieldsOf(col), 'indirection').length)
+      throw new ClarusError('0A000', 'a part of a column as the target of an INSERT is not answered yet');
     return column;
   });
 }
 
 /** Analysed expressions of each row, in the order of the column list. */
-function analysedRows(query: Node, scope: Scope, columns: readonly LogicalColumn[], rows: number): (Value | undefined)[][] {
+function analysedRows(
+  query: Node,
+  scope: Scope,
+  columns: readonly LogicalColumn[],
+  rows: number,
+): (Value | undefined)[][] {
   if (rows <= 1) {
     const targets = nodesIn(query, 'targetList');
     return [columns.map(c => targets.find(t => numberIn(t, 'resno') === c.attnum)?.fields.expr)];
@@ -155,14 +219,22 @@ function analysedRows(query: Node, scope: Scope, columns: readonly LogicalColumn
 }
 
 /** Where a written value comes from: assignment casts to the column's type are applied at execution. */
-export function source(raw: RawNode, analysed: Value | undefined, column: LogicalColumn, defaults: Defaults, compilation: Compilation): WrittenSource {
+export function source(
+  raw: RawNode,
+  analysed: Value | undefined,
+  column: LogicalColumn,
+  defaults: Defaults,
+  compilation: Compilation,
+): WrittenSource {
   if (kindOf(raw) === 'SetToDefault') return defaultOf(column, defaults);
   return operandSource(raw, withoutAssignment(analysed), `the value of "${column.name}"`, compilation.homes);
 }
 
 function defaultOf(column: LogicalColumn, defaults: Defaults): WrittenSource {
   const sql = defaults.get(column.attnum);
-  return sql === undefined ? { kind: 'constant', value: null, type: column.type.oid } : { kind: 'default', sql };
+  return sql === undefined
+    ? { kind: 'constant', value: null, type: column.type.oid }
+    : { kind: 'default', sql };
 }
 
 /** Strips implicit casts: execution casts to the column's type as an assignment does. */
@@ -177,10 +249,22 @@ function withoutAssignment(value: Value | undefined): Value | undefined {
   return at;
 }
 
-function conflict(clause: RawNode | undefined, table: LogicalTable, compilation: Compilation): { onConflictClause?: unknown } {
+function conflict(
+  clause: RawNode | undefined,
+  table: LogicalTable,
+  compilation: Compilation,
+): { onConflictClause?: unknown } {
   if (!clause) return {};
-  const fields = clause as { readonly action?: string; readonly infer?: { readonly indexElems?: readonly RawNode[]; readonly whereClause?: RawNode } };
-  if (fields.action !== 'ONCONFLICT_NOTHING') throw new ClarusError('0A000', `ON CONFLICT DO UPDATE on protected table "${table.name}" is not answered yet`, { hint: 'Use DO NOTHING and an UPDATE.' });
+  const fields = clause as {
+    readonly action?: string;
+    readonly infer?: { readonly indexElems?: readonly RawNode[]; readonly whereClause?: RawNode };
+  };
+  if (fields.action !== 'ONCONFLICT_NOTHING')
+    throw new ClarusError(
+      '0A000',
+      `ON CONFLICT DO UPDATE on protected table "${table.name}" is not answered yet`,
+      { hint: 'Use DO NOTHING and an UPDATE.' },
+    );
   const elements = fields.infer?.indexElems;
   if (!elements) return {};
   const indexElems = elements.flatMap(element => {
@@ -189,8 +273,9 @@ function conflict(clause: RawNode | undefined, table: LogicalTable, compilation:
     if (!column?.protection) return [element];
     const found = compilation.answer(column, { kind: 'constraint', constraint: 'unique' });
     if (!found) throw refuse('a conflict target', { table, column });
-    return Object.values(found.encoded.columns).map(physicalName => ({ IndexElem: { ...fieldsOf(element), name: physicalName } }));
+    return Object.values(found.encoded.columns).map(physicalName => ({
+      IndexElem: { ...fieldsOf(element), name: physicalName },
+    }));
   });
   return { onConflictClause: { ...fields, infer: { ...fields.infer, indexElems } } };
 }
-

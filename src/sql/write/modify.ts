@@ -8,7 +8,18 @@ import { protectedColumns, refuse } from '../columns.js';
 import { Compilation } from '../compilation.js';
 import type { ReadBody, UpdateBody, WrittenColumn, WrittenForm } from '../execute/bodies.js';
 import type { ProtectedPlan } from '../plan.js';
-import { child, columnRef, fieldsOf, kindOf, list, type RawFields, type RawNode, str, target as targetNode, text } from '../raw/node.js';
+import {
+  child,
+  columnRef,
+  fieldsOf,
+  kindOf,
+  list,
+  type RawFields,
+  type RawNode,
+  str,
+  target as targetNode,
+  text,
+} from '../raw/node.js';
 import { rewriteCondition } from '../read/predicate.js';
 import { protectedTableBelow } from '../read/select.js';
 import { type Defaults, physicalType, source, target } from './insert.js';
@@ -20,12 +31,24 @@ const NEW = 'clarus_new';
 /**
  * @param raw a DeleteStmt
  */
-export function planDelete(raw: RawNode, query: Node, table: LogicalTable, compilation: Compilation): ProtectedPlan {
+export function planDelete(
+  raw: RawNode,
+  query: Node,
+  table: LogicalTable,
+  compilation: Compilation,
+): ProtectedPlan {
   const fields = raw.DeleteStmt!;
   const scope = single(fields, query, 'usingClause', 'DELETE ... USING', compilation);
   const sides = hasSideTables(table);
   const returning = returningTargets(fields, query, scope, table, compilation, sides);
-  const tree: RawNode = { DeleteStmt: { ...fields, relation: target(fields, table), ...condition(fields, query, scope, compilation), ...returning.fields } };
+  const tree: RawNode = {
+    DeleteStmt: {
+      ...fields,
+      relation: target(fields, table),
+      ...condition(fields, query, scope, compilation),
+      ...returning.fields,
+    },
+  };
   const body: ReadBody = {
     kind: 'read',
     cloud: compilation.finish(tree),
@@ -39,19 +62,44 @@ export function planDelete(raw: RawNode, query: Node, table: LogicalTable, compi
 /**
  * @param raw an UpdateStmt
  */
-export function planUpdate(raw: RawNode, query: Node, table: LogicalTable, defaults: Defaults, compilation: Compilation): ProtectedPlan {
+export function planUpdate(
+  raw: RawNode,
+  query: Node,
+  table: LogicalTable,
+  defaults: Defaults,
+  compilation: Compilation,
+): ProtectedPlan {
   const fields = raw.UpdateStmt!;
   const scope = single(fields, query, 'fromClause', 'UPDATE ... FROM', compilation);
   const assignments = assigned(fields, query, table);
   for (const { column, expr } of assignments) {
     const uses = protectedColumns(expr, scope, compilation.catalog);
-    if (uses.length) throw refuse(column.protection ? 'a new value computed from old ones' : `a value for unprotected column "${column.name}"`, uses[0]!);
+    if (uses.length)
+      throw refuse(
+        column.protection
+          ? 'a new value computed from old ones'
+          : `a value for unprotected column "${column.name}"`,
+        uses[0]!,
+      );
   }
   const writesProtected = assignments.filter(a => a.column.protection);
   if (writesProtected.length === 0) {
     const returning = returningTargets(fields, query, scope, table, compilation, false);
-    const tree: RawNode = { UpdateStmt: { ...fields, relation: target(fields, table), ...condition(fields, query, scope, compilation), ...returning.fields } };
-    const body: ReadBody = { kind: 'read', cloud: compilation.finish(tree), operands: compilation.operands, answering: returning.answering, deletes: undefined };
+    const tree: RawNode = {
+      UpdateStmt: {
+        ...fields,
+        relation: target(fields, table),
+        ...condition(fields, query, scope, compilation),
+        ...returning.fields,
+      },
+    };
+    const body: ReadBody = {
+      kind: 'read',
+      cloud: compilation.finish(tree),
+      operands: compilation.operands,
+      answering: returning.answering,
+      deletes: undefined,
+    };
     return { kind: 'protected', command: 'UPDATE', shape: compilation.shape, body };
   }
 
@@ -61,29 +109,67 @@ export function planUpdate(raw: RawNode, query: Node, table: LogicalTable, defau
       targetList: [targetNode(columnRef(alias, ROW_COLUMN))],
       fromClause: [{ RangeVar: target(fields, table) }],
       ...condition(fields, query, scope, compilation),
-      lockingClause: [{ LockingClause: { strength: changesKey(table, assignments) ? 'LCS_FORUPDATE' : 'LCS_FORNOKEYUPDATE', waitPolicy: 'LockWaitBlock' } }],
+      lockingClause: [
+        {
+          LockingClause: {
+            strength: changesKey(table, assignments) ? 'LCS_FORUPDATE' : 'LCS_FORNOKEYUPDATE',
+            waitPolicy: 'LockWaitBlock',
+          },
+        },
+      ],
       limitOption: 'LIMIT_OPTION_DEFAULT',
       op: 'SETOP_NONE',
     },
   };
   // The values are protected once the rows are known, so each has its own compilation.
-  const writing = new Compilation(compilation.catalog, compilation.registry, compilation.homes, compilation.shape);
+  const writing = new Compilation(
+    compilation.catalog,
+    compilation.registry,
+    compilation.homes,
+    compilation.shape,
+  );
   let operands = 1;
-  const written = writesProtected.map(({ column, raw: value, expr }): WrittenColumn => ({
-    column,
-    sources: [source(value, expr, column, defaults, compilation)],
-    forms: column.protection!.encodings.map(({ kind, encoded }): WrittenForm => ({
-      encoding: encodingNamed(compilation.registry, kind),
-      encoded,
-      operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
-    })),
-  }));
-  const columns = written.flatMap(w => w.forms.flatMap(f => Object.entries(f.operands).map(([role, operand]) => ({ name: f.encoded.columns[role]!, operand, type: physicalType(f, role) }))));
+  const written = writesProtected.map(
+    ({ column, raw: value, expr }): WrittenColumn => ({
+      column,
+      sources: [source(value, expr, column, defaults, compilation)],
+      forms: column.protection!.encodings.map(
+        ({ kind, encoded }): WrittenForm => ({
+          encoding: encodingNamed(compilation.registry, kind),
+          encoded,
+          operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
+        }),
+      ),
+    }),
+  );
+  const columns = written.flatMap(w =>
+    w.forms.flatMap(f =>
+      Object.entries(f.operands).map(([role, operand]) => ({
+        name: f.encoded.columns[role]!,
+        operand,
+        type: physicalType(f, role),
+      })),
+    ),
+  );
   const unnest: RawNode = {
     RangeFunction: {
-is_rowsfrom: true,
-      functions: [writing.placeholder(0, -1, 'int8[]'), ...columns.map(c => writing.placeholder(c.operand, -1, `${c.type}[]`))].map(array => ({
-        List: { items: [{ FuncCall: { funcname: [str('pg_catalog'), str('unnest')], args: [array], funcformat: 'COERCE_EXPLICIT_CALL' } }, {}] },
+      is_rowsfrom: true,
+      functions: [
+        writing.placeholder(0, -1, 'int8[]'),
+        ...columns.map(c => writing.placeholder(c.operand, -1, `${c.type}[]`)),
+      ].map(array => ({
+        List: {
+          items: [
+            {
+              FuncCall: {
+                funcname: [str('pg_catalog'), str('unnest')],
+                args: [array],
+                funcformat: 'COERCE_EXPLICIT_CALL',
+              },
+            },
+            {},
+          ],
+        },
       })),
       alias: { aliasname: NEW, colnames: [str(ROW_COLUMN), ...columns.map(c => str(c.name))] },
     },
@@ -99,13 +185,24 @@ is_rowsfrom: true,
         ...columns.map(c => ({ ResTarget: { name: c.name, val: columnRef(NEW, c.name) } })),
       ],
       fromClause: [unnest],
-      whereClause: { A_Expr: { kind: 'AEXPR_OP', name: [str('=')], lexpr: columnRef(alias, ROW_COLUMN), rexpr: columnRef(NEW, ROW_COLUMN) } },
+      whereClause: {
+        A_Expr: {
+          kind: 'AEXPR_OP',
+          name: [str('=')],
+          lexpr: columnRef(alias, ROW_COLUMN),
+          rexpr: columnRef(NEW, ROW_COLUMN),
+        },
+      },
       ...returning.fields,
     },
   };
   const clientParameters = new Set([
     ...compilation.clientParametersOfOperands(),
-    ...written.flatMap(w => w.sources.flatMap(s => (s.kind === 'parameter' ? [s.index] : s.kind === 'expression' ? s.parameters : []))),
+    ...written.flatMap(w =>
+      w.sources.flatMap(s =>
+        s.kind === 'parameter' ? [s.index] : s.kind === 'expression' ? s.parameters : [],
+      ),
+    ),
   ]);
   const body: UpdateBody = {
     kind: 'update',
@@ -133,7 +230,9 @@ function assigned(fields: RawFields, query: Node, table: LogicalTable): Assignme
     const column = table.columns.find(c => c.name === name);
     const raw = child(fieldsOf(target), 'val');
     if (!column || !raw || list(fieldsOf(target), 'indirection').length || kindOf(raw) === 'MultiAssignRef')
-      throw new ClarusError('0A000', 'this form of SET is not answered on protected tables yet', { hint: 'Assign each column by itself.' });
+      throw new ClarusError('0A000', 'this form of SET is not answered on protected tables yet', {
+        hint: 'Assign each column by itself.',
+      });
     const expr = targets.find(t => numberIn(t, 'resno') === column.attnum)?.fields.expr;
     return { column, target, raw, expr: isNode(expr) ? expr : undefined };
   });
@@ -146,13 +245,18 @@ const changesKey = (table: LogicalTable, assignments: readonly Assignment[]): bo
 function condition(fields: RawFields, query: Node, scope: Scope, compilation: Compilation): RawFields {
   const where = child(fields, 'whereClause');
   if (!where) return {};
-  if (kindOf(where) === 'CurrentOfExpr') throw new ClarusError('0A000', 'WHERE CURRENT OF on a protected table is not answered yet');
-  return { whereClause: rewriteCondition(where, nodeIn(query, 'jointree')?.fields.quals, scope, compilation) };
+  if (kindOf(where) === 'CurrentOfExpr')
+    throw new ClarusError('0A000', 'WHERE CURRENT OF on a protected table is not answered yet');
+  return {
+    whereClause: rewriteCondition(where, nodeIn(query, 'jointree')?.fields.quals, scope, compilation),
+  };
 }
 
 function single(fields: RawFields, query: Node, from: string, form: string, compilation: Compilation): Scope {
-  if (list(fields, from).length) throw new ClarusError('0A000', `${form} with a protected table is not answered yet`);
-  if (fields.withClause) throw new ClarusError('0A000', 'WITH beside a write to a protected table is not answered yet');
+  if (list(fields, from).length)
+    throw new ClarusError('0A000', `${form} with a protected table is not answered yet`);
+  if (fields.withClause)
+    throw new ClarusError('0A000', 'WITH beside a write to a protected table is not answered yet');
   const below = protectedTableBelow(query, compilation);
   if (below) throw new ClarusError('0A000', `protected table "${below}" is used within a subquery`);
   return scopeOf(query);

@@ -1,8 +1,8 @@
 /** RETURNING of writes on protected tables, with the row id where side tables must follow. */
 import type { LogicalTable } from '../../catalog/catalog.js';
+import { ClarusError } from '../../errors.js';
 import { type Node, nodesIn } from '../analysed/node.js';
 import type { Scope } from '../analysed/query.js';
-import { ClarusError } from '../../errors.js';
 import type { Compilation } from '../compilation.js';
 import type { Answering } from '../execute/bodies.js';
 import { type RawFields, type RawNode, target } from '../raw/node.js';
@@ -12,7 +12,14 @@ import { rewriteTargets } from '../read/targets.js';
  * @param fields of the raw write statement
  * @param withRow true: the cloud also returns the row id of each written row
  */
-export function returningTargets(fields: RawFields, query: Node, scope: Scope, table: LogicalTable, compilation: Compilation, withRow: boolean): { fields: RawFields; answering: Answering } {
+export function returningTargets(
+  fields: RawFields,
+  query: Node,
+  scope: Scope,
+  table: LogicalTable,
+  compilation: Compilation,
+  withRow: boolean,
+): { fields: RawFields; answering: Answering } {
   const raw = returningList(fields);
   const targets = rewriteTargets(raw, nodesIn(query, 'returningList'), scope, compilation);
   const list = [...targets.list];
@@ -31,9 +38,14 @@ export function returningTargets(fields: RawFields, query: Node, scope: Scope, t
 
 /** RETURNING stands in `returningList` (to PostgreSQL 17) or in a `returningClause` (18). */
 function returningList(fields: RawFields): readonly RawNode[] {
-  const clause = fields.returningClause as { exprs?: readonly RawNode[]; options?: readonly unknown[] } | undefined;
-  if (clause?.options?.length) throw new ClarusError('0A000', 'RETURNING WITH is not answered on protected tables yet');
+  const clause = fields.returningClause as
+    | { exprs?: readonly RawNode[]; options?: readonly unknown[] }
+    | undefined;
+  if (clause?.options?.length)
+    throw new ClarusError('0A000', 'RETURNING WITH is not answered on protected tables yet');
   return clause?.exprs ?? (fields.returningList as readonly RawNode[] | undefined) ?? [];
 }
 
-const withReturning = (_fields: RawFields, exprs: readonly RawNode[]): RawFields => ({ returningClause: { exprs } });
+const withReturning = (_fields: RawFields, exprs: readonly RawNode[]): RawFields => ({
+  returningClause: { exprs },
+});
