@@ -17,6 +17,7 @@ export const classCodes = {
   interval: 12,
   network: 13,
   oid: 14,
+  char: 15,
 } as const;
 
 /** Types whose values can be equal to each other by an operator of the class. */

@@ -2,6 +2,9 @@
  * The equality operators that canonical forms answer, from PostgreSQL's catalogue (pg_operator; the OIDs of built-in
  * operators never change). Each is the equality of a B-tree operator family. Operators between date, timestamp and
  * timestamptz are missing on purpose: what they compare depends on more than the values.
+ *
+ * bpchar is a class apart from text: PostgreSQL resolves `varchar = char(n)` to bpchar's operator, to which the varchar
+ * 'a ' is 'a', while text's operator tells them apart. No one form of varchar could agree with both.
  */
 import type { CanonicalClass } from './canonical-form.js';
 import { type TypeName, typeOids } from './types.js';
@@ -14,11 +17,7 @@ export interface EqualityOperator {
   /** OIDs of the operand types */
   readonly left: number;
   readonly right: number;
-  /**
-   * OIDs of the types whose canonical form agrees with the operator. A column of another type of the class, seen by
-   * the operator through a cast that changes no byte, is not answered: `bpchar = bpchar` over a varchar column takes
-   * 'a ' for 'a', which the form of varchar does not.
-   */
+  /** OIDs of the types whose values reach the operator unchanged and compare the same, the operands' own included */
   readonly types: readonly number[];
 }
 
@@ -43,7 +42,7 @@ const rows: readonly Row[] = [
   ['text', 93, 643, 'name', 'name'],
   ['text', 254, 259, 'name', 'text'],
   ['text', 260, 265, 'text', 'name'],
-  ['text', 1054, 1057, 'bpchar', 'bpchar'],
+  ['char', 1054, 1057, 'bpchar', 'bpchar'],
   ['bytes', 1955, 1956, 'bytea', 'bytea'],
   ['bool', 91, 85, 'bool', 'bool'],
   ['uuid', 2972, 2973, 'uuid', 'uuid'],

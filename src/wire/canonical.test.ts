@@ -278,18 +278,9 @@ describe('canonical forms', () => {
       );
       for (const { source, target } of rows) {
         for (const operator of equalityOperators.values()) {
-          if (
-            operator.left !== target ||
-            operator.right !== target ||
-            canonicalClass(source) !== operator.class
-          )
-            continue;
-          const isBlankPadded = target === typeOids.bpchar;
-          assert.equal(
-            operator.types.includes(source),
-            !isBlankPadded,
-            `${server.name}: ${source} as ${target}`,
-          );
+          if (operator.left !== target || operator.right !== target) continue;
+          const isAnswered = canonicalClass(source) === operator.class;
+          assert.equal(operator.types.includes(source), isAnswered, `${server.name}: ${source} as ${target}`);
         }
       }
     }
@@ -318,7 +309,7 @@ describe('the canonical form', () => {
     ['float8', '-0', '020000000000000000'],
     ['float8', 'NaN', '027ff8000000000000'],
     ['text', 'é ', '03c3a920'],
-    ['bpchar', 'a  ', '0361'],
+    ['bpchar', 'a  ', '0f61'],
     ['bytea', '\\x00ff', '0400ff'],
     ['bool', 't', '0501'],
     ['uuid', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '06a0eebc999c0b4ef8bb6d6bb9bd380a11'],

@@ -39,7 +39,7 @@ const canonicalisations: Readonly<Record<Exclude<TypeName, 'json' | 'jsonb'>, Ca
   text: made('text', textForms(false)),
   varchar: made('text', textForms(false)),
   name: made('text', textForms(false)),
-  bpchar: made('text', textForms(true)),
+  bpchar: made('char', textForms(true)),
   bytea: made('bytes', textForms(false)),
   bool: made('bool', boolForms),
   uuid: made('uuid', fixedForms(16)),
