@@ -18,7 +18,7 @@ const tables = readFileSync(new URL('tables.sql', import.meta.url), 'utf8');
 
 /** Loads the first 2,000 tests by INSERT, then asks and changes; returns what came back, line by line. */
 export async function workWithPg(address: Address): Promise<string[]> {
-  const client = new pg.Client({ ...address });
+  const client = new pg.Client({ ...address, query_timeout: 60_000 });
   await client.connect();
   const lines: string[] = [];
   const show = async (text: string, values: unknown[] = [], name?: string) => {
