@@ -1,11 +1,12 @@
 /** A database without protected tables: clients work through the gateway as they do without it. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import postgres from 'postgres';
 import type { Catalog } from '../src/catalog/catalog.js';
@@ -68,18 +69,19 @@ describe('real clients', () => {
   });
 
   const psql = '/usr/bin/psql';
-  test('psql and pgbench', { skip: existsSync(psql) ? false : "Debian's clients are not installed" }, () => {
-    const environment = { ...process.env, PGSSLMODE: 'require' };
-    const run = (command: string, ...parameters: string[]): string => {
-      const result = spawnSync(command, parameters, { encoding: 'utf8', env: environment, timeout: 60_000 });
-      assert.equal(result.status, 0, result.stderr);
-      return result.stdout + result.stderr;
+  test('psql and pgbench', {
+    skip: existsSync(psql) ? false : "Debian's clients are not installed",
+  }, async () => {
+    const env = { ...process.env, PGSSLMODE: 'require' };
+    const run = async (command: string, ...parameters: string[]): Promise<string> => {
+      const { stdout, stderr } = await promisify(execFile)(command, parameters, { env, timeout: 60_000 });
+      return stdout + stderr;
     };
-    assert.match(run(psql, '-X', gateway.url, '-c', '\\conninfo'), /SSL connection/);
-    assert.match(run(psql, '-X', gateway.url, '-c', '\\d by_pg'), /label/);
-    run('/usr/bin/pgbench', '-i', '-q', '-s', '1', gateway.url);
+    assert.match(await run(psql, '-X', gateway.url, '-c', '\\conninfo'), /SSL connection/);
+    assert.match(await run(psql, '-X', gateway.url, '-c', '\\d by_pg'), /label/);
+    await run('/usr/bin/pgbench', '-i', '-q', '-s', '1', gateway.url);
     for (const mode of ['simple', 'extended', 'prepared']) {
-      const report = run('/usr/bin/pgbench', '-n', '-M', mode, '-c', '4', '-t', '50', gateway.url);
+      const report = await run('/usr/bin/pgbench', '-n', '-M', mode, '-c', '4', '-t', '50', gateway.url);
       assert.match(report, /number of failed transactions: 0/);
     }
   });

@@ -1,0 +1,276 @@
+/**
+ * Hostile input: random and truncated frames, impossible and oversized lengths, messages in wrong states, before
+ * and after authentication, in both modes. The gateway answers each with a proper error or closes the connection;
+ * it does not crash, hang or leak, and goes on serving others.
+ *
+ * HOSTILE_COUNT says how many inputs (3,000; a full run takes 100,000), CLARUS_SEED which.
+ */
+import assert from 'node:assert/strict';
+import { connect, type Socket } from 'node:net';
+import { after, before, test } from 'node:test';
+import { decodeBackend } from '../src/wire/decode-backend.js';
+import { writeFrontend, writeStartup } from '../src/wire/encode-frontend.js';
+import { FrameReader } from '../src/wire/frame-reader.js';
+import { MessageWriter } from '../src/wire/message-writer.js';
+import type { FrontendMessage } from '../src/wire/messages.js';
+import { backendLimits, messageBytesMax } from '../src/wire/protocol.js';
+import { count } from './heavy/support/scale.js';
+import { emptyCatalog, startGateway, type TestGateway } from './support/gateway.js';
+import { RawClient, say, told } from './support/raw-client.js';
+import { startServer, type TestServer } from './support/server.js';
+import { standInPlanner } from './support/stand-in-planner.js';
+
+const seed = Number(process.env.CLARUS_SEED ?? Date.now() % 1_000_000_007);
+const inputs = process.env.HOSTILE_COUNT
+  ? Number(process.env.HOSTILE_COUNT)
+  : count('hostile inputs', 100_000, 3_000);
+
+/** Longest time an input may keep a connection before it counts as a hang. */
+const patience_ms = 10_000;
+/** connections at a time */
+const parallel = 8;
+
+let server: TestServer;
+const gateways: TestGateway[] = [];
+const defects: string[] = [];
+
+before(async () => {
+  server = await startServer();
+  const log = (_level: string, message: string, fields?: object): void => {
+    if (message.includes('defect')) defects.push(`${message} ${JSON.stringify(fields)}`);
+  };
+  const limits = { message_bytes_max: 256 * 1024, authentication_timeout_ms: 3_000, connections_max: 50 };
+  gateways.push(await startGateway(server, { log, limits, tls: 'self-made' }));
+  gateways.push(
+    await startGateway(server, {
+      log,
+      limits,
+      catalog: () => ({ ...emptyCatalog, passThrough: false }),
+      planner: standInPlanner({ protect: /\bsecret\b/ }),
+    }),
+  );
+  const admin = await RawClient.connect(server);
+  await admin.query('CREATE TABLE item (id int, label text); CREATE TABLE secret (id int, value text)');
+  await admin.close();
+});
+after(async () => {
+  for (const gateway of gateways) await gateway.stop();
+  await server?.stop();
+});
+
+/** A small fast generator (mulberry32): the same inputs for the same seed. */
+function generator(from: number): (below: number) => number {
+  let state = from >>> 0;
+  return below => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+type Random = ReturnType<typeof generator>;
+
+const pick = <Item>(random: Random, items: readonly Item[]): Item => items[random(items.length)]!;
+const randomBytes = (random: Random, size: number): Buffer =>
+  Buffer.from(Array.from({ length: size }, () => random(256)));
+
+const names = ['', 's', 'p', 'nosuch', '\u00e9\u00e8', 'x'.repeat(100)];
+const texts = [
+  'SELECT 1',
+  'SELECT $1::int',
+  'SELECT id, value FROM secret',
+  'INSERT INTO item VALUES (1, $1)',
+  'COPY item FROM STDIN',
+  'COPY secret FROM STDIN',
+  'COPY item TO STDOUT',
+  'BEGIN',
+  'COMMIT',
+  'ROLLBACK',
+  'SAVEPOINT s',
+  'ROLLBACK TO s',
+  'SELECT 1/0',
+  'SELEC',
+  '',
+  ';;',
+  'SELECT 1; SELECT 2',
+  'PREPARE s AS SELECT 1',
+  'EXECUTE s',
+  'DEALLOCATE ALL',
+  'DISCARD ALL',
+  'SET search_path = public',
+  'SECURITY LABEL FOR clarus ON TABLE item IS NULL',
+  'FETCH 1 FROM nosuch',
+];
+
+/** A message that is well formed, though perhaps out of place. */
+function message(random: Random): FrontendMessage {
+  const name = (): string => pick(random, names);
+  switch (random(13)) {
+    case 0:
+      return { kind: 'Query', sql: pick(random, texts) };
+    case 1:
+      return say.parse(pick(random, texts), name(), random(3) === 0 ? [random(100_000)] : []);
+    case 2:
+      return say.bind(name(), name(), random(2) === 0 ? [] : [pick(random, ['1', 'x', null])]);
+    case 3:
+      return say.execute(name(), random(4));
+    case 4:
+      return say.describe(pick(random, ['statement', 'portal'] as const), name());
+    case 5:
+      return say.close(pick(random, ['statement', 'portal'] as const), name());
+    case 6:
+      return { kind: pick(random, ['Flush', 'CopyDone'] as const) };
+    case 7:
+      return say.copyData(pick(random, ['1\tx\n', 'garbage', '']));
+    case 8:
+      return { kind: 'CopyFail', message: 'no' };
+    case 9:
+      return {
+        kind: 'FunctionCall',
+        functionOid: random(3000),
+        argumentFormats: [],
+        arguments: [],
+        resultFormat: 0,
+      };
+    case 10:
+      return { kind: 'Password', data: randomBytes(random, random(20)) };
+    default:
+      return say.sync;
+  }
+}
+
+/** Bytes of a few messages, mostly spoiled in one way or another. */
+function stream(random: Random): Buffer {
+  const writer = new MessageWriter();
+  for (let left = 1 + random(8); left > 0; left--) writeFrontend(writer, message(random));
+  let bytes = Buffer.from(writer.take());
+  switch (random(6)) {
+    case 0:
+      return bytes.subarray(0, random(bytes.length + 1));
+    case 1:
+      for (let left = 1 + random(4); left > 0; left--) bytes[random(bytes.length)] = random(256);
+      return bytes;
+    case 2:
+      bytes.writeUInt32BE(pick(random, [0, 3, 4, 5, 0x7fffffff, 0xffffffff, 300_000, random(2 ** 31)]), 1);
+      return bytes;
+    case 3:
+      bytes = Buffer.concat([bytes, randomBytes(random, random(200))]);
+      return bytes;
+    case 4:
+      return randomBytes(random, 1 + random(300));
+    default:
+      return bytes;
+  }
+}
+
+/** What opens a connection, spoiled likewise. */
+function opening(random: Random): Buffer {
+  const writer = new MessageWriter();
+  switch (random(7)) {
+    case 0:
+      writeStartup(writer, { kind: 'SSLRequest' });
+      break;
+    case 1:
+      writeStartup(writer, { kind: 'GSSENCRequest' });
+      break;
+    case 2:
+      writeStartup(writer, {
+        kind: 'CancelRequest',
+        processId: random(100),
+        secretKey: randomBytes(random, 1 + random(40)),
+      });
+      break;
+    case 3:
+      return randomBytes(random, 1 + random(100));
+    default:
+      writeStartup(writer, {
+        kind: 'StartupMessage',
+        version: pick(random, [0x30000, 0x30002, 0x30063, 0x20000, 0x40000, random(2 ** 31)]),
+        parameters: new Map([
+          ['user', pick(random, ['app', 'nobody', 'x'.repeat(3000)])],
+          ['database', pick(random, ['postgres', 'other'])],
+          ...(random(4) === 0 ? ([['replication', 'database']] as [string, string][]) : []),
+          ...(random(4) === 0 ? ([['_pq_.x', '1']] as [string, string][]) : []),
+        ]),
+      });
+  }
+  const bytes = Buffer.concat([writer.take(), random(2) === 0 ? stream(random) : Buffer.alloc(0)]);
+  if (random(3) === 0) bytes[random(bytes.length)] = random(256);
+  return bytes;
+}
+
+/** Sends bytes to a fresh connection and waits until it is closed, by us after a little quiet. */
+async function throwAt(socket: Socket, bytes: Buffer, quiet_ms: number, what: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const hang = setTimeout(() => reject(new Error(`hangs: ${what}`)), patience_ms);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      clearTimeout(hang);
+      resolve();
+    });
+    socket.resume();
+    socket.write(bytes);
+    setTimeout(() => socket.end(), quiet_ms);
+  });
+}
+
+/** Checks that what a session was told keeps to the protocol. */
+class Listener {
+  readonly #reader = new FrameReader({ tagged: true, limits: backendLimits(messageBytesMax) });
+  read(chunk: Buffer): void {
+    this.#reader.push(chunk);
+    while (this.#reader.next()) {
+      const { type, buffer, body, end } = this.#reader;
+      const message = decodeBackend(type, buffer, body, end);
+      if (message.kind === 'ErrorResponse') assert.match(message.diagnostic.code, /^[0-9A-Z]{5}$/);
+    }
+  }
+}
+
+async function attack(random: Random, what: string): Promise<void> {
+  const gateway = pick(random, gateways);
+  const quiet_ms = pick(random, [0, 5, 30]);
+  if (random(3) === 0) {
+    await throwAt(connect(gateway.port, gateway.host), opening(random), quiet_ms, what);
+    return;
+  }
+  const client = await RawClient.connect(gateway.client);
+  const listener = new Listener();
+  const { socket } = client.backend;
+  client.backend.listen({ chunk: chunk => listener.read(chunk), close: () => undefined });
+  await throwAt(socket, stream(random), quiet_ms, what);
+}
+
+test(`${inputs} hostile inputs neither crash, hang nor leak (seed ${seed})`, {
+  timeout: 3_600_000,
+}, async t => {
+  t.diagnostic(`seed ${seed}`);
+  const batch = 500;
+  let settled_bytes = 0;
+  for (let done = 0; done < inputs; done += batch) {
+    let next = done;
+    const last = Math.min(done + batch, inputs);
+    const work = async (): Promise<void> => {
+      while (next < last) {
+        const number = next++;
+        await attack(generator(seed + number), `input ${number} of seed ${seed}`);
+      }
+    };
+    await Promise.all(Array.from({ length: parallel }, work));
+    for (const gateway of gateways) {
+      const client = await RawClient.connect(gateway.client);
+      assert.ok(told(await client.query('SELECT 1')).includes('DataRow 1'));
+      await client.close();
+    }
+    globalThis.gc?.();
+    const used_bytes = process.memoryUsage().heapUsed + process.memoryUsage().external;
+    if (done <= 2 * batch) settled_bytes = Math.max(settled_bytes, used_bytes);
+    else assert.ok(used_bytes < settled_bytes + 200 * 1024 * 1024, `memory grew to ${used_bytes} bytes`);
+  }
+  assert.deepEqual(defects, []);
+  for (let tries = 0; gateways.some(gateway => gateway.gateway.sessions > 0) && tries < 100; tries++) {
+    await new Promise(resolve => setTimeout(resolve, 100));
+  }
+  for (const gateway of gateways) assert.equal(gateway.gateway.sessions, 0, 'a session is left over');
+});
