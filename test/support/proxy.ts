@@ -1,0 +1,130 @@
+/**
+ * A complete Clarus in this process: an embedded cloud, the trusted database, and one worker of the proxy. The
+ * cloud also holds a database that Clarus does not serve, `plain`, to compare with.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { Encoding } from '../../src/encodings/encoding.js';
+import { encodingRegistry } from '../../src/encodings/registry.js';
+import { parseConfig } from '../../src/policy/parse.js';
+import { prepare, startWorker } from '../../src/proxy.js';
+import { startServer, type TestServer, type TestServerOptions } from './server.js';
+
+const appUser = 'app';
+const appPassword = 'app-password';
+/** The database that Clarus serves. */
+const served = 'hospital';
+/** The database of the same server that it does not serve. */
+const unserved = 'plain';
+
+export interface TestProxyOptions {
+  /** lines of clarus.yaml after `users`: `unlisted`, `tables`, `declassify`, `limits` ... */
+  readonly policy: string;
+  /** encodings beside the built-in ones */
+  readonly encodings?: readonly Encoding[];
+  /** the cloud's server: settings, binaries */
+  readonly server?: TestServerOptions;
+}
+
+/** Where a client of `pg` or of the raw protocol connects. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}
+
+export interface TestProxy extends Target {
+  /** the cloud's server */
+  readonly cloud: TestServer;
+  /** past Clarus, to what the cloud holds of the served database */
+  readonly behind: Target;
+  /** a database of the same server without Clarus, to the same kind of user */
+  readonly plain: Target;
+  /** what Clarus logged */
+  readonly log: readonly string[];
+  stop(): Promise<void>;
+}
+
+/** Starts everything. Takes about five seconds. */
+export async function startProxy(options: TestProxyOptions): Promise<TestProxy> {
+  const cloud = await startServer(options.server);
+  const directory = mkdtempSync(join(tmpdir(), 'clarus-proxy-'));
+  // The embedded server of the trusted side runs as a user of its own and must get through to its directory.
+  chmodSync(directory, 0o711);
+  const removing = async (): Promise<void> => {
+    await cloud.stop();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    await makeDatabases(cloud);
+    const config = parseConfig(configuration(cloud, options.policy), join(directory, 'clarus.yaml'));
+    const log: string[] = [];
+    const inputs = {
+      config,
+      rootKey: randomBytes(32),
+      resolveSecret,
+      registry: encodingRegistry(options.encodings),
+      log: (level: string, message: string, fields: object = {}) =>
+        void log.push(`${level}: ${message} ${JSON.stringify(fields)}`),
+    };
+    const worker = await startWorker({ ...inputs, worker: 0, prepared: await prepare(inputs) });
+    const { host, port } = worker.gateway.address();
+    const target = (at: { host: string; port: number }, database: string, password: string): Target => ({
+      host: at.host,
+      port: at.port,
+      user: appUser,
+      password,
+      database,
+    });
+    return {
+      ...target({ host, port }, served, appPassword),
+      cloud,
+      behind: target(cloud, served, cloud.password),
+      plain: target(cloud, unserved, cloud.password),
+      log,
+      async stop() {
+        await worker.close(1_000);
+        await removing();
+      },
+    };
+  } catch (error) {
+    await removing();
+    throw error;
+  }
+}
+
+async function makeDatabases(cloud: TestServer): Promise<void> {
+  const admin = new pg.Client({ ...cloud });
+  await admin.connect();
+  try {
+    await admin.query(`CREATE ROLE ${appUser} LOGIN PASSWORD '${cloud.password}'`);
+    for (const database of [served, unserved])
+      await admin.query(`CREATE DATABASE ${database} OWNER ${appUser}`);
+  } finally {
+    await admin.end();
+  }
+}
+
+const configuration = (cloud: TestServer, policy: string): string => `clarus: 1
+trusted:
+  database: embedded
+  directory: ./trusted
+  key: { env: ROOT_KEY }
+clouds:
+  main: { postgres: "postgres://${appUser}:${cloud.password}@${cloud.host}:${cloud.port}/${served}" }
+listen:
+  postgres: 127.0.0.1:0
+tls: off
+workers: 1
+users:
+  ${appUser}: { password: "env:APP_PASSWORD" }
+${policy}
+`;
+
+const resolveSecret: Parameters<typeof prepare>[0]['resolveSecret'] = reference =>
+  reference.kind === 'url' ? reference.password : appPassword;
