@@ -1,34 +1,77 @@
-import type { AuditEvent, StatementFacts } from './events.js';
+import type { AuditEvent, StatementEvent, StatementFacts } from './events.js';
+
+const newline = 0x0a;
+const firstReserve_bytes = 16 * 1024;
 
 /**
- * Writes events as the members of a JSON object, without its braces: one line an event. The thread that writes
- * the file puts the sequence number before and the checksum behind.
+ * Events on their way to the file, as the members of JSON objects without their braces: one line an event, each
+ * ended by a newline. The thread that writes the file puts the sequence number before and the checksum behind.
  */
-export class EventEncoder {
+export class EventBatch {
+  /** events held */
+  count = 0;
+  /** bytes held */
+  size_bytes = 0;
+  #buffer = Buffer.alloc(0);
   /** the part of a statement's line that is the same each time it runs */
-  readonly #statements = new WeakMap<StatementFacts, string>();
+  readonly #statements = new WeakMap<StatementFacts, Buffer>();
   #lastTime_ms = Number.NaN;
   #lastTime = '';
+  #lastUser = '';
+  #lastUserText = '""';
 
   /** @param time_ms when it happened, milliseconds since 1970 */
-  encode(event: AuditEvent, time_ms: number): string {
-    const time = `"time":"${this.#timeText(time_ms)}"`;
-    if (event.kind === 'statement') {
-      const { user, session, rows, code, statement } = event;
-      const failed = code === undefined ? '' : `,"code":${JSON.stringify(code)}`;
-      const facts = this.#statementText(statement);
-      return `${time},"kind":"statement","user":${JSON.stringify(user)},"session":${session},"rows":${rows}${failed},${facts}`;
+  add(event: AuditEvent, time_ms: number): void {
+    if (event.kind === 'statement') this.#addStatement(event, time_ms);
+    else {
+      const plain = event.kind === 'rows' ? { ...event, rows: Array.from(event.rows) } : event;
+      this.#text(`"time":"${this.#timeText(time_ms)}",${JSON.stringify(plain).slice(1, -1)}`);
     }
-    const plain = event.kind === 'rows' ? { ...event, rows: Array.from(event.rows) } : event;
-    return `${time},${JSON.stringify(plain).slice(1, -1)}`;
+    this.#reserve(1);
+    this.#buffer[this.size_bytes++] = newline;
+    this.count++;
   }
 
-  #statementText(statement: StatementFacts): string {
-    const known = this.#statements.get(statement);
-    if (known !== undefined) return known;
-    const text = JSON.stringify(statement).slice(1, -1);
-    this.#statements.set(statement, text);
-    return text;
+  /** Hands out the lines and begins anew in fresh memory. */
+  take(): Buffer {
+    const taken = this.#buffer.subarray(0, this.size_bytes);
+    this.#buffer = Buffer.alloc(0);
+    this.size_bytes = 0;
+    this.count = 0;
+    return taken;
+  }
+
+  #addStatement({ user, session, rows, code, statement }: StatementEvent, time_ms: number): void {
+    if (user !== this.#lastUser) {
+      this.#lastUser = user;
+      this.#lastUserText = JSON.stringify(user);
+    }
+    const failed = code === undefined ? '' : `,"code":${JSON.stringify(code)}`;
+    this.#text(
+      `"time":"${this.#timeText(time_ms)}","kind":"statement","user":${this.#lastUserText},"session":${session},"rows":${rows}${failed},`,
+    );
+    let facts = this.#statements.get(statement);
+    if (facts === undefined) {
+      facts = Buffer.from(JSON.stringify(statement).slice(1, -1), 'utf8');
+      this.#statements.set(statement, facts);
+    }
+    this.#reserve(facts.length);
+    this.#buffer.set(facts, this.size_bytes);
+    this.size_bytes += facts.length;
+  }
+
+  #text(text: string): void {
+    // three bytes hold any UTF-16 unit in UTF-8
+    this.#reserve(3 * text.length);
+    this.size_bytes += this.#buffer.write(text, this.size_bytes, 'utf8');
+  }
+
+  #reserve(size: number): void {
+    const needed = this.size_bytes + size;
+    if (needed <= this.#buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#buffer.length, firstReserve_bytes));
+    this.#buffer.copy(grown, 0, 0, this.size_bytes);
+    this.#buffer = grown;
   }
 
   /** ISO 8601. Events of one millisecond share the text. */

@@ -1,7 +1,7 @@
 import { constants, type FileHandle, mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClarusError } from '../errors.js';
-import { EventEncoder } from './encode.js';
+import { EventBatch } from './encode.js';
 import { frameLines, scanJournal } from './record.js';
 
 /** A file larger than this is set aside, and a new one begun. */
@@ -70,7 +70,9 @@ export class JournalFile {
       journal.#size_bytes = scan.good_bytes;
     }
     const event = { kind: 'journal-repaired', file: name, offset_bytes: scan.good_bytes, cut_bytes } as const;
-    await journal.append([new EventEncoder().encode(event, Date.now())]);
+    const batch = new EventBatch();
+    batch.add(event, Date.now());
+    await journal.append(batch.take());
     return journal;
   }
 
@@ -80,11 +82,11 @@ export class JournalFile {
   }
 
   /**
-   * Appends encoded events, lines of `EventEncoder`, and waits until they are on disk.
+   * Appends encoded events, lines of an `EventBatch`, and waits until they are on disk.
    * @throws ClarusError 53100 (disk full) or 58030, and 55006 when somebody else writes to the file
    */
-  async append(texts: readonly string[]): Promise<void> {
-    const { bytes, lines } = frameLines(texts.join('\n'), this.#sequence + 1);
+  async append(events: Buffer): Promise<void> {
+    const { bytes, lines } = frameLines(events, this.#sequence + 1);
     try {
       const { size } = await this.#file.stat();
       if (size !== this.#size_bytes) {

@@ -9,11 +9,11 @@ import type { ThreadAnswer, ThreadRequest } from './thread-messages.js';
  */
 export interface JournalSink {
   /**
-   * @param text encoded events, one a line
+   * @param events encoded events, lines of an `EventBatch`
    * @returns when they are on disk
-   * @throws ClarusError when none of them is, and the same text may be given again
+   * @throws ClarusError when none of them is, and the same bytes may be given again
    */
-  write(text: string): Promise<void>;
+  write(events: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -64,8 +64,8 @@ class ThreadSink implements JournalSink {
     thread.on('exit', code => this.#end(`exit ${code}`));
   }
 
-  write(text: string): Promise<void> {
-    return this.#ask(id => ({ kind: 'append', id, text }));
+  write(events: Uint8Array): Promise<void> {
+    return this.#ask(id => ({ kind: 'append', id, events }));
   }
 
   close(): Promise<void> {

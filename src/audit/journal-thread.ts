@@ -8,7 +8,7 @@ const port = parentPort;
 if (port === null) throw new Error('this file runs as a worker thread');
 const answer = (message: ThreadAnswer): void => port.postMessage(message);
 
-const waiting: { id: number; text: string }[] = [];
+const waiting: { id: number; events: Uint8Array }[] = [];
 let busy = false;
 let closing: number | undefined;
 
@@ -36,7 +36,7 @@ async function writeAll(file: JournalFile): Promise<void> {
   while (waiting.length > 0) {
     const batch = waiting.splice(0);
     try {
-      await file.append(batch.map(({ text }) => text));
+      await file.append(Buffer.concat(batch.map(({ events }) => events)));
       for (const { id } of batch) answer({ kind: 'done', id });
     } catch (error) {
       for (const { id } of batch) answer({ kind: 'failed', id, ...failure(error) });

@@ -243,9 +243,9 @@ test('a kill at any moment loses nothing that was flushed', async () => {
 class ManualSink implements JournalSink {
   readonly written: string[] = [];
   readonly #waiting: { resolve: () => void; reject: (error: unknown) => void; text: string }[] = [];
-  write(text: string): Promise<void> {
+  write(events: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject, text });
+      this.#waiting.push({ resolve, reject, text: Buffer.from(events).toString() });
     });
   }
   close(): Promise<void> {
@@ -265,7 +265,7 @@ class ManualSink implements JournalSink {
 }
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(() => setImmediate(resolve)));
-const countOf = (sink: ManualSink): number => sink.written.join('\n').split('\n').length;
+const countOf = (sink: ManualSink): number => sink.written.join('').split('\n').length - 1;
 
 test('when the disk is slow append says so, waiting helps, and not waiting is refused', async () => {
   const sink = new ManualSink();

@@ -1,5 +1,5 @@
 import { ClarusError } from '../errors.js';
-import { EventEncoder } from './encode.js';
+import { EventBatch } from './encode.js';
 import { type AuditEvent, type AuditLevel, includes, levelOf } from './events.js';
 import type { JournalFileOptions } from './journal-file.js';
 import { type JournalSink, openJournalSink } from './journal-sink.js';
@@ -66,13 +66,11 @@ class QueueingJournal implements Journal {
   readonly #sink: JournalSink;
   readonly #level: AuditLevel;
   readonly #queueBytesMax: number;
-  readonly #encoder = new EventEncoder();
   /** events not yet encoded, and when each happened */
   #events: AuditEvent[] = [];
   #times_ms: number[] = [];
   /** encoded and not yet sent */
-  #texts: string[] = [];
-  #text_bytes = 0;
+  readonly #batch = new EventBatch();
   /** sent and not yet on disk */
   #sent_bytes = 0;
   #sending = false;
@@ -138,7 +136,7 @@ class QueueingJournal implements Journal {
   }
 
   get #waiting_bytes(): number {
-    return this.#sent_bytes + this.#text_bytes + this.#events.length * event_bytes;
+    return this.#sent_bytes + this.#batch.size_bytes + this.#events.length * event_bytes;
   }
 
   get #hasRoom(): boolean {
@@ -156,11 +154,7 @@ class QueueingJournal implements Journal {
     const times_ms = this.#times_ms;
     this.#events = [];
     this.#times_ms = [];
-    events.forEach((event, i) => {
-      const text = this.#encoder.encode(event, times_ms[i]!);
-      this.#texts.push(text);
-      this.#text_bytes += text.length;
-    });
+    for (let i = 0; i < events.length; i++) this.#batch.add(events[i]!, times_ms[i]!);
   }
 
   /** At the end of this turn of the event loop, so that the acts of a turn travel together. */
@@ -177,18 +171,16 @@ class QueueingJournal implements Journal {
     this.#urgent = this.#sending;
     if (this.#sending) return;
     this.#encode();
-    if (this.#texts.length === 0) return;
-    const text = this.#texts.join('\n');
-    const count = this.#texts.length;
-    this.#texts = [];
-    this.#sent_bytes = this.#text_bytes;
-    this.#text_bytes = 0;
+    const { count } = this.#batch;
+    if (count === 0) return;
+    const events = this.#batch.take();
+    this.#sent_bytes = events.length;
     this.#sending = true;
-    this.#deliver(text, count);
+    this.#deliver(events, count);
   }
 
-  #deliver(text: string, count: number): void {
-    this.#sink.write(text).then(
+  #deliver(events: Uint8Array, count: number): void {
+    this.#sink.write(events).then(
       () => {
         this.#sending = false;
         this.#failure = undefined;
@@ -200,7 +192,7 @@ class QueueingJournal implements Journal {
       (error: unknown) => {
         this.#failure = error;
         for (const { reject } of this.#waiters.splice(0)) reject(error);
-        if (!this.#closed) setTimeout(() => this.#deliver(text, count), retryAfter_ms).unref();
+        if (!this.#closed) setTimeout(() => this.#deliver(events, count), retryAfter_ms).unref();
       },
     );
   }

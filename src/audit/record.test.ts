@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { EventEncoder } from './encode.js';
+import { EventBatch } from './encode.js';
 import { type AuditEvent, includes } from './events.js';
 import { crc32, frameLines, scanJournal, sequenceOf } from './record.js';
 
@@ -22,6 +22,13 @@ const statement: AuditEvent = {
   },
 };
 
+const encoded = (events: readonly AuditEvent[]): Buffer => {
+  const batch = new EventBatch();
+  for (const event of events) batch.add(event, time_ms);
+  assert.equal(batch.count, events.length);
+  return batch.take();
+};
+
 /** The lines of docs/spec/audit.md. */
 const vector = [
   '{"sequence":1,"time":"2026-01-02T03:04:05.678Z","kind":"session-opened","user":"app","session":7,"address":"127.0.0.1","crc":"b86b9760"}',
@@ -34,9 +41,7 @@ test('CRC-32 is that of ISO 3309', () => {
 });
 
 test('events become the lines of the specification', () => {
-  const encoder = new EventEncoder();
-  const text = [login, statement].map(event => encoder.encode(event, time_ms)).join('\n');
-  const { bytes, lines } = frameLines(text, 1);
+  const { bytes, lines } = frameLines(encoded([login, statement]), 1);
   assert.equal(lines, 2);
   assert.equal(bytes.toString(), `${vector.join('\n')}\n`);
   const document = readFileSync(new URL('../../docs/spec/audit.md', import.meta.url), 'utf8');
@@ -51,11 +56,8 @@ test('every line is JSON, holds what was given, and passes its own check', () =>
       }),
       fc.integer({ min: 1, max: 1e15 }),
       (events, first) => {
-        const encoder = new EventEncoder();
-        const text = events
-          .map(event => encoder.encode({ kind: 'session-opened', ...event }, time_ms))
-          .join('\n');
-        const { bytes, lines } = frameLines(text, first);
+        const lineOf = (event: (typeof events)[number]): AuditEvent => ({ kind: 'session-opened', ...event });
+        const { bytes, lines } = frameLines(encoded(events.map(lineOf)), first);
         assert.equal(lines, events.length);
         let start = 0;
         events.forEach((event, i) => {
@@ -76,9 +78,7 @@ test('every line is JSON, holds what was given, and passes its own check', () =>
 });
 
 test('a torn end, a changed byte and a missing line are found', () => {
-  const encoder = new EventEncoder();
-  const text = Array.from({ length: 5 }, () => encoder.encode(login, time_ms)).join('\n');
-  const { bytes } = frameLines(text, 1);
+  const { bytes } = frameLines(encoded([login, login, login, login, login]), 1);
   const length = bytes.length / 5;
   for (let end = 0; end <= bytes.length; end++) {
     const whole = Math.floor(end / length);

@@ -4,31 +4,31 @@
  */
 
 const prefix = Buffer.from('{"sequence":');
-const checksumKey = Buffer.from(',"crc":"');
 /** `,"crc":"` eight digits `"}` */
-const tail_bytes = checksumKey.length + 10;
+const tail_bytes = 18;
 /** room for prefix, number, comma, tail and newline */
 const frame_bytes = prefix.length + 16 + 1 + tail_bytes + 1;
 const newline = 0x0a;
 
-/** Frames encoded events. @param first sequence number of the first. @returns bytes to append and their count */
-export function frameLines(text: string, first: number): { bytes: Buffer; lines: number } {
-  const bodies = Buffer.from(text, 'utf8');
-  let lines = 1;
+/**
+ * Frames encoded events.
+ * @param bodies lines of an `EventBatch`
+ * @param first sequence number of the first
+ * @returns bytes to append, and how many lines they are
+ */
+export function frameLines(bodies: Buffer, first: number): { bytes: Buffer; lines: number } {
+  let lines = 0;
   for (let at = bodies.indexOf(newline); at >= 0; at = bodies.indexOf(newline, at + 1)) lines++;
   const out = Buffer.allocUnsafe(bodies.length + lines * frame_bytes);
   let position = 0;
   let start = 0;
   for (let i = 0; i < lines; i++) {
-    const found = bodies.indexOf(newline, start);
-    const end = found < 0 ? bodies.length : found;
+    const end = bodies.indexOf(newline, start);
     const from = position;
-    position += prefix.copy(out, position);
-    position += out.write(`${first + i},`, position, 'latin1');
+    position += out.write(`{"sequence":${first + i},`, position, 'latin1');
     position += bodies.copy(out, position, start, end);
-    const checksum = crc32(out, from, position);
-    position += checksumKey.copy(out, position);
-    position += out.write(`${checksum.toString(16).padStart(8, '0')}"}\n`, position, 'latin1');
+    const checksum = crc32(out, from, position).toString(16).padStart(8, '0');
+    position += out.write(`,"crc":"${checksum}"}\n`, position, 'latin1');
     start = end + 1;
   }
   return { bytes: out.subarray(0, position), lines };

@@ -1,7 +1,7 @@
 /** Messages between the journal and the thread that writes it. Answers carry the id of the request. */
 
 export type ThreadRequest =
-  | { readonly kind: 'append'; readonly id: number; readonly text: string }
+  | { readonly kind: 'append'; readonly id: number; readonly events: Uint8Array }
   | { readonly kind: 'close'; readonly id: number };
 
 export type ThreadAnswer =
