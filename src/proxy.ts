@@ -129,6 +129,12 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   const sql: Sql = new Sql({
     registry,
     plansMax: config.limits.plans_max,
+    mustBeLive: () => {
+      if (!fence?.isLive())
+        throw new ClarusError('57P03', 'the trusted database does not answer, and statements wait for it', {
+          hint: 'Is it running? Clarus serves again as soon as it is reached.',
+        });
+    },
     context: () => context,
     rowIds: (table, count) => keys.rowIds(table, count),
     ddl: {
@@ -176,6 +182,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     ...(inputs.audit ? { audit: inputs.audit } : {}),
     log: log as Logger,
   });
+  await reload();
   await gateway.listen();
   return {
     gateway,

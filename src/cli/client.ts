@@ -16,6 +16,10 @@ export async function connectToProxy(config: Config, name: string | undefined): 
       name === undefined ? 'clarus.yaml names no user' : `clarus.yaml has no user "${name}"`,
     );
   const { host, port } = config.listen.postgres;
+  if (port === 0)
+    throw new ClarusError('08001', 'clarus.yaml leaves the port of the proxy open (port 0)', {
+      hint: 'Name one under listen:, so that this command finds it.',
+    });
   const client = new pg.Client({
     host: host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host,
     port,

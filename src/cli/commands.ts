@@ -6,7 +6,9 @@ export interface Command {
   /** what stands after the command's name */
   readonly usage: string;
   readonly details: string;
-  readonly options?: Readonly<Record<string, { readonly type: 'string' | 'boolean' }>>;
+  readonly options?: Readonly<
+    Record<string, { readonly type: 'string' | 'boolean'; readonly short?: string }>
+  >;
   readonly arguments?: { readonly least: number; readonly most: number; readonly words: string };
   load(): Promise<{ main(invocation: Invocation): Promise<number> }>;
 }
@@ -56,8 +58,8 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'a small SQL prompt through the running proxy',
     usage: '[-c STATEMENT]',
     details:
-      '  --command STATEMENT  run it and end\n  --user NAME          local user (default: the first one)',
-    options: { command: { type: 'string' }, user: { type: 'string' } },
+      '  -c, --command STATEMENT  run it and end\n  --user NAME              local user (default: the first one)',
+    options: { command: { type: 'string', short: 'c' }, user: { type: 'string' } },
     load: () => import('./sql.js'),
   },
   copy: {

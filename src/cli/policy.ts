@@ -4,9 +4,9 @@ import { loadCatalog } from '../catalog/store.js';
 import { ClarusError } from '../errors.js';
 import { replacePolicy } from '../policy/format.js';
 import { servedCloud } from '../proxy/prepare.js';
-import { openTrusted } from '../trusted/open.js';
 import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
+import { openOrJoinTrusted } from './trusted.js';
 
 export async function main({ config: path, json, positionals }: Invocation): Promise<number> {
   if (positionals[0] !== 'export')
@@ -14,7 +14,11 @@ export async function main({ config: path, json, positionals }: Invocation): Pro
       hint: '"clarus policy export" is what there is',
     });
   const config = loadConfig(path);
-  const trusted = await openTrusted({ trusted: config.trusted, rootKey: loadRootKey(config), resolveSecret });
+  const { trusted } = await openOrJoinTrusted({
+    trusted: config.trusted,
+    rootKey: loadRootKey(config),
+    resolveSecret,
+  });
   try {
     const catalog = await loadCatalog(trusted.state, servedCloud(config).name);
     if (catalog.policyVersion === 0)

@@ -26,6 +26,7 @@ interface Cancel {
   readonly secretKey: string;
 }
 type Message =
+  | { readonly kind: 'waiting' }
   | Order
   | Cancel
   | { readonly kind: 'ready'; readonly host: string; readonly port: number }
@@ -94,6 +95,9 @@ async function serveByWorkers(
       const child = cluster.fork();
       processes.set(worker, child);
       child.on('message', (message: Message) => {
+        // A message sent before the worker listens would be lost: it asks for its order.
+        if (message.kind === 'waiting')
+          child.send({ kind: 'serve', worker, server: prepared.trusted.server, verifiers } satisfies Order);
         if (message.kind === 'ready') resolve(message);
         if (message.kind === 'failed') reject(new Error(message.line));
         if (message.kind === 'cancel') processes.get(message.worker)?.send(message);
@@ -107,7 +111,6 @@ async function serveByWorkers(
           if (!draining) start(worker).catch((error: Error) => jsonLog('error', error.message));
         }, 500);
       });
-      child.send({ kind: 'serve', worker, server: prepared.trusted.server, verifiers } satisfies Order);
     });
   const close = async (): Promise<void> => {
     draining = true;
@@ -134,9 +137,10 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
   // The primary drains us; a signal to the whole group is its to handle.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
   const tell = (message: Message): void => void process.send!(message);
-  const order = await new Promise<Order>(resolve =>
-    process.once('message', message => resolve(message as Order)),
-  );
+  const order = await new Promise<Order>(resolve => {
+    process.once('message', message => resolve(message as Order));
+    tell({ kind: 'waiting' });
+  });
   let worker: Worker;
   try {
     worker = await startWorker({

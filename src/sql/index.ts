@@ -34,6 +34,8 @@ export interface SqlServices extends PlanningServices, ExecutionServices {
   readonly ddl: DdlRunner;
   /** plans kept for one snapshot of the catalogue */
   readonly plansMax: number;
+  /** @throws ClarusError 57P03 while this worker may have missed a change of the catalogue */
+  mustBeLive(): void;
 }
 
 /** One statement of a query string. */
@@ -77,6 +79,7 @@ export class Sql {
     parameterTypes: readonly number[],
     session: SessionPort,
   ): Promise<Plan> {
+    this.services.mustBeLive();
     const known = this.cached(statement.text, parameterTypes, session);
     if (known) return known;
     const raw = parseStatements(statement.text)[0];
@@ -103,6 +106,7 @@ export class Sql {
   }
 
   current(plan: Plan, session: SessionPort): boolean {
+    this.services.mustBeLive();
     const made = this.#catalogOf.get(plan);
     return made === undefined || made === session.catalog();
   }

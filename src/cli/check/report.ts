@@ -15,9 +15,9 @@ import { originalsIn } from '../../proxy/set-aside.js';
 import type { Trusted } from '../../trusted/open.js';
 import { resolveSecret } from '../load.js';
 import { explainProblem } from '../problems.js';
+import { openOrJoinTrusted } from '../trusted.js';
 import { compareTraits, type DatabaseTraits, type Mismatch, traitsOf } from './locale.js';
 import { type CheckedTable, checkTables } from './tables.js';
-import { openOrJoinTrusted } from './trusted.js';
 
 export interface CheckedCloud {
   readonly name: string;

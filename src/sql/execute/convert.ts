@@ -110,21 +110,11 @@ export async function fromBinary(
   }
   const column = { length: values.length, data: out.subarray(0, at), offsets: outOffsets, nulls };
   if (unsure.length === 0) return column;
-  const name = await typeNameOf(type, session);
-  const rows = await Promise.all(
-    unsure.map(
-      async i =>
-        (
-          await collect(
-            session.trusted,
-            statement(`SELECT ($1::${name})::pg_catalog.text`, [0]),
-            [valueAt(values, i)],
-            [1],
-            [0],
-          )
-        )[0]?.[0] ?? null,
-    ),
-  );
+  // The bare value in text format is what its output function prints; a cast to text is not.
+  const print = statement(`SELECT $1::${await typeNameOf(type, session)}`, [0]);
+  const rows: (Uint8Array | null)[] = [];
+  for (const i of unsure)
+    rows.push((await collect(session.trusted, print, [valueAt(values, i)], [1], [0]))[0]?.[0] ?? null);
   return replaced(column, unsure, rows);
 }
 

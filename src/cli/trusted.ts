@@ -1,11 +1,11 @@
 /** Opens the trusted database for a command that may run beside `clarus run`: then it joins the server there. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ClarusError } from '../../errors.js';
-import type { Config } from '../../policy/policy.js';
-import { type OpenTrustedOptions, openTrusted, type Trusted } from '../../trusted/open.js';
-import { superuserPassword } from '../../trusted/root-key.js';
-import type { TrustedServer } from '../../trusted/server.js';
+import { ClarusError } from '../errors.js';
+import type { Config } from '../policy/policy.js';
+import { type OpenTrustedOptions, openTrusted, type Trusted } from '../trusted/open.js';
+import { superuserPassword } from '../trusted/root-key.js';
+import type { TrustedServer } from '../trusted/server.js';
 
 export interface Joined {
   readonly trusted: Trusted;
