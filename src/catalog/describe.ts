@@ -118,11 +118,15 @@ export async function describeDatabase(reader: Reader): Promise<DatabaseDescript
  * @param reader one connection, inside a transaction
  */
 export async function qualified<T>(reader: Reader, work: () => Promise<T>): Promise<T> {
-  const before = await readOne(reader, "SELECT current_setting('search_path')");
-  await reader("SELECT set_config('search_path', 'pg_catalog', true)", []);
-  if ((await readOne(reader, "SELECT current_setting('search_path')")) !== 'pg_catalog')
-    throw new ClarusError('25P01', 'a schema can be described inside a transaction only');
+  // The parts of a select list are computed from left to right.
+  const exchange = "SELECT current_setting('search_path'), set_config('search_path', $1, true)";
+  const before = (await reader(exchange, [DESCRIBING]))[0]?.[0] ?? '';
   const result = await work();
-  await reader("SELECT set_config('search_path', $1, true)", [before]);
+  const during = (await reader(exchange, [before]))[0]?.[0];
+  if (during !== DESCRIBING)
+    throw new ClarusError('25P01', 'a schema can be described inside a transaction only');
   return result;
 }
+
+/** The search_path under which a schema is described: every name of users is qualified. */
+const DESCRIBING = 'pg_catalog';
