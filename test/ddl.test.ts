@@ -341,6 +341,31 @@ test('a SECURITY LABEL changes the policy and, while empty, the table', () =>
     );
   }));
 
+test('the first SECURITY LABEL ends a pass-through database: what stands is taken in', () =>
+  withSession(policy('pass'), async session => {
+    assert.ok(session.catalog().passThrough);
+    await session.cloud.query(
+      'CREATE TABLE t (a serial PRIMARY KEY, b text); CREATE TABLE filled (a text); INSERT INTO filled VALUES (1)',
+    );
+    await assert.rejects(
+      session.run(`SECURITY LABEL FOR clarus ON COLUMN filled.a IS 'encrypt'`),
+      refused('55000', /clarus protect/),
+    );
+    assert.ok(session.catalog().passThrough);
+    await session.run(`SECURITY LABEL FOR clarus ON COLUMN t.b IS 'encrypt'`);
+    assert.ok(!session.catalog().passThrough);
+    assert.deepEqual([...session.catalog().tables.values()].map(({ name, state }) => [name, state]).sort(), [
+      ['filled', 'open'],
+      ['t', 'protected'],
+    ]);
+    assert.deepEqual(Object.values(await columnsOf(session.cloud, 't')), [
+      'integer not null',
+      'bigint not null',
+      'bytea',
+    ]);
+    await session.run('ALTER TABLE t ADD c int; DROP TABLE filled');
+  }));
+
 test('objects over open tables stand on both sides', () =>
   withSession(policy('pass', { secret: [] }), async session => {
     await session.run(

@@ -128,7 +128,10 @@ export async function applyItems(
         reasons.push({ what: item.what, reason: error instanceof Error ? error.message : 'unknown' });
       }
     }
-    if (failed.length === 0 || failed.length === rest.length) return reasons;
+    if (failed.length === 0 || failed.length === rest.length) {
+      await connection.run('SET LOCAL check_function_bodies = on');
+      return reasons;
+    }
     rest = failed;
   }
 }

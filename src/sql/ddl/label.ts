@@ -3,6 +3,7 @@
  * transaction, and only while the table is empty.
  */
 import type { LogicalTable } from '../../catalog/catalog.js';
+import { takeIn } from '../../catalog/take-in.js';
 import { ClarusError } from '../../errors.js';
 import { listedTable } from '../../policy/effective.js';
 import { parseLabel } from '../../policy/label.js';
@@ -10,7 +11,7 @@ import { joinName } from '../../policy/names.js';
 import type { ColumnPolicy, Policy } from '../../policy/policy.js';
 import type { SessionPort } from '../plan.js';
 import { fieldsOf, type RawNode, text as textOf } from '../raw/node.js';
-import { readerOn } from './backends.js';
+import { readerOn, schemaConnection } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { listParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
@@ -34,6 +35,7 @@ export async function securityLabel(
     });
   const column = fields.objtype === 'OBJECT_COLUMN' ? parts.at(-1) : undefined;
   const tableParts = column === undefined ? parts : parts.slice(0, -1);
+  if (session.catalog().passThrough) await takeInHere(session, deps);
   const relation = await resolveRelation(readerOn(session.trusted), tableParts);
   if (!relation) throw new ClarusError('42P01', `relation "${joinName(tableParts)}" does not exist`);
   const table = servedTable(session, relation);
@@ -51,6 +53,33 @@ export async function securityLabel(
     policy: { kind: 'put-policy', policy, origin },
   });
   return { tag: 'SECURITY LABEL' };
+}
+
+/**
+ * While bytes went through untouched, the shadow was not kept in step. The first label brings it up to date, in
+ * this transaction, with what this session sees of the cloud.
+ */
+async function takeInHere(
+  session: SessionPort,
+  { cloud, registry, numbers }: DdlDependencies,
+): Promise<void> {
+  const { ddl, changes, underived } = await takeIn({
+    catalog: session.catalog(),
+    cloud,
+    registry,
+    numbers,
+    readCloud: readerOn(session.cloud),
+    shadow: schemaConnection(session.trusted),
+  });
+  for (const sql of ddl) session.transaction.record(sql, []);
+  session.transaction.record(undefined, changes);
+  for (const { what, reason } of underived)
+    session.client.notice({
+      severity: 'WARNING',
+      code: '01000',
+      message: `${what} is not known to Clarus`,
+      detail: reason,
+    });
 }
 
 /**
