@@ -103,6 +103,7 @@ export type RowsEvent = {
   readonly rows: readonly number[] | Float64Array;
 } & Actor;
 
+/** Everything a journal can hold. */
 export type AuditEvent = Act | StatementEvent | RowsEvent;
 
 const depth: Readonly<Record<AuditLevel, number>> = { acts: 0, statements: 1, rows: 2 };

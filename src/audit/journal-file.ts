@@ -8,6 +8,7 @@ import { frameLines, scanJournal } from './record.js';
 export const rotateBytesDefault = 64 * 1024 * 1024;
 const sequenceDigits = 16;
 
+/** Where a journal lies. */
 export interface JournalFileOptions {
   readonly directory: string;
   /** name of this proxy among those that share a trusted database; part of file names */

@@ -38,6 +38,7 @@ export interface Journal {
   close(): Promise<void>;
 }
 
+/** What a journal records, and how much may wait. */
 export interface JournalOptions {
   readonly level: AuditLevel;
   /** bound of what waits in memory; default 8 MiB */

@@ -12,6 +12,7 @@ export type { QueryResult, RowHandler } from './request.js';
 /** A parameter: bytes are in binary form, a string is in text form, null is NULL. */
 export type Parameter = Uint8Array | string | null;
 
+/** How a statement is run and its rows are taken. */
 export interface QueryOptions {
   /** OIDs of the parameters; 0 or missing: inferred by the server */
   readonly parameterTypes?: readonly number[];

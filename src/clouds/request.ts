@@ -19,6 +19,7 @@ export interface QueryResult {
   readonly tag: string;
 }
 
+/** What a request is told of how it is answered. */
 export interface RequestOptions {
   readonly end?: 'sync' | 'flush';
   readonly onRows?: RowHandler;

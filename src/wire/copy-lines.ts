@@ -13,10 +13,12 @@ const rereadBytesMax = 65_536;
 /** How lines end: the first decides for all (EolType in copyfrom_internal.h). */
 type LineEnd = 'unknown' | 'newline' | 'carriageReturn' | 'both';
 
+/** Ends a line. */
 export const newline = 0x0a;
+/** Ends a line, alone or before a newline. */
 export const carriageReturn = 0x0d;
+/** Begins an escape in text. */
 export const backslash = 0x5c;
-export const period = 0x2e;
 
 /**
  * What text and csv share: rows are read in one pass from where they begin; one whose end has not come yet is

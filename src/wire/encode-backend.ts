@@ -101,6 +101,7 @@ export function writeBackend(writer: MessageWriter, message: BackendMessage): vo
   writer.end();
 }
 
+/** Writes what the columns of the rows to come are. */
 export function writeRowDescription(writer: MessageWriter, fields: readonly FieldDescription[]): void {
   writer.begin(backendTypes.rowDescription);
   writer.int16(fields.length);
@@ -116,6 +117,7 @@ export function writeRowDescription(writer: MessageWriter, fields: readonly Fiel
   writer.end();
 }
 
+/** Writes the end of a statement. @param tag such as `SELECT 1` */
 export function writeCommandComplete(writer: MessageWriter, tag: string): void {
   writer.begin(backendTypes.commandComplete);
   writer.cstring(tag);

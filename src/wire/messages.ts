@@ -24,6 +24,7 @@ export type StartupMessage =
   | { readonly kind: 'GSSENCRequest' }
   | CancelRequest;
 
+/** Asks for what another connection runs to be cancelled; sent on a connection of its own. */
 export interface CancelRequest {
   readonly kind: 'CancelRequest';
   readonly processId: number;
@@ -31,6 +32,7 @@ export interface CancelRequest {
   readonly secretKey: Uint8Array;
 }
 
+/** Makes a prepared statement. */
 export interface Parse {
   readonly kind: 'Parse';
   /** statement to make; empty: the unnamed one */
@@ -40,6 +42,7 @@ export interface Parse {
   readonly parameterTypes: readonly number[];
 }
 
+/** Makes a portal of a prepared statement and its parameters. */
 export interface Bind {
   readonly kind: 'Bind';
   readonly portal: string;

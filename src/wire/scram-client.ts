@@ -17,6 +17,7 @@ import {
   xor,
 } from './scram.js';
 
+/** What a client brings to an exchange. */
 export interface ScramClientOptions {
   readonly password: string;
   /** what the server offers */

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { ClarusError } from '../errors.js';
 import { passwordBytes } from './saslprep.js';
 
+/** Mechanisms spoken here; PLUS binds the exchange to the TLS channel. */
 export type ScramMechanism = 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS';
 
 /** PostgreSQL's default (scram_iterations). */
@@ -85,8 +86,11 @@ const keysOf = (salted: Buffer): ScramKeys => ({
 /** A nonce: printable, no comma (RFC 5802 section 5.1). */
 export const makeNonce = (): string => base64(randomBytes(nonce_bytes));
 
+/** Bytes in base64. */
 export const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+/** H() of RFC 5802. */
 export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+/** HMAC() of RFC 5802. */
 export const hmac = (key: Uint8Array, data: Uint8Array | string): Buffer =>
   createHmac('sha256', key).update(data).digest();
 
