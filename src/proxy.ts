@@ -1,17 +1,20 @@
 /** Composes the rooms into a proxy: one worker process of it. */
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import type pg from 'pg';
+import { type Journal as Audit, openJournal as openAudit } from './audit/journal.js';
 import type { Catalog, Redo } from './catalog/catalog.js';
 import { Commits } from './catalog/commit.js';
 import { loadCatalog } from './catalog/store.js';
 import type { EncodingContext } from './encodings/encoding.js';
 import { ClarusError } from './errors.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
-import type { CancelRouter, LocalUser, Logger } from './postgres/options.js';
+import type { CancelRouter, GatewayEvent, LocalUser, Logger } from './postgres/options.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
 import { type Prepared, type ProxyInputs, prepare, servedCloud, witnessIn } from './proxy/prepare.js';
 import { encodingState } from './proxy/state.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
+import { factsOf } from './sql/facts.js';
 import { Sql } from './sql/index.js';
 import type { SessionPort } from './sql/plan.js';
 import { type Fence, openFence } from './trusted/fence.js';
@@ -34,7 +37,6 @@ export interface WorkerInputs extends ProxyInputs {
   readonly cancels?: CancelRouter;
   /** verifiers by user, made once by the primary; undefined: made here */
   readonly verifiers?: ReadonlyMap<string, ScramVerifier>;
-  readonly audit?: (event: import('./postgres/options.js').GatewayEvent) => void;
 }
 
 export interface Worker {
@@ -97,6 +99,11 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   });
   await fence.acknowledge(catalog.version);
 
+  const audit = await openAudit({
+    directory: join(config.trusted.directory, 'audit'),
+    origin: `worker-${inputs.worker}`,
+    level: config.audit,
+  });
   const journal = openJournal<Redo>(trusted.state);
   const commits = new Commits({
     state: trusted.state,
@@ -179,7 +186,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     connectTrusted: (user, settings) =>
       connectBackend(trustedOptions(trusted.sessionTarget(served.database, user.name), settings)),
     ...(inputs.cancels ? { cancels: inputs.cancels } : {}),
-    ...(inputs.audit ? { audit: inputs.audit } : {}),
+    audit: event => record(audit, event),
     log: log as Logger,
   });
   await reload();
@@ -188,10 +195,36 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     gateway,
     async close(timeout_ms) {
       await gateway.drain(timeout_ms);
+      await audit.close();
       await fence?.close();
       keys.close();
       await (cloud as pg.Pool).end();
       await trusted.close();
     },
   };
+}
+
+/** Gateway events as the journal records them. */
+function record(audit: Audit, event: GatewayEvent): void {
+  switch (event.kind) {
+    case 'statement':
+      if (audit.records('statements'))
+        audit.append({
+          kind: 'statement',
+          user: event.user,
+          session: event.session,
+          statement: factsOf(event.plan),
+          rows: 0,
+        });
+      break;
+    case 'session-opened':
+      audit.append({ kind: 'session-opened', user: event.user, session: event.session, address: '' });
+      break;
+    case 'session-closed':
+      audit.append({ kind: 'session-closed', user: event.user, session: event.session });
+      break;
+    case 'login-refused':
+      audit.append(event);
+      break;
+  }
 }

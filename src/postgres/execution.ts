@@ -343,9 +343,7 @@ function count(context: CarefulContext, plan: Plan): void {
     kind: 'statement',
     session: processId,
     user: user.name,
-    plan: plan.kind,
-    command: plan.kind === 'protected' ? plan.command : undefined,
-    code: undefined,
+    plan,
   });
 }
 

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Catalog } from '../catalog/catalog.js';
 import type { Limits } from '../policy/policy.js';
+import type { Plan } from '../sql/plan.js';
 import type { ScramVerifier } from '../wire/scram.js';
 import type { CommitCoordinator, Planner } from './planner-port.js';
 
@@ -54,10 +55,7 @@ export type GatewayEvent =
       readonly kind: 'statement';
       readonly session: number;
       readonly user: string;
-      readonly plan: string;
-      readonly command: string | undefined;
-      /** SQLSTATE when it failed */
-      readonly code: string | undefined;
+      readonly plan: Plan;
     };
 
 /** Structured log lines; never with values. */

@@ -66,9 +66,7 @@ function runPassAlone(
     kind: 'statement',
     session: context.processId,
     user: context.user.name,
-    plan: plan.kind,
-    command: undefined,
-    code: undefined,
+    plan,
   });
   pipeline.writer.begin(frontendTypes.query);
   pipeline.writer.cstring(plan.sql);
