@@ -73,9 +73,11 @@ export function manySource(
   homes: FunctionHomes,
 ): ManySource {
   if (Array.isArray(raw)) {
+    // varchar[] counts as text[] without a change.
+    const array = isNode(analysed) && analysed.kind === 'RELABELTYPE' ? analysed.fields.arg : analysed;
     const items =
-      isNode(analysed) && (analysed.kind === 'ARRAYEXPR' || analysed.kind === 'ARRAY')
-        ? (analysed.fields.elements as readonly Value[])
+      isNode(array) && (array.kind === 'ARRAYEXPR' || array.kind === 'ARRAY')
+        ? (array.fields.elements as readonly Value[])
         : undefined;
     if (items && items.length === raw.length)
       return {

@@ -6,18 +6,24 @@ import { type ByteColumn, columnOf, type PlainColumn } from '../../crypto/column
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { writeRowId } from '../../wire/arrays.js';
 import { copyReader } from '../../wire/copy-reader.js';
-import type { BoundParameters, CopyInExecution, CopyInPort, SessionPort } from '../plan.js';
+import type { CopyInExecution, CopyInPort, SessionPort } from '../plan.js';
 import type { CopyInBody } from './bodies.js';
 import { assignment, toBinary, typeNameOf } from './convert.js';
 import { evaluateSql } from './operands.js';
 import type { ExecutionServices } from './portal.js';
-import { mustNotBeNull, protectRows, type SideWrites, writeSides, writtenValues } from './protecting.js';
+import {
+  mustNotBeNull,
+  nothingBound,
+  protectRows,
+  type SideWrites,
+  writeSides,
+  writtenValues,
+} from './protecting.js';
 
 /** Rows and bytes that one batch holds at most. */
 const BATCH_ROWS = 2_000;
 const BATCH_BYTES = 1 << 20;
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
-const nothingBound: BoundParameters = { values: [], formats: [] };
 
 /**
  * @throws what the cloud answers to its COPY
@@ -122,15 +128,17 @@ class ProtectingCopy implements CopyInExecution {
     sql: string | undefined,
     count: number,
   ): Promise<PlainColumn> {
-    if (sql === undefined)
-      return writtenValues(
+    if (sql === undefined) {
+      const none = await writtenValues(
         column,
         new Array(count).fill({ kind: 'constant', value: null, type: column.type.oid }),
-        this.body.table,
         nothingBound,
         [],
         this.session,
       );
+      mustNotBeNull(none, column, this.body.table);
+      return none;
+    }
     const base = await typeNameOf(column.type.oid, this.session);
     const values: (Uint8Array | null)[] = [];
     for (let i = 0; i < count; i++)

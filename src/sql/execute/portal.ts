@@ -20,7 +20,14 @@ import type { Answering, InsertBody, ReadBody, UpdateBody } from './bodies.js';
 import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from './copy-out.js';
 import { OpeningSink } from './opening.js';
 import { physicalParameters, protectOperand } from './operands.js';
-import { deleteSides, physicalOid, protectRows, writeSides, writtenValues } from './protecting.js';
+import {
+  deleteSides,
+  mustNotBeNull,
+  physicalOid,
+  protectRows,
+  writeSides,
+  writtenValues,
+} from './protecting.js';
 
 /** What executions need beside the session. */
 export interface ExecutionServices {
@@ -138,12 +145,12 @@ export function bindInsert(body: InsertBody, b: Bound, services: ExecutionServic
           await writtenValues(
             written.column,
             written.sources,
-            body.table,
             b.bound,
             b.plan.shape.parameterTypes,
             b.session,
           ),
         );
+      for (const [i, { column }] of body.written.entries()) mustNotBeNull(columns[i]!, column, body.table);
       const first = await services.rowIds(body.table.number, body.rows);
       const rows = Float64Array.from({ length: body.rows }, (_, i) => first + i);
       const written = await protectRows(body.written, rows, columns, b.context);
@@ -196,7 +203,6 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
           await writtenValues(
             written.column,
             written.sources,
-            body.table,
             b.bound,
             b.plan.shape.parameterTypes,
             b.session,
@@ -215,8 +221,10 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
       const locked = locking.execute(0, found);
       b.session.cloud.flush();
       await locked;
+      if (found.ids.length > 0)
+        for (const [i, { column }] of body.written.entries()) mustNotBeNull(values[i]!, column, body.table);
       let count = 0;
-      for (let from = 0; from < found.ids.length || from === 0; from += UPDATE_ROWS_MAX) {
+      for (let from = 0; from < found.ids.length; from += UPDATE_ROWS_MAX) {
         const rows = Float64Array.from(found.ids.slice(from, from + UPDATE_ROWS_MAX));
         const repeated = values.map(value => repeat(value, rows.length));
         const written = await protectRows(body.written, rows, repeated, b.context);
@@ -241,7 +249,6 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
           );
           await writeSides(written.sides, b.session);
         }
-        if (found.ids.length === 0) break;
       }
       return { outcome: Promise.resolve({ kind: 'complete', tag: `UPDATE ${count}` }), pipelined: false };
     },

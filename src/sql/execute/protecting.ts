@@ -62,14 +62,17 @@ export async function protectRows(
   return { columns, sides };
 }
 
+/** Defaults see no parameters of the statement. */
+export const nothingBound: BoundParameters = { values: [], formats: [] };
+
 /**
- * Values of a written column, one a source, as assigned to it.
- * @throws PostgresError as PostgreSQL words a wrong value; ClarusError 23502 for a NULL where none may be
+ * Values of a written column, one a source, as assigned to it. Whether NULL may stand there is asked once rows are
+ * written (`mustNotBeNull`): an UPDATE of no rows may set anything to NULL.
+ * @throws PostgresError as PostgreSQL words a wrong value
  */
 export async function writtenValues(
   column: LogicalColumn,
   sources: readonly WrittenSource[],
-  table: LogicalTable,
   bound: BoundParameters,
   parameterTypes: readonly number[],
   session: SessionPort,
@@ -100,9 +103,7 @@ export async function writtenValues(
         : converted.data.subarray(converted.offsets[k]!, converted.offsets[k + 1]!);
     });
   }
-  const result = plain(columnOf(values));
-  mustNotBeNull(result, column, table);
-  return result;
+  return plain(columnOf(values));
 }
 
 async function assignedValue(
@@ -115,7 +116,7 @@ async function assignedValue(
   const base = await typeNameOf(column.type.oid, session);
   switch (source.kind) {
     case 'default':
-      return evaluateSql(assignment(`(${source.sql})::${base}`, column.type), bound, [], session);
+      return evaluateSql(assignment(`(${source.sql})::${base}`, column.type), nothingBound, [], session);
     case 'expression':
       return evaluateSql(assignment(`(${source.sql})::${base}`, column.type), bound, parameterTypes, session);
     case 'parameter':
