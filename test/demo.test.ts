@@ -1,15 +1,18 @@
 /** The demonstration, as a newcomer runs it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const directory = join(mkdtempSync(join(tmpdir(), 'clarus-demo-')), 'demo');
-after(() => rmSync(join(directory, '..'), { recursive: true, force: true }));
+const parent = mkdtempSync(join(tmpdir(), 'clarus-demo-'));
+// PostgreSQL runs as another account when the tests run as root.
+chmodSync(parent, 0o755);
+const directory = join(parent, 'demo');
+after(() => rmSync(parent, { recursive: true, force: true }));
 
 function demo(): Promise<{ readonly code: number | null; readonly said: string }> {
   const child = spawn(

@@ -1,9 +1,10 @@
 /** `clarus demo`: a cloud, the trusted database, the proxy and real laboratory data, on one machine. */
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import pg from 'pg';
 import { BackendClient } from '../clouds/backend-client.js';
 import { encodingRegistry } from '../encodings/registry.js';
 import { prepare, startWorker } from '../proxy.js';
+import { closedTo, unprivilegedUser } from '../trusted/unprivileged.js';
 import { startCloud } from './demo/cloud.js';
 import { demoFiles, writeDemoConfig } from './demo/files.js';
 import { loadLaboratory } from './demo/load.js';
@@ -15,7 +16,8 @@ import { formatTable } from './table.js';
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
 export async function main({ values }: Invocation): Promise<number> {
-  const directory = resolve((values.directory as string | undefined) ?? './clarus-demo');
+  const directory =
+    typeof values.directory === 'string' ? resolve(values.directory) : await demoDirectory('./clarus-demo');
   const stopped = new Promise<void>(done => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
   });
@@ -52,6 +54,18 @@ export async function main({ values }: Invocation): Promise<number> {
     await cloud.server.stop();
   }
   return 0;
+}
+
+/**
+ * PostgreSQL does not run as root: below a home that is closed to others (/root) its account could not reach the
+ * data, which then lie below /var/lib.
+ */
+async function demoDirectory(wanted: string): Promise<string> {
+  const directory = resolve(wanted);
+  const user = await unprivilegedUser();
+  return user && (await closedTo(user, dirname(directory))) !== undefined
+    ? '/var/lib/clarus-demo'
+    : directory;
 }
 
 async function tour(
