@@ -288,6 +288,20 @@ describe('a planned session answers as PostgreSQL does', () => {
       { send: [say.query('SELECT * FROM item')] },
     );
     assert.ok(lines.includes('DataRow 03.02.2020'));
+    await same(
+      { send: [say.query('BEGIN')] },
+      { send: [say.query('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE')] },
+      { send: [say.query('SET LOCAL DateStyle = German')] },
+      { send: [say.query('SAVEPOINT s')] },
+      { send: [say.query('SET DateStyle = SQL')] },
+      { send: [say.query('SET nosuch = 1')] },
+      { send: [say.query('ROLLBACK TO s')] },
+      { send: [say.query("SELECT date '2020-02-03', pg_catalog.current_setting('transaction_isolation')")] },
+      { send: [say.query('COMMIT AND CHAIN')] },
+      { send: [say.query("SELECT date '2020-02-03'")] },
+      { send: [say.query('ROLLBACK')] },
+      { send: [say.query("SELECT pg_catalog.current_setting('transaction_isolation')")] },
+    );
   });
 });
 

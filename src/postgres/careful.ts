@@ -2,14 +2,14 @@ import { ClarusError } from '../errors.js';
 import type { SessionPort } from '../sql/plan.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { writeBackend } from '../wire/encode-backend.js';
-import { FrameReader } from '../wire/frame-reader.js';
+import type { FrameReader } from '../wire/frame-reader.js';
 import type { TransactionStatus } from '../wire/messages.js';
-import { frontendLimits, frontendTypes } from '../wire/protocol.js';
+import { frontendTypes } from '../wire/protocol.js';
 import { adopt } from './adoption.js';
 import type { ClientCopy } from './client-copy.js';
+import { ClientLoop } from './client-loop.js';
 import { ClientOutput } from './client-output.js';
 import type { CarefulContext } from './context.js';
-import { CopyPhase } from './copy-phase.js';
 import { holds } from './endpoint.js';
 import { expects, forwarded } from './expectations.js';
 import { bindMessage, closeMessage, describeMessage, executeMessage, parse } from './extended.js';
@@ -25,6 +25,7 @@ import { PipelinePort } from './statement-port.js';
 import { Transaction } from './transaction.js';
 import { endInternal } from './transaction-control.js';
 import { TrustedSide } from './trusted-side.js';
+import { Waiters } from './waiters.js';
 
 /** A session that plans every statement: the database has protected tables. */
 export class CarefulMode implements Mode, CarefulContext {
@@ -45,17 +46,12 @@ export class CarefulMode implements Mode, CarefulContext {
   wrote = false;
   pending = 0;
   readonly #host: ModeHost;
-  readonly #reader: FrameReader;
-  /** a message is being worked on */
-  #busy = false;
-  #copy: CopyPhase | undefined;
-  #pumping = false;
-  #sendScheduled = false;
+  readonly #loop: ClientLoop;
   /** number of ReadyForQuery told */
   #answered = 0;
   /** work of ours failed when the Sync of its batch was already on its way */
   #poisonAtReady = false;
-  #settledWaiters: (() => void)[] = [];
+  readonly #settledWaiters = new Waiters();
 
   constructor(host: ModeHost) {
     this.#host = host;
@@ -67,7 +63,6 @@ export class CarefulMode implements Mode, CarefulContext {
     this.output = new ClientOutput(host.client, limits.client_buffer_bytes_max, bytes =>
       options.count?.('bytes_to_clients', bytes),
     );
-    this.#reader = new FrameReader({ tagged: true, limits: frontendLimits(limits.message_bytes_max) });
     this.cloud = new PipelinePort(this.#cloudPipeline(), false);
     this.trusted = new TrustedSide(this.output, {
       connect: options.connectTrusted,
@@ -85,16 +80,22 @@ export class CarefulMode implements Mode, CarefulContext {
     this.portals = new ClientPortals(limits.portals_max);
     this.settings = new SettingsView(host.connection.parameters);
     this.port = new ContextPort(this);
+    this.#loop = new ClientLoop(host, this.cloud.pipeline, this.output, {
+      handle: reader => this.#handle(reader),
+      fail: error => this.fail(error),
+      rested: () => {
+        if (this.idle) host.becameIdle();
+      },
+    });
   }
 
   get idle(): boolean {
     return (
-      !this.#busy &&
+      this.#loop.idle &&
       !this.skipping &&
       this.cloud.pipeline.idle &&
       !this.cloud.pipeline.dirty &&
-      this.trusted.pipeline.idle &&
-      this.#reader.atBoundary
+      this.trusted.pipeline.idle
     );
   }
 
@@ -104,13 +105,12 @@ export class CarefulMode implements Mode, CarefulContext {
 
   /** Takes over a session that went by untouched: its prepared statements are planned from now on. */
   adopt(): void {
-    this.#wait(adopt(this));
-    this.#finishPump();
+    this.#loop.wait(adopt(this));
+    this.#loop.finish();
   }
 
   clientData(chunk: Buffer): void {
-    this.#reader.push(chunk);
-    this.#pump();
+    this.#loop.data(chunk);
   }
 
   serverData(chunk: Buffer): void {
@@ -145,7 +145,7 @@ export class CarefulMode implements Mode, CarefulContext {
     this.cloud.pipeline.close(gone());
     this.trusted.close();
     this.output.drained();
-    this.#copy?.abandon();
+    this.#loop.copyOver();
     this.workSettled(this.pending);
   }
 
@@ -174,15 +174,12 @@ export class CarefulMode implements Mode, CarefulContext {
   settled(): Promise<void> {
     if (this.pending === 0) return Promise.resolve();
     this.cloud.flush();
-    return new Promise(resolve => this.#settledWaiters.push(resolve));
+    return this.#settledWaiters.wait();
   }
 
   workSettled(count = 1): void {
     this.pending -= count;
-    if (this.pending > 0) return;
-    const waiters = this.#settledWaiters;
-    this.#settledWaiters = [];
-    for (const resolve of waiters) resolve();
+    if (this.pending === 0) this.#settledWaiters.release();
   }
 
   sentQuery(): void {
@@ -191,85 +188,11 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   copy(copy: ClientCopy): Promise<void> {
-    const phase = new CopyPhase(copy);
-    this.#copy = phase;
-    queueMicrotask(() => this.#host.guard(() => this.#pump()));
-    return phase.over.finally(() => {
-      if (this.#copy === phase) this.#copy = undefined;
-    });
+    return this.#loop.copy(copy);
   }
 
   copyOver(): void {
-    this.#copy?.abandon();
-  }
-
-  /** Works on the client's messages until one must be waited for. */
-  #pump(): void {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    try {
-      while (!this.#host.ended) {
-        const copy = this.#copy;
-        if (copy !== undefined && !copy.ended) {
-          if (copy.busy) break;
-          const more = this.#reader.next();
-          if (more && this.#reader.type === frontendTypes.terminate) {
-            this.#host.clientLeft();
-            return;
-          }
-          const pending = more ? copy.message(this.#reader) : copy.pause();
-          if (pending !== undefined) {
-            void pending.then(() => this.#host.guard(() => this.#pump()));
-            break;
-          }
-          if (!more) break;
-          continue;
-        }
-        if (this.#busy || !this.#reader.next()) break;
-        const pending = this.#handle(this.#reader);
-        if (pending !== undefined) this.#wait(pending);
-      }
-    } finally {
-      this.#pumping = false;
-    }
-    this.#finishPump();
-  }
-
-  /** Everything that one chunk of the client asked for goes out at once. */
-  #finishPump(): void {
-    const { client, ended } = this.#host;
-    if (ended) return;
-    const { pipeline } = this.cloud;
-    pipeline.advance();
-    const copying = this.#copy !== undefined && !this.#copy.ended;
-    if (this.#busy && !copying) this.#sendSoon();
-    else if (!pipeline.send()) client.hold(holds.full);
-    if (copying ? this.#copy!.busy : this.#busy) client.hold(holds.busy);
-    else client.release(holds.busy);
-    this.output.flush();
-    if (this.idle) this.#host.becameIdle();
-  }
-
-  /** What is written goes out even when the message being worked on waits for something else. */
-  #sendSoon(): void {
-    if (this.#sendScheduled || this.cloud.pipeline.writer.length === 0) return;
-    this.#sendScheduled = true;
-    setImmediate(() => {
-      this.#sendScheduled = false;
-      if (!this.#host.ended) this.cloud.pipeline.send();
-    });
-  }
-
-  #wait(pending: Promise<void>): void {
-    this.#busy = true;
-    const done = (): void => {
-      this.#busy = false;
-      this.#host.guard(() => this.#pump());
-    };
-    pending.then(done, error => {
-      this.#host.guard(() => this.fail(error));
-      done();
-    });
+    this.#loop.copyOver();
   }
 
   #handle(reader: FrameReader): void | Promise<void> {
@@ -387,7 +310,7 @@ export class CarefulMode implements Mode, CarefulContext {
       }
     }
     this.#batchEnded();
-    if (this.cloud.pipeline.idle && !this.#busy) this.#followCloud();
+    if (this.cloud.pipeline.idle && !this.#loop.busy) this.#followCloud();
     return status;
   }
 

@@ -1,5 +1,6 @@
 import { MessageWriter } from '../wire/message-writer.js';
 import type { Endpoint } from './endpoint.js';
+import { Waiters } from './waiters.js';
 
 /** Slices up to this size are copied beside their neighbours; longer ones are written on their own. */
 const copiedBytesMax = 8 * 1024;
@@ -17,7 +18,7 @@ export class ClientOutput {
   #buffer: Buffer | undefined;
   #start = 0;
   #end = 0;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Waiters();
   #scheduled = false;
 
   /** @param limit_bytes bytes that may wait for a client that does not read */
@@ -80,14 +81,12 @@ export class ClientOutput {
 
   /** Resolves when the client has taken what waits for it. */
   room(): Promise<void> {
-    return new Promise(resolve => this.#waiting.push(resolve));
+    return this.#waiting.wait();
   }
 
   /** The socket has taken everything. */
   drained(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    this.#waiting.release();
   }
 
   #settleSlice(): void {

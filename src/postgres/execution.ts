@@ -1,6 +1,7 @@
 /** Runs bound statements of the client, whatever their plan. */
 import { ClarusError } from '../errors.js';
 import type { ExecuteOutcome, Plan } from '../sql/plan.js';
+import { PostgresError } from '../wire/diagnostic.js';
 import { backendTypes } from '../wire/protocol.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
 import { type CarefulContext, drained } from './context.js';
@@ -319,21 +320,29 @@ async function executeSetConfig(
   await follow(context, plan.sql);
 }
 
+/** Settings that one server may not know, or not take, though the other does. */
+const foreignSetting = new Set(['42704', '42501', '55P02']);
+
 /** Brings a setting to the trusted side: now when it is open, else when it opens. */
 async function follow(context: CarefulContext, sql: string): Promise<void> {
   const { trusted, transaction } = context;
-  if (transaction.block) {
-    if (!trusted.isOpen) {
-      transaction.set(sql);
-      return;
-    }
-    await touchTrusted(context);
-    await trusted.set(sql);
-    transaction.set(sql);
+  if (/^\s*set\s+transaction\b/i.test(sql)) {
+    // repeated right behind BEGIN if the trusted side joins; later it could no longer be
+    if (transaction.block && !transaction.joined) transaction.set(sql);
     return;
   }
-  if (trusted.isOpen) await trusted.set(sql);
-  rememberSetting(context, sql);
+  if (!transaction.block) rememberSetting(context, sql);
+  if (!trusted.isOpen) {
+    if (transaction.block) transaction.set(sql);
+    return;
+  }
+  if (transaction.block) await touchTrusted(context);
+  try {
+    await trusted.set(sql);
+  } catch (error) {
+    if (!(error instanceof PostgresError && foreignSetting.has(error.diagnostic.code))) throw error;
+  }
+  if (transaction.block) transaction.set(sql);
 }
 
 function count(context: CarefulContext, plan: Plan): void {

@@ -92,6 +92,11 @@ class PostgresGateway implements Gateway, SessionOwner {
 
   accept(socket: Socket): void {
     this.options.count?.('connections_accepted');
+    if (this.#greeting.size > this.options.limits.connections_max) {
+      // a flood of connections that never log in must not fill memory
+      socket.destroy();
+      return;
+    }
     void this.#welcome(socket);
   }
 

@@ -1,37 +1,21 @@
 import { ClarusError } from '../errors.js';
-import { type Diagnostic, decodeDiagnostic, PostgresError, writeDiagnostic } from '../wire/diagnostic.js';
+import { decodeDiagnostic, PostgresError } from '../wire/diagnostic.js';
 import { FrameReader } from '../wire/frame-reader.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import { backendLimits, backendTypes, frontendTypes, messageBytesMax } from '../wire/protocol.js';
+import { isCompletion, meaning, meaningOf, streamedFor } from './answers.js';
 import type { ClientOutput } from './client-output.js';
 import { type Endpoint, holds } from './endpoint.js';
 import { ExpectationQueue } from './expectation-queue.js';
 import { type Expectation, expects, internal, own, ownReady, type Work, waiting } from './expectations.js';
+import type { PipelineHooks } from './pipeline-hooks.js';
 import { RowBatch } from './row-batch.js';
-
-/** What a pipeline tells the session. */
-export interface PipelineHooks {
-  /** ParameterStatus. @returns true when the client is to get it as it came */
-  parameter(name: string, value: string): boolean;
-  /** a notice that no handler takes. @returns true when the client is to get it as it came */
-  notice(diagnostic: Diagnostic, toClient: boolean): boolean;
-  /** an error went to the client; the server skips what follows until a Sync that is not yet sent */
-  skipping(): void;
-  /** ReadyForQuery. @returns status to tell the client, undefined to tell nothing */
-  ready(status: TransactionStatus, toClient: boolean): TransactionStatus | undefined;
-  /** status for a ReadyForQuery of ours */
-  status(): TransactionStatus;
-  /** the server ends the connection */
-  fatal(error: PostgresError): void;
-}
+import { isFatal, parameterStatus, writeServerError } from './server-reports.js';
+import { Waiters } from './waiters.js';
 
 /** Name of a portal that never exists: executing it aborts the server's transaction. */
 const poisonPortal = 'clarus_abort';
-
-const streamedRows = new Uint8Array(256);
-streamedRows[backendTypes.dataRow] = 1;
-streamedRows[backendTypes.copyData] = 1;
 
 /**
  * One server's side of a session: messages go out in batches, answers are matched with what was asked, and the
@@ -59,8 +43,8 @@ export class Pipeline {
   #running = false;
   /** the reader's frame has not been handled yet */
   #again = false;
-  #idleWaiters: (() => void)[] = [];
-  #roomWaiters: (() => void)[] = [];
+  readonly #idleWaiters = new Waiters();
+  readonly #roomWaiters = new Waiters();
   #lost: unknown;
 
   constructor(output: ClientOutput, hooks: PipelineHooks) {
@@ -163,7 +147,7 @@ export class Pipeline {
     this.#told = true;
   }
 
-  /** Writes a Sync. @param toClient the client gets its ReadyForQuery */
+  /** Writes a Sync. @param entry what its ReadyForQuery is for */
   sync(entry: Expectation): void {
     this.writer.empty(frontendTypes.sync);
     this.expect(entry);
@@ -189,20 +173,18 @@ export class Pipeline {
     this.advance();
     if (this.#queue.length === 0) return Promise.resolve();
     this.flush();
-    return new Promise(resolve => this.#idleWaiters.push(resolve));
+    return this.#idleWaiters.wait();
   }
 
   /** Resolves when the socket takes more. */
   room(): Promise<void> {
     if (this.#endpoint === undefined || !this.#endpoint.socket.writableNeedDrain) return Promise.resolve();
-    return new Promise(resolve => this.#roomWaiters.push(resolve));
+    return this.#roomWaiters.wait();
   }
 
   /** The socket takes more. */
   socketDrained(): void {
-    const waiters = this.#roomWaiters;
-    this.#roomWaiters = [];
-    for (const resolve of waiters) resolve();
+    this.#roomWaiters.release();
   }
 
   /** Bytes of the server. */
@@ -220,11 +202,7 @@ export class Pipeline {
     } finally {
       this.#running = false;
     }
-    if (this.#queue.length === 0 && this.#idleWaiters.length > 0) {
-      const waiters = this.#idleWaiters;
-      this.#idleWaiters = [];
-      for (const resolve of waiters) resolve();
-    }
+    if (this.#queue.length === 0) this.#idleWaiters.release();
   }
 
   /**
@@ -247,19 +225,14 @@ export class Pipeline {
   close(error: unknown): void {
     this.#lost = error;
     for (const entry of this.#queue.clear()) entry.handler?.failed?.(error);
-    const waiters = [...this.#idleWaiters, ...this.#roomWaiters];
-    this.#idleWaiters = [];
-    this.#roomWaiters = [];
-    for (const resolve of waiters) resolve();
+    this.#idleWaiters.release();
+    this.#roomWaiters.release();
   }
 
   #run(): void {
     while (this.#settleOwn()) {
       if (!this.#again) {
-        const head = this.#queue.first;
-        const forwards =
-          head?.toClient && (head.expects === expects.execute || head.expects === expects.query);
-        this.#reader.streamed = forwards ? streamedRows : undefined;
+        this.#reader.streamed = streamedFor(this.#queue.first);
         if (!this.#reader.next()) break;
       }
       this.#again = false;
@@ -313,7 +286,7 @@ export class Pipeline {
     }
     switch (type) {
       case backendTypes.parameterStatus:
-        this.#onParameter(reader);
+        if (this.#hooks.parameter(...parameterStatus(reader))) this.#output.add(buffer, reader.start, end);
         return;
       case backendTypes.noticeResponse:
         this.#onNotice(reader, head);
@@ -325,81 +298,39 @@ export class Pipeline {
         this.#onError(new PostgresError(decodeDiagnostic(buffer, body, end)), head);
         return;
     }
-    if (head === undefined) throw unexpected(type);
     this.#answer(reader, head);
   }
 
-  #answer(reader: FrameReader, head: Expectation): void {
+  #answer(reader: FrameReader, head: Expectation | undefined): void {
     const { type, buffer, body, end } = reader;
-    switch (type) {
-      case backendTypes.readyForQuery: {
-        if (head.expects !== expects.sync && head.expects !== expects.query) throw unexpected(type);
-        const status = String.fromCharCode(buffer[body]!) as TransactionStatus;
-        this.#queue.shift();
-        const told = this.#hooks.ready(status, head.toClient);
-        if (told !== undefined) this.#sayReady(told);
-        head.handler?.done?.(type, '');
-        return;
-      }
-      case backendTypes.rowDescription:
-      case backendTypes.noData:
-        if (head.expects === expects.query) {
-          if (head.bytes !== undefined) this.#output.bytes(head.bytes);
-          else if (head.toClient) this.#output.add(buffer, reader.start, end);
-          return;
-        }
-        if (head.expects !== expects.describe) throw unexpected(type);
-        head.handler?.message?.(type, buffer, body, end);
-        break;
-      case backendTypes.parameterDescription:
-        if (head.expects !== expects.describe) throw unexpected(type);
-        if (head.toClient) this.#output.add(buffer, reader.start, end);
-        head.handler?.message?.(type, buffer, body, end);
-        return;
-      case backendTypes.copyInResponse:
-      case backendTypes.copyOutResponse:
-      case backendTypes.copyDone:
-      case backendTypes.copyData:
-        if (head.toClient) this.#output.add(buffer, reader.start, end);
-        head.handler?.message?.(type, buffer, body, end);
-        return;
-      case backendTypes.parseComplete:
-        if (head.expects !== expects.parse) throw unexpected(type);
-        break;
-      case backendTypes.bindComplete:
-        if (head.expects !== expects.bind) throw unexpected(type);
-        break;
-      case backendTypes.closeComplete:
-        if (head.expects !== expects.close) throw unexpected(type);
-        break;
-      case backendTypes.commandComplete:
-      case backendTypes.portalSuspended:
-      case backendTypes.emptyQueryResponse:
-        if (head.expects === expects.query) {
-          if (head.toClient) this.#output.add(buffer, reader.start, end);
-          head.handler?.done?.(type, tagOf(reader));
-          return;
-        }
-        if (head.expects !== expects.execute) throw unexpected(type);
-        break;
-      case backendTypes.dataRow:
-        if (head.expects !== expects.query) throw unexpected(type);
-        return;
-      default:
-        throw unexpected(type);
+    const ended = meaningOf(head?.expects, type) === meaning.end;
+    const entry = head!;
+    if (type === backendTypes.readyForQuery) {
+      const status = String.fromCharCode(buffer[body]!) as TransactionStatus;
+      this.#queue.shift();
+      const told = this.#hooks.ready(status, entry.toClient);
+      if (told !== undefined) this.#sayReady(told);
+      entry.handler?.done?.(type, '');
+      return;
     }
-    if (head.toClient) this.#output.add(buffer, reader.start, end);
-    this.#queue.shift();
-    if (head.handler?.done !== undefined) head.handler.done(type, tagOf(reader));
+    if (entry.toClient) {
+      if (type === backendTypes.rowDescription && entry.bytes !== undefined) this.#output.bytes(entry.bytes);
+      else this.#output.add(buffer, reader.start, end);
+    }
+    if (ended) this.#queue.shift();
+    const { handler } = entry;
+    if (handler === undefined) return;
+    if (isCompletion(type)) handler.done?.(type, tagOf(reader));
+    else if (!ended || entry.expects === expects.describe) handler.message?.(type, buffer, body, end);
+    if (ended && !isCompletion(type)) handler.done?.(type, '');
   }
 
   #onError(error: PostgresError, head: Expectation | undefined): void {
-    const { severityPlain, severity } = error.diagnostic;
-    if (head === undefined || ['FATAL', 'PANIC'].includes(severityPlain ?? severity)) {
+    if (head === undefined || isFatal(error)) {
       this.#hooks.fatal(error);
       return;
     }
-    if (head.tells) this.#forwardError(error, head.shift);
+    if (head.tells) writeServerError(this.#output.message(), error, head.shift);
     if (head.expects === expects.query || head.expects === expects.sync) {
       // ReadyForQuery follows
       head.handler?.failed?.(error);
@@ -412,7 +343,6 @@ export class Pipeline {
       // work of ours that waits for this answer is the one to tell the client
       const keep = reporter && entry.expects === expects.wait;
       if (keep) reporter = false;
-      // an error of ours that is queued behind its poison stays
       return keep;
     });
     this.#failed = !this.#queue.synchronised;
@@ -420,26 +350,6 @@ export class Pipeline {
     head.handler?.failed?.(error);
     for (const entry of skippedEntries) entry.handler?.failed?.(error);
     if (toldNow && this.#failed) this.#hooks.skipping();
-  }
-
-  #forwardError(error: PostgresError, shift: number): void {
-    const { diagnostic } = error;
-    const position = diagnostic.position;
-    writeDiagnostic(
-      this.#output.message(),
-      'ErrorResponse',
-      shift === 0 || position === undefined
-        ? diagnostic
-        : { ...diagnostic, position: String(Number(position) + shift) },
-    );
-  }
-
-  #onParameter(reader: FrameReader): void {
-    const { buffer, body, end } = reader;
-    const zero = buffer.indexOf(0, body);
-    const name = buffer.toString('utf8', body, zero);
-    const value = buffer.toString('utf8', zero + 1, end - 1);
-    if (this.#hooks.parameter(name, value)) this.#output.add(buffer, reader.start, end);
   }
 
   #onNotice(reader: FrameReader, head: Expectation | undefined): void {
@@ -488,12 +398,3 @@ const tagOf = (reader: FrameReader): string =>
 /** For what the server skipped after an error that somebody else was told. */
 const skipped = (): ClarusError =>
   new ClarusError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');
-
-const unexpected = (type: number): ClarusError =>
-  new ClarusError(
-    '08P01',
-    `the server sent a message of type '${String.fromCharCode(type)}' that fits no request`,
-    {
-      severity: 'FATAL',
-    },
-  );

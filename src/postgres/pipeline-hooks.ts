@@ -1,0 +1,18 @@
+import type { Diagnostic, PostgresError } from '../wire/diagnostic.js';
+import type { TransactionStatus } from '../wire/messages.js';
+
+/** What a pipeline tells the session. */
+export interface PipelineHooks {
+  /** ParameterStatus. @returns true when the client is to get it as it came */
+  parameter(name: string, value: string): boolean;
+  /** a notice that no handler takes. @returns true when the client is to get it as it came */
+  notice(diagnostic: Diagnostic, toClient: boolean): boolean;
+  /** an error went to the client; the server skips what follows until a Sync that is not yet sent */
+  skipping(): void;
+  /** ReadyForQuery. @returns status to tell the client, undefined to tell nothing */
+  ready(status: TransactionStatus, toClient: boolean): TransactionStatus | undefined;
+  /** status for a ReadyForQuery of ours */
+  status(): TransactionStatus;
+  /** the server ends the connection */
+  fatal(error: PostgresError): void;
+}

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Transaction } from './transaction.js';
+
+test('the trusted side joins late with modes, settings and savepoints in their order', () => {
+  const transaction = new Transaction();
+  transaction.begin('BEGIN ISOLATION LEVEL SERIALIZABLE');
+  transaction.set('SET LOCAL a.b = 1');
+  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.set('SET a.c = 2');
+  assert.deepEqual(transaction.joinSql(), [
+    'BEGIN ISOLATION LEVEL SERIALIZABLE',
+    'SET LOCAL a.b = 1',
+    'SAVEPOINT s',
+    'SET a.c = 2',
+  ]);
+});
+
+test('a rollback to a savepoint forgets what was recorded behind it, and keeps the savepoint', () => {
+  const transaction = new Transaction();
+  transaction.begin('BEGIN');
+  transaction.record('CREATE TABLE a ()', [], 'public');
+  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.record('CREATE TABLE b ()', [], 'public');
+  transaction.savepoint('t', 'SAVEPOINT t');
+  transaction.rollbackTo('s');
+  assert.deepEqual(
+    transaction.redo('app').ddl.map(d => d.sql),
+    ['CREATE TABLE a ()'],
+  );
+  assert.deepEqual(transaction.joinSql(), ['BEGIN', 'SAVEPOINT s']);
+});
+
+test('of two savepoints of one name the later is meant', () => {
+  const transaction = new Transaction();
+  transaction.begin('BEGIN');
+  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.record('CREATE TABLE a ()', [], 'public');
+  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.record('CREATE TABLE b ()', [], 'public');
+  transaction.rollbackTo('s');
+  assert.equal(transaction.redo('app').ddl.length, 1);
+  transaction.release('s');
+  assert.equal(transaction.redo('app').ddl.length, 1);
+  transaction.rollbackTo('s');
+  assert.ok(!transaction.recorded);
+});
+
+test('a chained transaction keeps its modes and nothing else', () => {
+  const transaction = new Transaction();
+  transaction.begin('BEGIN READ ONLY');
+  transaction.joined = true;
+  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.end(true);
+  assert.ok(transaction.explicit && !transaction.joined);
+  assert.deepEqual(transaction.joinSql(), ['BEGIN READ ONLY']);
+  transaction.end(false);
+  assert.deepEqual(transaction.joinSql(), ['BEGIN']);
+});
