@@ -169,6 +169,27 @@ test('stopping lets transactions end and tells the others', async () => {
   await stopped;
 });
 
+test('what a client sent before Terminate still happens', async () => {
+  const admin = await RawClient.connect(server);
+  await admin.query('CREATE TABLE farewell (a int)');
+  const client = await RawClient.connect(gateway.client);
+  client.send(...say.run('INSERT INTO farewell VALUES (1)'), say.sync, { kind: 'Terminate' });
+  await client.until('CopyDone');
+  for (let tries = 0; tries < 50; tries++) {
+    if (told(await admin.query('SELECT count(*) FROM farewell')).includes('DataRow 1')) break;
+    await sleep(20);
+  }
+  assert.ok(told(await admin.query('SELECT count(*) FROM farewell')).includes('DataRow 1'));
+  await admin.close();
+});
+
+test('a server that ends the connection is heard once', async () => {
+  const client = await RawClient.connect(gateway.client);
+  const lines = told(await client.query('SELECT pg_terminate_backend(pg_backend_pid())'));
+  assert.equal(lines.filter(line => /FATAL 57P01/.test(line)).length, 1);
+  assert.ok(!lines.some(line => /08006/.test(line)));
+});
+
 test('a cancel request reaches the running statement', async () => {
   const client = await RawClient.connect(gateway.client);
   client.send(say.query('SELECT pg_sleep(20)'));

@@ -40,6 +40,7 @@ export class CarefulMode implements Mode, CarefulContext {
   readonly portals: ClientPortals;
   readonly settings: SettingsView;
   readonly port: SessionPort;
+  readonly fatalTold = false;
   status: TransactionStatus = 'I';
   skipping = false;
   batch = 0;
@@ -292,7 +293,10 @@ export class CarefulMode implements Mode, CarefulContext {
         this.#batchEnded();
         return this.status;
       },
-      fatal: error => this.#host.terminate(error),
+      fatal: error => {
+        this.output.flush();
+        this.#host.terminate(error);
+      },
     });
   }
 

@@ -8,6 +8,8 @@ export interface Mode {
   readonly idle: boolean;
   /** transaction status as the client sees it; counts when idle */
   readonly status: 'I' | 'T' | 'E';
+  /** the server has told the client itself that it ends the connection */
+  readonly fatalTold: boolean;
   /** the sockets are about to be read */
   start(): void;
   /** @throws ClarusError FATAL */

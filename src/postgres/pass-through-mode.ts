@@ -40,6 +40,10 @@ export class PassThroughMode implements Mode {
     return this.#stream.status;
   }
 
+  get fatalTold(): boolean {
+    return this.#stream.fatalTold;
+  }
+
   start(): void {
     // nothing is to be done before bytes come
   }

@@ -31,6 +31,8 @@ const streamedFromClient = only([
 ]);
 
 const word = Buffer.from('clarus');
+/** the untranslated severity of an ErrorResponse that ends the connection */
+const fatal = Buffer.from('VFATAL\0');
 /** the bit that turns an ASCII capital into a small letter */
 const lowerCase = 0x20;
 
@@ -56,6 +58,8 @@ export interface PassThroughPorts {
 export class PassThrough {
   readonly ledger = new SyncLedger();
   status: TransactionStatus = 'I';
+  /** the server has told the client that it ends the connection */
+  fatalTold = false;
   readonly fromClient: FrameReader;
   readonly fromServer: FrameReader;
   readonly #ports: PassThroughPorts;
@@ -101,6 +105,10 @@ export class PassThrough {
       if (reader.run) {
         // a run that begins inside a frame belongs to what came before
         if (reader.type !== 0 && reader.type !== frontendTypes.copyData) this.ledger.message();
+      } else if (reader.type === frontendTypes.terminate) {
+        if (to > from) this.#ports.toServer(buffer.subarray(from, to));
+        this.#ports.terminated();
+        return undefined;
       } else if (this.#mentionsClarus(reader)) {
         if (to > from) this.#ports.toServer(buffer.subarray(from, to));
         from = to;
@@ -132,7 +140,10 @@ export class PassThrough {
         this.ledger.ready();
         ready = true;
       } else if (reader.type === backendTypes.copyInResponse) this.ledger.copyBegan();
-      else this.ledger.failed();
+      else {
+        this.ledger.failed();
+        this.fatalTold ||= reader.buffer.subarray(reader.body, reader.end).includes(fatal);
+      }
     }
     if (ready && this.idle) this.#ports.idle();
   }
@@ -152,9 +163,6 @@ export class PassThrough {
       case frontendTypes.copyDone:
       case frontendTypes.copyFail:
         this.ledger.copyEnded();
-        break;
-      case frontendTypes.terminate:
-        this.#ports.terminated();
         break;
     }
   }

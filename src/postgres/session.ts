@@ -177,6 +177,10 @@ export class Session implements ModeHost {
   }
 
   #serverLost(): void {
+    if (this.#mode.fatalTold) {
+      this.#end(undefined);
+      return;
+    }
     this.#end(
       new ClarusError('08006', 'the connection to the cloud was lost', {
         severity: 'FATAL',
