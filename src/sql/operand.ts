@@ -73,8 +73,7 @@ export function manySource(
   homes: FunctionHomes,
 ): ManySource {
   if (Array.isArray(raw)) {
-    // varchar[] counts as text[] without a change.
-    const array = isNode(analysed) && analysed.kind === 'RELABELTYPE' ? analysed.fields.arg : analysed;
+    const array = withoutRelabel(analysed);
     const items =
       isNode(array) && (array.kind === 'ARRAYEXPR' || array.kind === 'ARRAY')
         ? (array.fields.elements as readonly Value[])
@@ -89,6 +88,18 @@ export function manySource(
     throw notAValue(what);
   }
   return { kind: 'array', type: element, array: operandSource(raw as RawNode, analysed, what, homes) };
+}
+
+/** varchar[] counts as text[] without a change of its elements. */
+function withoutRelabel(array: Value | undefined): Value | undefined {
+  if (!isNode(array) || array.kind !== 'ARRAYCOERCEEXPR') return array;
+  const each = array.fields.elemexpr;
+  const same =
+    isNode(each) &&
+    each.kind === 'RELABELTYPE' &&
+    isNode(each.fields.arg) &&
+    each.fields.arg.kind === 'CASETESTEXPR';
+  return same ? array.fields.arg : array;
 }
 
 /** Numbers (from 0) of the client's parameters that a raw tree uses. */
