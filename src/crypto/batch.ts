@@ -1,5 +1,6 @@
 /** Moving batches into and out of the kernel's memory. Below some size a loop beats a native copy. */
 
+import { MessageChannel } from 'node:worker_threads';
 import type { AesKey } from './aes-key.js';
 import type { ByteColumn } from './column.js';
 import { BLOCKS, bytes, CELLS_MAX, doubles, OFFSETS, RESULT_OFFSETS, ROWS, SKIP, words } from './kernel.js';
@@ -85,6 +86,28 @@ export function encryptedBlocks(key: AesKey, count: number): Uint8Array {
 export function encryptBlocks(key: AesKey, count: number): void {
   const encrypted = encryptedBlocks(key, count);
   copyBytes(encrypted, 0, encrypted.length, bytes, BLOCKS);
+  release(encrypted);
+}
+
+/** Below this many bytes the garbage collector is the cheaper way. */
+const release_bytes_min = 16384;
+const { port1: closed, port2: otherEnd } = new MessageChannel();
+otherEnd.close();
+closed.close();
+
+/**
+ * Frees the memory of an AES result now: what is posted to a closed port is detached and gone (HTML, "message port
+ * post message steps"). Left to the garbage collector, some 32 MiB of results pile up before the first is freed, so
+ * that each new one is cold memory.
+ */
+export function release(result: Uint8Array): void {
+  const { buffer } = result;
+  if (
+    result.length >= release_bytes_min &&
+    buffer instanceof ArrayBuffer &&
+    buffer.byteLength === result.length
+  )
+    closed.postMessage(undefined, [buffer]);
 }
 
 /** Memory for a result: not zeroed when large, as every byte is written before anyone sees it. */

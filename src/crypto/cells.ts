@@ -25,7 +25,7 @@ import {
 import { type PlainColumn, plain, type SealedColumn, sealed, take } from './column.js';
 import * as k from './kernel.js';
 import { openLong, sealLong } from './long-cells.js';
-import { takeNonces } from './nonces.js';
+import { offerNonces, useNonces } from './nonces.js';
 
 export type { CellAddress, ColumnAddress } from './cell-format.js';
 
@@ -55,7 +55,7 @@ export function sealCells(
     const from = offsets[first]!;
     const at = resultOffsets[first]!;
     const most = loadPiece(values, first, k.PLAIN_BYTES_MAX);
-    const nonces = takeNonces(most);
+    const nonces = offerNonces(most);
     loadRows(rows, first, most);
     copyBytes(data, from, offsets[first + most]!, bytes, k.PLAIN);
     const count = kernel.sealCounters(most, nonces);
@@ -65,6 +65,7 @@ export function sealCells(
       sealLong(ready, address, rows[first - 1]!, value, result, at);
       continue;
     }
+    useNonces(count);
     encryptPiece(ready, address);
     kernel.seal(count, nonces, address.epoch, at);
     storeOffsets(resultOffsets, first, count);

@@ -28,8 +28,9 @@ declare const WebAssembly: {
 export const TABLES_MAX = 256;
 
 const page_bytes = 65536;
+const scratch_pages = 8;
 const memory = (() => {
-  const pages = 7 + TABLES_MAX;
+  const pages = scratch_pages + TABLES_MAX;
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
 })();
 const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(kernelBase64, 'base64')), {
@@ -65,6 +66,6 @@ export const SLOT_BYTES = constant('SLOT_BYTES');
 export const CELL_OVERHEAD_BYTES = constant('OVERHEAD');
 export const TAG_BYTES = constant('TAG_BYTES');
 
-if (SLOTS !== 7 * page_bytes || SLOT_BYTES !== page_bytes)
+if (SLOTS !== scratch_pages * page_bytes || SLOT_BYTES !== page_bytes)
   throw new Error('the kernel was built for another layout');
 kernel.start();

@@ -1,74 +1,124 @@
 /**
- * Keys (docs/spec/keys.md). A root key only wraps one random key per table and per domain (AES-KWP); the keys that
- * protect values are derived below these (HKDF-SHA-256).
+ * Keys (docs/spec/keys.md): a root key that only wraps, random keys of tables and domains, and what is derived below
+ * them.
  */
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { ClarusError } from '../errors.js';
 
-/** Bytes of the root key and of every key below it. */
-export const key_bytes = 32;
-/** Alternative initial value of AES-KWP (RFC 5649 section 3), its length field left to the cipher. */
-const initialValue = Buffer.from('A65959A6', 'hex');
+/** Bytes of every key. */
+export const KEY_BYTES = 32;
+/** RFC 5649 section 3: the constant half of the alternative initial value. */
+const wrap_initial_value = Uint8Array.of(0xa6, 0x59, 0x59, 0xa6);
 
-/**
- * HKDF-SHA-256 with an empty salt (RFC 5869 section 2.2).
- * @param key 32 bytes
- * @param info text is taken as UTF-8
- * @returns 32 bytes
- */
-export function deriveKey(key: Uint8Array, info: string | Uint8Array): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', key, new Uint8Array(0), info, key_bytes));
-}
-
-/** Key of the cells of a column under an epoch: info `clarus/1 cell` || uint16 column || uint16 epoch. */
-export function deriveCellKey(tableKey: Uint8Array, column: number, epoch: number): Uint8Array {
-  const numbers = Buffer.alloc(4);
-  numbers.writeUInt16BE(column, 0);
-  numbers.writeUInt16BE(epoch, 2);
-  return deriveKey(tableKey, Buffer.concat([Buffer.from('clarus/1 cell'), numbers]));
-}
-
-/** Key of a domain for a purpose: info `clarus/1 ` || purpose, e.g. `tag`. */
-export const deriveDomainKey = (domainKey: Uint8Array, purpose: string): Uint8Array =>
-  deriveKey(domainKey, `clarus/1 ${purpose}`);
-
-/**
- * Wraps a key (AES-256-KWP, RFC 5649, NIST SP 800-38F section 6.3).
- * @returns 40 bytes for a key of 32
- */
-export function wrapKey(root: Uint8Array, key: Uint8Array): Buffer {
-  const cipher = createCipheriv('id-aes256-wrap-pad', root, initialValue);
-  return Buffer.concat([cipher.update(key), cipher.final()]);
+/** A fresh random 256-bit key: a table's or a domain's. */
+export function generateKey(): Uint8Array {
+  return new Uint8Array(randomBytes(KEY_BYTES));
 }
 
 /**
- * @returns undefined when `root` is not the key it was wrapped with, or a byte was changed
+ * Wraps a key with AES-256-KWP (RFC 5649, NIST SP 800-38F).
+ * @param wrappingKey 32 bytes
+ * @returns `key`, padded to 8 bytes, and 8 bytes more
  */
-export function unwrapKey(root: Uint8Array, wrapped: Uint8Array): Uint8Array | undefined {
+export function wrapKey(wrappingKey: Uint8Array, key: Uint8Array): Uint8Array {
+  const cipher = createCipheriv('id-aes256-wrap-pad', wrappingKey, wrap_initial_value);
+  return new Uint8Array(Buffer.concat([cipher.update(key), cipher.final()]));
+}
+
+/**
+ * Unwraps what `wrapKey` made.
+ * @throws ClarusError XX001 when it was changed or was wrapped under another key
+ */
+export function unwrapKey(wrappingKey: Uint8Array, wrapped: Uint8Array): Uint8Array {
+  const decipher = createDecipheriv('id-aes256-wrap-pad', wrappingKey, wrap_initial_value);
   try {
-    const cipher = createDecipheriv('id-aes256-wrap-pad', root, initialValue);
-    const key = Buffer.concat([cipher.update(wrapped), cipher.final()]);
-    const own = Uint8Array.from(key);
-    key.fill(0);
-    return own;
+    return new Uint8Array(Buffer.concat([decipher.update(wrapped), decipher.final()]));
   } catch {
-    return undefined;
+    throw new ClarusError('XX001', 'a wrapped key does not verify', {
+      hint: 'The root key is not the one that wrapped it, or the stored key was changed.',
+    });
   }
 }
 
-/** What a root key is called in messages: 16 hexadecimal digits that tell nothing about it. */
-export const rootKeyFingerprint = (root: Uint8Array): string =>
-  Buffer.from(deriveKey(root, 'clarus/1 fingerprint').subarray(0, 8)).toString('hex');
+/**
+ * HKDF with SHA-256 (RFC 5869).
+ * @param length_bytes at most 255 * 32
+ */
+export function hkdfSha256(
+  key: Uint8Array,
+  salt: Uint8Array,
+  info: Uint8Array,
+  length_bytes: number,
+): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', key, salt, info, length_bytes));
+}
+
+/** Derives a key: no salt, as the key above is uniformly random (RFC 5869 section 3.1). */
+function derive(key: Uint8Array, info: Uint8Array): Uint8Array {
+  if (key.length !== KEY_BYTES) throw new RangeError(`a key has ${KEY_BYTES} bytes, not ${key.length}`);
+  return hkdfSha256(key, new Uint8Array(0), info, KEY_BYTES);
+}
 
 /**
- * Reads a root key: 64 hexadecimal digits, white space around them aside.
- * @throws ClarusError when it is anything else; the text is not repeated
+ * A key below another one, for a purpose.
+ * @param info text is taken as UTF-8
  */
-export function parseRootKey(text: string): Uint8Array {
-  const digits = text.trim();
-  if (!/^[0-9a-f]{64}$/i.test(digits))
-    throw new ClarusError('F0000', 'the root key is not 64 hexadecimal digits', {
-      hint: 'put it back from your copy',
+export const deriveKey = (key: Uint8Array, info: string | Uint8Array): Uint8Array =>
+  derive(key, typeof info === 'string' ? text(info) : info);
+
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+const cell_info = text('clarus/1 cell');
+
+/**
+ * Key of the cells of one column in one epoch.
+ * @param tableKey the table's own key, 32 bytes
+ * @param column the column's number in the catalogue, 1 .. 65535
+ * @param epoch 1 .. 65535
+ */
+export function deriveCellKey(tableKey: Uint8Array, column: number, epoch: number): Uint8Array {
+  for (const number of [column, epoch])
+    if (!Number.isInteger(number) || number < 1 || number > 0xffff)
+      throw new RangeError(`${number} is not a column number or an epoch`);
+  const numbers = [column >> 8, column & 0xff, epoch >> 8, epoch & 0xff];
+  return derive(tableKey, Uint8Array.of(...cell_info, ...numbers));
+}
+
+/**
+ * Key of a domain for one purpose.
+ * @param domainKey the domain's own key, 32 bytes
+ * @param purpose lower case letters and hyphens: `tag` ...
+ */
+export function deriveDomainKey(domainKey: Uint8Array, purpose: string): Uint8Array {
+  if (!/^[a-z-]+$/.test(purpose)) throw new RangeError('a purpose is made of lower case letters and hyphens');
+  return derive(domainKey, text(`clarus/1 ${purpose}`));
+}
+
+/**
+ * Reads a root key as files and variables hold it: 64 hexadecimal digits, white space around them.
+ * @throws ClarusError F0000; the message does not repeat what was read
+ */
+export function parseRootKey(written: string): Uint8Array {
+  const digits = written.trim();
+  if (!/^[0-9a-fA-F]{64}$/.test(digits))
+    throw new ClarusError('F0000', 'a root key is 64 hexadecimal digits', {
+      detail: `What was read has ${digits.length} characters.`,
+      hint: 'Take the key from its backup; "clarus init" writes a new one where there is none.',
     });
-  return Uint8Array.from(Buffer.from(digits, 'hex'));
+  return new Uint8Array(Buffer.from(digits, 'hex'));
+}
+
+/** Writes a root key as `parseRootKey` reads it. */
+export function formatRootKey(root: Uint8Array): string {
+  return `${Buffer.from(root).toString('hex')}\n`;
+}
+
+/**
+ * Tells root keys apart without giving them away.
+ * @returns like `0f3a-99c1-77d0-4be2`
+ */
+export function rootKeyFingerprint(root: Uint8Array): string {
+  const hash = createHash('sha256')
+    .update(derive(root, text('clarus/1 fingerprint')))
+    .digest('hex');
+  return hash.slice(0, 16).replace(/(.{4})(?=.)/g, '$1-');
 }

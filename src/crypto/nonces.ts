@@ -1,21 +1,24 @@
 /**
- * Random 96-bit nonces, drawn in bulk from the operating system's generator by way of OpenSSL's. Each is given out
- * once: the place moves on before a nonce is used.
+ * Random 96-bit nonces, drawn in bulk from the operating system's generator by way of OpenSSL's. Each is
+ * used once.
  */
 import { randomFillSync } from 'node:crypto';
 import { bytes, NONCES, NONCES_MAX } from './kernel.js';
 
 const nonce_bytes = 12;
 const store = bytes.subarray(NONCES, NONCES + NONCES_MAX * nonce_bytes);
-let given = NONCES_MAX;
+let used = NONCES_MAX;
 
-/** Address, in the kernel's memory, of `count` fresh nonces; valid until the next call. */
-export function takeNonces(count: number): number {
-  if (given + count > NONCES_MAX) {
+/** Address, in the kernel's memory, of `count` fresh nonces. They are not used before `useNonces` says so. */
+export function offerNonces(count: number): number {
+  if (used + count > NONCES_MAX) {
     randomFillSync(store);
-    given = 0;
+    used = 0;
   }
-  const first = given;
-  given += count;
-  return NONCES + first * nonce_bytes;
+  return NONCES + used * nonce_bytes;
+}
+
+/** Marks the first `count` of the nonces offered last as used: called before anything is encrypted under them. */
+export function useNonces(count: number): void {
+  used += count;
 }

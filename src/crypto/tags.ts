@@ -1,105 +1,113 @@
 /**
- * Equality tags: AES-256-CMAC (RFC 4493, NIST SP 800-38B) of whole columns, 16 bytes each.
+ * Equality tags: AES-256-CMAC over whole columns (RFC 4493, NIST SP 800-38B; docs/spec/tag.md).
  *
- * CMAC is CBC-MAC with a masked last block. All messages of a batch advance together, a block at a time, so that
- * each step is one native ECB call; most canonical forms are one block, and one call then does the column.
+ * A key may tag at most 2^48 messages (SP 800-38B appendix B).
  */
-import { aesKey } from './aes-key.js';
+import { createCipheriv } from 'node:crypto';
+import { ClarusError } from '../errors.js';
+import { type AesKey, aesKey } from './aes-key.js';
+import {
+  copyBytes,
+  encryptBlocks,
+  encryptedBlocks,
+  loadPiece,
+  presentCount,
+  release,
+  resultBytes,
+  storeOffsets,
+} from './batch.js';
 import { type CanonicalColumn, type TagColumn, tags } from './column.js';
+import * as k from './kernel.js';
 
+const { kernel, bytes, words, TAG_BYTES } = k;
 const block_bytes = 16;
-/** Messages of one step: their blocks stay in the L2 cache. */
-const piece_messages = 4_096;
+/** A message finished on its own costs about as much as this many further steps of all. */
+const steps_of_one_alone = 6;
 
 /**
- * @param key 32 bytes; the same array for the same key, as it is made ready once
- * @returns tags of 16 bytes; NULL stays NULL
+ * Tags a column.
+ * @param key 32 bytes, of one domain; give the same array for the same key, as it is made ready once
+ * @param values canonical forms; NULL stays NULL
+ * @returns 16 bytes for each value
  */
 export function tagColumn(key: Uint8Array, values: CanonicalColumn): TagColumn {
-  const { length, nulls } = values;
-  const offsets = new Uint32Array(length + 1);
-  let present = 0;
-  for (let i = 0; i < length; i++) {
-    if (!nulls?.[i]) present++;
-    offsets[i + 1] = present * block_bytes;
-  }
-  const data = new Uint8Array(present * block_bytes);
-  const indexes = new Uint32Array(present);
-  for (let i = 0, k = 0; i < length; i++) if (!nulls?.[i]) indexes[k++] = i;
+  const { length, data, offsets, nulls } = values;
+  const size = presentCount(length, nulls) * TAG_BYTES;
+  if (size > 0xffffffff) throw new ClarusError('54000', 'the tags of one batch exceed 4 GiB');
   const ready = aesKey(key);
-  const whole = doubled(ready.zeroEncrypted);
-  const subkeys: Subkeys = { whole, padded: doubled(whole) };
-  for (let first = 0; first < present; first += piece_messages)
-    macPiece(
-      ready,
-      subkeys,
-      values,
-      indexes.subarray(first, first + piece_messages),
-      data.subarray(first * block_bytes),
-    );
-  return tags({ length, data, offsets, nulls: nulls?.slice(0, length) });
-}
-
-interface Subkeys {
-  readonly whole: Uint8Array;
-  readonly padded: Uint8Array;
-}
-
-/** Subkey generation (RFC 4493 section 2.3): multiplication by x in GF(2^128), without a branch on the bits. */
-function doubled(block: Uint8Array): Uint8Array {
-  const out = new Uint8Array(block_bytes);
-  let carry = 0;
-  for (let i = block_bytes - 1; i >= 0; i--) {
-    const byte = block[i]!;
-    out[i] = (byte << 1) | carry;
-    carry = byte >> 7;
+  bytes.set(ready.zeroEncrypted, k.SUBKEYS);
+  kernel.deriveSubkeys();
+  const result = resultBytes(size);
+  const resultOffsets = new Uint32Array(length + 1);
+  for (let first = 0; first < length; ) {
+    const from = offsets[first]!;
+    const at = resultOffsets[first]!;
+    const count = loadPiece(values, first, k.PLAIN_BYTES_MAX);
+    if (count === 0) {
+      const message = data.subarray(from, offsets[++first]!);
+      const start = message.subarray(0, block_bytes);
+      result.set(tagAlone(ready, start, message.subarray(block_bytes)), at);
+      resultOffsets[first] = at + TAG_BYTES;
+      continue;
+    }
+    copyBytes(data, from, offsets[first + count]!, bytes, k.PLAIN);
+    tagPiece(ready, count, result, at);
+    storeOffsets(resultOffsets, first, count);
+    first += count;
   }
-  out[block_bytes - 1]! ^= 0x87 & -carry;
-  return out;
+  return tags({ length, data: result, offsets: resultOffsets, nulls: nulls?.slice(0, length) });
 }
 
-function macPiece(
-  key: ReturnType<typeof aesKey>,
-  subkeys: Subkeys,
-  { data, offsets }: CanonicalColumn,
-  indexes: Uint32Array,
-  out: Uint8Array,
-): void {
-  const count = indexes.length;
-  // Messages still being worked on, with the state of each in `states`.
-  let active = Uint32Array.from({ length: count }, (_, k) => k);
-  let states: Uint8Array = new Uint8Array(count * block_bytes);
-  for (let step = 0; active.length > 0; step++) {
-    const last: boolean[] = [];
-    for (let a = 0; a < active.length; a++) {
-      const i = indexes[active[a]!]!;
-      const from = offsets[i]! + step * block_bytes;
-      const left = offsets[i + 1]! - from;
-      const at = a * block_bytes;
-      const isLast = left <= block_bytes;
-      last.push(isLast);
-      const take = isLast ? left : block_bytes;
-      for (let k = 0; k < take; k++) states[at + k]! ^= data[from + k]!;
-      if (!isLast) continue;
-      if (take < block_bytes) states[at + take]! ^= 0x80;
-      const mask = take === block_bytes ? subkeys.whole : subkeys.padded;
-      for (let k = 0; k < block_bytes; k++) states[at + k]! ^= mask[k]!;
+/** Tags the `count` messages in the kernel: block by block, all messages at once. */
+function tagPiece(key: AesKey, count: number, result: Uint8Array, at: number): void {
+  const present = kernel.listMessages(count, at);
+  const longest_blocks = words[k.RESULT >> 2]!;
+  let active = kernel.stepMessages(present, 0, at);
+  if (longest_blocks === 1 && active > 0) {
+    const encrypted = encryptedBlocks(key, active);
+    copyBytes(encrypted, 0, encrypted.length, result, at);
+    release(encrypted);
+    return;
+  }
+  for (let step = 1; active > 0; step++) {
+    if (active * steps_of_one_alone < longest_blocks - step) {
+      finishAlone(key, active, step, at);
+      break;
     }
-    const encrypted = key.encrypt(states.subarray(0, active.length * block_bytes));
-    const rest: number[] = [];
-    for (let a = 0; a < active.length; a++) {
-      if (last[a]) copyBlock(encrypted, a, out, active[a]!);
-      else rest.push(a);
-    }
-    const next = new Uint8Array(rest.length * block_bytes);
-    rest.forEach((a, k) => {
-      copyBlock(encrypted, a, next, k);
-    });
-    active = Uint32Array.from(rest, a => active[a]!);
-    states = next;
+    encryptBlocks(key, active);
+    active = kernel.stepMessages(active, step, at);
+  }
+  copyBytes(bytes, k.SEALED, k.SEALED + present * TAG_BYTES, result, at);
+}
+
+/** Finishes the few long messages that are left, whose block `step - 1` is at BLOCKS, xored with the chain. */
+function finishAlone(key: AesKey, active: number, step: number, at: number): void {
+  for (let a = 0; a < active; a++) {
+    const i = words[(k.ROWS >> 2) + a]!;
+    const base = k.PLAIN - words[k.OFFSETS >> 2]!;
+    const rest = base + words[(k.OFFSETS >> 2) + i]! + step * block_bytes;
+    const end = base + words[(k.OFFSETS >> 2) + i + 1]!;
+    const start = bytes.subarray(k.BLOCKS + a * block_bytes, k.BLOCKS + (a + 1) * block_bytes);
+    const tag = tagAlone(key, start, bytes.subarray(Math.min(rest, end), end));
+    bytes.set(tag, k.SEALED + words[(k.RESULT_OFFSETS >> 2) + i]! - at);
   }
 }
 
-function copyBlock(source: Uint8Array, from: number, target: Uint8Array, to: number): void {
-  for (let k = 0; k < block_bytes; k++) target[to * block_bytes + k] = source[from * block_bytes + k]!;
+/**
+ * CMAC of one message with native CBC, whose last block it is.
+ * @param start a block xored with the chain before it; when `rest` is empty, with its subkey too
+ * @param rest the message after that block
+ */
+function tagAlone(key: AesKey, start: Uint8Array, rest: Uint8Array): Uint8Array {
+  const complete = rest.length % block_bytes === 0;
+  const input = new Uint8Array(block_bytes + Math.ceil(rest.length / block_bytes) * block_bytes);
+  input.set(start);
+  input.set(rest, block_bytes);
+  if (rest.length > 0) {
+    if (!complete) input[block_bytes + rest.length] = 0x80;
+    const subkey = k.SUBKEYS + (complete ? 0 : block_bytes);
+    for (let i = 0; i < block_bytes; i++) input[input.length - block_bytes + i]! ^= bytes[subkey + i]!;
+  }
+  const cipher = createCipheriv('aes-256-cbc', key.bytes, new Uint8Array(block_bytes)).setAutoPadding(false);
+  return cipher.update(input).subarray(-TAG_BYTES);
 }

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { ClientBase, Pool } from 'pg';
-import { key_bytes, wrapKey } from '../crypto/keys.js';
+import { KEY_BYTES, wrapKey } from '../crypto/keys.js';
 import type { EncodedColumn, EncodingKeys } from '../encodings/encoding.js';
 import { ClarusError } from '../errors.js';
 import { Block, type BlockSize } from './block.js';
@@ -132,7 +132,7 @@ export class KeyStore implements EncodingKeys {
     sql: string,
     values: readonly unknown[],
   ): Promise<{ readonly number: number; readonly rowCount: number }> {
-    const key = new Uint8Array(randomBytes(key_bytes));
+    const key = new Uint8Array(randomBytes(KEY_BYTES));
     const { rows } = await this.#state.query<{ number: number }>(sql, [
       wrapKey(this.#rootKey, key),
       ...values,

@@ -20,7 +20,17 @@ export const superuserPassword = (root: Uint8Array): string =>
 export const leaseKey = (root: Uint8Array): Uint8Array => deriveKey(root, 'clarus/1 leases');
 
 /** What the trusted database keeps to know its root key again. */
-export const rootKeyCheck = (root: Uint8Array): Buffer => wrapKey(root, checkConstant);
+export const rootKeyCheck = (root: Uint8Array): Buffer => Buffer.from(wrapKey(root, checkConstant));
+
+/** Undefined when `root` is not the key it was wrapped with, or a byte was changed. */
+function unwrapped(root: Uint8Array, wrapped: Uint8Array): Uint8Array | undefined {
+  try {
+    return unwrapKey(root, wrapped);
+  } catch (error) {
+    if (error instanceof ClarusError) return undefined;
+    throw error;
+  }
+}
 
 /**
  * @param known fingerprint and check value that the trusted database keeps
@@ -30,7 +40,7 @@ export function mustBeRootKey(
   root: Uint8Array,
   known: { readonly fingerprint: string; readonly check: Uint8Array },
 ): void {
-  const found = unwrapKey(root, known.check);
+  const found = unwrapped(root, known.check);
   if (found !== undefined && checkConstant.equals(found)) return;
   throw wrongRootKey(root, known.fingerprint);
 }
@@ -53,7 +63,7 @@ export function wrongRootKey(root: Uint8Array, expected?: string): ClarusError {
  * @throws ClarusError XX001 when the key was wrapped with another root key, or changed
  */
 export function mustUnwrap(root: Uint8Array, wrapped: Uint8Array, what: string): Uint8Array {
-  const key = unwrapKey(root, wrapped);
+  const key = unwrapped(root, wrapped);
   if (key !== undefined) return key;
   throw new ClarusError('XX001', `the wrapped key ${what} does not open with this root key`, {
     hint: 'The trusted database is damaged: restore it from a backup.',

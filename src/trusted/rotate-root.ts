@@ -16,7 +16,8 @@ export async function rewrapAll(
   oldRoot: Uint8Array,
   newRoot: Uint8Array,
 ): Promise<void> {
-  const rewrap = (wrapped: Buffer): Buffer => wrapKey(newRoot, mustUnwrap(oldRoot, wrapped, 'to rotate'));
+  const rewrap = (wrapped: Buffer): Buffer =>
+    Buffer.from(wrapKey(newRoot, mustUnwrap(oldRoot, wrapped, 'to rotate')));
   await inTransaction(database.state, async client => {
     const known = await client.query<{ fingerprint: string; check: Buffer }>(
       'SELECT root_fingerprint AS fingerprint, root_check AS check FROM clarus.installation FOR UPDATE',

@@ -37,17 +37,17 @@ export const ROWS: usize = 32 * KIB;
 /** One byte a cell: not 0 where there is nothing to do (NULL). */
 export const SKIP: usize = 48 * KIB;
 /** Nonces in store, `NONCES_MAX` of 12 bytes. */
-export const NONCES: usize = 80 * KIB;
-export const NONCES_MAX: i32 = 4096;
+export const NONCES: usize = 52 * KIB;
+export const NONCES_MAX: i32 = 8192;
 /** Counter blocks, then what AES made of them. */
-export const BLOCKS: usize = 128 * KIB;
+export const BLOCKS: usize = 160 * KIB;
 /** Values in the clear. Tags: messages. */
+export const PLAIN: usize = 240 * KIB;
 export const PLAIN_BYTES_MAX: u32 = 64 * 1024;
-export const PLAIN: usize = 200 * KIB;
 /** Cells. Tags: tags. */
+export const SEALED: usize = 320 * KIB;
 export const SEALED_BYTES_MAX: u32 = 128 * 1024;
-export const SEALED: usize = 272 * KIB;
 /** The tables of powers, one after the other. */
-export const SLOTS: usize = 448 * KIB;
+export const SLOTS: usize = 512 * KIB;
 /** One table: 16 byte positions of 256 entries of 16 bytes. */
 export const SLOT_BYTES: usize = 64 * KIB;
