@@ -1,7 +1,9 @@
 /** DDL over a cloud and a shadow schema: both follow the policy, and nothing of the client's text leaves. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { takeIn } from '../src/catalog/take-in.js';
 import type { ColumnPolicy, Policy, Unlisted } from '../src/policy/policy.js';
+import { readerOn, schemaConnection } from '../src/sql/ddl/backends.js';
 import { type DdlSession, openDdlSession } from './support/ddl-session.js';
 import { startServer, type TestServer } from './support/server.js';
 
@@ -364,6 +366,41 @@ test('the first SECURITY LABEL ends a pass-through database: what stands is take
       'bytea',
     ]);
     await session.run('ALTER TABLE t ADD c int; DROP TABLE filled');
+  }));
+
+test('a blocked table may be dropped, and nothing else', () =>
+  withSession(policy('pass'), async session => {
+    await session.cloud.query(
+      'CREATE TABLE b1 (a int PRIMARY KEY); CREATE TABLE b2 (a int REFERENCES b1, b int REFERENCES b2 (c), c int UNIQUE); CREATE TABLE o (a int REFERENCES b1); INSERT INTO b1 VALUES (1)',
+    );
+    const listed = policy('pass', { b1: [column('a')], b2: [column('a')] });
+    await session.begin();
+    session.port.transaction.record(undefined, [{ kind: 'put-policy', policy: listed, origin: 'test' }]);
+    const { port, deps } = session;
+    const { changes } = await takeIn({
+      catalog: port.catalog(),
+      ...deps,
+      readCloud: readerOn(port.cloud),
+      shadow: schemaConnection(port.trusted),
+    });
+    port.transaction.record(undefined, changes);
+    await session.commit();
+    for (const sql of [
+      'ALTER TABLE b2 ADD d int',
+      'CREATE INDEX ON b1 (a)',
+      'TRUNCATE b2',
+      'ALTER TABLE b1 RENAME TO c',
+    ])
+      await assert.rejects(session.run(sql), refused('55000', /neither served nor written/), sql);
+    await session.run('ALTER TABLE o ADD b int');
+    await session.run('DROP TABLE b2');
+    await assert.rejects(session.run('DROP TABLE b1'), refused('2BP01', /depend/));
+    await session.run('DROP TABLE b1 CASCADE');
+    assert.deepEqual(
+      [...session.catalog().tables.values()].map(({ name, keys }) => [name, keys]),
+      [['o', []]],
+    );
+    await session.run('DROP TABLE o');
   }));
 
 test('objects over open tables stand on both sides', () =>

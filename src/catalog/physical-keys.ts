@@ -80,11 +80,6 @@ function foreignKey(constraint: DescribedConstraint, table: LogicalTable, contex
     references && (references.table === table.oid ? table : context.tableOf(references.table));
   if (!references || !referenced)
     throw new ClarusError('XX000', `foreign key "${constraint.name}" refers to an unknown table`);
-  if (referenced.state === 'blocked')
-    throw new ClarusError('0A000', `foreign key "${constraint.name}" refers to a table that is not served`, {
-      ...(referenced.reason === undefined ? {} : { detail: referenced.reason }),
-      constraint: constraint.name,
-    });
   let anyProtected = false;
   for (const [i, attnum] of constraint.columns.entries()) {
     const from = table.columns.find(c => c.attnum === attnum);

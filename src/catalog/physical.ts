@@ -50,8 +50,10 @@ export function physicalTable(
     relation: relationWords[described.kind],
     unlogged: described.persistence === 'u',
     columns,
-    constraints: [...constraints, ...physicalKeys(described, table, context)],
-    indexes: physicalIndexes(described, table, registry),
+    // A blocked table is only ever dropped, and keys and indexes go with it.
+    constraints:
+      table.state === 'blocked' ? [] : [...constraints, ...physicalKeys(described, table, context)],
+    indexes: table.state === 'blocked' ? [] : physicalIndexes(described, table, registry),
     sideTables,
   };
 }
