@@ -293,6 +293,7 @@ export class CarefulMode implements Mode, CarefulContext {
         this.#batchEnded();
         return this.status;
       },
+      clientError: error => this.#clientError(error),
       fatal: error => {
         this.output.flush();
         this.#host.terminate(error);
@@ -355,7 +356,11 @@ export class CarefulMode implements Mode, CarefulContext {
         what: describeDefect(error),
       });
     }
-    return errorMessage(error);
+    return errorMessage(error instanceof PostgresError ? this.#clientError(error) : error);
+  }
+
+  #clientError(error: PostgresError): PostgresError | ClarusError {
+    return this.options.planner.clientError?.(error, this.port) ?? error;
   }
 }
 

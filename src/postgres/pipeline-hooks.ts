@@ -1,3 +1,4 @@
+import type { ClarusError } from '../errors.js';
 import type { Diagnostic, PostgresError } from '../wire/diagnostic.js';
 import type { TransactionStatus } from '../wire/messages.js';
 
@@ -13,6 +14,8 @@ export interface PipelineHooks {
   ready(status: TransactionStatus, toClient: boolean): TransactionStatus | undefined;
   /** status for a ReadyForQuery of ours */
   status(): TransactionStatus;
+  /** an error as the client may see it */
+  clientError(error: PostgresError): PostgresError | ClarusError;
   /** the server ends the connection */
   fatal(error: PostgresError): void;
 }

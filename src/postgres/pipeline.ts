@@ -1,5 +1,5 @@
 import { ClarusError } from '../errors.js';
-import { decodeDiagnostic, PostgresError } from '../wire/diagnostic.js';
+import { decodeDiagnostic, PostgresError, writeError } from '../wire/diagnostic.js';
 import { FrameReader } from '../wire/frame-reader.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { TransactionStatus } from '../wire/messages.js';
@@ -9,9 +9,10 @@ import type { ClientOutput } from './client-output.js';
 import { type Endpoint, holds } from './endpoint.js';
 import { ExpectationQueue } from './expectation-queue.js';
 import { type Expectation, expects, internal, own, ownReady, type Work, waiting } from './expectations.js';
+import { shifted } from './failure.js';
 import type { PipelineHooks } from './pipeline-hooks.js';
 import { RowBatch } from './row-batch.js';
-import { isFatal, parameterStatus, writeServerError } from './server-reports.js';
+import { isFatal, parameterStatus } from './server-reports.js';
 import { Waiters } from './waiters.js';
 
 /** Name of a portal that never exists: executing it aborts the server's transaction. */
@@ -187,7 +188,6 @@ export class Pipeline {
     this.#roomWaiters.release();
   }
 
-  /** Bytes of the server. */
   data(chunk: Buffer): void {
     this.#reader.push(chunk);
     this.advance();
@@ -330,7 +330,7 @@ export class Pipeline {
       this.#hooks.fatal(error);
       return;
     }
-    if (head.tells) writeServerError(this.#output.message(), error, head.shift);
+    if (head.tells) writeError(this.#output.message(), shifted(this.#hooks.clientError(error), head.shift));
     if (head.expects === expects.query || head.expects === expects.sync) {
       // ReadyForQuery follows
       head.handler?.failed?.(error);
@@ -342,7 +342,7 @@ export class Pipeline {
     const skippedEntries = this.#queue.cutToSync(entry => {
       // work of ours that waits for this answer is the one to tell the client
       const keep = reporter && entry.expects === expects.wait;
-      if (keep) reporter = false;
+      reporter &&= !keep;
       return keep;
     });
     this.#failed = !this.#queue.synchronised;

@@ -3,6 +3,7 @@
  * that the gateway knows plans and no SQL.
  */
 import type { Redo } from '../catalog/catalog.js';
+import type { ClarusError } from '../errors.js';
 import type {
   BoundParameters,
   CopyInExecution,
@@ -11,6 +12,7 @@ import type {
   SessionPort,
   Started,
 } from '../sql/plan.js';
+import type { PostgresError } from '../wire/diagnostic.js';
 
 /** One statement of a query string. The parse tree behind it is the planner's own. */
 export interface Statement {
@@ -48,6 +50,10 @@ export interface Planner {
    * always. A stale plan is made anew from its statement.
    */
   current?(plan: Plan, session: SessionPort): boolean;
+  /**
+   * An error of the cloud as the client may see it: in logical names, without protected forms. Absent: as it is.
+   */
+  clientError?(error: PostgresError, session: SessionPort): PostgresError | ClarusError;
   /**
    * Makes a portal of a plan over protected tables.
    * @param resultFormats none: all text; one: for all; else one a column

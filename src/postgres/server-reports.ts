@@ -1,16 +1,6 @@
 /** What a server tells beside answers: errors, and changes of its settings. */
-import { type PostgresError, writeDiagnostic } from '../wire/diagnostic.js';
+import type { PostgresError } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
-import type { MessageWriter } from '../wire/message-writer.js';
-import { shifted } from './failure.js';
-
-/**
- * Writes an error of the server for the client.
- * @param shift characters before the statement in the client's text
- */
-export function writeServerError(writer: MessageWriter, error: PostgresError, shift: number): void {
-  writeDiagnostic(writer, 'ErrorResponse', (shifted(error, shift) as PostgresError).diagnostic);
-}
 
 /** Does the server end the connection with this error? */
 export const isFatal = ({ diagnostic }: PostgresError): boolean =>

@@ -56,6 +56,7 @@ export class TrustedSide {
       skipping: () => undefined,
       ready: () => undefined,
       status: () => 'I',
+      clientError: error => error,
       fatal: error => hooks.failed(lost(error)),
     });
     this.port = new PipelinePort(this.pipeline, true, () => {
