@@ -11,7 +11,7 @@ import { ClarusError } from './errors.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
 import type { CancelRouter, GatewayEvent, LocalUser, Logger } from './postgres/options.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
-import { type Prepared, type ProxyInputs, prepare, servedCloud, witnessIn } from './proxy/prepare.js';
+import { type Prepared, type ProxyInputs, servedCloud, witnessIn } from './proxy/prepare.js';
 import { encodingState } from './proxy/state.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
 import { factsOf } from './sql/facts.js';
