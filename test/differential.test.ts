@@ -5,12 +5,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { type CopyRows, CopySide, copyData, copyRows } from './differential/copy.js';
 import { seedRows } from './differential/rows.js';
 import { policy, tablesSql } from './differential/schema.js';
 import { Side } from './differential/sides.js';
 import { statement, written } from './differential/statements.js';
 import { count, seed } from './heavy/support/scale.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
+import { told } from './support/raw-client.js';
 
 let proxy: TestProxy;
 let plain: Side;
@@ -50,4 +52,46 @@ test('generated statements answer through Clarus as on a plain PostgreSQL', asyn
   t.diagnostic(`seed ${seed}: ${JSON.stringify(counts)}`);
   assert.ok(counts.succeeded >= 0.7 * counts.all, `${counts.succeeded} of ${counts.all} succeeded`);
   assert.ok(counts.withRows >= 0.5 * counts.all, `${counts.withRows} of ${counts.all} returned rows`);
+});
+
+test('COPY in and out, in every format, gives what a plain PostgreSQL gives', async t => {
+  const sides = [await CopySide.connect(proxy.plain), await CopySide.connect(proxy)];
+  const both = async <T>(work: (side: CopySide) => Promise<T>): Promise<T> => {
+    const [expected, given] = [await work(sides[0]!), await work(sides[1]!)];
+    assert.deepEqual(given, expected);
+    return expected;
+  };
+  let copied = 0;
+  try {
+    const compare = async (rows: CopyRows, format: 'text' | 'csv', piece: number): Promise<void> => {
+      const names = ['id', ...rows.columns.map(c => c.name)].join(', ');
+      const ordered = `(SELECT ${names} FROM other ORDER BY id)`;
+      await both(side => side.client.query('DELETE FROM other').then(told));
+      const data = Buffer.from(copyData(rows, format));
+      const answer = await both(side =>
+        side.in(`COPY other (${names}) FROM STDIN (FORMAT ${format})`, data, piece),
+      );
+      if (answer.includes(`CommandComplete COPY ${rows.rows.length}`)) copied++;
+      for (const out of ['text', 'csv, HEADER', 'binary', "csv, FORCE_QUOTE *, NULL 'nil'"])
+        await both(side => side.out(`COPY ${ordered} TO STDOUT (FORMAT ${out})`));
+      const { data: binary } = await both(side => side.out(`COPY ${ordered} TO STDOUT (FORMAT binary)`));
+      await both(side => side.client.query('DELETE FROM other').then(told));
+      await both(side => side.in(`COPY other (${names}) FROM STDIN (FORMAT binary)`, binary, piece));
+      await both(side => side.out('COPY (SELECT * FROM other ORDER BY id) TO STDOUT'));
+    };
+    const runs = count('differential COPY', 2_000, 25);
+    const formats = fc.constantFrom<'text' | 'csv'>('text', 'csv');
+    await fc.assert(fc.asyncProperty(copyRows, formats, fc.constantFrom(3, 100, 10_000), compare), {
+      numRuns: runs,
+      seed,
+      endOnFailure: true,
+    });
+    t.diagnostic(`seed ${seed}: ${runs} data sets, ${copied} copied`);
+    assert.ok(copied >= 0.6 * runs);
+    await both(side =>
+      side.out('COPY sample TO STDOUT').then(({ data }) => data.toString().split('\n').sort()),
+    );
+  } finally {
+    for (const side of sides) await side.close();
+  }
 });

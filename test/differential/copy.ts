@@ -1,0 +1,71 @@
+/** COPY data for the differential test: generated rows in the formats of COPY, and COPY itself on one side. */
+import fc from 'fast-check';
+import type { Target } from '../support/proxy.js';
+import { RawClient, told } from '../support/raw-client.js';
+import { type ColumnShape, columns } from './schema.js';
+
+export interface CopyRows {
+  readonly columns: readonly ColumnShape[];
+  /** text of each value by row */
+  readonly rows: readonly (readonly (string | null)[])[];
+}
+
+const fieldOf = (column: ColumnShape): fc.Arbitrary<string | null> =>
+  fc.oneof(
+    { weight: 30, arbitrary: fc.constantFrom(...column.pool) },
+    { weight: 20, arbitrary: column.other },
+    { weight: 10, arbitrary: fc.constant(null) },
+    ...(column.bad.length ? [{ weight: 1, arbitrary: fc.constantFrom(...column.bad) }] : []),
+  );
+
+export const copyRows: fc.Arbitrary<CopyRows> = fc
+  .uniqueArray(fc.constantFrom(...columns), { minLength: 1, maxLength: 4 })
+  .chain(chosen =>
+    fc
+      .array(fc.tuple(...chosen.map(fieldOf)), { maxLength: 8 })
+      .map(rows => ({ columns: chosen, rows: rows.map((row, i) => [String(i), ...row]) })),
+  );
+
+const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/** Rows as COPY's text or csv format has them. */
+export function copyData({ rows }: CopyRows, format: 'text' | 'csv'): string {
+  const field = (value: string | null): string => {
+    if (format === 'csv') return value === null ? '' : `"${value.replaceAll('"', '""')}"`;
+    return value === null ? '\\N' : value.replace(/[\\\n\r\t]/g, char => escapes[char]!);
+  };
+  return rows.map(row => `${row.map(field).join(format === 'csv' ? ',' : '\t')}\n`).join('');
+}
+
+export class CopySide {
+  private constructor(readonly client: RawClient) {}
+
+  static async connect(target: Target): Promise<CopySide> {
+    return new CopySide(await RawClient.connect(target));
+  }
+
+  /** Sends data in pieces; what came back, in lines. */
+  async in(sql: string, data: Uint8Array, pieceBytes = 1_000): Promise<string[]> {
+    this.client.send({ kind: 'Query', sql });
+    const [first] = await this.client.until('CopyInResponse').then(messages => messages.slice(-1));
+    if (first?.kind !== 'CopyInResponse') throw new Error(`COPY did not begin: ${told([first!]).join()}`);
+    for (let at = 0; at < data.length; at += pieceBytes)
+      this.client.send({ kind: 'CopyData', data: data.subarray(at, at + pieceBytes) });
+    this.client.send({ kind: 'CopyDone' });
+    return told(await this.client.until());
+  }
+
+  /** All bytes that COPY sends, and the other messages in lines. */
+  async out(sql: string): Promise<{ readonly data: Buffer; readonly messages: string[] }> {
+    const messages = await this.client.query(sql);
+    const pieces = messages.flatMap(message => (message.kind === 'CopyData' ? [message.data] : []));
+    return {
+      data: Buffer.concat(pieces),
+      messages: told(messages.filter(message => message.kind !== 'CopyData')),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.client.close();
+  }
+}
