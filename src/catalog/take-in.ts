@@ -4,6 +4,7 @@
  */
 import { type Catalog, type CatalogChange, type LogicalTable, tableNamed } from './catalog.js';
 import { compareWithCloud } from './compare.js';
+import { lockDdl } from './ddl-lock.js';
 import { type CatalogNumbers, deriveBlocked, deriveTable } from './derive.js';
 import { describeDatabase, describeTables, qualified } from './describe.js';
 import type { DatabaseDescription, DescribedTable } from './description.js';
@@ -15,6 +16,7 @@ import { reattach } from './reattach.js';
 import { applyItems, shadowDdl, type Underived } from './shadow-ddl.js';
 
 export interface TakeInInput {
+  /** loaded under the lock of `lockDdl`, with no commit under way */
   readonly catalog: Catalog;
   readonly cloud: string;
   readonly registry: Encodings;
@@ -36,6 +38,7 @@ export interface TakenIn {
 /** Compares, builds what the shadow lacks, and returns the changes of the catalogue. */
 export async function takeIn(input: TakeInInput): Promise<TakenIn> {
   const { catalog, readCloud, registry } = input;
+  await lockDdl(input.shadow.read);
   const ddl: string[] = [];
   const shadow: SchemaConnection = {
     read: input.shadow.read,
