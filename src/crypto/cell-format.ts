@@ -64,6 +64,11 @@ export function checkAddress(
   if (rows.length !== length) throw new RangeError(`${rows.length} row ids for ${length} values`);
 }
 
+/** A row id that the associated data cannot hold: an error of the caller's. */
+export function rowMisfit(): RangeError {
+  return new RangeError('a row id is not an integer from 0 to 2^53 - 1');
+}
+
 function fits(value: number, limit: number): boolean {
   return Number.isInteger(value) && value > 0 && value < limit;
 }

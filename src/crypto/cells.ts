@@ -20,6 +20,7 @@ import {
   checkAddress,
   corrupted,
   epochAt,
+  rowMisfit,
   writePrefix,
 } from './cell-format.js';
 import { type PlainColumn, plain, type SealedColumn, sealed, take } from './column.js';
@@ -59,6 +60,7 @@ export function sealCells(
     loadRows(rows, first, most);
     copyBytes(data, from, offsets[first + most]!, bytes, k.PLAIN);
     const count = kernel.sealCounters(most, nonces);
+    if (count === k.WRONG_ROW) throw rowMisfit();
     if (count === 0) {
       const value = data.subarray(from, offsets[++first]!);
       resultOffsets[first] = at + value.length + CELL_OVERHEAD_BYTES;
@@ -118,6 +120,7 @@ function openEpoch(
       copyBytes(data, from, offsets[first + most]!, bytes, k.SEALED);
       const count = kernel.openCounters(most, address.epoch);
       if (count === k.OTHER_EPOCH) return undefined;
+      if (count === k.WRONG_ROW) throw rowMisfit();
       if (count < 0) throw corrupted();
       if (count === 0) {
         const cell = data.subarray(from, offsets[first + 1]!);

@@ -32,6 +32,8 @@ export function wrapKey(wrappingKey: Uint8Array, key: Uint8Array): Uint8Array {
 export function unwrapKey(wrappingKey: Uint8Array, wrapped: Uint8Array): Uint8Array {
   const decipher = createDecipheriv('id-aes256-wrap-pad', wrappingKey, wrap_initial_value);
   try {
+    // node:crypto says nothing of an empty input.
+    if (wrapped.length < 16) throw new RangeError('too short');
     return new Uint8Array(Buffer.concat([decipher.update(wrapped), decipher.final()]));
   } catch {
     throw new ClarusError('XX001', 'a wrapped key does not verify', {

@@ -8,6 +8,7 @@ import {
   cellHeader,
   corrupted,
   NONCE_BYTES,
+  rowMisfit,
 } from './cell-format.js';
 import { CELL_OVERHEAD_BYTES, TAG_BYTES } from './kernel.js';
 
@@ -20,6 +21,7 @@ export function sealLong(
   target: Uint8Array,
   at: number,
 ): void {
+  if (!Number.isSafeInteger(row) || row < 0) throw rowMisfit();
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv('aes-256-gcm', key.bytes, nonce).setAAD(associatedData(address, row));
   target.set(cellHeader(address.epoch, value.length + CELL_OVERHEAD_BYTES), at);

@@ -60,11 +60,42 @@ export function buildTable(table: usize, exponent: i32): void {
   return FORMAT | ((epoch >> 8) << 8) | ((epoch & 0xff) << 16) | (((length + OVERHEAD) % 251) << 24);
 }
 
+/** What the counters functions return below 0. */
+export const WRONG_HEADER: i32 = -1;
+export const OTHER_EPOCH: i32 = -2;
+export const WRONG_ROW: i32 = -3;
+
+/**
+ * Makes u64 of the row ids at ROWS, two at a time: each half of a row id, plus 2^52, has its bits in the lower half
+ * of the double.
+ * @returns whether all are integers from 0 to 2^53 - 1
+ */
+@inline function convertRows(count: i32): bool {
+  const magic = f64x2.splat(4503599627370496.0);
+  const lower = i64x2.splat(0xffffffff);
+  let misfits = i64x2.splat(0);
+  if (count & 1) store<u64>(ROWS + (<usize>count << 3), 0);
+  for (let at = ROWS, end = ROWS + (<usize>count << 3); at < end; at += 16) {
+    const id = v128.load(at);
+    const high = f64x2.floor(f64x2.mul(id, f64x2.splat(1.0 / 4294967296.0)));
+    const low = f64x2.sub(id, f64x2.mul(high, f64x2.splat(4294967296.0)));
+    const row = v128.or(
+      i64x2.shl(f64x2.add(high, magic), 32),
+      v128.and(f64x2.add(low, magic), lower),
+    );
+    v128.store(at, row);
+    const outside = v128.or(f64x2.lt(high, f64x2.splat(0)), f64x2.gt(high, f64x2.splat(2097151.0)));
+    misfits = v128.or(misfits, v128.or(outside, f64x2.ne(f64x2.floor(low), low)));
+  }
+  return !v128.any_true(misfits);
+}
+
 /**
  * Counter blocks of as many of the `count` values at OFFSETS as make one piece, with the nonces at `nonces`.
- * @returns how many values; 0: the first is too long for the kernel
+ * @returns how many values; 0: the first is too long for the kernel; or WRONG_ROW
  */
 export function sealCounters(count: i32, nonces: usize): i32 {
+  if (!convertRows(count)) return WRONG_ROW;
   let at = BLOCKS;
   let shortest: u32 = u32.MAX_VALUE;
   let longest: u32 = 0;
@@ -86,16 +117,13 @@ export function sealCounters(count: i32, nonces: usize): i32 {
   return taken;
 }
 
-/** What `openCounters` returns below 0. */
-export const WRONG_HEADER: i32 = -1;
-export const OTHER_EPOCH: i32 = -2;
-
 /**
  * Checks the heads of the cells at SEALED and writes the counter blocks of as many as make one piece.
- * @returns how many cells; 0: the first is too long for the kernel; WRONG_HEADER; OTHER_EPOCH when the only fault is
- *   that a cell is of another epoch than `epoch`
+ * @returns how many cells; 0: the first is too long for the kernel; WRONG_ROW; WRONG_HEADER; OTHER_EPOCH when the
+ *   only fault is that a cell is of another epoch than `epoch`
  */
 export function openCounters(count: i32, epoch: u32): i32 {
+  if (!convertRows(count)) return WRONG_ROW;
   let wrong: u32 = 0;
   let foreign: u32 = 0;
   let at = BLOCKS;
@@ -235,7 +263,7 @@ function writeWeights(groups: u32): void {
  * Seals the values at PLAIN to SEALED (direction SEAL), or opens the cells at SEALED to PLAIN (OPEN), with the
  * encrypted counter blocks at BLOCKS. What follows from the length is kept while neighbours have the same.
  * @param base added to the offsets written at RESULT_OFFSETS
- * @returns differences between the tags at SEALED and those computed (OPEN)
+ * @returns not all zero when a tag at SEALED is not the one computed (OPEN)
  */
 @inline function pass(direction: i32, count: i32, nonces: usize, epoch: u32, base: u32): v128 {
   prepare();
@@ -259,7 +287,7 @@ function writeWeights(groups: u32): void {
         lastMask = mask(length - ((blocks - 1) << 4));
         if (direction == SEAL) start = header(epoch, length);
       }
-      const row = <u64><i64>load<f64>(ROWS + (<usize>i << 3));
+      const row = load<u64>(ROWS + (<usize>i << 3));
       let hash: v128;
       if (blocks <= SHORT_BLOCKS) {
         hash = addProductOfLast(folded(row >> 32, length, blocks), table(blocks + 2), <u32>row);

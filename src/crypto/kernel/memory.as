@@ -32,7 +32,7 @@ export const WEIGHTS: usize = 6 * KIB;
 export const OFFSETS: usize = 8 * KIB;
 /** Offsets of the results: likewise. */
 export const RESULT_OFFSETS: usize = 20 * KIB;
-/** Row ids, f64. Tags: indices of the messages that are not finished, u32. */
+/** Row ids: f64, then u64. Tags: indices of the messages that are not finished, u32. */
 export const ROWS: usize = 32 * KIB;
 /** One byte a cell: not 0 where there is nothing to do (NULL). */
 export const SKIP: usize = 48 * KIB;
