@@ -115,8 +115,8 @@ function textRow({ delimiter, nullString }: CopyOptions): WriteRow {
         if (letter === undefined && byte !== 0x5c && byte !== separator) continue;
         writer.slice(data, from, at);
         writer.uint8(0x5c);
-        // A delimiter that is one of the letters' characters is written as itself.
-        if (letter !== undefined && byte !== separator) writer.text(letter);
+        // As CopyAttributeOutText: a tab is written by its letter also where it is the delimiter.
+        if (letter !== undefined) writer.text(letter);
         else writer.uint8(byte);
         from = at + 1;
       }
