@@ -5,7 +5,8 @@ import { RawClient, told } from '../support/raw-client.js';
 import { type ColumnShape, columns } from './schema.js';
 
 export interface CopyRows {
-  readonly columns: readonly ColumnShape[];
+  /** names beside `id` */
+  readonly columns: readonly string[];
   /** text of each value by row */
   readonly rows: readonly (readonly (string | null)[])[];
 }
@@ -23,7 +24,7 @@ export const copyRows: fc.Arbitrary<CopyRows> = fc
   .chain(chosen =>
     fc
       .array(fc.tuple(...chosen.map(fieldOf)), { maxLength: 8 })
-      .map(rows => ({ columns: chosen, rows: rows.map((row, i) => [String(i), ...row]) })),
+      .map(rows => ({ columns: chosen.map(c => c.name), rows: rows.map((row, i) => [String(i), ...row]) })),
   );
 
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
