@@ -1,6 +1,8 @@
 /** The door of sql/: statements in, plans out, portals that run them. */
 import type { Catalog } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
+import type { PostgresError } from '../wire/diagnostic.js';
+import { logicalError } from './client-error.js';
 import type {
   CopyInBody,
   CopyOutBody,
@@ -109,6 +111,11 @@ export class Sql {
     this.services.mustBeLive();
     const made = this.#catalogOf.get(plan);
     return made === undefined || made === session.catalog();
+  }
+
+  /** An error of the cloud in logical names, without protected forms. */
+  clientError(error: PostgresError, session: SessionPort): PostgresError {
+    return logicalError(error, session.catalog());
   }
 
   async bind(

@@ -1,0 +1,50 @@
+/**
+ * Errors of a cloud as a client may see them. Fields keep PostgreSQL's names, made logical; messages that would name
+ * physical columns are worded anew from the fields, and details, which would hold tags and cells, are left out.
+ */
+import { type Catalog, type LogicalTable, tableNamed } from '../catalog/catalog.js';
+import { type Diagnostic, PostgresError } from '../wire/diagnostic.js';
+
+/**
+ * @param error as the cloud told it
+ * @returns the error itself where no protected table is concerned
+ */
+export function logicalError(error: PostgresError, catalog: Catalog): PostgresError {
+  const { diagnostic } = error;
+  const { schema, table: name } = diagnostic;
+  const table = schema !== undefined && name !== undefined ? tableNamed(catalog, schema, name) : undefined;
+  if (table?.state !== 'protected') return error;
+  const { detail: _detail, where: _where, hint: _hint, internalQuery: _query, ...kept } = diagnostic;
+  const column = logicalColumn(diagnostic.column, table);
+  return new PostgresError({
+    ...kept,
+    ...(column === undefined ? {} : { column }),
+    message: worded(diagnostic, table, column) ?? diagnostic.message,
+  });
+}
+
+function logicalColumn(physical: string | undefined, table: LogicalTable): string | undefined {
+  if (physical === undefined) return undefined;
+  for (const { name, protection } of table.columns)
+    for (const { encoded } of protection?.encodings ?? [])
+      if (Object.values(encoded.columns).includes(physical)) return name;
+  return physical;
+}
+
+/** Messages of the constraint errors (nbtinsert.c, ri_triggers.c, execMain.c). */
+function worded(
+  { code, constraint }: Diagnostic,
+  table: LogicalTable,
+  column: string | undefined,
+): string | undefined {
+  switch (code) {
+    case '23502':
+      return `null value in column "${column}" of relation "${table.name}" violates not-null constraint`;
+    case '23505':
+      return `duplicate key value violates unique constraint "${constraint}"`;
+    case '23514':
+      return `new row for relation "${table.name}" violates check constraint "${constraint}"`;
+    default:
+      return undefined;
+  }
+}
