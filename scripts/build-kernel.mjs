@@ -1,6 +1,7 @@
 // Compiles the AssemblyScript kernel (src/crypto/kernel/*.as) to src/crypto/kernel.wasm.ts, base64 in a module, so
 // that it loads alike from src and from dist. The module is committed and names the digest of what it was made of:
-// nothing is compiled while that still holds. `--check` compiles anyway and fails when the module differs.
+// nothing is compiled while that still holds. `--check` compiles nothing and fails when it does not hold; `--verify`
+// compiles in any case and fails when the module differs.
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -29,9 +30,12 @@ const digest = createHash('sha256')
   .update(JSON.stringify([compilerVersion, options, ...sources]))
   .digest('hex');
 const old = existsSync(target) ? readFileSync(target, 'utf8') : '';
-const check = process.argv.includes('--check');
+const [check, verify] = ['--check', '--verify'].map(option => process.argv.includes(option));
 
-if (check || !old.includes(digest)) {
+if (check) {
+  if (!old.includes(digest))
+    throw new Error('src/crypto/kernel.wasm.ts is older than its sources: npm run build');
+} else if (verify || !old.includes(digest)) {
   const { default: asc } = await import('assemblyscript/asc');
   let wasm;
   const { error, stderr } = await asc.main(['index.ts', '--outFile', 'kernel.wasm', ...options], {
@@ -49,7 +53,7 @@ if (check || !old.includes(digest)) {
     `export const kernelBase64 =\n  '${wasm.toString('base64')}';`,
     '',
   ].join('\n');
-  if (!check) writeFileSync(target, module);
+  if (!verify) writeFileSync(target, module);
   else if (module !== old)
     throw new Error('src/crypto/kernel.wasm.ts is not what scripts/build-kernel.mjs makes');
 }
