@@ -2,7 +2,8 @@
  * A policy proposed for a whole database, as the file does at start: what it changes of the tables that stand, and
  * what it may not. Tables with rows keep their protection; an empty one is made anew in place.
  */
-import type { Policy } from '../policy/policy.js';
+import { diffPolicy } from '../policy/diff.js';
+import type { ColumnPolicy, Policy } from '../policy/policy.js';
 import type { Catalog, CatalogChange, LogicalTable } from './catalog.js';
 import { isEncoded } from './compare.js';
 import { type CatalogNumbers, type DeriveInput, deriveBlocked, deriveTable } from './derive.js';
@@ -58,11 +59,10 @@ export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
       tables.push({ kind: 'put-table', table: next.table });
     }
   }
-  const same = tables.length === 0 && catalog.policyVersion > 0 && equal(catalog.policy, policy);
+  const said = catalog.policyVersion > 0 && diffPolicy(catalog.policy, policy).length === 0;
+  const same = said && tables.length === 0;
   return { refused, statements, changes: same ? [] : [{ kind: 'put-policy', policy, origin }, ...tables] };
 }
-
-const equal = (a: Policy, b: Policy): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 interface Next {
   readonly table: LogicalTable;
@@ -116,14 +116,11 @@ async function adoptTable(
   }
 }
 
-/** Classes and places in the file may change without any change in the cloud. */
-function keepTable(
-  table: LogicalTable,
-  policies: readonly ReturnType<typeof columnPolicy>[],
-): Next | undefined {
+/** Classes may change without any change in the cloud. */
+function keepTable(table: LogicalTable, policies: readonly (ColumnPolicy | undefined)[]): Next | undefined {
+  if (table.columns.every(({ policy }, i) => policies[i]?.class === policy.class)) return undefined;
   const columns = table.columns.map((column, i) => ({ ...column, policy: policies[i] ?? column.policy }));
-  const next = { ...table, columns };
-  return JSON.stringify(next) === JSON.stringify(table) ? undefined : { table: next, statements: [] };
+  return { table: { ...table, columns }, statements: [] };
 }
 
 async function rebuild(
