@@ -189,17 +189,27 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     audit: event => record(audit, event),
     log: log as Logger,
   });
-  await reload();
-  await gateway.listen();
+  /** Lets go of what this worker opened, and of what was prepared for it. */
+  const release = async (ofPreparation: boolean): Promise<void> => {
+    await audit.close();
+    await fence?.close();
+    if (!ofPreparation) return;
+    keys.close();
+    await (cloud as pg.Pool).end();
+    await trusted.close();
+  };
+  try {
+    await reload();
+    await gateway.listen();
+  } catch (error) {
+    await release(inputs.prepared === undefined);
+    throw error;
+  }
   return {
     gateway,
     async close(timeout_ms) {
       await gateway.drain(timeout_ms);
-      await audit.close();
-      await fence?.close();
-      keys.close();
-      await (cloud as pg.Pool).end();
-      await trusted.close();
+      await release(true);
     },
   };
 }

@@ -19,7 +19,7 @@ export async function main({ values }: Invocation): Promise<number> {
   const directory =
     typeof values.directory === 'string' ? resolve(values.directory) : await demoDirectory('./clarus-demo');
   const stopped = new Promise<void>(done => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => done());
   });
   say(`Everything of this demonstration is kept in ${directory}`);
   const files = demoFiles(directory);

@@ -47,7 +47,8 @@ export async function main({ config: path }: Invocation): Promise<number> {
     jsonLog('warning', message, position ? { line: position.line } : {});
   const workers = config.workers ?? availableParallelism();
   const stopped = new Promise<void>(resolve => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+    // Not `once`: a listener that has left would let the embedded server end this process by the signal.
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
   });
   const prepared = await prepare(inputs);
   const close =
@@ -67,6 +68,7 @@ async function serveAlone(
   try {
     worker = await startWorker({ ...inputs, worker: 0, prepared });
   } catch (error) {
+    prepared.keys.close();
     await prepared.cloud.end();
     await prepared.trusted.close();
     throw error;
