@@ -3,7 +3,6 @@ import type pg from 'pg';
 import type { Catalog } from '../catalog/catalog.js';
 import { ROW_COLUMN, tableNamed } from '../catalog/catalog.js';
 import { quoteQualified } from '../catalog/quote.js';
-import { ClarusError } from '../errors.js';
 import { diffPolicy, touchedTables } from '../policy/diff.js';
 import type { Policy } from '../policy/policy.js';
 
@@ -46,18 +45,4 @@ export async function proposePolicy(catalog: Catalog, proposed: Policy, cloud: p
     withRows,
     takesEffect: differences.length > 0 && withRows.length === 0,
   };
-}
-
-/**
- * @throws ClarusError 55000 when protected tables with rows would change
- */
-export function mustNotTouchRows({ differences, withRows }: Proposal): void {
-  if (withRows.length === 0) return;
-  throw new ClarusError(
-    '55000',
-    `the policy of the file would change protected tables that hold rows: ${withRows.join(', ')} (${differences.join('; ')})`,
-    {
-      hint: 'Put the file back ("clarus policy export" prints the version in force); a protection is changed by "clarus protect".',
-    },
-  );
 }

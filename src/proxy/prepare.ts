@@ -4,12 +4,10 @@
  * past Clarus is taken in.
  */
 import type pg from 'pg';
-import type { Catalog, CatalogChange, Redo } from '../catalog/catalog.js';
-import { passesThrough } from '../catalog/changes.js';
-import { readerOf, type SchemaConnection } from '../catalog/reader.js';
+import { bringUp } from '../catalog/bring-up.js';
+import type { Catalog, LogicalTable, Redo } from '../catalog/catalog.js';
 import { recover } from '../catalog/recover.js';
-import { loadCatalog, saveChanges } from '../catalog/store.js';
-import { takeIn } from '../catalog/take-in.js';
+import { loadCatalog } from '../catalog/store.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import type { CloudConfig, Config } from '../policy/policy.js';
@@ -17,10 +15,8 @@ import { openJournal } from '../trusted/journal.js';
 import type { KeyStore } from '../trusted/keys.js';
 import { openTrusted, type Trusted } from '../trusted/open.js';
 import { openKeyStore } from '../trusted/open-keys.js';
-import { inTransaction } from '../trusted/server.js';
 import { cloudWitness, type LeaseWitness } from '../trusted/witness.js';
 import { adminPool, type ResolveSecret } from './cloud.js';
-import { mustNotTouchRows, proposePolicy } from './policy.js';
 
 /** What a command line gives to the proxy. */
 export interface ProxyInputs {
@@ -109,8 +105,26 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     });
     if (recovered.completed + recovered.forgotten)
       log('info', 'commits that were cut short are settled', recovered);
-    await adoptPolicy(inputs, trusted, cloud, keys, served);
-    await takeInCloud(inputs, trusted, cloud, keys, served);
+    const brought = await bringUp({
+      ...services,
+      proxy: `${process.pid}`,
+      cloudPool: cloud,
+      shadow: trusted.shadowAdmin(served.database),
+      owner: served.user,
+      registry: inputs.registry,
+      numbers: keys.numbers(served.name),
+      policy: config.policy,
+      origin: `file ${config.file}`,
+    });
+    if (brought.refused.length > 0) throw touchesRows(brought.refused);
+    if (brought.adopted) log('info', 'the policy of the file is in force');
+    for (const { schema, name, reason } of brought.blocked)
+      log('warning', 'a table is neither served nor written', {
+        table: `${schema}.${name}`,
+        reason: reason ?? '',
+      });
+    for (const { what, reason } of brought.underived)
+      log('warning', 'the shadow schema lacks an object', { what, reason });
     return { trusted, cloud, keys, catalog: await loadCatalog(trusted.state, served.name) };
   } catch (error) {
     await cloud.end();
@@ -119,75 +133,14 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
   }
 }
 
-async function adoptPolicy(
-  { config, log }: ProxyInputs,
-  trusted: Trusted,
-  cloud: pg.Pool,
-  keys: KeyStore,
-  served: CloudConfig,
-): Promise<void> {
-  const catalog = await loadCatalog(trusted.state, served.name);
-  const proposal = await proposePolicy(catalog, config.policy, cloud);
-  mustNotTouchRows(proposal);
-  if (!proposal.takesEffect) return;
-  await inTransaction(trusted.state, client =>
-    saveChanges(
-      client,
-      served.name,
-      [{ kind: 'put-policy', policy: config.policy, origin: `file ${config.file}` }],
-      keys,
-    ),
-  );
-  log('info', 'the policy of the file is in force', { version: catalog.policyVersion + 1 });
-}
-
-async function takeInCloud(
-  { registry, log }: ProxyInputs,
-  trusted: Trusted,
-  cloud: pg.Pool,
-  keys: KeyStore,
-  served: CloudConfig,
-): Promise<void> {
-  const catalog = await loadCatalog(trusted.state, served.name);
-  // Nothing is kept in step with a cloud whose bytes go through untouched.
-  if (passesThrough(catalog.policy, catalog.tables.values()) && catalog.tables.size === 0) return;
-  const reading = await cloud.connect();
-  const shadow = await trusted.shadowAdmin(served.database).connect();
-  try {
-    await reading.query('BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ');
-    await shadow.query('BEGIN');
-    await shadow.query(`SET LOCAL ROLE "${served.user.replaceAll('"', '""')}"`);
-    const connection: SchemaConnection = { read: readerOf(shadow), run: sql => shadow.query(sql) };
-    const taken = await takeIn({
-      catalog,
-      cloud: served.name,
-      registry,
-      numbers: keys.numbers(served.name),
-      readCloud: readerOf(reading),
-      shadow: connection,
-    });
-    await shadow.query('COMMIT');
-    await reading.query('COMMIT');
-    if (taken.changes.length)
-      await inTransaction(trusted.state, client => saveChanges(client, served.name, taken.changes, keys));
-    for (const table of newlyBlocked(taken.changes))
-      log('warning', 'a table is neither served nor written', table);
-    for (const { what, reason } of taken.underived)
-      log('warning', 'the shadow schema lacks an object', { what, reason });
-  } catch (error) {
-    await shadow.query('ROLLBACK');
-    throw error;
-  } finally {
-    reading.release(true);
-    shadow.release(true);
-  }
-}
-
-const newlyBlocked = (changes: readonly CatalogChange[]): { table: string; reason: string }[] =>
-  changes.flatMap(change =>
-    change.kind === 'put-table' && change.table.state === 'blocked'
-      ? [{ table: `${change.table.schema}.${change.table.name}`, reason: change.table.reason ?? '' }]
-      : [],
+/** A protection never changes by a restart. */
+const touchesRows = (tables: readonly LogicalTable[]): ClarusError =>
+  new ClarusError(
+    '55000',
+    `the policy of the file would change protected tables that hold rows: ${tables.map(t => `${t.schema}.${t.name}`).join(', ')}`,
+    {
+      hint: 'Put the file back ("clarus policy export" prints the version in force); "clarus check" shows the difference.',
+    },
   );
 
 /** One line with cause and remedy. */

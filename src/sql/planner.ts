@@ -170,6 +170,10 @@ export class Planning {
   ): Promise<ProtectedPlan> {
     const compilation = new Compilation(catalog, this.services.registry, homes, shape);
     const query = touch.query!;
+    if (touch.views)
+      throw new ClarusError('0A000', 'a view over a protected table is not answered yet', {
+        hint: 'Select from the table itself.',
+      });
     if (touch.catalogue)
       throw new ClarusError(
         '0A000',

@@ -13,6 +13,8 @@ export interface Touch {
   /** the analysed query before views and rules were expanded */
   readonly query: Node | undefined;
   readonly tables: readonly LogicalTable[];
+  /** true where the statement itself names a view of users: its text means the view, not the tables */
+  readonly views: boolean;
   /** true where a relation of pg_catalog or information_schema is read */
   readonly catalogue: boolean;
   /** homes of the functions it calls */
@@ -55,11 +57,23 @@ export function touchOf(analysis: Analysis, catalog: Catalog, homes: FunctionHom
   return {
     query: parsed[0],
     tables: [...tables],
+    views: namesView(parsed),
     catalogue,
     time,
     homes: new Set(called.map(oid => homes.home(oid))),
     functions: called.filter(oid => oid >= FIRST_USER_OID),
   };
+}
+
+function namesView(parsed: readonly Node[]): boolean {
+  let found = false;
+  for (const tree of parsed)
+    walk(tree, node => {
+      if (node.kind === 'RANGETBLENTRY' || node.kind === 'RTE')
+        found ||= numberIn(node, 'relid') >= FIRST_USER_OID && textIn(node, 'relkind') === 'v';
+      return true;
+    });
+  return found;
 }
 
 /** SQLValueFunctionOp 0 to 8 are dates and times; the rest are names of roles and schemas. */
