@@ -4,9 +4,9 @@ import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
-import { commands } from '../src/cli/commands.js';
-import { type Ended, secrets, Workplace } from './support/command-line.js';
-import { freePort, startServer, type TestServer } from './support/server.js';
+import { commands } from '../../../src/cli/commands.js';
+import { type Ended, secrets, Workplace } from '../../support/command-line.js';
+import { freePort, startServer, type TestServer } from '../../support/server.js';
 
 let server: TestServer;
 let port: number;
@@ -271,20 +271,19 @@ test('copy protects a table that stands unprotected in the cloud', async () => {
   oneLine(await place.run(['copy', 'public.patient']), /is protected already/);
 
   const [kept, stored] = await cloud(async client => [
-    (await client.query('SELECT id, clinic, name, code, born::text FROM patient_clarus_original ORDER BY id'))
-      .rows,
+    (await client.query('SELECT id, clinic, name, code, born FROM patient_clarus_original ORDER BY id')).rows,
     (await client.query("SELECT string_agg(p::text, '') AS everything FROM patient p")).rows[0]
       .everything as string,
   ]);
   assert.ok(!/tab\t|74616209207c/.test(stored), 'the copy holds values in the clear');
   await place.serving(() =>
     application(async client => {
-      const served = await client.query('SELECT id, clinic, name, code, born::text FROM patient ORDER BY id');
+      const served = await client.query('SELECT id, clinic, name, code, born FROM patient ORDER BY id');
       assert.deepEqual(served.rows, kept);
       const added = await client.query(
-        "INSERT INTO patient (clinic, name) VALUES (1, 'new') RETURNING id, born::text",
+        "INSERT INTO patient (clinic, name) VALUES (1, 'new') RETURNING id, born",
       );
-      assert.deepEqual(added.rows, [{ id: '501', born: '2000-01-01' }]);
+      assert.deepEqual(added.rows, [{ id: '501', born: new Date(2000, 0, 1) }]);
       for (const [statement, sqlstate] of [
         ["INSERT INTO patient (name, code) VALUES ('x', 'c1')", '23505'],
         ["INSERT INTO patient (clinic, name) VALUES (99, 'x')", '23503'],
@@ -397,7 +396,7 @@ test('policy export writes the version in force as a file', async () => {
   assert.equal(running.output, output);
 });
 
-test('sql answers statements of a prompt and of a script; explain shows which way a statement takes, and why', async () => {
+test('sql answers statements of a prompt and of a script', async () => {
   await place.serving(async () => {
     const single = await place.run(['sql', '-c', "SELECT id, code FROM patient WHERE code = 'c3'"]);
     assert.equal(single.code, 0, single.errors);
@@ -407,9 +406,16 @@ test('sql answers statements of a prompt and of a script; explain shows which wa
     assert.equal(script.code, 1);
     assert.match(script.output, /count\n-+\n 1\n/);
     assert.match(script.errors, /^ERROR: {2}column "nonsense" does not exist/);
+  });
+});
+
+test('explain shows which way a statement takes, and why', async () => {
+  await place.serving(async () => {
     const plan = await place.run(['explain', "SELECT born FROM patient WHERE code = 'c3'"]);
     assert.equal(plan.code, 0, plan.errors);
     assert.match(plan.output, /code/);
     assert.doesNotMatch(plan.output, /c3/);
+    const refused = await place.run(['explain', 'SELECT * FROM patient ORDER BY born']);
+    oneLine(refused, /ORDER BY needs protected column "born"/);
   });
 });
