@@ -18,7 +18,7 @@ import {
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const corrupted = (error: unknown): boolean => error instanceof ClarusError && error.code === 'XX001';
 
-test('AES-256-KWP agrees with Wycheproof', () => {
+test('key wrapping and derivation hold the published vectors', () => {
   let valid = 0;
   let invalid = 0;
   for (const group of wycheproof<'key' | 'msg' | 'ct'>('aes_kwp').filter(g => g.keySize === 256))
@@ -33,21 +33,12 @@ test('AES-256-KWP agrees with Wycheproof', () => {
       }
     }
   assert.ok(valid > 20 && invalid > 20, `${valid} valid, ${invalid} invalid`);
-});
-
-test('HKDF-SHA-256 agrees with Wycheproof', () => {
-  let valid = 0;
   for (const group of wycheproof<'ikm' | 'salt' | 'info' | 'okm'>('hkdf_sha256'))
     for (const { ikm, salt, info, okm, size, result, tcId } of group.tests) {
       const derived = () => hkdfSha256(fromHex(ikm), fromHex(salt), fromHex(info), size!);
-      if (result === 'invalid') {
-        assert.throws(derived, `test ${tcId}`);
-      } else {
-        assert.equal(hex(derived()), okm, `test ${tcId}`);
-        valid++;
-      }
+      if (result === 'invalid') assert.throws(derived, `test ${tcId}`);
+      else assert.equal(hex(derived()), okm, `test ${tcId}`);
     }
-  assert.ok(valid > 70);
 });
 
 test('a wrapped key with any byte changed does not unwrap', () => {

@@ -34,7 +34,7 @@ function referenceTag(key: Uint8Array, message: Uint8Array): string {
   return hex(chain)!;
 }
 
-test('AES-256-CMAC agrees with Wycheproof, alone and in a batch', () => {
+test('tags hold the published vectors', () => {
   let valid = 0;
   for (const { tests } of wycheproof<'key' | 'msg' | 'tag'>('aes_cmac').filter(g => g.keySize === 256)) {
     for (const { key, msg, tag, result, tcId } of tests) {
