@@ -6,6 +6,8 @@ export interface Value {
   readonly value: string | null;
   /** type to say by a cast where the place does not say it */
   readonly cast?: string;
+  /** its type refuses it */
+  readonly wrong?: true;
 }
 
 export type Part = string | Value;
@@ -13,14 +15,19 @@ export type Parts = readonly Part[];
 
 /** A value for a column: mostly one of few, sometimes any, rarely a wrong one. */
 export const valueFor = (column: ColumnShape, wrong = 1): fc.Arbitrary<Value> =>
-  fc
-    .oneof(
-      { weight: 60, arbitrary: fc.constantFrom(...column.pool) },
-      { weight: 20, arbitrary: column.other },
-      { weight: 12, arbitrary: fc.constant(null) },
-      ...(column.bad.length ? [{ weight: wrong, arbitrary: fc.constantFrom(...column.bad) }] : []),
-    )
-    .map(value => ({ value }));
+  fc.oneof(
+    { weight: 60, arbitrary: fc.constantFrom(...column.pool).map(value => ({ value })) },
+    { weight: 20, arbitrary: column.other.map(value => ({ value })) },
+    { weight: 12, arbitrary: fc.constant({ value: null }) },
+    ...(column.bad.length
+      ? [
+          {
+            weight: wrong,
+            arbitrary: fc.constantFrom(...column.bad).map(value => ({ value, wrong: true as const })),
+          },
+        ]
+      : []),
+  );
 
 export const join = (items: readonly Parts[], between: string): Parts =>
   items.flatMap((item, i) => (i === 0 ? item : [between, ...item]));

@@ -265,7 +265,10 @@ const keyed = fc.oneof(
   ),
 );
 
-/** Any supported statement. */
+/**
+ * Any supported statement, with at most one wrong value: of several, Clarus names the first of the column that it
+ * converts first, PostgreSQL the first parameter.
+ */
 export const statement: fc.Arbitrary<Statement> = fc
   .tuple(
     fc.oneof(
@@ -278,7 +281,8 @@ export const statement: fc.Arbitrary<Statement> = fc
     ),
     fc.constantFrom<Protocol>('simple', 'text', 'binary', 'named'),
   )
-  .map(([s, protocol]) => ({ ...s, protocol }));
+  .map(([s, protocol]) => ({ ...s, protocol }))
+  .filter(({ parts }) => parts.filter(part => typeof part !== 'string' && part.wrong).length <= 1);
 
 /** The statement as text with literals, or with `$n` and values. */
 export function written({ parts, protocol }: Statement): { sql: string; values: (string | null)[] } {
