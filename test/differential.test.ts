@@ -45,7 +45,8 @@ test('generated statements answer through Clarus as on a plain PostgreSQL', asyn
       counts.succeeded++;
       if (expected.seen.rows.length > 0) counts.withRows++;
     }
-    assert.deepEqual(given, expected, JSON.stringify(written(generated)));
+    const { sql, values } = written(generated);
+    assert.deepEqual(given, expected, [sql, JSON.stringify(values), ...proxy.log.slice(-1)].join('\n'));
   };
   // The two sides keep what earlier statements wrote, so a failure is shown as it stands and not made smaller.
   await fc.assert(fc.asyncProperty(statement, compare), { numRuns: runs, seed, endOnFailure: true });
