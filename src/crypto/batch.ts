@@ -101,18 +101,27 @@ closed.close();
  * that each new one is cold memory.
  */
 export function release(result: Uint8Array): void {
+  if (result.length < release_bytes_min) return;
   const { buffer } = result;
-  if (
-    result.length >= release_bytes_min &&
-    buffer instanceof ArrayBuffer &&
-    buffer.byteLength === result.length
-  )
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === result.length)
     closed.postMessage(undefined, [buffer]);
 }
 
-/** Memory for a result: not zeroed when large, as every byte is written before anyone sees it. */
-export function resultBytes(size: number): Uint8Array {
-  return size < 4096 ? new Uint8Array(size) : new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
+/** Below this many bytes two small arrays are cheaper. */
+const joint_bytes_min = 4096;
+
+/**
+ * Memory for the bytes and offsets of a result. When large, one allocation that is not zeroed, as every byte is
+ * written before anyone sees it.
+ */
+export function resultMemory(length: number, size: number): { data: Uint8Array; offsets: Uint32Array } {
+  const offsetsSize = 4 * (length + 1);
+  if (offsetsSize + size < joint_bytes_min)
+    return { data: new Uint8Array(size), offsets: new Uint32Array(length + 1) };
+  const { buffer } = Buffer.allocUnsafeSlow(offsetsSize + size);
+  const offsets = new Uint32Array(buffer, 0, length + 1);
+  offsets[0] = 0;
+  return { data: new Uint8Array(buffer, offsetsSize, size), offsets };
 }
 
 /** How many values are not NULL. */

@@ -101,9 +101,33 @@ test('every length from 0 to 5000 comes back', () => {
   }
 });
 
+test('columns of one length, without NULLs, come back for every length', () => {
+  const key = random(32);
+  for (let size = 0; size <= 140; size++) {
+    const count = size % 16 === 0 ? 2500 : 1 + (size % 7);
+    const values = Array.from({ length: count }, () => random(size));
+    // Row ids that share all bytes but the last, or none.
+    const rows = Float64Array.from(values, (_, i) => (size % 2 ? i : (i * 0x1234567) % 2 ** 41));
+    const cells = sealCells(key, address, rows, plain(columnOf(values)));
+    for (let i = 0; i < count; i += 199)
+      assert.deepEqual(new Uint8Array(referenceOpen(key, address, rows[i]!, valueAt(cells, i)!)), values[i]);
+    assert.deepEqual(openCells(() => key, address, rows, cells).data, columnOf(values).data);
+    const changed = sealed({ ...cells, data: cells.data.slice() });
+    changed.data[cells.offsets[count - 1]! + (size % (32 + size))]! ^= 4;
+    assert.throws(() => openCells(() => key, address, rows, changed), corrupted);
+  }
+});
+
 test('batches of many pieces come back, with values that are too long for one', () => {
   const key = random(32);
-  for (const size of [() => 16, (i: number) => i % 41, (i: number) => (i % 700 === 9 ? 150000 : i % 300)]) {
+  for (const size of [
+    () => 16,
+    (i: number) => i % 41,
+    (i: number) => (i % 700 === 9 ? 150000 : i % 300),
+    (i: number) => (i % 50 === 3 ? 60000 : 20),
+    () => 5000,
+    () => 0,
+  ]) {
     const values = Array.from({ length: 7001 }, (_, i) => (i % 13 === 5 ? null : random(size(i))));
     const rows = Float64Array.from(values, (_, i) => (i * 7919) % 100000);
     const cells = sealCells(key, address, rows, plain(columnOf(values)));

@@ -11,7 +11,7 @@ import {
   loadPiece,
   loadRows,
   presentCount,
-  resultBytes,
+  resultMemory,
   storeOffsets,
 } from './batch.js';
 import {
@@ -50,8 +50,7 @@ export function sealCells(
   const size = offsets[length]! - offsets[0]! + presentCount(length, nulls) * CELL_OVERHEAD_BYTES;
   if (size > 0xffffffff) throw new ClarusError('54000', 'a column of one batch exceeds 4 GiB');
   const ready = aesKey(key);
-  const result = resultBytes(size);
-  const resultOffsets = new Uint32Array(length + 1);
+  const { data: result, offsets: resultOffsets } = resultMemory(length, size);
   for (let first = 0; first < length; ) {
     const from = offsets[first]!;
     const at = resultOffsets[first]!;
@@ -59,7 +58,7 @@ export function sealCells(
     const nonces = offerNonces(most);
     loadRows(rows, first, most);
     copyBytes(data, from, offsets[first + most]!, bytes, k.PLAIN);
-    const count = kernel.sealCounters(most, nonces);
+    const count = kernel.sealCounters(most, nonces, nulls ? 1 : 0);
     if (count === k.WRONG_ROW) throw rowMisfit();
     if (count === 0) {
       const value = data.subarray(from, offsets[++first]!);
@@ -91,9 +90,10 @@ export function openCells(
 ): PlainColumn {
   const first = firstPresent(cells);
   if (first === cells.length) return allNull(cells);
+  const { table, column } = address;
   const epoch = presentEpoch(cells, first);
   return (
-    openEpoch(keyOf(epoch), { ...address, epoch }, rows, cells) ?? openMixed(keyOf, address, rows, cells)
+    openEpoch(keyOf(epoch), { table, column, epoch }, rows, cells) ?? openMixed(keyOf, address, rows, cells)
   );
 }
 
@@ -109,8 +109,7 @@ function openEpoch(
   const size = offsets[length]! - offsets[0]! - presentCount(length, nulls) * CELL_OVERHEAD_BYTES;
   if (size < 0) throw corrupted();
   const ready = aesKey(key);
-  const result = resultBytes(size);
-  const resultOffsets = new Uint32Array(length + 1);
+  const { data: result, offsets: resultOffsets } = resultMemory(length, size);
   try {
     for (let first = 0; first < length; ) {
       const from = offsets[first]!;
@@ -118,7 +117,7 @@ function openEpoch(
       const most = loadPiece(cells, first, k.SEALED_BYTES_MAX);
       loadRows(rows, first, most);
       copyBytes(data, from, offsets[first + most]!, bytes, k.SEALED);
-      const count = kernel.openCounters(most, address.epoch);
+      const count = kernel.openCounters(most, address.epoch, nulls ? 1 : 0);
       if (count === k.OTHER_EPOCH) return undefined;
       if (count === k.WRONG_ROW) throw rowMisfit();
       if (count < 0) throw corrupted();
@@ -167,7 +166,7 @@ function openMixed(
     if (part === undefined) throw corrupted();
     return { places, part };
   });
-  const result = resultBytes(resultOffsets[length]!);
+  const result = new Uint8Array(resultOffsets[length]!);
   for (const { places, part } of parts)
     for (let i = 0; i < places.length; i++)
       copyBytes(part.data, part.offsets[i]!, part.offsets[i + 1]!, result, resultOffsets[places[i]!]!);

@@ -8,8 +8,8 @@ import { kernelBase64 } from './kernel.wasm.js';
 interface KernelFunctions {
   start(): void;
   buildTable(table: number, exponent: number): void;
-  sealCounters(count: number, nonces: number): number;
-  openCounters(count: number, epoch: number): number;
+  sealCounters(count: number, nonces: number, nullable: number): number;
+  openCounters(count: number, epoch: number, nullable: number): number;
   seal(count: number, nonces: number, epoch: number, base: number): void;
   open(count: number, base: number): number;
   deriveSubkeys(): void;

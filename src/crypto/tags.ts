@@ -13,7 +13,7 @@ import {
   loadPiece,
   presentCount,
   release,
-  resultBytes,
+  resultMemory,
   storeOffsets,
 } from './batch.js';
 import { type CanonicalColumn, type TagColumn, tags } from './column.js';
@@ -37,8 +37,7 @@ export function tagColumn(key: Uint8Array, values: CanonicalColumn): TagColumn {
   const ready = aesKey(key);
   bytes.set(ready.zeroEncrypted, k.SUBKEYS);
   kernel.deriveSubkeys();
-  const result = resultBytes(size);
-  const resultOffsets = new Uint32Array(length + 1);
+  const { data: result, offsets: resultOffsets } = resultMemory(length, size);
   for (let first = 0; first < length; ) {
     const from = offsets[first]!;
     const at = resultOffsets[first]!;

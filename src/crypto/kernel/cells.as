@@ -49,10 +49,11 @@ export function buildTable(table: usize, exponent: i32): void {
   return at;
 }
 
-@inline function result(at: usize, shortest: u32, longest: u32): void {
+@inline function result(at: usize, shortest: u32, longest: u32, uniform: bool): void {
   store<u32>(RESULT, <u32>(at - BLOCKS) >> 4);
   store<u32>(RESULT, shortest, 4);
   store<u32>(RESULT, longest, 8);
+  store<u32>(RESULT, uniform, 12);
 }
 
 /** The first four bytes of a cell, in memory order: format, epoch, length of the whole cell modulo 251. */
@@ -71,32 +72,63 @@ export const WRONG_ROW: i32 = -3;
  * @returns whether all are integers from 0 to 2^53 - 1
  */
 @inline function convertRows(count: i32): bool {
+  const half = f64x2.splat(4294967296.0);
+  const halfInverse = f64x2.splat(1.0 / 4294967296.0);
   const magic = f64x2.splat(4503599627370496.0);
+  const highMax = f64x2.splat(2097151.0);
+  const zero = i64x2.splat(0);
   const lower = i64x2.splat(0xffffffff);
-  let misfits = i64x2.splat(0);
+  let misfits = zero;
   if (count & 1) store<u64>(ROWS + (<usize>count << 3), 0);
   for (let at = ROWS, end = ROWS + (<usize>count << 3); at < end; at += 16) {
     const id = v128.load(at);
-    const high = f64x2.floor(f64x2.mul(id, f64x2.splat(1.0 / 4294967296.0)));
-    const low = f64x2.sub(id, f64x2.mul(high, f64x2.splat(4294967296.0)));
-    const row = v128.or(
-      i64x2.shl(f64x2.add(high, magic), 32),
-      v128.and(f64x2.add(low, magic), lower),
-    );
-    v128.store(at, row);
-    const outside = v128.or(f64x2.lt(high, f64x2.splat(0)), f64x2.gt(high, f64x2.splat(2097151.0)));
+    const high = f64x2.floor(f64x2.mul(id, halfInverse));
+    const low = f64x2.sub(id, f64x2.mul(high, half));
+    v128.store(at, v128.or(i64x2.shl(f64x2.add(high, magic), 32), v128.and(f64x2.add(low, magic), lower)));
+    const outside = v128.or(f64x2.lt(high, zero), f64x2.gt(high, highMax));
     misfits = v128.or(misfits, v128.or(outside, f64x2.ne(f64x2.floor(low), low)));
   }
   return !v128.any_true(misfits);
 }
 
+/** What `commonLength` returns when there is none. */
+@inline const NO_LENGTH: u32 = u32.MAX_VALUE;
+
+/** The length of all `count` values at OFFSETS, or NO_LENGTH. */
+function commonLength(count: i32): u32 {
+  const length = load<u32>(OFFSETS, 4) - load<u32>(OFFSETS);
+  const lengths = i32x4.splat(length);
+  let at = OFFSETS;
+  const end = OFFSETS + (<usize>count << 2);
+  let differences = i64x2.splat(0);
+  for (; at + 16 <= end; at += 16)
+    differences = v128.or(differences, v128.xor(i32x4.sub(v128.load(at, 4), v128.load(at)), lengths));
+  if (v128.any_true(differences)) return NO_LENGTH;
+  for (; at < end; at += 4) if (load<u32>(at, 4) - load<u32>(at) != length) return NO_LENGTH;
+  return length;
+}
+
+/** How many of `count` values of `blocks` blocks make one piece. */
+@inline function fitting(count: i32, blocks: u32): i32 {
+  return blocks > <u32>VALUE_BLOCKS_MAX ? 0 : min(count, BLOCKS_MAX / (<i32>blocks + 1));
+}
+
 /**
  * Counter blocks of as many of the `count` values at OFFSETS as make one piece, with the nonces at `nonces`.
+ * @param nullable whether SKIP must be looked at
  * @returns how many values; 0: the first is too long for the kernel; or WRONG_ROW
  */
-export function sealCounters(count: i32, nonces: usize): i32 {
+export function sealCounters(count: i32, nonces: usize, nullable: bool): i32 {
   if (!convertRows(count)) return WRONG_ROW;
+  const common = nullable ? NO_LENGTH : commonLength(count);
   let at = BLOCKS;
+  if (common != NO_LENGTH) {
+    const blocks = blocksOf(common);
+    const taken = fitting(count, blocks);
+    for (let i = 0; i < taken; i++, nonces += 12) at = counters(v128.load(nonces), blocks, at);
+    result(at, common, common, true);
+    return taken;
+  }
   let shortest: u32 = u32.MAX_VALUE;
   let longest: u32 = 0;
   let from = load<u32>(OFFSETS);
@@ -113,50 +145,65 @@ export function sealCounters(count: i32, nonces: usize): i32 {
     }
     from = to;
   }
-  result(at, shortest, longest);
+  result(at, shortest, longest, false);
   return taken;
 }
 
 /**
  * Checks the heads of the cells at SEALED and writes the counter blocks of as many as make one piece.
+ * @param nullable whether SKIP must be looked at
  * @returns how many cells; 0: the first is too long for the kernel; WRONG_ROW; WRONG_HEADER; OTHER_EPOCH when the
  *   only fault is that a cell is of another epoch than `epoch`
  */
-export function openCounters(count: i32, epoch: u32): i32 {
+export function openCounters(count: i32, epoch: u32, nullable: bool): i32 {
   if (!convertRows(count)) return WRONG_ROW;
-  let wrong: u32 = 0;
-  let foreign: u32 = 0;
+  const common = nullable ? NO_LENGTH : commonLength(count);
   let at = BLOCKS;
+  let cell = SEALED;
+  let wrong: u32 = 0;
+  if (common != NO_LENGTH) {
+    if (common < OVERHEAD) return WRONG_HEADER;
+    const length = common - OVERHEAD;
+    const blocks = blocksOf(length);
+    const taken = fitting(count, blocks);
+    const right = i32x4.replace_lane(i64x2.splat(0), 0, header(epoch, length));
+    let differences = i64x2.splat(0);
+    for (let i = 0; i < taken; i++, cell += common) {
+      const head = v128.load(cell);
+      differences = v128.or(differences, v128.xor(head, right));
+      at = counters(i32x4.shuffle(head, head, 1, 2, 3, 0), blocks, at);
+    }
+    result(at, length, length, true);
+    wrong = i32x4.extract_lane(differences, 0);
+    return checked(wrong, taken);
+  }
   let shortest: u32 = u32.MAX_VALUE;
   let longest: u32 = 0;
   let from = load<u32>(OFFSETS);
-  let cell = SEALED;
-  let length: u32 = u32.MAX_VALUE;
-  let right: u32 = 0;
   let taken = 0;
   for (; taken < count; taken++) {
     const to = load<u32>(OFFSETS + (<usize>taken << 2), 4);
     if (!load<u8>(SKIP + taken)) {
       if (to - from < OVERHEAD) return WRONG_HEADER;
-      if (to - from - OVERHEAD != length) {
-        length = to - from - OVERHEAD;
-        right = header(epoch, length);
-        shortest = min(shortest, length);
-        longest = max(longest, length);
-      }
+      const length = to - from - OVERHEAD;
       const blocks = blocksOf(length);
       if (overflows(at, blocks)) break;
+      shortest = min(shortest, length);
+      longest = max(longest, length);
       const head = v128.load(cell);
-      const difference = i32x4.extract_lane(head, 0) ^ right;
-      wrong |= difference & 0xff0000ff;
-      foreign |= difference;
-      cell += to - from;
+      wrong |= i32x4.extract_lane(head, 0) ^ header(epoch, length);
       at = counters(i32x4.shuffle(head, head, 1, 2, 3, 0), blocks, at);
+      cell += to - from;
     }
     from = to;
   }
-  result(at, shortest, longest);
-  return wrong ? WRONG_HEADER : foreign ? OTHER_EPOCH : taken;
+  result(at, shortest, longest, false);
+  return checked(wrong, taken);
+}
+
+/** What `openCounters` returns for the differences of headers from what they must be. */
+@inline function checked(wrong: u32, taken: i32): i32 {
+  return wrong & 0xff0000ff ? WRONG_HEADER : wrong ? OTHER_EPOCH : taken;
 }
 
 @inline function table(exponent: u32): usize {
@@ -202,7 +249,7 @@ export function openCounters(count: i32, epoch: u32): i32 {
  * read and written: up to 15 bytes beyond the value.
  */
 @inline function cryptShort(
-  direction: i32, sum: v128, from: usize, keystream: usize, to: usize, blocks: u32, lastMask: v128,
+  direction: i32, sum: v128, from: usize, keystream: usize, to: usize, blocks: u32, lastTable: usize, lastMask: v128,
 ): v128 {
   if (blocks == 0) return sum;
   for (let exponent = blocks + 1; exponent > 2; exponent--, from += 16, keystream += 16, to += 16) {
@@ -214,7 +261,7 @@ export function openCounters(count: i32, epoch: u32): i32 {
   const read = v128.load(from);
   const written = v128.xor(read, v128.load(keystream, 16));
   v128.store(to, written);
-  return v128.xor(sum, times(table(2), v128.and(direction == SEAL ? written : read, lastMask)));
+  return v128.xor(sum, times(lastTable, v128.and(direction == SEAL ? written : read, lastMask)));
 }
 
 /** out = in ^ keystream, and the GHASH, for more blocks. Term number `index`, counted from the end, is in group `index / 8`. */
@@ -252,48 +299,57 @@ function writeWeights(groups: u32): void {
   for (let i: usize = 1; i < groups; i++) multiply(h8, WEIGHTS + 16 * (i - 1), WEIGHTS + 16 * i);
 }
 
-@inline function prepare(): void {
-  const shortest = load<u32>(RESULT, 4);
-  const longest = load<u32>(RESULT, 8);
-  forgetFolded(shortest, min(longest, SHORT_BYTES));
-  if (longest > SHORT_BYTES) writeWeights((blocksOf(longest) + 1) >> 3);
-}
-
 /**
  * Seals the values at PLAIN to SEALED (direction SEAL), or opens the cells at SEALED to PLAIN (OPEN), with the
  * encrypted counter blocks at BLOCKS. What follows from the length is kept while neighbours have the same.
+ * @param uniform all values have one length and none is NULL; then lengths and NULLs are not looked at
  * @param base added to the offsets written at RESULT_OFFSETS
  * @returns not all zero when a tag at SEALED is not the one computed (OPEN)
  */
-@inline function pass(direction: i32, count: i32, nonces: usize, epoch: u32, base: u32): v128 {
-  prepare();
+@inline function pass(direction: i32, uniform: bool, count: i32, nonces: usize, epoch: u32, base: u32): v128 {
+  const overhead: u32 = direction == OPEN ? OVERHEAD : 0;
+  const lastTable = table(2);
   let keystream = BLOCKS;
   let cell = SEALED;
   let value = PLAIN;
-  let from = load<u32>(OFFSETS);
   let difference = i64x2.splat(0);
   let length: u32 = u32.MAX_VALUE;
   let blocks: u32 = 0;
   let lastMask = difference;
+  let rowTable: usize = 0;
+  let fixed = difference;
+  let fixedRow: u64 = u64.MAX_VALUE;
   let start: u32 = 0;
+  let from: u32 = 0;
+  if (!uniform) from = load<u32>(OFFSETS);
   store<u32>(RESULT_OFFSETS, base);
   for (let i = 0; i < count; i++) {
     const at = <usize>i << 2;
-    const to = load<u32>(OFFSETS + at, 4);
-    if (!load<u8>(SKIP + i)) {
-      if (to - from - (direction == OPEN ? OVERHEAD : 0) != length) {
-        length = to - from - (direction == OPEN ? OVERHEAD : 0);
+    let to: u32 = 0;
+    if (!uniform) to = load<u32>(OFFSETS + at, 4);
+    if (uniform || !load<u8>(SKIP + i)) {
+      if (uniform ? i == 0 : to - from - overhead != length) {
+        length = uniform ? load<u32>(RESULT, 4) : to - from - overhead;
         blocks = blocksOf(length);
         lastMask = mask(length - ((blocks - 1) << 4));
+        if (blocks <= SHORT_BLOCKS) rowTable = table(blocks + 2);
         if (direction == SEAL) start = header(epoch, length);
       }
       const row = load<u64>(ROWS + (<usize>i << 3));
       let hash: v128;
       if (blocks <= SHORT_BLOCKS) {
-        hash = addProductOfLast(folded(row >> 32, length, blocks), table(blocks + 2), <u32>row);
+        if (!uniform) {
+          hash = addProductOfLast(folded(row >> 32, length, blocks), rowTable, <u32>row);
+        } else {
+          if (row >> 8 != fixedRow) {
+            fixedRow = row >> 8;
+            fixed = addProductOfLast(folded(row >> 32, length, blocks), rowTable, <u32>row & 0xffffff00);
+          }
+          hash = v128.xor(fixed, v128.load(rowTable + ((<usize>row << 4) & 0xff0), 0xf000));
+        }
         hash = direction == SEAL
-          ? cryptShort(SEAL, hash, value, keystream, cell + 16, blocks, lastMask)
-          : cryptShort(OPEN, hash, cell + 16, keystream, value, blocks, lastMask);
+          ? cryptShort(SEAL, hash, value, keystream, cell + 16, blocks, lastTable, lastMask)
+          : cryptShort(OPEN, hash, cell + 16, keystream, value, blocks, lastTable, lastMask);
       } else {
         hash = direction == SEAL
           ? cryptLong(SEAL, row, value, keystream, cell + 16, length, blocks)
@@ -317,9 +373,19 @@ function writeWeights(groups: u32): void {
   return difference;
 }
 
+/** Makes ready what all cells of a piece share. Returns whether the piece is uniform. */
+function prepare(): bool {
+  const shortest = load<u32>(RESULT, 4);
+  const longest = load<u32>(RESULT, 8);
+  forgetFolded(shortest, min(longest, SHORT_BYTES));
+  if (longest > SHORT_BYTES) writeWeights((blocksOf(longest) + 1) >> 3);
+  return load<u32>(RESULT, 12) != 0;
+}
+
 /** Seals the values at PLAIN to SEALED. */
 export function seal(count: i32, nonces: usize, epoch: u32, base: u32): void {
-  pass(SEAL, count, nonces, epoch, base);
+  if (prepare()) pass(SEAL, true, count, nonces, epoch, base);
+  else pass(SEAL, false, count, nonces, epoch, base);
 }
 
 /**
@@ -327,5 +393,6 @@ export function seal(count: i32, nonces: usize, epoch: u32, base: u32): void {
  * @returns 0 when every tag is right; compared without a branch, all cells are gone through in any case
  */
 export function open(count: i32, base: u32): i32 {
-  return i32(v128.any_true(pass(OPEN, count, 0, 0, base)));
+  const difference = prepare() ? pass(OPEN, true, count, 0, 0, base) : pass(OPEN, false, count, 0, 0, base);
+  return i32(v128.any_true(difference));
 }

@@ -10,7 +10,7 @@ export const VALUE_BLOCKS_MAX: i32 = 256;
 
 @inline const KIB: usize = 1024;
 
-/** u32 results of the counters functions: AES blocks, bytes of the shortest and of the longest value. */
+/** u32 results of the counters functions: AES blocks, bytes of the shortest and of the longest value, uniform. */
 export const RESULT: usize = 1 * KIB;
 /** 8 bytes: the first half of the associated data block of every cell. */
 export const PREFIX: usize = 1 * KIB + 16;
