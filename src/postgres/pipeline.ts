@@ -363,7 +363,9 @@ export class Pipeline {
   /** Gives gathered rows to the handler of the Execute they belong to. */
   #deliver(): void {
     if (this.#rows.count === 0) return;
-    const pending = this.#queue.first?.handler?.rows?.(this.#rows.take());
+    // taken whether or not somebody wants them: a statement of ours may return rows that nobody reads
+    const rows = this.#rows.take();
+    const pending = this.#queue.first?.handler?.rows?.(rows);
     if (pending === undefined) return;
     this.#block(wake => {
       pending.then(wake, wake);
