@@ -23,7 +23,8 @@ export class AesKey {
 
   constructor(key: Uint8Array) {
     if (key.length !== 32) throw new RangeError(`an AES-256 key has 32 bytes, not ${key.length}`);
-    this.bytes = key.slice();
+    this.bytes = new Uint8Array(key);
+    if (this.bytes.reduce((bits, byte) => bits | byte, 0) === 0) throw new RangeError('the key was wiped');
     this.#cipher = createCipheriv('aes-256-ecb', key, null).setAutoPadding(false);
     this.zeroEncrypted = this.encrypt(new Uint8Array(16));
   }
@@ -80,6 +81,12 @@ function forget(key: Uint8Array, made: AesKey): void {
   }
   made.bytes.fill(0);
   made.zeroEncrypted.fill(0);
+}
+
+/** Wipes what was made ready of a key; called before its bytes are wiped where it must not be used again. */
+export function forgetKey(key: Uint8Array): void {
+  const found = ready.get(key);
+  if (found !== undefined) forget(key, found);
 }
 
 /** Whose table is in a slot, of which power, and when it was used last (0: free). */

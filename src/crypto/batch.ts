@@ -124,6 +124,23 @@ export function resultMemory(length: number, size: number): { data: Uint8Array; 
   return { data: new Uint8Array(buffer, offsetsSize, size), offsets };
 }
 
+/** Asserts that the bytes and the marks of NULLs are there; the kernel asserts that the offsets never descend. */
+export function checkColumn({ length, data, offsets, nulls }: ByteColumn): void {
+  const end = offsets[length];
+  if (end === undefined || end < offsets[0]! || end > data.length || (nulls && nulls.length < length))
+    throw columnMisfit();
+}
+
+/** A column that is none: an error of the caller's. */
+export function columnMisfit(): RangeError {
+  return new RangeError('the offsets of a column do not ascend within its bytes, or a NULL has bytes');
+}
+
+/** The marks of NULLs of a result: a copy, also of a Buffer, whose `slice` is a view. */
+export function copyNulls({ length, nulls }: ByteColumn): Uint8Array | undefined {
+  return nulls && new Uint8Array(nulls.subarray(0, length));
+}
+
 /** How many values are not NULL. */
 export function presentCount(length: number, nulls: Uint8Array | undefined): number {
   if (nulls === undefined) return length;

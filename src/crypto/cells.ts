@@ -6,7 +6,10 @@
 import { ClarusError } from '../errors.js';
 import { type AesKey, aesKey, loadTables } from './aes-key.js';
 import {
+  checkColumn,
+  columnMisfit,
   copyBytes,
+  copyNulls,
   encryptBlocks,
   loadPiece,
   loadRows,
@@ -47,6 +50,7 @@ export function sealCells(
 ): SealedColumn {
   const { length, data, offsets, nulls } = values;
   checkAddress(address, rows, length);
+  checkColumn(values);
   const size = offsets[length]! - offsets[0]! + presentCount(length, nulls) * CELL_OVERHEAD_BYTES;
   if (size > 0xffffffff) throw new ClarusError('54000', 'a column of one batch exceeds 4 GiB');
   const ready = aesKey(key);
@@ -60,6 +64,7 @@ export function sealCells(
     copyBytes(data, from, offsets[first + most]!, bytes, k.PLAIN);
     const count = kernel.sealCounters(most, nonces, nulls ? 1 : 0);
     if (count === k.WRONG_ROW) throw rowMisfit();
+    if (count === k.WRONG_OFFSETS) throw columnMisfit();
     if (count === 0) {
       const value = data.subarray(from, offsets[++first]!);
       resultOffsets[first] = at + value.length + CELL_OVERHEAD_BYTES;
@@ -73,7 +78,7 @@ export function sealCells(
     first += count;
     copyBytes(bytes, k.SEALED, k.SEALED + resultOffsets[first]! - at, result, at);
   }
-  return sealed({ length, data: result, offsets: resultOffsets, nulls: nulls?.slice(0, length) });
+  return sealed({ length, data: result, offsets: resultOffsets, nulls: copyNulls(values) });
 }
 
 /**
@@ -106,6 +111,7 @@ function openEpoch(
 ): PlainColumn | undefined {
   const { length, data, offsets, nulls } = cells;
   checkAddress(address, rows, length);
+  checkColumn(cells);
   const size = offsets[length]! - offsets[0]! - presentCount(length, nulls) * CELL_OVERHEAD_BYTES;
   if (size < 0) throw corrupted();
   const ready = aesKey(key);
@@ -120,6 +126,7 @@ function openEpoch(
       const count = kernel.openCounters(most, address.epoch, nulls ? 1 : 0);
       if (count === k.OTHER_EPOCH) return undefined;
       if (count === k.WRONG_ROW) throw rowMisfit();
+      if (count === k.WRONG_OFFSETS) throw columnMisfit();
       if (count < 0) throw corrupted();
       if (count === 0) {
         const cell = data.subarray(from, offsets[first + 1]!);
@@ -138,7 +145,7 @@ function openEpoch(
     result.fill(0);
     throw error;
   }
-  return plain({ length, data: result, offsets: resultOffsets, nulls: nulls?.slice(0, length) });
+  return plain({ length, data: result, offsets: resultOffsets, nulls: copyNulls(cells) });
 }
 
 /** Opens cells of several epochs: those of one epoch together, each back to its place when all have verified. */
@@ -170,7 +177,7 @@ function openMixed(
   for (const { places, part } of parts)
     for (let i = 0; i < places.length; i++)
       copyBytes(part.data, part.offsets[i]!, part.offsets[i + 1]!, result, resultOffsets[places[i]!]!);
-  return plain({ length, data: result, offsets: resultOffsets, nulls: nulls?.slice(0, length) });
+  return plain({ length, data: result, offsets: resultOffsets, nulls: copyNulls(cells) });
 }
 
 /**
@@ -198,7 +205,8 @@ function presentEpoch(cells: SealedColumn, i: number): number {
   return epoch;
 }
 
-function allNull({ length, nulls }: SealedColumn): PlainColumn {
+function allNull(cells: SealedColumn): PlainColumn {
+  const { length } = cells;
   const none = { length, data: new Uint8Array(0), offsets: new Uint32Array(length + 1) };
-  return plain({ ...none, nulls: nulls?.slice(0, length) });
+  return plain({ ...none, nulls: copyNulls(cells) });
 }

@@ -49,6 +49,7 @@ export const PLAIN_BYTES_MAX = constant('PLAIN_BYTES_MAX');
 export const SEALED_BYTES_MAX = constant('SEALED_BYTES_MAX');
 export const OTHER_EPOCH = constant('OTHER_EPOCH');
 export const WRONG_ROW = constant('WRONG_ROW');
+export const WRONG_OFFSETS = constant('WRONG_OFFSETS');
 export const RESULT = constant('RESULT');
 export const PREFIX = constant('PREFIX');
 export const HASH_KEY = constant('HASH_KEY');

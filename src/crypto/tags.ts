@@ -7,7 +7,10 @@ import { createCipheriv } from 'node:crypto';
 import { ClarusError } from '../errors.js';
 import { type AesKey, aesKey } from './aes-key.js';
 import {
+  checkColumn,
+  columnMisfit,
   copyBytes,
+  copyNulls,
   encryptBlocks,
   encryptedBlocks,
   loadPiece,
@@ -32,6 +35,7 @@ const steps_of_one_alone = 6;
  */
 export function tagColumn(key: Uint8Array, values: CanonicalColumn): TagColumn {
   const { length, data, offsets, nulls } = values;
+  checkColumn(values);
   const size = presentCount(length, nulls) * TAG_BYTES;
   if (size > 0xffffffff) throw new ClarusError('54000', 'the tags of one batch exceed 4 GiB');
   const ready = aesKey(key);
@@ -54,12 +58,13 @@ export function tagColumn(key: Uint8Array, values: CanonicalColumn): TagColumn {
     storeOffsets(resultOffsets, first, count);
     first += count;
   }
-  return tags({ length, data: result, offsets: resultOffsets, nulls: nulls?.slice(0, length) });
+  return tags({ length, data: result, offsets: resultOffsets, nulls: copyNulls(values) });
 }
 
 /** Tags the `count` messages in the kernel: block by block, all messages at once. */
 function tagPiece(key: AesKey, count: number, result: Uint8Array, at: number): void {
   const present = kernel.listMessages(count, at);
+  if (present < 0) throw columnMisfit();
   const longest_blocks = words[k.RESULT >> 2]!;
   let active = kernel.stepMessages(present, 0, at);
   if (longest_blocks === 1 && active > 0) {

@@ -1,4 +1,5 @@
 /** Keys in memory: unwrapped once, and what is derived from them, always as the same object. */
+import { forgetKey } from '../crypto/aes-key.js';
 import { deriveCellKey, deriveDomainKey } from '../crypto/keys.js';
 import { ClarusError } from '../errors.js';
 
@@ -33,7 +34,10 @@ export class KeyRing {
     if (held === undefined) return;
     this.#held[kind].delete(number);
     held.key.fill(0);
-    for (const key of held.derived.values()) key.fill(0);
+    for (const key of held.derived.values()) {
+      forgetKey(key);
+      key.fill(0);
+    }
   }
 
   /** Forgets everything. */

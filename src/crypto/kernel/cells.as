@@ -7,8 +7,8 @@
 // into groups of 8 terms over H^1 .. H^8; the sum of a group is secret, so its weight H^(8g) is multiplied branch-free.
 import { addProductOfLast, multiply, tabulate, times } from './field';
 import {
-  BLOCKS, BLOCKS_MAX, FOLDED, HASH_KEY, MASKS, OFFSETS, PLAIN, PREFIX, RESULT, RESULT_OFFSETS, ROWS, SCRATCH, SEALED, SKIP,
-  TABLES, VALUE_BLOCKS_MAX, WEIGHTS,
+  BLOCKS, BLOCKS_MAX, FOLDED, HASH_KEY, MASKS, OFFSETS, PLAIN, PREFIX, RESULT, RESULT_OFFSETS, ROWS, SCRATCH, SEALED,
+  SEALED_BYTES_MAX, SKIP, TABLES, VALUE_BLOCKS_MAX, WEIGHTS,
 } from './memory';
 
 /** Bytes of a cell beside the value: header 4, nonce 12, tag 16. */
@@ -65,6 +65,7 @@ export function buildTable(table: usize, exponent: i32): void {
 export const WRONG_HEADER: i32 = -1;
 export const OTHER_EPOCH: i32 = -2;
 export const WRONG_ROW: i32 = -3;
+export const WRONG_OFFSETS: i32 = -4;
 
 /**
  * Makes u64 of the row ids at ROWS, two at a time: each half of a row id, plus 2^52, has its bits in the lower half
@@ -94,8 +95,9 @@ export const WRONG_ROW: i32 = -3;
 /** What `commonLength` returns when there is none. */
 @inline const NO_LENGTH: u32 = u32.MAX_VALUE;
 
-/** The length of all `count` values at OFFSETS, or NO_LENGTH. */
+/** The length of all `count` values at OFFSETS, or NO_LENGTH; so where there are none. */
 function commonLength(count: i32): u32 {
+  if (count == 0) return NO_LENGTH;
   const length = load<u32>(OFFSETS, 4) - load<u32>(OFFSETS);
   const lengths = i32x4.splat(length);
   let at = OFFSETS;
@@ -108,6 +110,9 @@ function commonLength(count: i32): u32 {
   return length;
 }
 
+/** No piece has a longer value or cell: a greater length is that of offsets that descend. */
+@inline const LENGTH_MAX: u32 = SEALED_BYTES_MAX;
+
 /** How many of `count` values of `blocks` blocks make one piece. */
 @inline function fitting(count: i32, blocks: u32): i32 {
   return blocks > <u32>VALUE_BLOCKS_MAX ? 0 : min(count, BLOCKS_MAX / (<i32>blocks + 1));
@@ -116,13 +121,14 @@ function commonLength(count: i32): u32 {
 /**
  * Counter blocks of as many of the `count` values at OFFSETS as make one piece, with the nonces at `nonces`.
  * @param nullable whether SKIP must be looked at
- * @returns how many values; 0: the first is too long for the kernel; or WRONG_ROW
+ * @returns how many values; 0: the first is too long for the kernel; or WRONG_ROW; or WRONG_OFFSETS
  */
 export function sealCounters(count: i32, nonces: usize, nullable: bool): i32 {
   if (!convertRows(count)) return WRONG_ROW;
   const common = nullable ? NO_LENGTH : commonLength(count);
   let at = BLOCKS;
   if (common != NO_LENGTH) {
+    if (common > LENGTH_MAX) return WRONG_OFFSETS;
     const blocks = blocksOf(common);
     const taken = fitting(count, blocks);
     for (let i = 0; i < taken; i++, nonces += 12) at = counters(v128.load(nonces), blocks, at);
@@ -135,8 +141,11 @@ export function sealCounters(count: i32, nonces: usize, nullable: bool): i32 {
   let taken = 0;
   for (; taken < count; taken++, nonces += 12) {
     const to = load<u32>(OFFSETS + (<usize>taken << 2), 4);
-    if (!load<u8>(SKIP + taken)) {
+    if (load<u8>(SKIP + taken)) {
+      if (to != from) return WRONG_OFFSETS;
+    } else {
       const length = to - from;
+      if (length > LENGTH_MAX) return WRONG_OFFSETS;
       const blocks = blocksOf(length);
       if (overflows(at, blocks)) break;
       shortest = min(shortest, length);
@@ -152,8 +161,8 @@ export function sealCounters(count: i32, nonces: usize, nullable: bool): i32 {
 /**
  * Checks the heads of the cells at SEALED and writes the counter blocks of as many as make one piece.
  * @param nullable whether SKIP must be looked at
- * @returns how many cells; 0: the first is too long for the kernel; WRONG_ROW; WRONG_HEADER; OTHER_EPOCH when the
- *   only fault is that a cell is of another epoch than `epoch`
+ * @returns how many cells; 0: the first is too long for the kernel; WRONG_ROW; WRONG_OFFSETS; WRONG_HEADER;
+ *   OTHER_EPOCH when the only fault is that a cell is of another epoch than `epoch`
  */
 export function openCounters(count: i32, epoch: u32, nullable: bool): i32 {
   if (!convertRows(count)) return WRONG_ROW;
@@ -162,6 +171,7 @@ export function openCounters(count: i32, epoch: u32, nullable: bool): i32 {
   let cell = SEALED;
   let wrong: u32 = 0;
   if (common != NO_LENGTH) {
+    if (common > LENGTH_MAX) return WRONG_OFFSETS;
     if (common < OVERHEAD) return WRONG_HEADER;
     const length = common - OVERHEAD;
     const blocks = blocksOf(length);
@@ -183,7 +193,10 @@ export function openCounters(count: i32, epoch: u32, nullable: bool): i32 {
   let taken = 0;
   for (; taken < count; taken++) {
     const to = load<u32>(OFFSETS + (<usize>taken << 2), 4);
-    if (!load<u8>(SKIP + taken)) {
+    if (load<u8>(SKIP + taken)) {
+      if (to != from) return WRONG_OFFSETS;
+    } else {
+      if (to - from > LENGTH_MAX) return WRONG_OFFSETS;
       if (to - from < OVERHEAD) return WRONG_HEADER;
       const length = to - from - OVERHEAD;
       const blocks = blocksOf(length);

@@ -1,6 +1,6 @@
 // AES-CMAC over many messages (RFC 4493, NIST SP 800-38B), all but the AES calls: step k prepares block k of every
 // message that has one, the caller encrypts all of them at once.
-import { BLOCKS, MASKS, OFFSETS, PLAIN, RESULT, RESULT_OFFSETS, ROWS, SEALED, SKIP, SUBKEYS } from './memory';
+import { BLOCKS, MASKS, OFFSETS, PLAIN, PLAIN_BYTES_MAX, RESULT, RESULT_OFFSETS, ROWS, SEALED, SKIP, SUBKEYS } from './memory';
 
 /** Bytes of a tag. */
 export const TAG_BYTES: u32 = 16;
@@ -20,18 +20,23 @@ export function deriveSubkeys(): void {
 /**
  * Lists the messages at OFFSETS and writes the offsets of their tags, counted from `base`. RESULT takes the number of
  * blocks of the longest.
- * @returns how many
+ * @returns how many, or -1 when the offsets descend or a NULL has bytes
  */
 export function listMessages(count: i32, base: u32): i32 {
   let active = 0;
   let longest: u32 = 0;
   for (let i = 0; i < count; i++) {
     store<u32>(RESULT_OFFSETS + (<usize>i << 2), base + (<u32>active << 4));
-    if (load<u8>(SKIP + i)) continue;
+    const at = OFFSETS + (<usize>i << 2);
+    const length = load<u32>(at, 4) - load<u32>(at);
+    if (load<u8>(SKIP + i)) {
+      if (length != 0) return -1;
+      continue;
+    }
+    if (length > PLAIN_BYTES_MAX) return -1;
     store<u32>(ROWS + (<usize>active << 2), i);
     active++;
-    const at = OFFSETS + (<usize>i << 2);
-    longest = max(longest, load<u32>(at, 4) - load<u32>(at));
+    longest = max(longest, length);
   }
   store<u32>(RESULT, max(1, (longest + 15) >> 4));
   store<u32>(RESULT_OFFSETS + (<usize>count << 2), base + (<u32>active << 4));
