@@ -2,7 +2,7 @@
  * Keys (docs/spec/keys.md): a root key that only wraps, random keys of tables and domains, and what is derived below
  * them.
  */
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomFillSync } from 'node:crypto';
 import { ClarusError } from '../errors.js';
 
 /** Bytes of every key. */
@@ -12,7 +12,7 @@ const wrap_initial_value = Uint8Array.of(0xa6, 0x59, 0x59, 0xa6);
 
 /** A fresh random 256-bit key: a table's or a domain's. */
 export function generateKey(): Uint8Array {
-  return new Uint8Array(randomBytes(KEY_BYTES));
+  return randomFillSync(new Uint8Array(KEY_BYTES));
 }
 
 /**
@@ -34,12 +34,24 @@ export function unwrapKey(wrappingKey: Uint8Array, wrapped: Uint8Array): Uint8Ar
   try {
     // node:crypto says nothing of an empty input.
     if (wrapped.length < 16) throw new RangeError('too short');
-    return new Uint8Array(Buffer.concat([decipher.update(wrapped), decipher.final()]));
+    return joined(decipher.update(wrapped), decipher.final());
   } catch {
     throw new ClarusError('XX001', 'a wrapped key does not verify', {
       hint: 'The root key is not the one that wrapped it, or the stored key was changed.',
     });
   }
+}
+
+/** Joins the parts of a key in memory of its own, and wipes them. */
+function joined(...parts: Uint8Array[]): Uint8Array {
+  const key = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    key.set(part, at);
+    at += part.length;
+    part.fill(0);
+  }
+  return key;
 }
 
 /**
@@ -106,12 +118,12 @@ export function parseRootKey(written: string): Uint8Array {
       detail: `What was read has ${digits.length} characters.`,
       hint: 'Take the key from its backup; "clarus init" writes a new one where there is none.',
     });
-  return new Uint8Array(Buffer.from(digits, 'hex'));
+  return joined(Buffer.from(digits, 'hex'));
 }
 
 /** Writes a root key as `parseRootKey` reads it. */
 export function formatRootKey(root: Uint8Array): string {
-  return `${Buffer.from(root).toString('hex')}\n`;
+  return `${Buffer.from(root.buffer, root.byteOffset, root.length).toString('hex')}\n`;
 }
 
 /**
