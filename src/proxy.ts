@@ -1,20 +1,22 @@
 /** Composes the rooms into a proxy: one worker process of it. */
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { type Journal as Audit, openJournal as openAudit } from './audit/journal.js';
-import type { Catalog, Redo } from './catalog/catalog.js';
+import { openJournal as openAudit } from './audit/journal.js';
+import type { Redo } from './catalog/catalog.js';
 import { Commits } from './catalog/commit.js';
 import { loadCatalog } from './catalog/store.js';
 import type { EncodingContext } from './encodings/encoding.js';
 import { ClarusError } from './errors.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
-import type { CancelRouter, GatewayEvent, LocalUser, Logger } from './postgres/options.js';
+import type { CancelRouter, LocalUser, Logger } from './postgres/options.js';
+import { CatalogView } from './proxy/catalog-view.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
 import { type Prepared, type ProxyInputs, servedCloud, witnessIn } from './proxy/prepare.js';
+import { recordEvent, recordPolicy } from './proxy/recorder.js';
 import { encodingState } from './proxy/state.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
-import { factsOf } from './sql/facts.js';
 import { Sql } from './sql/index.js';
 import type { SessionPort } from './sql/plan.js';
 import { type Fence, openFence } from './trusted/fence.js';
@@ -45,6 +47,10 @@ export interface Worker {
   close(timeout_ms: number): Promise<void>;
 }
 
+const packageVersion = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
+
 /** How long a change of the catalogue waits for the other workers. */
 const FENCE_TIMEOUT_MS = 15_000;
 /** How long DDL waits for commits of other sessions. */
@@ -69,41 +75,35 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     inputs.prepared?.keys ??
     (await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud), compare: false })).keys;
 
-  const listeners = new Set<() => void>();
-  let catalog: Catalog = inputs.prepared?.catalog ?? (await loadCatalog(trusted.state, served.name));
-  let loading: Promise<void> = Promise.resolve();
-  let fence: Fence | undefined;
-  /** Loads the catalogue if it is newer than ours; one load at a time. */
-  const reload = (): Promise<void> => {
-    loading = loading.then(async () => {
-      const next = await loadCatalog(trusted.state, served.name);
-      if (next.version <= catalog.version) return;
-      await keys.refresh();
-      catalog = next;
-      for (const listener of listeners) listener();
-      await fence?.acknowledge(next.version);
-    });
-    return loading;
-  };
-  fence = await openFence({
-    server: trusted.server,
-    state: trusted.state,
-    worker: `${process.pid}-${randomUUID()}`,
-    cloud: served.name,
-    onVersion: () => {
-      reload().catch((error: Error) =>
-        log('error', 'the catalogue could not be read', { what: error.message }),
-      );
-    },
-    onProblem,
-  });
-  await fence.acknowledge(catalog.version);
-
   const audit = await openAudit({
     directory: join(config.trusted.directory, 'audit'),
     origin: `worker-${inputs.worker}`,
     level: config.audit,
   });
+  let fence: Fence | undefined;
+  const catalog = new CatalogView(
+    inputs.prepared?.catalog ?? (await loadCatalog(trusted.state, served.name)),
+    {
+      load: () => loadCatalog(trusted.state, served.name),
+      before: () => keys.refresh(),
+      after: async (next, previous) => {
+        recordPolicy(audit, previous, next);
+        await fence?.acknowledge(next.version);
+      },
+      failed: error => log('error', 'the catalogue could not be read', { what: (error as Error).message }),
+    },
+  );
+  fence = await openFence({
+    server: trusted.server,
+    state: trusted.state,
+    worker: `${process.pid}-${randomUUID()}`,
+    cloud: served.name,
+    onVersion: () => catalog.follow(),
+    onProblem,
+  });
+  await fence.acknowledge(catalog.current.version);
+  audit.append({ kind: 'started', version: packageVersion, policyVersion: catalog.current.policyVersion });
+
   const journal = openJournal<Redo>(trusted.state);
   const commits = new Commits({
     state: trusted.state,
@@ -112,8 +112,8 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     cloud: served.name,
     proxy: `${process.pid}`,
     applied: async () => {
-      await reload();
-      await fence?.awaitAcknowledgement(catalog.version, FENCE_TIMEOUT_MS);
+      await catalog.reload();
+      await fence?.awaitAcknowledgement(catalog.current.version, FENCE_TIMEOUT_MS);
     },
   });
   const settle = async (): Promise<void> => {
@@ -122,7 +122,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
         throw new ClarusError('55P03', 'another change of the schema is not finished');
       await new Promise(done => setTimeout(done, 20));
     }
-    await reload();
+    await catalog.reload();
   };
   const state = encodingState(trusted.state);
   const context: EncodingContext = { keys, state };
@@ -169,11 +169,8 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     limits: config.limits,
     planner: sql,
     commits,
-    catalog: () => catalog,
-    onCatalogChanged: listener => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    catalog: () => catalog.current,
+    onCatalogChanged: listener => catalog.onChanged(listener),
     connectCloud: (user, settings) =>
       connectBackend(
         cloudOptions(
@@ -186,11 +183,13 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     connectTrusted: (user, settings) =>
       connectBackend(trustedOptions(trusted.sessionTarget(served.database, user.name), settings)),
     ...(inputs.cancels ? { cancels: inputs.cancels } : {}),
-    audit: event => record(audit, event),
+    audit: event => recordEvent(audit, event, () => catalog.current),
     log: log as Logger,
   });
   /** Lets go of what this worker opened, and of what was prepared for it. */
   const release = async (ofPreparation: boolean): Promise<void> => {
+    catalog.close();
+    audit.append({ kind: 'stopped' });
     await audit.close();
     await fence?.close();
     if (!ofPreparation) return;
@@ -199,7 +198,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     await trusted.close();
   };
   try {
-    await reload();
+    await catalog.reload();
     await gateway.listen();
   } catch (error) {
     await release(inputs.prepared === undefined);
@@ -209,32 +208,8 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     gateway,
     async close(timeout_ms) {
       await gateway.drain(timeout_ms);
+      await new Promise(done => setImmediate(done)); // what cut statements came to is recorded
       await release(true);
     },
   };
-}
-
-/** Gateway events as the journal records them. */
-function record(audit: Audit, event: GatewayEvent): void {
-  switch (event.kind) {
-    case 'statement':
-      if (audit.records('statements'))
-        audit.append({
-          kind: 'statement',
-          user: event.user,
-          session: event.session,
-          statement: factsOf(event.plan),
-          rows: 0,
-        });
-      break;
-    case 'session-opened':
-      audit.append({ kind: 'session-opened', user: event.user, session: event.session, address: '' });
-      break;
-    case 'session-closed':
-      audit.append({ kind: 'session-closed', user: event.user, session: event.session });
-      break;
-    case 'login-refused':
-      audit.append(event);
-      break;
-  }
 }

@@ -1,4 +1,4 @@
-import type { AuditEvent, StatementEvent, StatementFacts } from './events.js';
+import type { Actor, AuditEvent, StatementEndEvent, StatementEvent, StatementFacts } from './events.js';
 
 const newline = 0x0a;
 const firstReserve_bytes = 16 * 1024;
@@ -23,6 +23,7 @@ export class EventBatch {
   /** @param time_ms when it happened, milliseconds since 1970 */
   add(event: AuditEvent, time_ms: number): void {
     if (event.kind === 'statement') this.#addStatement(event, time_ms);
+    else if (event.kind === 'statement-end') this.#addStatementEnd(event, time_ms);
     else {
       const plain = event.kind === 'rows' ? { ...event, rows: Array.from(event.rows) } : event;
       this.#text(`"time":"${this.#timeText(time_ms)}",${JSON.stringify(plain).slice(1, -1)}`);
@@ -41,15 +42,8 @@ export class EventBatch {
     return taken;
   }
 
-  #addStatement({ user, session, rows, code, statement }: StatementEvent, time_ms: number): void {
-    if (user !== this.#lastUser) {
-      this.#lastUser = user;
-      this.#lastUserText = JSON.stringify(user);
-    }
-    const failed = code === undefined ? '' : `,"code":${JSON.stringify(code)}`;
-    this.#text(
-      `"time":"${this.#timeText(time_ms)}","kind":"statement","user":${this.#lastUserText},"session":${session},"rows":${rows}${failed},`,
-    );
+  #addStatement({ statement, ...event }: StatementEvent, time_ms: number): void {
+    this.#text(`${this.#begin(event, time_ms)},`);
     let facts = this.#statements.get(statement);
     if (facts === undefined) {
       facts = Buffer.from(JSON.stringify(statement).slice(1, -1), 'utf8');
@@ -58,6 +52,20 @@ export class EventBatch {
     this.#reserve(facts.length);
     this.#buffer.set(facts, this.size_bytes);
     this.size_bytes += facts.length;
+  }
+
+  #addStatementEnd(event: StatementEndEvent, time_ms: number): void {
+    const { rows, code, duration_ms } = event;
+    const failed = code === undefined ? '' : `,"code":${JSON.stringify(code)}`;
+    this.#text(`${this.#begin(event, time_ms)},"rows":${rows}${failed},"duration_ms":${duration_ms}`);
+  }
+
+  #begin({ kind, user, session, number }: Began, time_ms: number): string {
+    if (user !== this.#lastUser) {
+      this.#lastUser = user;
+      this.#lastUserText = JSON.stringify(user);
+    }
+    return `"time":"${this.#timeText(time_ms)}","kind":"${kind}","user":${this.#lastUserText},"session":${session},"number":${number}`;
   }
 
   #text(text: string): void {
@@ -83,3 +91,5 @@ export class EventBatch {
     return this.#lastTime;
   }
 }
+
+type Began = Actor & { readonly kind: 'statement' | 'statement-end'; readonly number: number };

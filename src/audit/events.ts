@@ -83,14 +83,25 @@ export type Act =
       readonly cut_bytes: number;
     };
 
-/** A statement over a cloud that ended. */
+/** A statement that is about to run: recorded before anything of it leaves. */
 export type StatementEvent = {
   readonly kind: 'statement';
+  /** number of the statement within its session */
+  readonly number: number;
   readonly statement: StatementFacts;
-  /** rows returned or written */
+} & Actor;
+
+/** What became of a statement: recorded before the client is told. */
+export type StatementEndEvent = {
+  readonly kind: 'statement-end';
+  /** number of the statement within its session */
+  readonly number: number;
+  /** rows returned or written, as its command tag says */
   readonly rows: number;
   /** SQLSTATE when it failed */
   readonly code?: string;
+  /** since its `statement` event */
+  readonly duration_ms: number;
 } & Actor;
 
 /** Which rows of a table a statement opened or wrote. */
@@ -104,13 +115,17 @@ export type RowsEvent = {
 } & Actor;
 
 /** Everything a journal can hold. */
-export type AuditEvent = Act | StatementEvent | RowsEvent;
+export type AuditEvent = Act | StatementEvent | StatementEndEvent | RowsEvent;
 
 const depth: Readonly<Record<AuditLevel, number>> = { acts: 0, statements: 1, rows: 2 };
 
 /** The level at which an event begins to be recorded. */
 export const levelOf = (event: AuditEvent): AuditLevel =>
-  event.kind === 'statement' ? 'statements' : event.kind === 'rows' ? 'rows' : 'acts';
+  event.kind === 'statement' || event.kind === 'statement-end'
+    ? 'statements'
+    : event.kind === 'rows'
+      ? 'rows'
+      : 'acts';
 
 /** True when a journal of level `recorded` holds events of level `asked`. */
 export const includes = (recorded: AuditLevel, asked: AuditLevel): boolean => depth[asked] <= depth[recorded];

@@ -32,8 +32,8 @@ const statement = (session: number): AuditEvent => ({
   kind: 'statement',
   user: 'u',
   session,
+  number: 1,
   statement: facts,
-  rows: 1,
 });
 const rows: AuditEvent = {
   kind: 'rows',

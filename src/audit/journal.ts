@@ -6,7 +6,7 @@ import { type JournalSink, openJournalSink } from './journal-sink.js';
 
 /** Events encoded at once: few enough that the thread of the sessions is not held up. */
 const encodeTogether = 256;
-/** How long events that are no acts may wait to be sent. */
+/** How long events that are no acts may wait to be sent; the first one after such a time does not wait. */
 const sendAfter_ms = 100;
 /** How long a batch that could not be written waits to be tried again. */
 const retryAfter_ms = 1_000;
@@ -18,7 +18,7 @@ const event_bytes = 400;
  * The audit journal, as sessions see it.
  *
  * @example
- * if (!journal.append({ kind: 'statement', user, session, statement, rows })) await journal.drained();
+ * if (!journal.append({ kind: 'statement', user, session, number, statement })) await journal.drained();
  */
 export interface Journal {
   /** True when events of a level are recorded: ask before making costly ones. */
@@ -75,6 +75,7 @@ class QueueingJournal implements Journal {
   /** sent and not yet on disk */
   #sent_bytes = 0;
   #sending = false;
+  #sentAt_ms = 0;
   /** true when more is to be sent as soon as the batch under way is on disk */
   #urgent = false;
   #appended = 0;
@@ -104,7 +105,7 @@ class QueueingJournal implements Journal {
       this.#times_ms.push(Date.now());
       this.#appended++;
       if (this.#events.length >= encodeTogether) this.#encode();
-      if (level === 'acts') this.#sendSoon();
+      if (level === 'acts' || this.#rested) this.#sendSoon();
       else this.#timer ??= setTimeout(() => this.#send(), sendAfter_ms);
     }
     return this.#hasRoom;
@@ -134,6 +135,11 @@ class QueueingJournal implements Journal {
       clearImmediate(this.#immediate);
       await this.#sink.close();
     }
+  }
+
+  /** Nothing was sent for a while: a lone statement is on its way to disk while the cloud works on it. */
+  get #rested(): boolean {
+    return this.#times_ms.at(-1)! - this.#sentAt_ms >= sendAfter_ms;
   }
 
   get #waiting_bytes(): number {
@@ -177,6 +183,7 @@ class QueueingJournal implements Journal {
     const events = this.#batch.take();
     this.#sent_bytes = events.length;
     this.#sending = true;
+    this.#sentAt_ms = Date.now();
     this.#deliver(events, count);
   }
 

@@ -12,7 +12,7 @@ const statement: AuditEvent = {
   kind: 'statement',
   user: 'app',
   session: 7,
-  rows: 3,
+  number: 1,
   statement: {
     fingerprint: '50fde20626009aba',
     command: 'SELECT',
@@ -21,6 +21,15 @@ const statement: AuditEvent = {
     columns: [{ column: 'public.lab.name', direction: 'to-cloud', protection: ['equality'] }],
   },
 };
+const ended: AuditEvent = {
+  kind: 'statement-end',
+  user: 'app',
+  session: 7,
+  number: 1,
+  rows: 3,
+  duration_ms: 0.412,
+};
+const failed: AuditEvent = { ...ended, number: 2, rows: 0, code: '23505', duration_ms: 1.5 };
 
 const encoded = (events: readonly AuditEvent[]): Buffer => {
   const batch = new EventBatch();
@@ -30,9 +39,11 @@ const encoded = (events: readonly AuditEvent[]): Buffer => {
 };
 
 /** The lines of docs/spec/audit.md. */
-const vector = [
+const vector: readonly string[] = [
   '{"sequence":1,"time":"2026-01-02T03:04:05.678Z","kind":"session-opened","user":"app","session":7,"address":"127.0.0.1","crc":"b86b9760"}',
-  '{"sequence":2,"time":"2026-01-02T03:04:05.678Z","kind":"statement","user":"app","session":7,"rows":3,"fingerprint":"50fde20626009aba","command":"SELECT","plan":"push","tables":["public.lab"],"columns":[{"column":"public.lab.name","direction":"to-cloud","protection":["equality"]}],"crc":"e320d945"}',
+  '{"sequence":2,"time":"2026-01-02T03:04:05.678Z","kind":"statement","user":"app","session":7,"number":1,"fingerprint":"50fde20626009aba","command":"SELECT","plan":"push","tables":["public.lab"],"columns":[{"column":"public.lab.name","direction":"to-cloud","protection":["equality"]}],"crc":"682d12b1"}',
+  '{"sequence":3,"time":"2026-01-02T03:04:05.678Z","kind":"statement-end","user":"app","session":7,"number":1,"rows":3,"duration_ms":0.412,"crc":"a83d057b"}',
+  '{"sequence":4,"time":"2026-01-02T03:04:05.678Z","kind":"statement-end","user":"app","session":7,"number":2,"rows":0,"code":"23505","duration_ms":1.5,"crc":"8eac90f7"}',
 ];
 
 test('CRC-32 is that of ISO 3309', () => {
@@ -41,8 +52,8 @@ test('CRC-32 is that of ISO 3309', () => {
 });
 
 test('events become the lines of the specification', () => {
-  const { bytes, lines } = frameLines(encoded([login, statement]), 1);
-  assert.equal(lines, 2);
+  const { bytes, lines } = frameLines(encoded([login, statement, ended, failed]), 1);
+  assert.equal(lines, 4);
   assert.equal(bytes.toString(), `${vector.join('\n')}\n`);
   const document = readFileSync(new URL('../../docs/spec/audit.md', import.meta.url), 'utf8');
   for (const line of vector) assert.ok(document.includes(line), 'docs/spec/audit.md holds the test vector');

@@ -44,6 +44,7 @@ export class CarefulMode implements Mode, CarefulContext {
   status: TransactionStatus = 'I';
   skipping = false;
   batch = 0;
+  executed = 0;
   wrote = false;
   pending = 0;
   readonly #host: ModeHost;

@@ -29,6 +29,8 @@ export interface CarefulContext {
   readonly skipping: boolean;
   /** number of the batch that is being sent: one more with each Sync */
   readonly batch: number;
+  /** number of statements executed */
+  executed: number;
   /** something other than a read was executed since the last Sync */
   wrote: boolean;
   /** work of ours whose outcome may still be an error, in its place in the pipeline */

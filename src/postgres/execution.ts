@@ -5,9 +5,10 @@ import { PostgresError } from '../wire/diagnostic.js';
 import { backendTypes } from '../wire/protocol.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
 import { type CarefulContext, drained } from './context.js';
-import { type AnswerHandler, expects, forwarded, step, type Work } from './expectations.js';
+import { type AnswerHandler, expects, forwarded, internal, step, type Work } from './expectations.js';
 import type { ProtectedPortal } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
+import { type Recording, recorded } from './recording.js';
 import { writeBindValues, writeExecute } from './server-statements.js';
 import { commandComplete, copyResponse, messages } from './shapes.js';
 import { deallocate, discard, executePrepared, prepareBySql } from './sql-statements.js';
@@ -32,18 +33,33 @@ export function execute(
     return context.settled().then(() => (context.skipping ? undefined : execute(context, portal, maxRows)));
   }
   if (!isRead(plan) && plan.kind !== 'empty') context.wrote = true;
-  count(context, plan);
+  return recorded(context, plan, maxRows, recording =>
+    recording.watch(() => run(context, portal, maxRows, recording), answeredByItself(plan)),
+  );
+}
+
+/** A statement of these kinds is over when its work is; others tell their recording when they are answered. */
+const answeredByItself = ({ kind }: Plan): boolean =>
+  kind !== 'pass' && kind !== 'protected' && kind !== 'transaction';
+
+function run(
+  context: CarefulContext,
+  portal: ClientPortal,
+  maxRows: number,
+  recording: Recording,
+): void | Promise<void> {
+  const { plan } = portal;
   const shift = portal.prepared.statement.start;
   switch (plan.kind) {
     case 'pass':
-      return executePass(context, portal, plan, maxRows);
+      return executePass(context, portal, plan, maxRows, recording);
     case 'protected':
-      if (plan.copy === 'in') return copyIntoProtected(context, plan);
-      return executeProtected(context, portal, plan, maxRows);
+      if (plan.copy === 'in') return copyIntoProtected(context, plan, recording);
+      return executeProtected(context, portal, plan, maxRows, recording);
     case 'trusted':
-      return executeTrusted(context, portal, plan, maxRows);
+      return executeTrusted(context, portal, plan, maxRows, recording);
     case 'transaction':
-      return controlTransaction(context, plan.action, shift);
+      return controlTransaction(context, plan.action, shift, recording);
     case 'setting':
       return executeSetting(context, plan);
     case 'set-config':
@@ -126,16 +142,19 @@ function executePass(
   portal: ClientPortal,
   plan: PassPlan,
   maxRows: number,
+  recording: Recording,
 ): void | Promise<void> {
   const { pipeline, portals } = context.cloud;
   const shift = portal.prepared.statement.start;
   writeExecute(pipeline.writer, portal.name, maxRows);
   if (portal.name === '' && maxRows === 0) portals.unnamedTaken = false;
   if (plan.kind !== 'pass' || plan.copy !== 'in') {
-    pipeline.expect(forwarded(expects.execute, undefined, shift));
+    pipeline.expect(forwarded(expects.execute, recording, shift));
     return;
   }
-  return passCopyIn(context, handler => pipeline.expect(forwarded(expects.execute, handler, shift)));
+  return passCopyIn(context, recording, handler =>
+    pipeline.expect(forwarded(expects.execute, handler, shift)),
+  );
 }
 
 /**
@@ -144,6 +163,7 @@ function executePass(
  */
 export async function passCopyIn(
   context: CarefulContext,
+  recording: Recording,
   expect: (handler: AnswerHandler) => void,
 ): Promise<void> {
   const { pipeline } = context.cloud;
@@ -156,8 +176,14 @@ export async function passCopyIn(
       message: type => {
         if (type === backendTypes.copyInResponse) resolve(true);
       },
-      done: end,
-      failed: end,
+      done: (type, tag) => {
+        recording.done(type, tag);
+        end();
+      },
+      failed: error => {
+        recording.failed(error);
+        end();
+      },
     });
     pipeline.flush();
   });
@@ -166,13 +192,22 @@ export async function passCopyIn(
   pipeline.send();
 }
 
-async function copyIntoProtected(context: CarefulContext, plan: ProtectedPlan): Promise<void> {
-  if (!(await drained(context))) return;
+async function copyIntoProtected(
+  context: CarefulContext,
+  plan: ProtectedPlan,
+  recording: Recording,
+): Promise<void> {
+  if (!(await drained(context))) return recording.over();
   const { pipeline } = context.cloud;
   const execution = await context.options.planner.copyIn(plan, context.port);
   // not in the pipeline: a COPY of the execution's own may be open there until the data have ended
   context.output.bytes(copyResponse(backendTypes.copyInResponse, execution.format, execution.columns));
-  await context.copy(new ProtectedCopy(execution, tag => pipeline.own(commandComplete(tag))));
+  const completed = (tag: string): void => {
+    recording.outcome({ kind: 'complete', tag });
+    pipeline.own(commandComplete(tag));
+  };
+  await context.copy(new ProtectedCopy(execution, completed));
+  recording.over();
 }
 
 function executeProtected(
@@ -180,6 +215,7 @@ function executeProtected(
   portal: ClientPortal,
   plan: ProtectedPlan,
   maxRows: number,
+  recording: Recording,
 ): void | Promise<void> {
   const { pipeline } = context.cloud;
   const running = portal.protected!;
@@ -200,6 +236,10 @@ function executeProtected(
     outcome: Promise<ExecuteOutcome>;
     pipelined: boolean;
   }): void | Promise<void> => {
+    outcome.then(
+      done => recording.outcome(done),
+      error => recording.failed(error),
+    );
     if (!pipelined) return finishAlone(context, outcome, complete);
     // without rows nothing of ours can go wrong after the cloud has answered
     queueOutcome(context, outcome, plan.shape.columns !== undefined, complete);
@@ -250,6 +290,7 @@ async function executeTrusted(
   portal: ClientPortal,
   plan: Extract<Plan, { kind: 'trusted' }>,
   maxRows: number,
+  recording: Recording,
 ): Promise<void> {
   if (!(await drained(context))) return;
   const { trusted, transaction } = context;
@@ -263,12 +304,18 @@ async function executeTrusted(
     portal.trusted = port.portals.take(maxRows === 0);
     const { values, formats } = portal.parameters;
     writeBindValues(pipeline.writer, portal.trusted, name, values, formats, portal.resultFormats);
-    pipeline.expect(step(expects.bind));
+    pipeline.expect(internal(expects.bind)); // Execute hears of its error, and tells
   }
   const name = portal.trusted;
   await new Promise<void>((resolve, reject) => {
     writeExecute(pipeline.writer, name, maxRows);
-    const entry = forwarded(expects.execute, { done: () => resolve(), failed: reject });
+    const entry = forwarded(expects.execute, {
+      done: (type, tag) => {
+        recording.done(type, tag);
+        resolve();
+      },
+      failed: reject,
+    });
     // the session tells the error, because the cloud's transaction must follow
     entry.tells = false;
     pipeline.expect(entry);
@@ -343,17 +390,6 @@ async function follow(context: CarefulContext, sql: string): Promise<void> {
     if (!(error instanceof PostgresError && foreignSetting.has(error.diagnostic.code))) throw error;
   }
   if (transaction.block) transaction.set(sql);
-}
-
-function count(context: CarefulContext, plan: Plan): void {
-  const { options, user, processId } = context;
-  options.count?.('statements');
-  options.audit?.({
-    kind: 'statement',
-    session: processId,
-    user: user.name,
-    plan,
-  });
 }
 
 /** What PostgreSQL says to everything in a transaction that has failed. */

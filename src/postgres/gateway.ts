@@ -6,10 +6,10 @@ import { startupLimits } from '../wire/protocol.js';
 import { Endpoint } from './endpoint.js';
 import { asFatal, describeDefect, errorMessage } from './failure.js';
 import { ConnectionClosed, FrameSource } from './frame-source.js';
-import type { GatewayOptions } from './options.js';
+import type { GatewayOptions, ServerConnection } from './options.js';
 import { ProcessIds } from './process-ids.js';
 import { adminShutdown, Session, type SessionOwner } from './session.js';
-import { type Greeted, greet } from './startup.js';
+import { type Attempt, type Greeted, greet } from './startup.js';
 import { loadIdentity, type ServerIdentity } from './tls.js';
 
 /** How often idle times are looked at, milliseconds. */
@@ -109,7 +109,7 @@ class PostgresGateway implements Gateway, SessionOwner {
     this.#sessions.delete(session.processId);
     this.#processIds.free(session.processId);
     this.options.count?.('sessions_closed');
-    this.options.audit?.({ kind: 'session-closed', session: session.processId, user: session.user.name });
+    this.#recordEnd(session.processId, session.user.name);
     if (this.#sessions.size === 0) this.#drained?.();
   }
 
@@ -138,13 +138,14 @@ class PostgresGateway implements Gateway, SessionOwner {
     let socket = accepted;
     socket.on('error', () => socket.destroy());
     this.#greeting.add(accepted);
+    const attempt: Attempt = { user: '' };
     const frames = new FrameSource(socket, new FrameReader({ limits: startupLimits }));
     const timeout = setTimeout(
       () => frames.fail(new ConnectionClosed('authentication took too long')),
       this.options.limits.authentication_timeout_ms,
     );
     try {
-      const greeted = await greet(socket, frames, this.options, this.#identity, secured => {
+      const greeted = await greet(socket, frames, this.options, this.#identity, attempt, secured => {
         socket = secured;
         secured.on('error', () => secured.destroy());
       });
@@ -154,7 +155,7 @@ class PostgresGateway implements Gateway, SessionOwner {
         new Endpoint(socket).part(undefined);
       } else await this.#open(greeted, frames);
     } catch (error) {
-      this.#refuse(socket, error);
+      this.#refuse(socket, attempt.user, error);
     } finally {
       clearTimeout(timeout);
       this.#greeting.delete(accepted);
@@ -174,14 +175,15 @@ class PostgresGateway implements Gateway, SessionOwner {
     const processId = this.#processIds.take();
     try {
       const connection = await this.options.connectCloud(greeted.user, greeted.settings.settings);
+      await this.#recordOpening(processId, greeted, connection);
       if (greeted.socket.destroyed || this.#draining) {
         connection.socket.destroy();
+        this.#recordEnd(processId, greeted.user.name);
         throw adminShutdown();
       }
       const session = new Session(this, processId, greeted, connection);
       this.#sessions.set(processId, session);
       this.options.count?.('sessions_opened');
-      this.options.audit?.({ kind: 'session-opened', session: processId, user: greeted.user.name });
       session.start(frames.release());
     } catch (error) {
       this.#processIds.free(processId);
@@ -193,13 +195,28 @@ class PostgresGateway implements Gateway, SessionOwner {
 
   #opening = 0;
 
+  /** No session begins that cannot be recorded. */
+  async #recordOpening(session: number, greeted: Greeted, connection: ServerConnection): Promise<void> {
+    try {
+      const address = greeted.socket.remoteAddress ?? '';
+      await this.options.audit?.({ kind: 'session-opened', session, user: greeted.user.name, address });
+    } catch (error) {
+      connection.socket.destroy();
+      throw error;
+    }
+  }
+
+  #recordEnd(session: number, user: string): void {
+    void this.options.audit?.({ kind: 'session-closed', session, user })?.catch(() => undefined);
+  }
+
   #route(request: CancelRequest): void {
     const worker = this.#processIds.workerOf(request.processId);
     if (worker === this.options.worker) this.cancel(request.processId, request.secretKey);
     else void this.options.cancels?.forward(worker, request.processId, request.secretKey);
   }
 
-  #refuse(socket: Socket, error: unknown): void {
+  #refuse(socket: Socket, user: string, error: unknown): void {
     this.options.count?.('connections_refused');
     if (error instanceof ConnectionClosed) {
       socket.destroy();
@@ -207,12 +224,10 @@ class PostgresGateway implements Gateway, SessionOwner {
     }
     if (error instanceof ClarusError) {
       if (error.code === '28P01') this.options.count?.('authentications_failed');
-      this.options.audit?.({
-        kind: 'login-refused',
-        user: '',
-        code: error.code,
-        address: socket.remoteAddress ?? '',
-      });
+      const address = socket.remoteAddress ?? '';
+      void this.options
+        .audit?.({ kind: 'login-refused', user, code: error.code, address })
+        ?.catch(() => undefined);
       this.options.log?.('warning', 'a connection was refused', { code: error.code, reason: error.message });
     } else this.options.log?.('warning', 'a connection failed', { what: describeDefect(error) });
     new Endpoint(socket).part(errorMessage(asFatal(error)));

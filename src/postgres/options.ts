@@ -49,13 +49,32 @@ export type GatewayCounter =
 
 /** What the gateway tells the audit journal. No statement text and no values. */
 export type GatewayEvent =
-  | { readonly kind: 'session-opened' | 'session-closed'; readonly session: number; readonly user: string }
+  | {
+      readonly kind: 'session-opened';
+      readonly session: number;
+      readonly user: string;
+      readonly address: string;
+    }
+  | { readonly kind: 'session-closed'; readonly session: number; readonly user: string }
   | { readonly kind: 'login-refused'; readonly user: string; readonly code: string; readonly address: string }
   | {
       readonly kind: 'statement';
       readonly session: number;
       readonly user: string;
+      /** counts the statements of the session */
+      readonly number: number;
       readonly plan: Plan;
+    }
+  | {
+      readonly kind: 'statement-end';
+      readonly session: number;
+      readonly user: string;
+      readonly number: number;
+      /** returned or written */
+      readonly rows: number;
+      /** SQLSTATE when it failed */
+      readonly code: string | undefined;
+      readonly duration_ms: number;
     };
 
 /** Structured log lines; never with values. */
@@ -89,6 +108,11 @@ export interface GatewayOptions {
   readonly connectTrusted: Connect;
   readonly cancels?: CancelRouter;
   readonly count?: (counter: GatewayCounter, amount?: number) => void;
-  readonly audit?: (event: GatewayEvent) => void;
+  /**
+   * Takes events for the audit journal, without waiting where it can.
+   * @returns a promise when nothing more may be served before it resolves: the journal has no room. It rejects
+   *   with the error to tell when the journal cannot be written
+   */
+  readonly audit?: (event: GatewayEvent) => Promise<void> | undefined;
   readonly log?: Logger;
 }

@@ -9,6 +9,7 @@ import { expects, forwardedQuery, step } from './expectations.js';
 import { planned, refuseInFailed, shapeOf } from './extended.js';
 import type { Statement } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
+import { type Recording, recorded } from './recording.js';
 import { messages, rowDescription } from './shapes.js';
 
 const nothing = Buffer.alloc(0);
@@ -59,15 +60,16 @@ function runPassAlone(
   if (context.pending > 0) {
     return context.settled().then(() => (context.skipping ? true : runPassAlone(context, statement, plan)));
   }
-  const { options } = context;
+  return recorded(context, plan, 0, recording => sendPassAlone(context, statement, plan, recording));
+}
+
+function sendPassAlone(
+  context: CarefulContext,
+  statement: Statement,
+  plan: Extract<Plan, { kind: 'pass' }>,
+  recording: Recording,
+): boolean | Promise<boolean> {
   const { pipeline } = context.cloud;
-  options.count?.('statements');
-  options.audit?.({
-    kind: 'statement',
-    session: context.processId,
-    user: context.user.name,
-    plan,
-  });
   pipeline.writer.begin(frontendTypes.query);
   pipeline.writer.cstring(plan.sql);
   pipeline.writer.end();
@@ -75,12 +77,12 @@ function runPassAlone(
   const description =
     plan.shape === undefined ? undefined : columns === undefined ? nothing : rowDescription(columns, []);
   if (plan.copy === 'in') {
-    return passCopyIn(context, handler => {
+    return passCopyIn(context, recording, handler => {
       pipeline.expect(forwardedQuery(description, handler, statement.start));
       context.sentQuery();
     }).then(() => false);
   }
-  pipeline.expect(forwardedQuery(description, undefined, statement.start));
+  pipeline.expect(forwardedQuery(description, recording, statement.start));
   context.sentQuery();
   return false;
 }

@@ -22,6 +22,15 @@ export interface Greeted {
   readonly settings: StartupSettings;
 }
 
+/** What a connection has said of itself before it is known to be true. */
+export interface Attempt {
+  /** name of the user, cut to what PostgreSQL keeps of a name; empty: not told yet */
+  user: string;
+}
+
+/** Characters of a name that PostgreSQL keeps (NAMEDATALEN). */
+const nameLengthMax = 63;
+
 type Startup = Extract<StartupMessage, { kind: 'StartupMessage' }>;
 
 /** First byte of a TLS ClientHello record (RFC 8446 section 5.1): libpq's sslnegotiation=direct. */
@@ -31,6 +40,7 @@ const tlsHandshake = 0x16;
  * The startup phase of one connection: encryption, version, database and user (PostgreSQL manual, chapter
  * 54.2.1), or a CancelRequest.
  *
+ * @param attempt told who the client says it is
  * @param onSocket told when the connection goes on inside TLS
  * @throws ClarusError FATAL with what the client is to be told; ConnectionClosed
  */
@@ -39,6 +49,7 @@ export async function greet(
   frames: FrameSource,
   options: GatewayOptions,
   identity: ServerIdentity | undefined,
+  attempt: Attempt,
   onSocket: (socket: TLSSocket) => void,
 ): Promise<Greeted | CancelRequest> {
   let current = socket;
@@ -62,6 +73,7 @@ export async function greet(
       case 'CancelRequest':
         return message;
       case 'StartupMessage':
+        attempt.user = (message.parameters.get('user') ?? '').slice(0, nameLengthMax);
         return login(message, current, frames, options, secured ? identity?.channelBinding : undefined);
       case 'GSSENCRequest':
         if (gssAsked) throw repeated();

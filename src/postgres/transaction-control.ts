@@ -1,7 +1,8 @@
 import { ClarusError } from '../errors.js';
 import type { TransactionAction } from '../sql/plan.js';
+import { backendTypes } from '../wire/protocol.js';
 import { type CarefulContext, drained } from './context.js';
-import { expects, forwarded, internal, step } from './expectations.js';
+import { type AnswerHandler, expects, forwarded, internal, step } from './expectations.js';
 import { physicalQuery } from './own-statements.js';
 import { writeBindValues, writeClose, writeExecute } from './server-statements.js';
 import { commandComplete } from './shapes.js';
@@ -13,18 +14,26 @@ export function controlTransaction(
   context: CarefulContext,
   action: TransactionAction,
   shift: number,
+  recording: AnswerHandler,
 ): void | Promise<void> {
   const { transaction, cloud } = context;
   if (action.kind === 'begin' && transaction.internal) {
     // the block that we opened around the batch becomes the client's
     transaction.begin(action.sql);
     cloud.pipeline.own(commandComplete('BEGIN'));
+    recording.done?.(backendTypes.commandComplete, 'BEGIN');
     return;
   }
-  if (transaction.joined || transaction.recorded) return controlBoth(context, action, shift);
+  if (transaction.joined || transaction.recorded) return controlBoth(context, action, shift, recording);
   if (action.kind === 'begin') transaction.explicit = true;
   else if (action.kind === 'commit' || action.kind === 'rollback') transaction.explicit = action.chain;
-  runInCloud(context, action.sql, shift, tag => applied(context, action, tag));
+  runInCloud(context, action.sql, shift, {
+    done: (type, tag) => {
+      recording.done?.(type, tag);
+      applied(context, action, tag);
+    },
+    failed: error => recording.failed?.(error),
+  });
 }
 
 /** What a statement that the cloud has carried out means for the rest of the session. */
@@ -56,22 +65,26 @@ function applied(context: CarefulContext, action: TransactionAction, tag: string
   trusted.settle();
 }
 
-async function controlBoth(context: CarefulContext, action: TransactionAction, shift: number): Promise<void> {
+async function controlBoth(
+  context: CarefulContext,
+  action: TransactionAction,
+  shift: number,
+  recording: AnswerHandler,
+): Promise<void> {
   if (!(await drained(context))) return;
   const { transaction, trusted, cloud } = context;
   if (action.kind === 'commit') {
     const tag = await commit(context, action.sql);
     if (tag === 'COMMIT') for (const sql of transaction.settings) rememberSetting(context, sql);
     transaction.end(action.chain);
+    recording.done?.(backendTypes.commandComplete, tag);
     cloud.pipeline.own(commandComplete(tag));
     return;
   }
   await new Promise<void>((resolve, reject) => {
-    runInCloud(
-      context,
-      action.sql,
-      shift,
-      tag => {
+    runInCloud(context, action.sql, shift, {
+      done: (type, tag) => {
+        recording.done?.(type, tag);
         const joined = transaction.joined;
         applied(context, action, tag);
         if (!joined) return resolve();
@@ -81,8 +94,11 @@ async function controlBoth(context: CarefulContext, action: TransactionAction, s
           resolve();
         }, reject);
       },
-      resolve,
-    );
+      failed: error => {
+        recording.failed?.(error);
+        resolve();
+      },
+    });
     cloud.flush();
   });
 }
@@ -188,17 +204,15 @@ function runInCloud(
   { cloud }: CarefulContext,
   sql: string,
   shift: number,
-  done: (tag: string) => void,
-  failed?: () => void,
+  handler: Required<Pick<AnswerHandler, 'done' | 'failed'>>,
 ): void {
   const { pipeline } = cloud;
   const name = cloud.statements.prepare(sql, sql, [], true, shift);
   const portal = cloud.portals.take(true);
   writeBindValues(pipeline.writer, portal, name, [], [], []);
-  const handler = failed === undefined ? undefined : { failed };
-  pipeline.expect(step(expects.bind, handler, shift));
+  pipeline.expect(step(expects.bind, { failed: handler.failed }, shift));
   writeExecute(pipeline.writer, portal, 0);
-  pipeline.expect(forwarded(expects.execute, { done: (_type, tag) => done(tag), ...handler }, shift));
+  pipeline.expect(forwarded(expects.execute, handler, shift));
   if (portal === '') cloud.portals.unnamedTaken = false;
   else {
     writeClose(pipeline.writer, 0x50, portal);

@@ -80,9 +80,10 @@ export class Compilation {
     source: OperandSource | ManySource,
     encode: OperandPlan['encode'],
     types: readonly string[],
-    lookUps: OperandPlan['lookUps'] = [],
+    lookUps: OperandPlan['lookUps'] | undefined,
+    used: OperandPlan['used'],
   ): RawNode[] {
-    const operand = this.operands.push({ source, encode, types, lookUps }) - 1;
+    const operand = this.operands.push({ source, encode, types, lookUps: lookUps ?? [], used }) - 1;
     return types.map((type, part) => this.placeholder(operand, part, type));
   }
 

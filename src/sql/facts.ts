@@ -1,7 +1,9 @@
 /** What the audit journal says of a plan: the same each time it runs, and without any value. */
 import { createRequire } from 'node:module';
-import type { ColumnUse, StatementFacts } from '../audit/events.js';
-import type { LogicalTable } from '../catalog/catalog.js';
+import type { ColumnUse, Direction, StatementFacts } from '../audit/events.js';
+import { type Catalog, type LogicalTable, tableNumbered } from '../catalog/catalog.js';
+import type { EncodedColumn, Encoding } from '../encodings/encoding.js';
+import type { DdlBody } from './ddl/body.js';
 import type {
   Answering,
   CopyInBody,
@@ -11,7 +13,9 @@ import type {
   UpdateBody,
   WrittenColumn,
 } from './execute/bodies.js';
+import type { OperandPlan } from './operand.js';
 import type { Plan, ProtectedPlan } from './plan.js';
+import { visit } from './raw/node.js';
 
 const { fingerprintSync } = createRequire(import.meta.url)('libpg-query') as {
   fingerprintSync(sql: string): string;
@@ -19,83 +23,127 @@ const { fingerprintSync } = createRequire(import.meta.url)('libpg-query') as {
 
 const known = new WeakMap<Plan, StatementFacts>();
 
-/** Facts of a plan; the same object for the same plan. */
-export function factsOf(plan: Plan): StatementFacts {
+/**
+ * Facts of a plan; the same object for the same plan.
+ * @param catalog that the plan was made with
+ */
+export function factsOf(plan: Plan, catalog: Catalog): StatementFacts {
   let facts = known.get(plan);
   if (facts === undefined) {
-    facts = makeFacts(plan);
+    facts = makeFacts(plan, catalog);
     known.set(plan, facts);
   }
   return facts;
 }
 
-function makeFacts(plan: Plan): StatementFacts {
+function makeFacts(plan: Plan, catalog: Catalog): StatementFacts {
   const nothing = { tables: [], columns: [] };
   switch (plan.kind) {
     case 'protected':
-      return protectedFacts(plan);
+      return protectedFacts(plan, catalog);
     case 'pass':
     case 'trusted':
       return {
         fingerprint: fingerprintOf(plan.sql),
-        command: plan.copy ? 'COPY' : '',
+        command: /^[a-z]+/i.exec(plan.sql.trimStart())?.[0].toUpperCase() ?? '',
         plan: plan.kind,
         ...nothing,
       };
     default:
-      return { fingerprint: plan.kind, command: plan.kind, plan: 'session', ...nothing };
+      return { fingerprint: plan.kind, command: commandOf(plan), plan: 'session', ...nothing };
   }
 }
 
-function protectedFacts({ body, command }: ProtectedPlan): StatementFacts {
+/** The word of SQL for what the gateway does itself. */
+const commandOf = (plan: Exclude<Plan, { kind: 'protected' | 'pass' | 'trusted' }>): string => {
+  if (plan.kind === 'transaction') return plan.action.kind.toUpperCase().replace('-', ' ');
+  return plan.kind === 'setting' ? 'SET' : plan.kind === 'set-config' ? 'SELECT' : plan.kind.toUpperCase();
+};
+
+function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): StatementFacts {
   switch (body.kind) {
-    case 'read': {
-      const read = body as ReadBody;
-      return facts(read.cloud.statement.sql, command, [], opened(read.answering));
-    }
+    case 'read':
+      return readFacts(body as ReadBody, command, catalog);
+    case 'copy-out':
+      return readFacts((body as CopyOutBody).read, command, catalog);
     case 'insert': {
-      const insert = body as InsertBody;
+      const { cloud, table, written, answering } = body as InsertBody;
       return facts(
-        insert.cloud.statement.sql,
+        cloud.statement.sql,
         command,
-        [insert.table],
-        [...written(insert.table, insert.written), ...opened(insert.answering)],
+        [...writes(table, written), ...opens(answering)],
+        catalog,
+        table,
       );
     }
     case 'update': {
-      const update = body as UpdateBody;
-      return facts(
-        update.cloud.statement.sql,
-        command,
-        [update.table],
-        [...written(update.table, update.written), ...opened(update.answering)],
-      );
+      const { cloud, table, written, operands, answering } = body as UpdateBody;
+      const uses = [...writes(table, written), ...compares(operands), ...opens(answering)];
+      return facts(cloud.statement.sql, command, uses, catalog, table);
     }
     case 'copy-in': {
-      const copy = body as CopyInBody;
-      return facts(copy.sql, command, [copy.table], written(copy.table, copy.written));
+      const { sql, table, written } = body as CopyInBody;
+      return facts(sql, command, writes(table, written), catalog, table);
     }
-    case 'copy-out': {
-      const { read } = body as CopyOutBody;
-      return facts(read.cloud.statement.sql, command, [], opened(read.answering));
+    case 'ddl': {
+      const tables = new Set<string>();
+      visit((body as DdlBody).node, (kind, { schemaname, relname }) => {
+        if (typeof relname === 'string' && (kind === 'RangeVar' || kind === 'relation'))
+          tables.add(typeof schemaname === 'string' ? `${schemaname}.${relname}` : relname);
+      });
+      return {
+        fingerprint: fingerprintOf((body as DdlBody).text),
+        command,
+        plan: 'ddl',
+        tables: [...tables],
+        columns: [],
+      };
     }
     default:
       return { fingerprint: body.kind, command, plan: body.kind, tables: [], columns: [] };
   }
 }
 
-const facts = (
+const readFacts = ({ cloud, operands, answering, deletes }: ReadBody, command: string, catalog: Catalog) =>
+  facts(cloud.statement.sql, command, [...compares(operands), ...opens(answering)], catalog, deletes);
+
+/** A use of a column by an encoding. */
+interface Use {
+  readonly table: number;
+  readonly column: string;
+  readonly direction: Direction;
+  readonly protection: string;
+}
+
+/** @param target the table that is written to */
+function facts(
   sql: string,
   command: string,
-  tables: readonly LogicalTable[],
-  columns: readonly ColumnUse[],
-): StatementFacts => ({
-  fingerprint: fingerprintOf(sql),
-  command,
-  plan: 'push',
-  tables: tables.map(({ schema, name }) => `${schema}.${name}`),
-  columns,
-});
+  uses: readonly Use[],
+  catalog: Catalog,
+  target: LogicalTable | undefined,
+): StatementFacts {
+  const nameOf = (number: number): string => {
+    const table = target?.number === number ? target : tableNumbered(catalog, number);
+    return table ? `${table.schema}.${table.name}` : `table ${number}`;
+  };
+  const columns = new Map<string, ColumnUse & { protection: string[] }>();
+  const tables = new Set<string>(target ? [nameOf(target.number)] : []);
+  for (const { table, column: name, direction, protection } of uses) {
+    tables.add(nameOf(table));
+    const column = `${nameOf(table)}.${name}`;
+    const before = columns.get(`${direction} ${column}`);
+    if (!before) columns.set(`${direction} ${column}`, { column, direction, protection: [protection] });
+    else if (!before.protection.includes(protection)) before.protection.push(protection);
+  }
+  return {
+    fingerprint: fingerprintOf(sql),
+    command,
+    plan: 'push',
+    tables: [...tables],
+    columns: [...columns.values()],
+  };
+}
 
 /** libpg_query's fingerprint: equal for statements that differ in literals only. */
 function fingerprintOf(sql: string): string {
@@ -106,22 +154,27 @@ function fingerprintOf(sql: string): string {
   }
 }
 
-const opened = ({ outputs }: Answering): ColumnUse[] =>
+const opens = ({ outputs }: Answering): Use[] =>
   outputs.flatMap(output =>
-    output.kind === 'cell'
-      ? [
-          {
-            column: `${output.encoded.table}.${output.encoded.name}`,
-            direction: 'from-cloud' as const,
-            protection: [output.encoding.kind],
-          },
-        ]
-      : [],
+    output.kind === 'cell' ? [useOf(output.encoded, output.encoding, 'from-cloud')] : [],
   );
 
-const written = (table: LogicalTable, columns: readonly WrittenColumn[]): ColumnUse[] =>
-  columns.map(({ column, forms }) => ({
-    column: `${table.schema}.${table.name}.${column.name}`,
-    direction: 'to-cloud' as const,
-    protection: forms.map(form => form.encoding.kind),
-  }));
+const compares = (operands: readonly OperandPlan[]): Use[] =>
+  operands.map(({ used }) => useOf(used.encoded, used.encoding, 'to-cloud'));
+
+const writes = (table: LogicalTable, columns: readonly WrittenColumn[]): Use[] =>
+  columns.flatMap(({ column, forms }) =>
+    forms.map(({ encoding }) => ({
+      table: table.number,
+      column: column.name,
+      direction: 'to-cloud',
+      protection: encoding.kind,
+    })),
+  );
+
+const useOf = ({ table, name }: EncodedColumn, { kind }: Encoding, direction: Direction): Use => ({
+  table,
+  column: name,
+  direction,
+  protection: kind,
+});

@@ -2,7 +2,7 @@
  * Operands: the values that a statement compares with, or writes to, protected columns. They never stand in SQL
  * text for a cloud: at execution each is evaluated on this side and becomes protected parameters.
  */
-import type { FoundRows, LookUp, OperandEncoder } from '../encodings/encoding.js';
+import type { EncodedColumn, Encoding, FoundRows, LookUp, OperandEncoder } from '../encodings/encoding.js';
 import { ClarusError } from '../errors.js';
 import { isNode, type Node, numberIn, type Value, walk } from './analysed/node.js';
 import { constantValue, typeOf } from './analysed/types.js';
@@ -35,6 +35,8 @@ export interface OperandPlan {
   readonly lookUps: readonly LookUp[];
   /** physical types (SQL names) of the parameters it becomes */
   readonly types: readonly string[];
+  /** the column it is compared with, and the encoding that answers */
+  readonly used: { readonly encoded: EncodedColumn; readonly encoding: Encoding };
 }
 
 export type { FoundRows };

@@ -45,6 +45,8 @@ export interface TestProxy extends Target {
   readonly behind: Target;
   /** a database of the same server without Clarus, to the same kind of user */
   readonly plain: Target;
+  /** where the trusted side keeps its files */
+  readonly directory: string;
   /** what Clarus logged */
   readonly log: readonly string[];
   stop(): Promise<void>;
@@ -86,6 +88,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       cloud,
       behind: target(cloud, served, cloud.password),
       plain: target(cloud, unserved, cloud.password),
+      directory: join(directory, 'trusted'),
       log,
       async stop() {
         await worker.close(1_000);

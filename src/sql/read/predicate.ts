@@ -253,9 +253,9 @@ function answered(
     throw refuse(`${doing} under this collation`, use);
   const found = compilation.answer(use.column, question);
   if (!found) throw refuse(doing, use, waitingHint(use));
-  const { answer, encoded } = found;
+  const { answer, encoded, encoding } = found;
   const operands = sources.flatMap(source =>
-    compilation.operand(source, answer.operands, answer.operandTypes, answer.lookUps),
+    compilation.operand(source, answer.operands, answer.operandTypes, answer.lookUps, { encoded, encoding }),
   );
   return compilation.expression(answer, encoded, aliasOf(scope, use.varno), operands);
 }

@@ -1,0 +1,57 @@
+/** What the gateway tells, as the audit journal records it. */
+import type { Journal } from '../audit/journal.js';
+import type { Catalog } from '../catalog/catalog.js';
+import { diffPolicy } from '../policy/diff.js';
+import type { GatewayEvent } from '../postgres/options.js';
+import { factsOf } from '../sql/facts.js';
+
+/**
+ * Records an event of the gateway.
+ * @param catalog that the event's plan was made with
+ * @returns a promise when nothing more may be served before it resolves; it rejects while nothing can be recorded
+ */
+export function recordEvent(
+  journal: Journal,
+  event: GatewayEvent,
+  catalog: () => Catalog,
+): Promise<void> | undefined {
+  return append(journal, event, catalog) ? undefined : journal.drained();
+}
+
+function append(journal: Journal, event: GatewayEvent, catalog: () => Catalog): boolean {
+  switch (event.kind) {
+    case 'statement': {
+      const { user, session, number, plan } = event;
+      const ddl = plan.kind === 'protected' && plan.body.kind === 'ddl';
+      if (!ddl && !journal.records('statements')) return true;
+      const statement = factsOf(plan, catalog());
+      const room = journal.append({ kind: 'statement', user, session, number, statement });
+      if (!ddl) return room;
+      return journal.append({
+        kind: 'ddl',
+        user,
+        session,
+        command: statement.command,
+        objects: statement.tables,
+      });
+    }
+    case 'statement-end': {
+      if (!journal.records('statements')) return true;
+      const { code, ...end } = event;
+      return journal.append(code === undefined ? end : { ...end, code });
+    }
+    default:
+      return journal.append(event);
+  }
+}
+
+/** Records that another version of the policy is in force in this worker. */
+export function recordPolicy(journal: Journal, before: Catalog, after: Catalog): void {
+  if (after.policyVersion === before.policyVersion) return;
+  journal.append({
+    kind: 'policy-changed',
+    from: before.policyVersion,
+    to: after.policyVersion,
+    changes: diffPolicy(before.policy, after.policy).map(difference => difference.words),
+  });
+}
