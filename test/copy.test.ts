@@ -58,7 +58,7 @@ function read(set: Set, columns: readonly string[], chunks: readonly Buffer[]): 
     return { code: error.code, message: words(error.message), line: lineOf(error.fields.where) };
   }
   const { rows } = reader;
-  return { rows: rows === 0 ? [] : rowsOf(reader.take(rows), rows) };
+  return { rows: rows === 0 ? [] : rowsOf(reader.take(rows).columns, rows) };
 }
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;

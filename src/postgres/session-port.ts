@@ -1,6 +1,14 @@
 import type { Catalog, CatalogChange } from '../catalog/catalog.js';
 import { applyChanges } from '../catalog/changes.js';
-import type { Analysis, ClientPort, SessionPort, SessionSettings, StatementPort } from '../sql/plan.js';
+import type {
+  Analysis,
+  BoundParameters,
+  ClientPort,
+  PhysicalStatement,
+  SessionPort,
+  SessionSettings,
+  StatementPort,
+} from '../sql/plan.js';
 import { writeDiagnostic } from '../wire/diagnostic.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { CarefulContext } from './context.js';
@@ -63,6 +71,10 @@ export class ContextPort implements SessionPort {
 
   analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
     return this.#context.trusted.analyse(sql, parameterTypes);
+  }
+
+  check(statement: PhysicalStatement, bound: BoundParameters): Promise<void> {
+    return this.#context.trusted.check(statement, bound);
   }
 }
 

@@ -1,4 +1,5 @@
 import type {
+  BoundParameters,
   CopyInPort,
   DataRows,
   ExecuteOutcome,
@@ -75,6 +76,25 @@ export class PipelinePort implements StatementPort {
     this.flush();
     const result = await outcome;
     return { rows, tag: result.kind === 'complete' ? result.tag : '' };
+  }
+
+  /** Binds and executes nothing; then Sync, which gives back what planning locked. */
+  check(statement: PhysicalStatement, { values, formats }: BoundParameters): Promise<void> {
+    this.#beforeUse?.();
+    const { pipeline } = this;
+    const name = this.statements.prepare(statement.id, statement.sql, statement.parameterTypes);
+    const portal = this.portals.take(true);
+    return new Promise((resolve, reject) => {
+      writeBindValues(pipeline.writer, portal, name, values, formats, []);
+      pipeline.expect(internal(expects.bind, { done: () => resolve(), failed: reject }));
+      if (portal === '') this.portals.unnamedTaken = false;
+      else {
+        writeClose(pipeline.writer, 0x50, portal);
+        pipeline.expect(internal(expects.close));
+      }
+      pipeline.sync(internal(expects.sync));
+      pipeline.send();
+    });
   }
 
   run(sql: string): Promise<string> {

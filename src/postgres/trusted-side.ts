@@ -1,5 +1,5 @@
 import { ClarusError } from '../errors.js';
-import type { Analysis } from '../sql/plan.js';
+import type { Analysis, BoundParameters, PhysicalStatement } from '../sql/plan.js';
 import type { Diagnostic, PostgresError } from '../wire/diagnostic.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { analyse, analysisSettings, isLog } from './analysis.js';
@@ -77,6 +77,12 @@ export class TrustedSide {
   async analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
     await this.ready();
     return analyse(this.pipeline, sql, parameterTypes);
+  }
+
+  /** Binds a statement without executing it. */
+  async check(statement: PhysicalStatement, bound: BoundParameters): Promise<void> {
+    await this.ready();
+    await this.port.check(statement, bound);
   }
 
   /** Opens it, and puts it into the transaction when that holds settings it must know. */

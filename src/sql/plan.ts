@@ -79,6 +79,11 @@ export interface ProtectedPlan {
   readonly command: string;
   readonly shape: Shape;
   readonly copy?: 'in' | 'out';
+  /**
+   * What the trusted PostgreSQL binds to say what PostgreSQL says at Bind: the statement itself where it writes,
+   * else one that only takes the same parameters
+   */
+  readonly check?: PhysicalStatement;
   readonly body: ProtectedBody;
 }
 
@@ -200,6 +205,12 @@ export interface SessionPort {
   };
   /** parse analysis by the trusted PostgreSQL; see analyse.ts */
   analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis>;
+  /**
+   * Lets the trusted PostgreSQL bind a statement: it reads the parameters in their order and plans the statement with
+   * them. Nothing is executed.
+   * @throws PostgresError what it says to that
+   */
+  check(statement: PhysicalStatement, bound: BoundParameters): Promise<void>;
 }
 
 /** The trusted PostgreSQL's analysis of one statement. */

@@ -7,7 +7,7 @@ import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { numberIn } from './analysed/node.js';
 import { entry, scopeOf } from './analysed/query.js';
-import { Compilation } from './compilation.js';
+import { Compilation, physical } from './compilation.js';
 import { planCopy } from './copy/plan.js';
 import type { ExplainBody } from './execute/bodies.js';
 import { collect } from './execute/collect.js';
@@ -156,7 +156,9 @@ export class Planning {
     if (tables.length === 0) return place(raw, clean, shape, touch);
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);
-    return this.#protected(fresh, shape, touch, tables, catalog, homes, session);
+    const plan = await this.#protected(fresh, shape, touch, tables, catalog, homes, session);
+    const checked = plan.command === 'SELECT' ? (shape.parameterTypes.length ? 'SELECT' : undefined) : clean;
+    return checked === undefined ? plan : { ...plan, check: physical(checked, shape.parameterTypes) };
   }
 
   async #protected(

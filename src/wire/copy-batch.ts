@@ -1,9 +1,13 @@
 import type { ByteColumn } from '../crypto/column.js';
 import { ColumnBuilder } from './column-builder.js';
+import type { CopyRows } from './copy-options.js';
 
 /** Rows read from COPY data and not yet taken, column by column. */
 export class CopyBatch {
   readonly columns: readonly ColumnBuilder[];
+  /** line and size of each complete row */
+  #lines: number[] = [];
+  #sizes_bytes: number[] = [];
   /** complete rows in the builders, those already taken included */
   #complete = 0;
   /** rows already taken; their bytes are still in the builders */
@@ -25,9 +29,38 @@ export class CopyBatch {
     return this.#complete_bytes - this.#taken_bytes;
   }
 
-  /** Every column has got its value of the row. */
-  completeRow(): void {
+  /** complete rows, those already taken included */
+  get complete(): number {
+    return this.#complete;
+  }
+
+  /**
+   * Every column has got its value of the row.
+   * @param line in which it ends
+   * @param size_bytes of its line
+   */
+  completeRow(line: number, size_bytes: number): void {
     this.#complete++;
+    this.#lines.push(line);
+    this.#sizes_bytes.push(size_bytes);
+  }
+
+  /** Length of the line of a complete row, bytes. */
+  sizeOf(row: number): number {
+    return this.#sizes_bytes[row]!;
+  }
+
+  /** Line in which a complete row ends. */
+  lineOf(row: number): number {
+    return this.#lines[row]!;
+  }
+
+  /** Goes back to the first `rows` complete rows. */
+  truncate(rows: number): void {
+    this.#complete = rows;
+    this.#lines.length = rows;
+    this.#sizes_bytes.length = rows;
+    this.dropIncompleteRow();
   }
 
   /** To be called when a run of rows is over: counts their bytes. */
@@ -42,10 +75,16 @@ export class CopyBatch {
     for (const column of this.columns) column.truncate(this.#complete);
   }
 
-  /** Takes out up to `rowsMax` rows, a column a field. What is taken never changes afterwards. */
-  take(rowsMax: number): ByteColumn[] {
+  /** Takes out up to `rowsMax` rows. What is taken never changes afterwards. */
+  take(rowsMax: number): CopyRows {
     const from = this.#taken;
     const to = Math.min(this.#complete, from + rowsMax);
+    const lines = this.#lines.slice(from, to);
+    const sizes_bytes = this.#sizes_bytes.slice(from, to);
+    return { columns: this.#takeColumns(from, to), lines, sizes_bytes };
+  }
+
+  #takeColumns(from: number, to: number): ByteColumn[] {
     const whole = from === 0 && to === this.#complete;
     const taken = whole
       ? this.columns.map(column => column.take())
@@ -72,6 +111,8 @@ export class CopyBatch {
         else column.append(data, offsets[row]!, offsets[row + 1]!);
       }
     }
+    this.#lines.splice(0, this.#taken);
+    this.#sizes_bytes.splice(0, this.#taken);
     this.#complete -= this.#taken;
     this.#taken = 0;
     this.#taken_bytes = 0;
@@ -79,6 +120,8 @@ export class CopyBatch {
   }
 
   #restart(): void {
+    this.#lines = [];
+    this.#sizes_bytes = [];
     this.#complete = 0;
     this.#taken = 0;
     this.#taken_bytes = 0;

@@ -1,9 +1,8 @@
-import type { ByteColumn } from '../crypto/column.js';
 import type { ClarusError } from '../errors.js';
 import { int32At } from './byte-reader.js';
 import { CopyBatch } from './copy-batch.js';
 import { badCopyData, rowBytesMaxDefault, rowTooLong } from './copy-errors.js';
-import type { CopyReader, CopyReaderOptions } from './copy-options.js';
+import type { CopyReader, CopyReaderOptions, CopyRows } from './copy-options.js';
 import { KeptBytes } from './kept-bytes.js';
 
 /** First bytes of binary COPY data (PostgreSQL manual, COPY, "Binary Format"). */
@@ -17,6 +16,7 @@ const oidFlag = 0x0001_0000;
  * in a chunk are read in place.
  */
 export class CopyBinaryReader implements CopyReader {
+  partial: number | undefined;
   readonly #options: CopyReaderOptions;
   readonly #batch: CopyBatch;
   readonly #rowBytesMax: number;
@@ -43,7 +43,7 @@ export class CopyBinaryReader implements CopyReader {
     return this.#batch.size_bytes;
   }
 
-  take(rowsMax: number): ByteColumn[] {
+  take(rowsMax: number): CopyRows {
     return this.#batch.take(rowsMax);
   }
 
@@ -87,12 +87,15 @@ export class CopyBinaryReader implements CopyReader {
     const skipped = Math.min(this.#extension, end - at);
     this.#extension -= skipped;
     at += skipped;
-    while (this.#state === 'rows' && at < end) {
-      const next = this.#readRow(bytes, at, end);
-      if (next === -1) break;
-      at = next;
+    try {
+      while (this.#state === 'rows' && at < end) {
+        const next = this.#readRow(bytes, at, end);
+        if (next === -1) break;
+        at = next;
+      }
+    } finally {
+      this.#batch.settle();
     }
-    this.#batch.settle();
     if (this.#state === 'trailer' && at < end) throw this.#bad('received copy data after EOF marker');
     return at;
   }
@@ -132,7 +135,11 @@ export class CopyBinaryReader implements CopyReader {
     let at = start + 2;
     for (let field = 0; field < count; field++) {
       const size = end - at < 4 ? 0 : int32At(bytes, at);
-      if (size < -1) throw this.#bad('invalid field size', this.#options.columns[field]);
+      if (size < -1) {
+        this.#append(bytes, start, field);
+        this.partial = field;
+        throw this.#bad('invalid field size', this.#options.columns[field]);
+      }
       at += 4 + Math.max(0, size);
       if (at > end) {
         this.#row--;
@@ -141,9 +148,15 @@ export class CopyBinaryReader implements CopyReader {
       }
     }
     if (at - start > this.#rowBytesMax) throw rowTooLong(this.#rowBytesMax, this.#place());
-    at = start + 2;
-    for (const column of columns) {
-      const size = int32At(bytes, at);
+    this.#append(bytes, start, count);
+    return at;
+  }
+
+  /** Adds a row of which the first `fields` are there. */
+  #append(bytes: Uint8Array, start: number, fields: number): void {
+    let at = start + 2;
+    for (const [field, column] of this.#batch.columns.entries()) {
+      const size = field < fields ? int32At(bytes, at) : -1;
       at += 4;
       if (size === -1) column.appendNull();
       else {
@@ -151,8 +164,7 @@ export class CopyBinaryReader implements CopyReader {
         at += size;
       }
     }
-    this.#batch.completeRow();
-    return at;
+    this.#batch.completeRow(this.#row, 0);
   }
 
   #place(column?: string): { table: string; line: number; column: string | undefined } {

@@ -1,10 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import type { ByteColumn } from '../crypto/column.js';
 import type { ClarusError } from '../errors.js';
 import type { ColumnBuilder } from './column-builder.js';
 import { CopyBatch } from './copy-batch.js';
 import { badCopyData, notUtf8, rowBytesMaxDefault, rowTooLong } from './copy-errors.js';
-import type { CopyReader, CopyReaderOptions } from './copy-options.js';
+import type { CopyReader, CopyReaderOptions, CopyRows } from './copy-options.js';
 import { KeptBytes } from './kept-bytes.js';
 
 /** Up to this many bytes an unfinished row is read again with every chunk; above, only when it has doubled. */
@@ -34,6 +33,7 @@ export abstract class CopyLineReader implements CopyReader {
   protected line = 1;
   /** true while a header line is read that is not compared, so need not be right */
   protected skipping = false;
+  partial: number | undefined;
   readonly #rowBytesMax: number;
   /** bytes of a row whose end has not come yet */
   readonly #kept = new KeptBytes();
@@ -59,7 +59,7 @@ export abstract class CopyLineReader implements CopyReader {
     return this.batch.size_bytes;
   }
 
-  take(rowsMax: number): ByteColumn[] {
+  take(rowsMax: number): CopyRows {
     return this.batch.take(rowsMax);
   }
 
@@ -157,10 +157,19 @@ export abstract class CopyLineReader implements CopyReader {
         continue;
       }
       const next = this.endOfLine(bytes, at, end, last);
-      if (next >= 0 && field + 1 < width)
-        throw this.bad(`missing data for column "${this.options.columns[field + 1]}"`);
+      if (next >= 0 && field + 1 < width) throw this.#endedEarly(bytes, start, next, field + 1);
       return next;
     }
+  }
+
+  /** The fields that are there are given out, because PostgreSQL looks at their values first. */
+  #endedEarly(bytes: Uint8Array, start: number, next: number, fields: number): ClarusError {
+    this.mustBeText(bytes.subarray(start, next));
+    const { columns } = this.batch;
+    for (const column of columns.slice(fields)) column.appendNull();
+    this.batch.completeRow(this.line, next - start);
+    this.partial = fields;
+    return this.bad(`missing data for column "${this.options.columns[fields]}"`);
   }
 
   /** Reads a header line likewise. */
@@ -246,6 +255,7 @@ export abstract class CopyLineReader implements CopyReader {
       this.skipping = this.options.header === true;
       const { next, fields } = this.#readHeader(bytes, end, last);
       if (next === -1) return 0;
+      this.mustBeText(bytes.subarray(0, Math.max(0, next)));
       if (this.options.header === 'match') this.#matchHeader(fields);
       this.#headerExpected = false;
       this.skipping = false;
@@ -256,23 +266,60 @@ export abstract class CopyLineReader implements CopyReader {
       }
       at = next;
     }
-    while (at < end) {
-      const { line } = this;
-      const next = this.#readRow(bytes, at, end, last);
-      if (next < 0) {
-        this.line = line;
-        this.batch.dropIncompleteRow();
-        if (next === -2) this.#over = true;
-        break;
+    const rowsFrom = at;
+    const rowsBefore = this.batch.complete;
+    try {
+      while (at < end) {
+        const { line } = this;
+        const next = this.#readRow(bytes, at, end, last);
+        if (next < 0) {
+          this.line = line;
+          this.batch.dropIncompleteRow();
+          if (next === -2) this.#over = true;
+          break;
+        }
+        if (next - at > this.#rowBytesMax) throw this.#tooLong();
+        this.batch.completeRow(this.line, this.#lineSize(bytes, at, next));
+        this.line++;
+        at = next;
       }
-      if (next - at > this.#rowBytesMax) throw this.#tooLong();
-      this.batch.completeRow();
-      this.line++;
-      at = next;
+    } catch (error) {
+      this.batch.dropIncompleteRow();
+      this.batch.settle();
+      this.#mustBeText(bytes, rowsFrom, at, rowsBefore);
+      throw error;
     }
-    this.mustBeText(bytes.subarray(0, at));
+    this.#mustBeText(bytes, rowsFrom, at, rowsBefore);
     this.batch.settle();
     return at;
+  }
+
+  /** Length of a line without its end. */
+  #lineSize(bytes: Uint8Array, start: number, next: number): number {
+    let end = next;
+    if (end > start && bytes[end - 1] === newline && this.lineEnd !== 'carriageReturn') end--;
+    if (end > start && bytes[end - 1] === carriageReturn && this.lineEnd !== 'newline') end--;
+    return end - start;
+  }
+
+  /** Asserts the same of rows just read; of the first that is no text, and of those behind it, nothing is kept. */
+  #mustBeText(bytes: Uint8Array, from: number, to: number, row: number): void {
+    const read = bytes.subarray(from, to);
+    if (!read.includes(0) && isUtf8(read)) return;
+    const lineEndSize = this.lineEnd === 'both' ? 2 : 1;
+    for (let at = from, i = row; i < this.batch.complete; i++) {
+      const next = Math.min(to, at + this.batch.sizeOf(i) + lineEndSize);
+      const line = bytes.subarray(at, next);
+      if (line.includes(0) || !isUtf8(line)) {
+        this.line = this.batch.lineOf(i);
+        this.batch.truncate(i);
+        this.batch.settle();
+        this.partial = undefined;
+        break;
+      }
+      at = next;
+    }
+    this.mustBeText(read);
   }
 
   #rereadKept(last: boolean): void {

@@ -22,12 +22,22 @@ export interface CopyReaderOptions {
   readonly rowBytesMax?: number;
 }
 
+/** Rows of COPY data, a column a field. */
+export interface CopyRows {
+  readonly columns: readonly ByteColumn[];
+  /** the line, from 1, in which each row ends; in binary its number */
+  readonly lines: readonly number[];
+  /** length of each row's line without its end, bytes; 0 in binary */
+  readonly sizes_bytes: readonly number[];
+}
+
 /**
  * Takes the data of a COPY apart: bytes in, cut anywhere; columns of values out.
  *
  * Values are those of the format (text forms for text and csv, binary forms for binary), unescaped; a NULL is a
  * NULL. Data that PostgreSQL refuses are refused with its SQLSTATE: 22P04 for the format, 22021 for bytes that
- * are not UTF-8. Errors name table, line and column and never quote the data.
+ * are not UTF-8. Errors name table, line and column and never quote the data. The rows before can still be taken;
+ * where a row ended too early it is the last of them, filled up with NULLs.
  *
  * @example
  * reader.push(chunk);
@@ -42,6 +52,8 @@ export interface CopyReader {
   push(data: Uint8Array): void;
   /** The data are over: what is left is the last row. @throws like `push` */
   end(): void;
-  /** Takes out up to `rowsMax` rows, a column a field. */
-  take(rowsMax: number): ByteColumn[];
+  /** after an error: how many fields the last row really has, where it ended too early */
+  readonly partial: number | undefined;
+  /** Takes out up to `rowsMax` rows. */
+  take(rowsMax: number): CopyRows;
 }

@@ -24,7 +24,7 @@ type Row = (string | null)[];
 /** Takes all rows, `rowsMax` at a time. */
 function drain(reader: CopyReader, rowsMax: number, rows: Row[]): void {
   while (reader.rows > 0) {
-    const columns = reader.take(rowsMax);
+    const { columns } = reader.take(rowsMax);
     for (let i = 0; i < columns[0]!.length; i++) {
       rows.push(
         columns.map(column => {
@@ -52,7 +52,7 @@ function read(
     at += size;
     if (i % 3 === 0 && reader.rows > 0) {
       const before = reader.rows;
-      const columns = reader.take(1);
+      const { columns } = reader.take(1);
       rows.push(
         columns.map(column => {
           const value = valueAt(column, 0);

@@ -3,7 +3,7 @@ import { CopyCsvReader } from './copy-csv.js';
 import type { CopyReader, CopyReaderOptions } from './copy-options.js';
 import { CopyTextReader } from './copy-text.js';
 
-export type { CopyReader, CopyReaderOptions } from './copy-options.js';
+export type { CopyReader, CopyReaderOptions, CopyRows } from './copy-options.js';
 
 /** Makes the reader of a format. */
 export function copyReader(options: CopyReaderOptions): CopyReader {

@@ -114,6 +114,7 @@ export async function openDdlSession(
     },
     cloud: statementPort(cloud, sent),
     trusted: statementPort(shadow),
+    check: () => Promise.reject(new Error('not used by DDL')),
     client: { write: () => undefined, notice: ({ message }) => void notices.push(message) },
     catalog: current,
     transaction: {

@@ -100,9 +100,7 @@ async function planCopyIn(
   const names = list(fields, 'attlist').map(stringOf);
   const columns = names.length ? names.map(name => table.columns.find(c => c.name === name)!) : table.columns;
   const defaults = await planning.defaults(table);
-  const missing = table.columns.filter(
-    c => c.protection && !columns.includes(c) && (defaults.has(c.attnum) || c.notNull),
-  );
+  const missing = table.columns.filter(c => c.protection && !columns.includes(c) && defaults.has(c.attnum));
   const { analysis } = await planning.touch(selectOf(fields));
   const { registry } = await planning.compilation(analysis);
   let operands = 0;
@@ -131,7 +129,7 @@ async function planCopyIn(
     table,
     columns,
     written: protectedOnes,
-    defaults: missing.map(column => ({ column, sql: defaults.get(column.attnum) })),
+    defaults: missing.map(column => ({ column, sql: defaults.get(column.attnum)! })),
     options,
     sql: `COPY ${quote(table.physical.schema)}.${quote(table.physical.name)} (${physical.map(quote).join(', ')}) FROM STDIN (FORMAT binary)`,
   };

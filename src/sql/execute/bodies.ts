@@ -65,6 +65,8 @@ export interface UpdateBody {
   readonly lock: CloudStatement;
   readonly operands: readonly OperandPlan[];
   readonly written: readonly WrittenColumn[];
+  /** unprotected columns are assigned as well */
+  readonly assignsOpen: boolean;
   readonly cloud: CloudStatement;
   readonly answering: Answering;
 }
@@ -89,8 +91,8 @@ export interface CopyInBody {
   /** columns of the client's data, in order */
   readonly columns: readonly LogicalColumn[];
   readonly written: readonly WrittenColumn[];
-  /** protected columns that the data lack, with their default's SQL */
-  readonly defaults: readonly { readonly column: LogicalColumn; readonly sql: string | undefined }[];
+  /** protected columns that the data lack and that have a default, with its SQL */
+  readonly defaults: readonly { readonly column: LogicalColumn; readonly sql: string }[];
   readonly options: CopyOptions;
   /** the cloud's COPY; its columns are the row id, the unprotected columns, then the physical ones by operand */
   readonly sql: string;

@@ -19,6 +19,23 @@ export async function collect(
   return rows;
 }
 
+/**
+ * Queues a statement without flushing; its rows come with the answers to what was queued before.
+ * @throws what the backend answers
+ */
+export async function queued(
+  port: StatementPort,
+  statement: PhysicalStatement,
+  parameters: Row,
+  parameterFormats: readonly (0 | 1)[],
+  resultFormats: readonly (0 | 1)[],
+): Promise<Row[]> {
+  const sink = new RowArray();
+  const portal = port.bind(statement, parameters, { parameters: parameterFormats, results: resultFormats });
+  await portal.execute(0, sink);
+  return sink.found;
+}
+
 /** The same with the command tag. */
 export async function collectTagged(
   port: StatementPort,

@@ -1,6 +1,6 @@
 /**
- * Values between the client's format and PostgreSQL's binary form, a column at a time. What a codec is not sure
- * of, the trusted PostgreSQL converts, in one statement a batch: exact, and with its own errors.
+ * Values from PostgreSQL's binary form to the client's format, a column at a time, and how types and casts are
+ * written for the trusted PostgreSQL, which converts what a codec is not sure of.
  */
 import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import { codecOf } from '../../wire/codecs/codecs.js';
@@ -33,50 +33,6 @@ export function settingsOf(session: SessionPort): CodecSettings {
   const made = codecSettings(name => values.get(name));
   cachedSettings.set(session.settings, made);
   return made;
-}
-
-/**
- * Values in a client's format, as assigned to a column of `to`, in binary form.
- * @param format 0 text, 1 binary
- * @throws PostgresError as PostgreSQL words it, for what is not a value of the type
- */
-export async function toBinary(
-  values: ByteColumn,
-  format: 0 | 1,
-  to: TargetType,
-  session: SessionPort,
-): Promise<PlainColumn> {
-  const codec = codecOf(to.oid);
-  const unsure: number[] = [];
-  if (!codec) for (let i = 0; i < values.length; i++) unsure.push(i);
-  else if (format === 1) {
-    const acceptable = codec.acceptable(to.modifier);
-    for (let i = 0; i < values.length; i++)
-      if (!values.nulls?.[i] && !acceptable?.(values.data, values.offsets[i]!, values.offsets[i + 1]!))
-        unsure.push(i);
-    if (unsure.length === 0) return plain(values);
-  } else {
-    const reader = codec.reader(to.modifier, settingsOf(session));
-    const { data, offsets, nulls } = values;
-    let room = 64;
-    for (let i = 0; i < values.length; i++) room += codec.binarySizeMax(offsets[i + 1]! - offsets[i]!);
-    if (to.modifier > 4 && to.oid === typeOids.bpchar) room += values.length * to.modifier;
-    const out = new Uint8Array(room);
-    const outOffsets = new Uint32Array(values.length + 1);
-    let at = 0;
-    for (let i = 0; i < values.length; i++) {
-      if (!nulls?.[i]) {
-        const end = reader ? reader(data, offsets[i]!, offsets[i + 1]!, out, at) : -1;
-        if (end < 0) unsure.push(i);
-        else at = end;
-      }
-      outOffsets[i + 1] = at;
-    }
-    const column = { length: values.length, data: out.subarray(0, at), offsets: outOffsets, nulls };
-    if (unsure.length === 0) return plain(column);
-    return replaced(column, unsure, await ask(values, unsure, format, to, session));
-  }
-  return replaced(values, unsure, await ask(values, unsure, format, to, session));
 }
 
 /**
@@ -116,28 +72,6 @@ export async function fromBinary(
   for (const i of unsure)
     rows.push((await collect(session.trusted, print, [valueAt(values, i)], [1], [0]))[0]?.[0] ?? null);
   return replaced(column, unsure, rows);
-}
-
-/** Lets PostgreSQL convert single values. */
-async function ask(
-  values: ByteColumn,
-  which: readonly number[],
-  format: 0 | 1,
-  to: TargetType,
-  session: SessionPort,
-): Promise<(Uint8Array | null)[]> {
-  const base = await typeNameOf(to.oid, session);
-  const convert = statement(`SELECT ${assignment(`$1::${base}`, to)}`, [0]);
-  const results: (Uint8Array | null)[] = [];
-  for (const i of which) {
-    const value = valueAt(values, i);
-    results.push(
-      value === null
-        ? null
-        : ((await collect(session.trusted, convert, [value], [format], [1]))[0]?.[0] ?? null),
-    );
-  }
-  return results;
 }
 
 /** The SQL of an assignment cast to a type with a modifier: what is too long is an error, not cut. */
@@ -210,11 +144,13 @@ const quotedType = (oid: number, name: string): string =>
           ? 'pg_catalog."char"'
           : name;
 
-function replaced(
+/** A column with other values in some places. */
+export function replaced(
   column: ByteColumn,
   which: readonly number[],
   by: readonly (Uint8Array | null)[],
 ): PlainColumn {
+  if (which.length === 0) return plain(column);
   const values = Array.from({ length: column.length }, (_, i) => valueAt(column, i));
   which.forEach((i, k) => {
     values[i] = by[k] ?? null;

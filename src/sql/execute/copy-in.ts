@@ -1,29 +1,35 @@
 /**
  * COPY ... FROM STDIN into a protected table: the client's rows are taken apart, each column is converted and
  * protected as a batch, and binary COPY goes on to the cloud.
+ *
+ * PostgreSQL takes one row after the other and stops at the first error. Here values are refused by the readers and
+ * the trusted side, constraints and keys by the cloud; so what is refused here is told once the cloud has taken the
+ * rows before it.
  */
-import { type ByteColumn, columnOf, type PlainColumn } from '../../crypto/column.js';
+import type { LogicalColumn } from '../../catalog/catalog.js';
+import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
-import { writeRowId } from '../../wire/arrays.js';
-import { copyReader } from '../../wire/copy-reader.js';
+import { type CopyRows, copyReader } from '../../wire/copy-reader.js';
+import { PostgresError } from '../../wire/diagnostic.js';
+import { typeOids } from '../../wire/types.js';
 import type { CopyInExecution, CopyInPort, SessionPort } from '../plan.js';
 import type { CopyInBody } from './bodies.js';
-import { assignment, toBinary, typeNameOf } from './convert.js';
-import { evaluateSql } from './operands.js';
+import { collect } from './collect.js';
+import { convert, decide, slice } from './conversion.js';
+import { assignment, statement, typeNameOf } from './convert.js';
+import { InsertBuffer, insertedInCloud } from './copy-buffer.js';
+import { isOfKey, isOfReference, ofField, ofLine, rowOf } from './copy-failure.js';
+import { binaryRows, SIGNATURE } from './copy-rows.js';
 import type { ExecutionServices } from './portal.js';
-import {
-  mustNotBeNull,
-  nothingBound,
-  protectRows,
-  type SideWrites,
-  writeSides,
-  writtenValues,
-} from './protecting.js';
+import { protectRows, type SideWrites, writeSides } from './protecting.js';
 
 /** Rows and bytes that one batch holds at most. */
 const BATCH_ROWS = 2_000;
 const BATCH_BYTES = 1 << 20;
-const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+/** Batches whose lines are remembered: an error of the cloud is about rows that were on their way. */
+const BATCHES_REMEMBERED = 64;
+/** What the cloud is told when it shall forget the rows. */
+const GIVEN_UP = 'clarus gave up the rows';
 
 /**
  * @throws what the cloud answers to its COPY
@@ -41,20 +47,28 @@ export async function startCopyIn(
 class ProtectingCopy implements CopyInExecution {
   readonly format: 0 | 1;
   readonly columns: number;
-  readonly #reader: ReturnType<typeof copyReader>;
+  private readonly reader: ReturnType<typeof copyReader>;
   readonly #sides: SideWrites[] = [];
+  /** how far PostgreSQL would have come */
+  private readonly buffer = new InsertBuffer();
+  /** rows that the cloud's COPY has got, and those that a COPY before it has inserted */
+  #sent = 0;
+  #sentBefore = 0;
   #started = false;
+  /** an error of the cloud that PostgreSQL would not have come to yet, and its row: it counts once rows are inserted */
+  #early: { readonly said: unknown; readonly row: number } | undefined;
+  readonly #lines: { readonly from: number; readonly lines: readonly number[] }[] = [];
 
   constructor(
     private readonly body: CopyInBody,
     private readonly session: SessionPort,
     private readonly context: EncodingContext,
     private readonly services: ExecutionServices,
-    private readonly port: CopyInPort,
+    private port: CopyInPort,
   ) {
     this.format = body.options.format === 'binary' ? 1 : 0;
     this.columns = body.columns.length;
-    this.#reader = copyReader({
+    this.reader = copyReader({
       ...body.options,
       table: body.table.name,
       columns: body.columns.map(c => c.name),
@@ -62,48 +76,170 @@ class ProtectingCopy implements CopyInExecution {
   }
 
   async write(data: Uint8Array): Promise<void> {
-    await this.#ending(async () => {
-      this.#reader.push(data);
-      while (this.#reader.rows >= BATCH_ROWS || this.#reader.size_bytes >= BATCH_BYTES)
-        await this.#send(this.#reader.take(BATCH_ROWS));
-    });
+    await this.#read(
+      () => this.reader.push(data),
+      () => this.reader.rows >= BATCH_ROWS || this.reader.size_bytes >= BATCH_BYTES,
+    );
   }
 
   async finish(): Promise<{ tag: string }> {
-    await this.#ending(async () => {
-      this.#reader.end();
-      while (this.#reader.rows > 0) await this.#send(this.#reader.take(BATCH_ROWS));
-      if (!this.#started) await this.port.write(SIGNATURE);
-      await this.port.write(Uint8Array.of(0xff, 0xff));
+    await this.#read(
+      () => this.reader.end(),
+      () => this.reader.rows > 0,
+    );
+    const done = await this.#ending(async () => {
+      if (this.#early) throw new CloudSaid(this.#early.said);
+      return this.#complete().catch(said => {
+        throw new CloudSaid(said);
+      });
     });
-    const done = await this.port.finish();
     await writeSides(this.#sides, this.session);
     return done;
   }
 
-  /** Runs work of ours; where it fails the cloud's COPY ends before anything else is asked of the cloud. */
-  async #ending(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      await this.port.fail('the data could not be protected');
-      throw error;
-    }
-  }
-
   async fail(reason: string): Promise<void> {
+    await this.#read(
+      () => undefined,
+      () => this.reader.rows > 0,
+    );
     await this.port.fail(reason);
   }
 
-  async #send(fields: readonly ByteColumn[]): Promise<void> {
-    const { body, session } = this;
-    const count = fields[0]?.length ?? 0;
-    const values = new Map<number, PlainColumn>();
-    for (const [i, column] of body.columns.entries()) {
-      const converted = await toBinary(fields[i]!, this.format, column.type, session);
-      if (column.protection) mustNotBeNull(converted, column, body.table);
-      values.set(column.number, converted);
+  /** Takes data in, and rows out while `more` says so; after an error of the reader all rows before it. */
+  async #read(read: () => void, more: () => boolean): Promise<void> {
+    const { reader } = this;
+    let refused: { readonly error: unknown } | undefined;
+    try {
+      read();
+    } catch (error) {
+      refused = { error };
     }
+    await this.#ending(async () => {
+      while (refused ? reader.rows > 0 : more()) {
+        const rows = reader.take(BATCH_ROWS);
+        await this.#take(rows, refused !== undefined && reader.rows === 0 && reader.partial !== undefined);
+      }
+      if (refused) await this.#refuse(refused.error, []);
+    });
+  }
+
+  /**
+   * Converts rows and sends them on.
+   * @param endsEarly the last of them is not complete: it is looked at, and not sent
+   */
+  async #take({ columns: fields, lines, sizes_bytes }: CopyRows, endsEarly: boolean): Promise<void> {
+    const { body, session, buffer } = this;
+    const { columns, refusal } = await decide(
+      body.columns.map((column, i) => convert(fields[i]!, this.format, column.type, session)),
+      session,
+    );
+    this.#remember(lines);
+    const read = refusal?.row ?? lines.length - (endsEarly ? 1 : 0);
+    for (let row = 0; row < read; row++) buffer.add(sizes_bytes[row]!);
+    const whole = columns.map(column => slice(column, 0, read));
+    if (refusal) {
+      const { row, column } = refusal;
+      const error = ofField(refusal.error, {
+        table: body.table.name,
+        line: lines[row]!,
+        column: body.columns[column]!.name,
+        value: this.format === 1 ? undefined : valueAt(fields[column]!, row),
+      });
+      await this.#refuse(error, whole);
+    }
+    await this.#send(whole);
+    if (this.#early && this.#early.row < buffer.inserted) throw new CloudSaid(this.#early.said);
+  }
+
+  /**
+   * Ends with an error of a row, unless the cloud has something to say of the rows before it.
+   * @param rows those that it has not got yet
+   */
+  async #refuse(error: unknown, rows: readonly PlainColumn[]): Promise<never> {
+    const { inserted, rows: read } = this.buffer;
+    const before = this.#sentBefore;
+    let sent = 0;
+    if (inserted > before + insertedInCloud(read - before)) {
+      sent = Math.max(0, inserted - before - this.#sent);
+      await this.#send(rows.map(c => slice(c, 0, sent)));
+      await this.#insert();
+    }
+    await this.#send(rows.map(c => slice(c, sent, c.length)));
+    if (!this.#early) {
+      await this.port.fail(GIVEN_UP);
+      await this.port.finish().catch(said => {
+        if (!isGivenUp(said)) this.#hear(said);
+      });
+    }
+    throw error;
+  }
+
+  /** Lets the cloud insert the rows that it has, with which it looks at keys, and begins another COPY. */
+  async #insert(): Promise<void> {
+    if (this.#early) return;
+    try {
+      await this.#complete();
+    } catch (said) {
+      // PostgreSQL looks at foreign keys when all rows are there: an error that ends it comes before that.
+      if (isOfReference(said)) this.#early = { said, row: this.buffer.rows };
+      else this.#hear(said);
+      return;
+    }
+    this.#sentBefore += this.#sent;
+    this.#sent = 0;
+    this.#started = false;
+    this.port = await this.session.cloud.copyIn(this.body.sql);
+  }
+
+  async #complete(): Promise<{ tag: string }> {
+    if (!this.#started) await this.port.write(SIGNATURE);
+    await this.port.write(Uint8Array.of(0xff, 0xff));
+    return this.port.finish();
+  }
+
+  /** An error of the cloud. @throws CloudSaid unless PostgreSQL would not have come to it yet */
+  #hear(said: unknown): void {
+    const row = this.#rowOf(said);
+    if (!isOfKey(said) || row === undefined || row < this.buffer.inserted) throw new CloudSaid(said);
+    this.#early = { said, row };
+  }
+
+  /** Row, from 0, that the cloud speaks of. */
+  #rowOf(said: unknown): number | undefined {
+    const row = rowOf(said);
+    return row === undefined ? undefined : this.#sentBefore + row;
+  }
+
+  /** Runs work of ours; where it fails the cloud's COPY ends before anything else is asked of the cloud. */
+  async #ending<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      await this.port.fail(GIVEN_UP);
+      if (!(error instanceof CloudSaid)) throw error;
+      const line = this.#lineOf(this.#rowOf(error.said));
+      throw ofLine(error.said, this.body.table.name, line, this.session.catalog());
+    }
+  }
+
+  #remember(lines: readonly number[]): void {
+    this.#lines.push({ from: this.buffer.rows, lines });
+    if (this.#lines.length > BATCHES_REMEMBERED) this.#lines.shift();
+  }
+
+  #lineOf(row: number | undefined): number | undefined {
+    if (row === undefined) return undefined;
+    const batch = this.#lines.findLast(({ from }) => from <= row);
+    return batch?.lines[row - batch.from];
+  }
+
+  /** Protects rows and sends them. @param read one column a column of the data */
+  async #send(read: readonly PlainColumn[]): Promise<void> {
+    const { body } = this;
+    const count = read[0]?.length ?? 0;
+    if (count === 0 || this.#early) return;
+    const values = new Map<number, PlainColumn>();
+    for (const [i, column] of body.columns.entries()) values.set(column.number, read[i]!);
     for (const { column, sql } of body.defaults)
       values.set(column.number, await this.#defaults(column, sql, count));
     const first = await this.services.rowIds(body.table.number, count);
@@ -119,68 +255,36 @@ class ProtectingCopy implements CopyInExecution {
       ...body.columns.filter(c => !c.protection).map(c => values.get(c.number)! as ByteColumn),
       ...[...written.columns.entries()].sort(([a], [b]) => a - b).map(([, c]) => c),
     ];
-    await this.port.write(binaryRows(rows, columns, !this.#started));
+    const bytes = binaryRows(rows, columns, !this.#started);
     this.#started = true;
+    this.#sent += count;
+    try {
+      await this.port.write(bytes);
+    } catch (said) {
+      this.#hear(said);
+    }
   }
 
-  async #defaults(
-    column: CopyInBody['defaults'][number]['column'],
-    sql: string | undefined,
-    count: number,
-  ): Promise<PlainColumn> {
-    if (sql === undefined) {
-      const none = await writtenValues(
-        column,
-        new Array(count).fill({ kind: 'constant', value: null, type: column.type.oid }),
-        nothingBound,
-        [],
-        this.session,
-      );
-      mustNotBeNull(none, column, this.body.table);
-      return none;
-    }
-    const base = await typeNameOf(column.type.oid, this.session);
-    const values: (Uint8Array | null)[] = [];
-    for (let i = 0; i < count; i++)
-      values.push(
-        await evaluateSql(assignment(`(${sql})::${base}`, column.type), nothingBound, [], this.session),
-      );
-    const result = columnOf(values) as PlainColumn;
-    mustNotBeNull(result, column, this.body.table);
-    return result;
+  /** Values of a column that the data lack, one a row. */
+  async #defaults({ type }: LogicalColumn, sql: string, count: number): Promise<PlainColumn> {
+    const value = assignment(`(${sql})::${await typeNameOf(type.oid, this.session)}`, type);
+    const rows = await collect(
+      this.session.trusted,
+      statement(`SELECT ${value} FROM pg_catalog.generate_series(1, $1)`, [typeOids.int4]),
+      [Buffer.from(String(count))],
+      [0],
+      [1],
+    );
+    return plain(columnOf(rows.map(([field]) => field ?? null)));
   }
 }
 
-/** Rows in the binary format of COPY, the row id first. */
-function binaryRows(rows: Float64Array, columns: readonly ByteColumn[], withSignature: boolean): Buffer {
-  let size = withSignature ? SIGNATURE.length : 0;
-  size += rows.length * (2 + 12 + 4 * columns.length);
-  for (const { offsets, length } of columns) size += offsets[length]! - offsets[0]!;
-  const out = Buffer.allocUnsafe(size);
-  let at = withSignature ? SIGNATURE.copy(out) : 0;
-  const width = columns.length + 1;
-  for (let i = 0; i < rows.length; i++) {
-    out[at] = width >> 8;
-    out[at + 1] = width;
-    out[at + 2] = 0;
-    out[at + 3] = 0;
-    out[at + 4] = 0;
-    out[at + 5] = 8;
-    writeRowId(out, rows[i]!, at + 6);
-    at += 14;
-    for (const { data, offsets, nulls } of columns) {
-      const from = offsets[i]!;
-      const length = nulls?.[i] ? -1 : offsets[i + 1]! - from;
-      out[at] = length >> 24;
-      out[at + 1] = length >> 16;
-      out[at + 2] = length >> 8;
-      out[at + 3] = length;
-      at += 4;
-      if (length <= 0) continue;
-      if (length < 64) for (let k = 0; k < length; k++) out[at + k] = data[from + k]!;
-      else out.set(data.subarray(from, from + length), at);
-      at += length;
-    }
+/** What the cloud answered to its COPY. */
+class CloudSaid extends Error {
+  constructor(readonly said: unknown) {
+    super('the cloud refused the rows');
   }
-  return out;
 }
+
+const isGivenUp = (said: unknown): boolean =>
+  said instanceof PostgresError && said.code === '57014' && said.message.includes(GIVEN_UP);

@@ -5,49 +5,39 @@ import { ClarusError } from '../../errors.js';
 import { arrayElements } from '../../wire/arrays.js';
 import type { ParameterSource } from '../compilation.js';
 import type { ManySource, OperandPlan, OperandSource } from '../operand.js';
-import type { BoundParameters, SessionPort } from '../plan.js';
+import type { BoundParameters } from '../plan.js';
 import { collect } from './collect.js';
-import { statement, toBinary, typeNameOf } from './convert.js';
+import { convert, decided } from './conversion.js';
+import { statement, typeNameOf } from './convert.js';
+import type { Given } from './given.js';
 
 /** One value, in binary form of `source.type`. */
-export async function evaluate(
-  source: OperandSource,
-  bound: BoundParameters,
-  parameterTypes: readonly number[],
-  session: SessionPort,
-): Promise<Uint8Array | null> {
+export async function evaluate(source: OperandSource, given: Given): Promise<Uint8Array | null> {
+  const { bound, session } = given;
   switch (source.kind) {
     case 'constant':
       return source.value;
     case 'parameter': {
       const value = bound.values[source.index] ?? null;
       if (value === null) return null;
-      return valueAt(
-        await toBinary(
-          columnOf([value]),
-          bound.formats[source.index] ?? 0,
-          { oid: source.type, modifier: -1 },
-          session,
-        ),
-        0,
-      );
-    }
-    case 'expression':
-      return evaluateSql(
-        `(${source.sql})::${await typeNameOf(source.type, session)}`,
-        bound,
-        parameterTypes,
+      const converted = convert(
+        columnOf([value]),
+        bound.formats[source.index] ?? 0,
+        { oid: source.type, modifier: -1 },
         session,
       );
+      if (converted.unsure.length) await given.mustBind();
+      return valueAt((await decided([converted], session))[0]!, 0);
+    }
+    case 'expression':
+      return evaluateSql(`(${source.sql})::${await typeNameOf(source.type, session)}`, given);
   }
 }
 
 /** The value of an SQL expression, `$n` being the client's parameters; the trusted PostgreSQL evaluates it. */
 export async function evaluateSql(
   sql: string,
-  bound: BoundParameters,
-  parameterTypes: readonly number[],
-  session: SessionPort,
+  { bound, parameterTypes, session }: Given,
 ): Promise<Uint8Array | null> {
   const rows = await collect(
     session.trusted,
@@ -62,12 +52,11 @@ export async function evaluateSql(
 /** Runs an operand's look-ups, then protects its values. */
 export async function protectOperand(
   plan: OperandPlan,
-  bound: BoundParameters,
-  parameterTypes: readonly number[],
-  session: SessionPort,
+  given: Given,
   context: EncodingContext,
 ): Promise<readonly (Uint8Array | null)[]> {
-  const values = await valuesOf(plan.source, bound, parameterTypes, session);
+  const { session } = given;
+  const values = await valuesOf(plan.source, given);
   // A NULL array compares as NULL, whatever it would hold.
   if (values === null) return plan.types.map(() => null);
   const type = plan.source.type;
@@ -90,22 +79,17 @@ export async function protectOperand(
   return plan.encode(values, type, context, found);
 }
 
-async function valuesOf(
-  source: OperandSource | ManySource,
-  bound: BoundParameters,
-  parameterTypes: readonly number[],
-  session: SessionPort,
-): Promise<PlainColumn | null> {
+async function valuesOf(source: OperandSource | ManySource, given: Given): Promise<PlainColumn | null> {
   if (source.kind === 'list') {
     const items: (Uint8Array | null)[] = [];
-    for (const item of source.items) items.push(await evaluate(item, bound, parameterTypes, session));
+    for (const item of source.items) items.push(await evaluate(item, given));
     return plain(columnOf(items));
   }
   if (source.kind === 'array') {
-    const array = await evaluate(source.array, bound, parameterTypes, session);
+    const array = await evaluate(source.array, given);
     return array === null ? null : arrayElements(array);
   }
-  return plain(columnOf([await evaluate(source, bound, parameterTypes, session)]));
+  return plain(columnOf([await evaluate(source, given)]));
 }
 
 /** Physical parameters of a cloud statement, with their formats. */

@@ -18,16 +18,11 @@ import { physicalType } from '../write/insert.js';
 import { hasSideTables } from '../write/modify.js';
 import type { Answering, InsertBody, ReadBody, UpdateBody } from './bodies.js';
 import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from './copy-out.js';
+import { Given } from './given.js';
 import { OpeningSink } from './opening.js';
 import { physicalParameters, protectOperand } from './operands.js';
-import {
-  deleteSides,
-  mustNotBeNull,
-  physicalOid,
-  protectRows,
-  writeSides,
-  writtenValues,
-} from './protecting.js';
+import { deleteSides, physicalOid, protectRows, writeSides } from './protecting.js';
+import { WrittenValues } from './written.js';
 
 /** What executions need beside the session. */
 export interface ExecutionServices {
@@ -66,19 +61,21 @@ export function formatsOf(formats: readonly (0 | 1)[], columns: number): (0 | 1)
 const cloudFormats = ({ binary, width }: Answering, formats: readonly (0 | 1)[]): (0 | 1)[] =>
   Array.from({ length: width }, (_, place) => (binary.has(place) ? 1 : (formats[place] ?? 0)));
 
+const givenOf = ({ plan, bound, session, portal }: Bound): Given => new Given(plan, bound, session, portal);
+
 async function bindOperands(
   operands: ReadBody['operands'],
-  { plan, bound, session, context }: Bound,
+  given: Given,
+  context: EncodingContext,
 ): Promise<(readonly (Uint8Array | null)[])[]> {
   const values: (readonly (Uint8Array | null)[])[] = [];
-  for (const operand of operands)
-    values.push(await protectOperand(operand, bound, plan.shape.parameterTypes, session, context));
+  for (const operand of operands) values.push(await protectOperand(operand, given, context));
   return values;
 }
 
 /** SELECT, DELETE and UPDATE of unprotected columns: one statement, pipelined. */
 export async function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): Promise<Portal> {
-  const operands = await bindOperands(body.operands, b);
+  const operands = await bindOperands(body.operands, givenOf(b), b.context);
   const { values, formats } = physicalParameters(
     body.cloud.parameters,
     b.bound,
@@ -133,24 +130,14 @@ async function copyOut(
 }
 
 /** INSERT ... VALUES: values are protected when it executes; one statement, pipelined unless side tables follow. */
-export function bindInsert(body: InsertBody, b: Bound, services: ExecutionServices): Portal {
+export async function bindInsert(body: InsertBody, b: Bound, services: ExecutionServices): Promise<Portal> {
+  const known = await WrittenValues.bind(body.written, givenOf(b));
   let port: PortalPort | undefined;
   const sink = new OpeningSink(body.answering, b.formats, b.session, b.context);
   return {
     async execute(maxRows) {
       if (port) return { outcome: port.execute(maxRows, sink), pipelined: true };
-      const columns = [];
-      for (const written of body.written)
-        columns.push(
-          await writtenValues(
-            written.column,
-            written.sources,
-            b.bound,
-            b.plan.shape.parameterTypes,
-            b.session,
-          ),
-        );
-      for (const [i, { column }] of body.written.entries()) mustNotBeNull(columns[i]!, column, body.table);
+      const columns = await known.decide();
       const first = await services.rowIds(body.table.number, body.rows);
       const rows = Float64Array.from({ length: body.rows }, (_, i) => first + i);
       const written = await protectRows(body.written, rows, columns, b.context);
@@ -193,21 +180,14 @@ const UPDATE_ROWS_MAX = 10_000;
 
 /** UPDATE of protected columns: lock exactly the matching rows, then write them by row id. */
 export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
-  const operands = await bindOperands(body.operands, b);
+  const given = givenOf(b);
+  // No row may match, and then the cloud never sees what is assigned to unprotected columns.
+  if (body.assignsOpen) await given.mustBind();
+  const operands = await bindOperands(body.operands, given, b.context);
+  const known = await WrittenValues.bind(body.written, given);
   const sink = new OpeningSink(body.answering, b.formats, b.session, b.context);
   return {
     async execute() {
-      const values = [];
-      for (const written of body.written)
-        values.push(
-          await writtenValues(
-            written.column,
-            written.sources,
-            b.bound,
-            b.plan.shape.parameterTypes,
-            b.session,
-          ),
-        );
       const lock = physicalParameters(
         body.lock.parameters,
         b.bound,
@@ -221,8 +201,7 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
       const locked = locking.execute(0, found);
       b.session.cloud.flush();
       await locked;
-      if (found.ids.length > 0)
-        for (const [i, { column }] of body.written.entries()) mustNotBeNull(values[i]!, column, body.table);
+      const values = found.ids.length > 0 ? await known.decide() : [];
       let count = 0;
       for (let from = 0; from < found.ids.length; from += UPDATE_ROWS_MAX) {
         const rows = Float64Array.from(found.ids.slice(from, from + UPDATE_ROWS_MAX));

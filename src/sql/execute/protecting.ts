@@ -1,18 +1,16 @@
 /**
- * The one way out: every protected row that goes to a cloud passes here. Values are evaluated, checked against
- * NOT NULL and turned into the physical columns of each encoding, a column at a time.
+ * The one way out: every protected row that goes to a cloud passes here. Values are turned into the physical columns
+ * of each encoding, a column at a time.
  */
 
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
-import { type ByteColumn, columnOf, type PlainColumn, plain } from '../../crypto/column.js';
+import { type ByteColumn, columnOf, type PlainColumn } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
-import { ClarusError } from '../../errors.js';
 import { arrayOf, rowIdArray } from '../../wire/arrays.js';
-import type { BoundParameters, SessionPort } from '../plan.js';
-import type { WrittenColumn, WrittenSource } from './bodies.js';
+import type { SessionPort } from '../plan.js';
+import type { WrittenColumn } from './bodies.js';
 import { collect } from './collect.js';
-import { assignment, statement, toBinary, typeNameOf } from './convert.js';
-import { evaluateSql } from './operands.js';
+import { statement } from './convert.js';
 
 /** Rows of a side table to insert. */
 export interface SideWrites {
@@ -60,100 +58,6 @@ export async function protectRows(
       }
     }
   return { columns, sides };
-}
-
-/** Defaults see no parameters of the statement. */
-export const nothingBound: BoundParameters = { values: [], formats: [] };
-
-/**
- * Values of a written column, one a source, as assigned to it. Whether NULL may stand there is asked once rows are
- * written (`mustNotBeNull`): an UPDATE of no rows may set anything to NULL.
- * @throws PostgresError as PostgreSQL words a wrong value
- */
-export async function writtenValues(
-  column: LogicalColumn,
-  sources: readonly WrittenSource[],
-  bound: BoundParameters,
-  parameterTypes: readonly number[],
-  session: SessionPort,
-): Promise<PlainColumn> {
-  const { oid, modifier } = column.type;
-  const values: (Uint8Array | null)[] = new Array(sources.length).fill(null);
-  // Values by how they come, so that each kind is converted as one batch.
-  const batches: { format: 0 | 1; indexes: number[]; values: (Uint8Array | null)[] }[] = [
-    { format: 0, indexes: [], values: [] },
-    { format: 1, indexes: [], values: [] },
-  ];
-  const add = (format: 0 | 1, i: number, value: Uint8Array | null): void => {
-    batches[format]!.indexes.push(i);
-    batches[format]!.values.push(value);
-  };
-  for (const [i, source] of sources.entries()) {
-    if (source.kind === 'constant' && (source.type === oid || source.value === null)) add(1, i, source.value);
-    else if (source.kind === 'parameter' && source.type === oid)
-      add(bound.formats[source.index] ?? 0, i, bound.values[source.index] ?? null);
-    else values[i] = await assignedValue(column, source, bound, parameterTypes, session);
-  }
-  for (const batch of batches) {
-    if (batch.indexes.length === 0) continue;
-    const converted = await toBinary(columnOf(batch.values), batch.format, { oid, modifier }, session);
-    batch.indexes.forEach((at, k) => {
-      values[at] = converted.nulls?.[k]
-        ? null
-        : converted.data.subarray(converted.offsets[k]!, converted.offsets[k + 1]!);
-    });
-  }
-  return plain(columnOf(values));
-}
-
-async function assignedValue(
-  column: LogicalColumn,
-  source: WrittenSource,
-  bound: BoundParameters,
-  parameterTypes: readonly number[],
-  session: SessionPort,
-): Promise<Uint8Array | null> {
-  const base = await typeNameOf(column.type.oid, session);
-  switch (source.kind) {
-    case 'default':
-      return evaluateSql(assignment(`(${source.sql})::${base}`, column.type), nothingBound, [], session);
-    case 'expression':
-      return evaluateSql(assignment(`(${source.sql})::${base}`, column.type), bound, parameterTypes, session);
-    case 'parameter':
-      return evaluateSql(
-        assignment(`($${source.index + 1})::${base}`, column.type),
-        bound,
-        parameterTypes,
-        session,
-      );
-    case 'constant': {
-      const from = await typeNameOf(source.type, session);
-      const rows = await collect(
-        session.trusted,
-        statement(`SELECT ${assignment(`($1::${from})::${base}`, column.type)}`, [0]),
-        [source.value],
-        [1],
-        [1],
-      );
-      return rows[0]?.[0] ?? null;
-    }
-  }
-}
-
-/**
- * @throws ClarusError 23502 as PostgreSQL words it
- */
-export function mustNotBeNull(values: ByteColumn, column: LogicalColumn, table: LogicalTable): void {
-  if (!column.notNull || !values.nulls?.includes(1)) return;
-  throw new ClarusError(
-    '23502',
-    `null value in column "${column.name}" of relation "${table.name}" violates not-null constraint`,
-    {
-      schema: table.schema,
-      table: table.name,
-      column: column.name,
-    },
-  );
 }
 
 /** Writes the rows of side tables, in the session's transaction. */

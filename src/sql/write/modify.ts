@@ -210,6 +210,7 @@ export function planUpdate(
     lock: compilation.finish(lockTree, clientParameters),
     operands: compilation.operands,
     written,
+    assignsOpen: writesProtected.length < assignments.length,
     cloud: writing.finish(tree, clientParameters),
     answering: returning.answering,
   };
