@@ -6,8 +6,6 @@ export interface Value {
   readonly value: string | null;
   /** type to say by a cast where the place does not say it */
   readonly cast?: string;
-  /** its type refuses it */
-  readonly wrong?: true;
 }
 
 export type Part = string | Value;
@@ -15,19 +13,14 @@ export type Parts = readonly Part[];
 
 /** A value for a column: mostly one of few, sometimes any, rarely a wrong one. */
 export const valueFor = (column: ColumnShape, wrong = 1): fc.Arbitrary<Value> =>
-  fc.oneof(
-    { weight: 60, arbitrary: fc.constantFrom(...column.pool).map(value => ({ value })) },
-    { weight: 20, arbitrary: column.other.map(value => ({ value })) },
-    { weight: 12, arbitrary: fc.constant({ value: null }) },
-    ...(column.bad.length
-      ? [
-          {
-            weight: wrong,
-            arbitrary: fc.constantFrom(...column.bad).map(value => ({ value, wrong: true as const })),
-          },
-        ]
-      : []),
-  );
+  fc
+    .oneof(
+      { weight: 60, arbitrary: fc.constantFrom(...column.pool) },
+      { weight: 20, arbitrary: column.other },
+      { weight: 12, arbitrary: fc.constant(null) },
+      ...(column.bad.length ? [{ weight: wrong, arbitrary: fc.constantFrom(...column.bad) }] : []),
+    )
+    .map(value => ({ value }));
 
 export const join = (items: readonly Parts[], between: string): Parts =>
   items.flatMap((item, i) => (i === 0 ? item : [between, ...item]));
@@ -38,18 +31,23 @@ export const list = (values: readonly Part[]): Parts =>
     ', ',
   );
 
-/** A condition on one protected column; `q` qualifies it (`sample.` or nothing). */
-export const atom = (q: string): fc.Arbitrary<Parts> => {
+/**
+ * A condition on one protected column.
+ * @param q qualifies it (`sample.` or nothing)
+ * @param wrong weight of a wrong value, beside 92 of right ones
+ */
+export const atom = (q: string, wrong = 1): fc.Arbitrary<Parts> => {
   const one = (column: ColumnShape): fc.Arbitrary<Parts> => {
     const name = `${q}${column.name}`;
+    const value = valueFor(column, wrong);
     return fc.oneof(
-      { weight: 3, arbitrary: valueFor(column).map((v): Parts => [`${name} = `, v]) },
-      { weight: 1, arbitrary: valueFor(column).map((v): Parts => [v, ` = ${name}`]) },
-      { weight: 3, arbitrary: valueFor(column).map((v): Parts => [`${name} <> `, v]) },
+      { weight: 3, arbitrary: value.map((v): Parts => [`${name} = `, v]) },
+      { weight: 1, arbitrary: value.map((v): Parts => [v, ` = ${name}`]) },
+      { weight: 3, arbitrary: value.map((v): Parts => [`${name} <> `, v]) },
       {
         weight: 3,
         arbitrary: fc
-          .tuple(fc.constantFrom('IN', 'NOT IN'), fc.array(valueFor(column), { minLength: 1, maxLength: 4 }))
+          .tuple(fc.constantFrom('IN', 'NOT IN'), fc.array(value, { minLength: 1, maxLength: 4 }))
           .map(([word, values]): Parts => [`${name} ${word} (`, ...list(values), ')']),
       },
       {
@@ -64,7 +62,7 @@ export const atom = (q: string): fc.Arbitrary<Parts> => {
       {
         weight: 3,
         arbitrary: fc
-          .tuple(fc.constantFrom('IS DISTINCT FROM', 'IS NOT DISTINCT FROM'), valueFor(column))
+          .tuple(fc.constantFrom('IS DISTINCT FROM', 'IS NOT DISTINCT FROM'), value)
           .map(([word, v]): Parts => [`${name} ${word} `, v]),
       },
     );
@@ -87,20 +85,23 @@ export const atom = (q: string): fc.Arbitrary<Parts> => {
   );
 };
 
-export const condition = (q: string): fc.Arbitrary<Parts> =>
+export const condition = (q: string, wrong = 1): fc.Arbitrary<Parts> =>
   fc.oneof(
-    { weight: 4, arbitrary: atom(q) },
-    { weight: 2, arbitrary: atom(q).map((a): Parts => ['NOT (', ...a, ')']) },
+    { weight: 4, arbitrary: atom(q, wrong) },
+    { weight: 2, arbitrary: atom(q, wrong).map((a): Parts => ['NOT (', ...a, ')']) },
     {
       weight: 4,
       arbitrary: fc
-        .tuple(fc.constantFrom(' AND ', ' OR ', ' OR '), fc.array(atom(q), { minLength: 2, maxLength: 3 }))
+        .tuple(
+          fc.constantFrom(' AND ', ' OR ', ' OR '),
+          fc.array(atom(q, wrong), { minLength: 2, maxLength: 3 }),
+        )
         .map(([word, atoms]): Parts => join(atoms, word)),
     },
     {
       weight: 2,
       arbitrary: fc
-        .tuple(atom(q), atom(q), atom(q))
+        .tuple(atom(q, wrong), atom(q, wrong), atom(q, wrong))
         .map(([a, b, c]): Parts => ['(', ...a, ' OR NOT (', ...b, ')) AND ', ...c]),
     },
   );

@@ -1,5 +1,6 @@
 /** COPY data for the differential test: generated rows in the formats of COPY, and COPY itself on one side. */
 import fc from 'fast-check';
+import type { BackendMessage } from '../../src/wire/messages.js';
 import type { Target } from '../support/proxy.js';
 import { RawClient, told } from '../support/raw-client.js';
 import { type ColumnShape, columns } from './schema.js';
@@ -11,19 +12,23 @@ export interface CopyRows {
   readonly rows: readonly (readonly (string | null)[])[];
 }
 
-const fieldOf = (column: ColumnShape): fc.Arbitrary<string | null> =>
+const fieldOf = (column: ColumnShape, wrong: number): fc.Arbitrary<string | null> =>
   fc.oneof(
     { weight: 30, arbitrary: fc.constantFrom(...column.pool) },
     { weight: 20, arbitrary: column.other },
     { weight: 10, arbitrary: fc.constant(null) },
-    ...(column.bad.length ? [{ weight: 1, arbitrary: fc.constantFrom(...column.bad) }] : []),
+    ...(column.bad.length ? [{ weight: wrong, arbitrary: fc.constantFrom(...column.bad) }] : []),
   );
 
+/** Rows, in some data sets with several wrong values. */
 export const copyRows: fc.Arbitrary<CopyRows> = fc
-  .uniqueArray(fc.constantFrom(...columns), { minLength: 1, maxLength: 4 })
-  .chain(chosen =>
+  .tuple(
+    fc.uniqueArray(fc.constantFrom(...columns), { minLength: 1, maxLength: 4 }),
+    fc.constantFrom(0, 0, 0, 0, 1, 1, 20),
+  )
+  .chain(([chosen, wrong]) =>
     fc
-      .array(fc.tuple(...chosen.map(fieldOf)), { maxLength: 8 })
+      .array(fc.tuple(...chosen.map(column => fieldOf(column, wrong))), { maxLength: 8 })
       .map(rows => ({ columns: chosen.map(c => c.name), rows: rows.map((row, i) => [String(i), ...row]) })),
   );
 
@@ -37,6 +42,12 @@ export function copyData({ rows }: CopyRows, format: 'text' | 'csv'): string {
   };
   return rows.map(row => `${row.map(field).join(format === 'csv' ? ',' : '\t')}\n`).join('');
 }
+
+/** The place of an error, without the line itself where it names no column: what Clarus lets go of it cannot quote. */
+const placeOf = (message: BackendMessage): string[] =>
+  message.kind === 'ErrorResponse'
+    ? [(message.diagnostic.where ?? 'nowhere').replace(/^(COPY \w+, line \d+): ".*"$/s, '$1')]
+    : [];
 
 export class CopySide {
   private constructor(readonly client: RawClient) {}
@@ -53,7 +64,8 @@ export class CopySide {
     for (let at = 0; at < data.length; at += pieceBytes)
       this.client.send({ kind: 'CopyData', data: data.subarray(at, at + pieceBytes) });
     this.client.send({ kind: 'CopyDone' });
-    return told(await this.client.until());
+    const answer = await this.client.until();
+    return [...told(answer), ...answer.flatMap(placeOf)];
   }
 
   /** All bytes that COPY sends, and the other messages in lines. */

@@ -19,6 +19,7 @@ export interface Failed {
   readonly table: string | undefined;
   readonly column: string | undefined;
   readonly constraint: string | undefined;
+  readonly where: string | undefined;
 }
 
 export type Answer = { readonly seen: Seen } | { readonly failed: Failed };
@@ -73,8 +74,8 @@ export class Side {
       };
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error;
-      const { code, severity, message, schema, table, column, constraint } = error;
-      return { failed: { code, severity, message, schema, table, column, constraint } };
+      const { code, severity, message, schema, table, column, constraint, where } = error;
+      return { failed: { code, severity, message, schema, table, column, constraint, where } };
     }
   }
 

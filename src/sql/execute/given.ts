@@ -1,5 +1,6 @@
 /** What a statement was bound with, as its values are evaluated on this side. */
 import { PostgresError } from '../../wire/diagnostic.js';
+import type { ParameterSource } from '../compilation.js';
 import type { BoundParameters, ProtectedPlan, SessionPort } from '../plan.js';
 
 export class Given {
@@ -26,18 +27,31 @@ export class Given {
     const { check } = this.plan;
     if (!check) return Promise.resolve();
     this.#checked ??= this.session.check(check, this.bound).catch(error => {
-      throw this.#placed(error);
+      throw this.#placed(error, number => number);
     });
     return this.#checked;
   }
 
-  /** The trusted side's portal is not the client's. */
-  #placed(error: unknown): unknown {
+  /**
+   * Tells an error of a cloud's Bind of the client's parameter.
+   * @param parameters what the cloud's parameters are
+   */
+  placing(parameters: readonly ParameterSource[]): (error: unknown) => never {
+    return error => {
+      throw this.#placed(error, number => {
+        const source = parameters[number - 1];
+        return source?.kind === 'client' ? source.index + 1 : undefined;
+      });
+    };
+  }
+
+  /** A portal of ours is not the client's, and its parameters may have other numbers. */
+  #placed(error: unknown, numberOf: (number: number) => number | undefined): unknown {
     if (!(error instanceof PostgresError) || error.diagnostic.where === undefined) return error;
     const portal = this.portal ? `portal "${this.portal}"` : 'unnamed portal';
     const where = error.diagnostic.where.replace(
-      /^(?:unnamed portal|portal "clarus_p\d+") parameter \$/m,
-      () => `${portal} parameter $`,
+      /^(?:unnamed portal|portal "clarus_p\d+") parameter \$(\d+)/m,
+      (_, number) => `${portal} parameter $${numberOf(Number(number)) ?? '?'}`,
     );
     return new PostgresError({ ...error.diagnostic, where });
   }

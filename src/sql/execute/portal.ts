@@ -75,7 +75,8 @@ async function bindOperands(
 
 /** SELECT, DELETE and UPDATE of unprotected columns: one statement, pipelined. */
 export async function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): Promise<Portal> {
-  const operands = await bindOperands(body.operands, givenOf(b), b.context);
+  const given = givenOf(b);
+  const operands = await bindOperands(body.operands, given, b.context);
   const { values, formats } = physicalParameters(
     body.cloud.parameters,
     b.bound,
@@ -99,7 +100,7 @@ export async function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): 
     async execute(maxRows) {
       if (copy)
         return { outcome: Promise.resolve(await copyOut(port, sink, copy, b.session)), pipelined: false };
-      const outcome = port.execute(maxRows, sink);
+      const outcome = port.execute(maxRows, sink).catch(given.placing(body.cloud.parameters));
       const { deletes } = body;
       if (!deletes) return { outcome, pipelined: true };
       b.session.cloud.flush();
@@ -131,12 +132,14 @@ async function copyOut(
 
 /** INSERT ... VALUES: values are protected when it executes; one statement, pipelined unless side tables follow. */
 export async function bindInsert(body: InsertBody, b: Bound, services: ExecutionServices): Promise<Portal> {
-  const known = await WrittenValues.bind(body.written, givenOf(b));
+  const given = givenOf(b);
+  const known = await WrittenValues.bind(body.written, given);
   let port: PortalPort | undefined;
   const sink = new OpeningSink(body.answering, b.formats, b.session, b.context);
   return {
     async execute(maxRows) {
-      if (port) return { outcome: port.execute(maxRows, sink), pipelined: true };
+      const placing = given.placing(body.cloud.parameters);
+      if (port) return { outcome: port.execute(maxRows, sink).catch(placing), pipelined: true };
       const columns = await known.decide();
       const first = await services.rowIds(body.table.number, body.rows);
       const rows = Float64Array.from({ length: body.rows }, (_, i) => first + i);
@@ -156,8 +159,9 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
         { parameters: formats, results: cloudFormats(body.answering, b.formats) },
         b.portal,
       );
-      if (!hasSideTables(body.table)) return { outcome: port.execute(maxRows, sink), pipelined: true };
-      const outcome = port.execute(0, sink);
+      if (!hasSideTables(body.table))
+        return { outcome: port.execute(maxRows, sink).catch(placing), pipelined: true };
+      const outcome = port.execute(0, sink).catch(placing);
       b.session.cloud.flush();
       const done = await outcome;
       await writeSides(written.sides, b.session, new Set(sink.writtenRows));
@@ -198,7 +202,7 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
         parameters: lock.formats,
         results: [1],
       });
-      const locked = locking.execute(0, found);
+      const locked = locking.execute(0, found).catch(given.placing(body.lock.parameters));
       b.session.cloud.flush();
       await locked;
       const values = found.ids.length > 0 ? await known.decide() : [];
