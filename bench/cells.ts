@@ -37,10 +37,13 @@ export async function cryptoRows(): Promise<{ what: string; ns: number; goal: st
   return result;
 }
 
-/** Median over runs of about 0.2 s. */
+/** Long enough for the engine to have compiled the kernel with its optimising compiler. */
+const warm_ms = 500;
+
+/** Median over runs of about 0.1 s. */
 function measure(work: () => void, cells: number): number {
-  const rounds = Math.max(10, Math.round(1_000_000 / cells));
-  for (let i = 0; i < rounds / 4; i++) work();
+  const rounds = Math.max(10, Math.round(4_000_000 / (cells + 40)));
+  for (const begun = performance.now(); performance.now() - begun < warm_ms; ) work();
   const figures: number[] = [];
   for (let run = 0; run < 5; run++) {
     const begun = performance.now();

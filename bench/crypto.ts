@@ -22,6 +22,8 @@ export interface Row {
 
 const run_ms = 200;
 const runs = 5;
+/** Long enough for the engine to have compiled the kernel with its optimising compiler. */
+const warm_ms = 500;
 
 const shapes: readonly {
   readonly shape: string;
@@ -79,8 +81,8 @@ function measure(work: () => unknown): number {
     do {
       for (let i = 0; i < calls; i++) work();
       done += calls;
-    } while (performance.now() - begun < run_ms);
-    if (run === 0) calls = Math.max(1, Math.floor(done / 20));
+    } while (performance.now() - begun < (run === 0 ? warm_ms : run_ms));
+    if (run === 0) calls = Math.max(1, Math.floor(done / 50));
     else figures.push(((performance.now() - begun) * 1e6) / done);
   }
   return figures.sort((a, b) => a - b)[runs >> 1]!;

@@ -51,6 +51,14 @@ export function buildTable(table: usize, exponent: i32): void {
   return at;
 }
 
+/** The same for a value of one block, with fewer instructions. */
+@inline function counterPair(nonce: v128, at: usize): usize {
+  const bits = v128.and(nonce, i32x4(-1, -1, -1, 0));
+  v128.store(at, v128.or(bits, i32x4(0, 0, 0, 0x01000000)));
+  v128.store(at, v128.or(bits, i32x4(0, 0, 0, 0x02000000)), 16);
+  return at + 32;
+}
+
 @inline function result(at: usize, shortest: u32, longest: u32, cells: i32): void {
   store<u32>(RESULT, <u32>(at - BLOCKS) >> 4);
   store<u32>(RESULT, shortest, 4);
@@ -182,7 +190,8 @@ export function sealCounters(count: i32, nullable: bool, base: u32, nonces: usiz
     if (common > LENGTH_MAX) return WRONG_OFFSETS;
     const blocks = blocksOf(common);
     taken = fitting(present, blocks);
-    for (let i = 0; i < taken; i++, nonces += 12) at = counters(v128.load(nonces), blocks, at);
+    if (blocks == 1) for (let i = 0; i < taken; i++, nonces += 12) at = counterPair(v128.load(nonces), at);
+    else for (let i = 0; i < taken; i++, nonces += 12) at = counters(v128.load(nonces), blocks, at);
     result(at, common, common, taken);
   } else {
     let shortest: u32 = u32.MAX_VALUE;
@@ -231,7 +240,8 @@ export function openCounters(count: i32, nullable: bool, base: u32, epoch: u32):
     for (let i = 0; i < taken; i++, cell += common) {
       const head = v128.load(cell);
       differences = v128.or(differences, v128.xor(head, right));
-      at = counters(i32x4.shuffle(head, head, 1, 2, 3, 0), blocks, at);
+      const nonce = i32x4.shuffle(head, head, 1, 2, 3, 0);
+      at = blocks == 1 ? counterPair(nonce, at) : counters(nonce, blocks, at);
     }
     result(at, length, length, taken);
     wrong = i32x4.extract_lane(differences, 0);
@@ -300,8 +310,7 @@ export function openCounters(count: i32, nullable: bool, base: u32, epoch: u32):
 
 /** Begins a cell: header and nonce. */
 @inline function writeHead(cell: usize, nonce: usize, start: u32): void {
-  const block = v128.load(nonce);
-  v128.store(cell, i32x4.replace_lane(i32x4.shuffle(block, block, 3, 0, 1, 2), 0, start));
+  v128.store(cell, i32x4.shuffle(i32x4.splat(start), v128.load(nonce), 3, 4, 5, 6));
 }
 
 /**
