@@ -4,10 +4,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { openJournal as openAudit } from './audit/journal.js';
-import type { Redo } from './catalog/catalog.js';
+import { changesSchema, type Redo } from './catalog/catalog.js';
 import { Commits } from './catalog/commit.js';
 import { loadCatalog } from './catalog/store.js';
-import type { EncodingContext } from './encodings/encoding.js';
 import { ClarusError } from './errors.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
 import type { CancelRouter, LocalUser, Logger } from './postgres/options.js';
@@ -15,10 +14,10 @@ import { CatalogView } from './proxy/catalog-view.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
 import { type Prepared, type ProxyInputs, servedCloud, witnessIn } from './proxy/prepare.js';
 import { recordEvent, recordPolicy } from './proxy/recorder.js';
-import { encodingState } from './proxy/state.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
 import { Sql } from './sql/index.js';
 import type { SessionPort } from './sql/plan.js';
+import { SessionEncodingState } from './trusted/encoding-state.js';
 import { type Fence, openFence } from './trusted/fence.js';
 import { openJournal } from './trusted/journal.js';
 import { openTrusted } from './trusted/open.js';
@@ -117,15 +116,15 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     },
   });
   const settle = async (): Promise<void> => {
-    for (let waited_ms = 0; (await journal.pending(served.name)).length > 0; waited_ms += 20) {
+    const unsettled = async (): Promise<boolean> =>
+      (await journal.pending(served.name)).some(({ redo }) => changesSchema(redo));
+    for (let waited_ms = 0; await unsettled(); waited_ms += 20) {
       if (waited_ms > SETTLE_TIMEOUT_MS)
         throw new ClarusError('55P03', 'another change of the schema is not finished');
       await new Promise(done => setTimeout(done, 20));
     }
     await catalog.reload();
   };
-  const state = encodingState(trusted.state);
-  const context: EncodingContext = { keys, state };
   const ddlDependencies = async (session: SessionPort) => ({
     registry,
     homes: await sql.homes(session),
@@ -142,7 +141,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
           hint: 'Is it running? Clarus serves again as soon as it is reached.',
         });
     },
-    context: () => context,
+    context: session => ({ keys, state: session.transaction.encodings }),
     rowIds: (table, count) => keys.rowIds(table, count),
     ddl: {
       plan: async (raw, text, session) => planDdl(raw, text, session, await ddlDependencies(session)),
@@ -169,6 +168,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     limits: config.limits,
     planner: sql,
     commits,
+    encodingState: () => new SessionEncodingState(trusted.state),
     catalog: () => catalog.current,
     onCatalogChanged: listener => catalog.onChanged(listener),
     connectCloud: (user, settings) =>

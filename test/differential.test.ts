@@ -49,7 +49,12 @@ test('generated statements answer through Clarus as on a plain PostgreSQL', asyn
     assert.deepEqual(given, expected, [sql, JSON.stringify(values), ...proxy.log.slice(-1)].join('\n'));
   };
   // The two sides keep what earlier statements wrote, so a failure is shown as it stands and not made smaller.
-  await fc.assert(fc.asyncProperty(statement, compare), { numRuns: runs, seed, endOnFailure: true });
+  await fc.assert(fc.asyncProperty(statement, compare), {
+    numRuns: runs,
+    seed,
+    endOnFailure: true,
+    includeErrorInReport: true,
+  });
   t.diagnostic(`seed ${seed}: ${JSON.stringify(counts)}`);
   assert.ok(counts.succeeded >= 0.7 * counts.all, `${counts.succeeded} of ${counts.all} succeeded`);
   assert.ok(counts.withRows >= 0.5 * counts.all, `${counts.withRows} of ${counts.all} returned rows`);
@@ -86,6 +91,7 @@ test('COPY in and out, in every format, gives what a plain PostgreSQL gives', as
       numRuns: runs,
       seed,
       endOnFailure: true,
+      includeErrorInReport: true,
     });
     t.diagnostic(`seed ${seed}: ${runs} data sets, ${copied} copied`);
     assert.ok(copied >= 0.6 * runs);

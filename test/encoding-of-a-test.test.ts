@@ -31,6 +31,7 @@ const tally: Encoding = {
   kind: 'tally',
   queries: ['sum'],
 
+  changesState: true,
   rejects: type => (integerBytes.has(type.oid) ? undefined : 'only integer and smallint are added up'),
 
   relations: () => [
@@ -51,6 +52,7 @@ const tally: Encoding = {
     if (!(await context.state.get(column, `lease/${lease}`)))
       await context.state.put(column, `lease/${lease}`, salt);
     const present = Array.from(rows.keys()).filter(i => valueAt(values, i) !== null);
+    if (present.length > 0) await context.state.put(column, `noted/${rows[present[0]!]}`, Uint8Array.of(1));
     return {
       columns: {},
       tables: {
@@ -132,6 +134,7 @@ async function unmasked(
     const salt = salts.get(lease) ?? (await context.state.get(column, `lease/${lease}`));
     assert.ok(salt, 'the lease of a mask is known');
     salts.set(lease, salt);
+    assert.deepEqual(await context.keys.counterSalt(column, 'mask', Number(counter)), Uint8Array.from(salt));
     sum -= mask(column, context, { salt, counter: BigInt(counter) });
   }
   return int64(sum);
@@ -139,13 +142,14 @@ async function unmasked(
 
 const policy = `unlisted: refuse
 tables:
-  public.visit:
+  public.visit: &visit
     columns:
       id: { protect: none }
       ward: { protect: none }
       fee: { class: confidential, protect: encrypt, queries: [sum, equality] }
       days: { class: confidential, protect: encrypt, queries: [sum] }
-      remark: { class: confidential, protect: encrypt }`;
+      remark: { class: confidential, protect: encrypt }
+  public.visit_state: *visit`;
 const tableSql =
   'CREATE TABLE visit (id int PRIMARY KEY, ward text, fee int DEFAULT 5, days smallint, remark text)';
 
@@ -243,6 +247,53 @@ test('what a transaction or a savepoint takes back is not in the sums', async ()
   ])
     await same(sql);
   await sameSums();
+});
+
+/** Number of committed entries of the encodings' state that note a row of a table. */
+const notesOf = async (table: number): Promise<number> => {
+  const { rows } = await proxy.trusted.state.query<{ count: number }>(
+    "SELECT count(*)::int FROM clarus.encoding_state WHERE table_number = $1 AND starts_with(key, 'noted/')",
+    [table],
+  );
+  return rows[0]!.count;
+};
+
+test('state commits and rolls back with the transaction, also to a savepoint, and only its own session sees it before', async () => {
+  const sql =
+    'CREATE TABLE visit_state (id int PRIMARY KEY, ward text, fee int DEFAULT 5, days smallint, remark text)';
+  for (const side of [plainSide, clarus]) await side.client.query(sql);
+  const table = await proxy.trusted.state.query<{ number: number }>(
+    "SELECT number FROM clarus.tables WHERE definition ->> 'name' = 'visit_state'",
+  );
+  const entries = () => notesOf(table.rows[0]!.number);
+  const other = await Side.connect(proxy);
+  try {
+    const write = (id: number, fee: number) =>
+      `INSERT INTO visit_state VALUES (${id}, 'a', ${fee}, NULL, 'r')`;
+    const run = (statement: string) => same(statement);
+    const sum = 'SELECT sum(fee) FROM visit_state';
+    for (const statement of ['BEGIN', write(1, 10), sum, 'ROLLBACK', sum]) await run(statement);
+    assert.equal(await entries(), 0, 'nothing of a transaction that rolled back');
+    for (const statement of ['BEGIN', write(1, 10), 'SAVEPOINT s', write(2, 20), sum, 'ROLLBACK TO s', sum])
+      await run(statement);
+    assert.equal(await entries(), 0, 'nothing before COMMIT');
+    for (const statement of ['COMMIT', sum]) await run(statement);
+    assert.equal(await entries(), 1, 'what was put behind the savepoint is not there');
+    for (const statement of [write(3, 30), sum]) await run(statement);
+    assert.equal(await entries(), 2, 'a statement alone commits its state');
+    for (const statement of [write(3, 31), sum]) await run(statement);
+    assert.equal(await entries(), 2, 'a statement that fails leaves none');
+    for (const statement of ['BEGIN', write(4, 40), write(3, 31), 'COMMIT', sum]) await run(statement);
+    assert.equal(await entries(), 2, 'nor does a transaction that failed');
+    const { rows } = await other.client.query<{ sum: string }>(sum);
+    assert.equal(rows[0]!.sum, '40', 'another session reads it');
+    const journal = await proxy.trusted.state.query('SELECT FROM clarus.journal');
+    assert.equal(journal.rowCount, 0);
+    for (const side of [plainSide, clarus]) await side.client.query('DROP TABLE visit_state');
+    assert.equal(await entries(), 0, 'state goes with its table');
+  } finally {
+    await other.close();
+  }
 });
 
 test('rows of COPY are added up', async () => {

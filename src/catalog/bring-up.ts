@@ -7,7 +7,7 @@ import type { Pool, PoolClient } from 'pg';
 import { ClarusError } from '../errors.js';
 import type { Policy } from '../policy/policy.js';
 import { adoptPolicy } from './adopt.js';
-import type { LogicalTable } from './catalog.js';
+import { changesSchema, type LogicalTable } from './catalog.js';
 import { applyChanges } from './changes.js';
 import { type CommitServices, Commits } from './commit.js';
 import { lockDdl } from './ddl-lock.js';
@@ -66,7 +66,7 @@ export async function bringUp(input: BringUpInput): Promise<BroughtUp> {
 async function settled({ journal, cloud }: BringUpInput): Promise<void> {
   for (
     const deadline = Date.now() + SETTLE_MS_MAX;
-    (await journal.pending(cloud)).length > 0;
+    (await journal.pending(cloud)).some(({ redo }) => changesSchema(redo));
     await sleep(20)
   )
     if (Date.now() > deadline)

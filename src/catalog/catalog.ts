@@ -7,6 +7,7 @@
  */
 import type { EncodedColumn, TypeRef } from '../encodings/encoding.js';
 import type { ColumnPolicy, Policy, QueryKind } from '../policy/policy.js';
+import type { EncodingStateChange } from '../trusted/encoding-state.js';
 
 /** One encoding that a protected column really has in its cloud. */
 export interface ColumnEncoding {
@@ -117,4 +118,9 @@ export interface Redo {
   /** logical DDL, in order, as the session's user ran it in the shadow database */
   readonly ddl: readonly { readonly user: string; readonly searchPath: string; readonly sql: string }[];
   readonly changes: readonly CatalogChange[];
+  /** entries of encodings' state, the last change of each; absent: none */
+  readonly state?: readonly EncodingStateChange[];
 }
+
+/** Does a commit change the schema, or only the state of encodings? */
+export const changesSchema = ({ ddl, changes }: Redo): boolean => ddl.length + changes.length > 0;

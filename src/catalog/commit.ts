@@ -1,9 +1,10 @@
 /** The durable side of a commit that changes the catalogue (docs/architecture.md, "One commit"). */
 import type { Pool } from 'pg';
 import { ClarusError } from '../errors.js';
+import { applyEncodingState } from '../trusted/encoding-state.js';
 import type { Journal } from '../trusted/journal.js';
 import { inTransaction } from '../trusted/server.js';
-import type { CatalogChange, Redo } from './catalog.js';
+import { changesSchema, type Redo } from './catalog.js';
 import { saveChanges, type TableKeys } from './store.js';
 
 export interface CommitServices {
@@ -14,7 +15,7 @@ export interface CommitServices {
   readonly cloud: string;
   /** name of this worker in the journal */
   readonly proxy: string;
-  /** called after a commit has changed the catalogue, before the client hears of it */
+  /** called after a commit has changed the schema, before the client hears of it */
   readonly applied?: () => void | Promise<void>;
 }
 
@@ -24,7 +25,7 @@ export interface CommitServices {
  */
 export class Commits {
   readonly #services: CommitServices;
-  readonly #pending = new Map<number, readonly CatalogChange[]>();
+  readonly #pending = new Map<number, Redo>();
 
   constructor(services: CommitServices) {
     this.#services = services;
@@ -34,17 +35,17 @@ export class Commits {
   async prepare(redo: Redo, cloudXid: string, shadowXid: string | undefined): Promise<number> {
     const { journal, cloud, proxy } = this.#services;
     const entry = await journal.write({ cloud, cloudXid, shadowXid, redo, proxy });
-    this.#pending.set(entry, redo.changes);
+    this.#pending.set(entry, redo);
     return entry;
   }
 
-  /** Both sides committed: the catalogue takes the changes and the entry goes, in one transaction. */
+  /** Both sides committed: catalogue and encodings' state take the changes and the entry goes, in one transaction. */
   async finish(entry: number): Promise<void> {
-    const changes = this.#pending.get(entry);
-    if (changes === undefined) throw new ClarusError('XX000', `no commit ${entry} is under way`);
+    const redo = this.#pending.get(entry);
+    if (redo === undefined) throw new ClarusError('XX000', `no commit ${entry} is under way`);
     this.#pending.delete(entry);
-    await applyEntry(this.#services, entry, changes);
-    await this.#services.applied?.();
+    await applyEntry(this.#services, entry, redo);
+    if (changesSchema(redo)) await this.#services.applied?.();
   }
 
   /** The cloud did not commit: the entry goes without effect. */
@@ -58,11 +59,13 @@ export class Commits {
 export async function applyEntry(
   { state, journal, keys, cloud }: Omit<CommitServices, 'proxy' | 'applied'>,
   entry: number,
-  changes: readonly CatalogChange[],
+  { changes, state: ofEncodings = [] }: Pick<Redo, 'changes' | 'state'>,
 ): Promise<void> {
   await inTransaction(state, async client => {
-    const ours = await journal.finish(entry, client);
-    if (ours && changes.length > 0) await saveChanges(client, cloud, changes, keys);
+    if (!(await journal.finish(entry, client))) return;
+    await applyEncodingState(client, ofEncodings);
+    // After the state: an entry of what is dropped goes with it.
+    if (changes.length > 0) await saveChanges(client, cloud, changes, keys);
   });
   for (const change of changes) if (change.kind === 'drop-table') keys.forgetTable(change.number);
 }

@@ -56,7 +56,7 @@ export async function recover(
       entry.shadowXid === undefined || inShadow === 'committed'
         ? entry.redo.changes
         : await replay(services, entry);
-    await applyEntry(services, entry.id, changes);
+    await applyEntry(services, entry.id, { ...entry.redo, changes });
     completed++;
   }
   return { completed, forgotten };

@@ -68,6 +68,7 @@ export async function saveChanges(
            ON CONFLICT (number) DO UPDATE SET shadow_oid = excluded.shadow_oid, definition = excluded.definition, state = excluded.state`,
           [change.table.number, cloud, change.table.oid, JSON.stringify(change.table), change.table.state],
         );
+        await forgetState(client, change.table);
         break;
       case 'drop-table':
         await client.query('DELETE FROM clarus.tables WHERE number = $1', [change.number]);
@@ -83,4 +84,15 @@ export async function saveChanges(
     }
   }
   return version;
+}
+
+/** State of encodings that a table does not have any more goes. */
+async function forgetState(client: ClientBase, { number, columns }: LogicalTable): Promise<void> {
+  const generations = columns.flatMap(
+    column => column.protection?.encodings.map(({ encoded }) => encoded.generation) ?? [],
+  );
+  await client.query('DELETE FROM clarus.encoding_state WHERE table_number = $1 AND generation <> ALL ($2)', [
+    number,
+    generations,
+  ]);
 }

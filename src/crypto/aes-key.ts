@@ -96,7 +96,7 @@ const lastUses = new Float64Array(TABLES_MAX);
 
 /**
  * Points the kernel at the tables it needs for values of up to `blocks` blocks, and builds those that are missing
- * (2 us each).
+ * (1 us each).
  */
 export function loadTables(key: AesKey, blocks: number): void {
   const highest = Math.min(blocks + 2, exponent_max);

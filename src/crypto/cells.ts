@@ -62,7 +62,7 @@ export function sealCells(
     const nonces = offerNonces(most);
     loadRows(rows, first, most);
     copyBytes(data, from, offsets[first + most]!, bytes, k.PLAIN);
-    const count = kernel.sealCounters(most, nonces, nulls ? 1 : 0);
+    const count = kernel.sealCounters(most, nulls ? 1 : 0, at, nonces);
     if (count === k.WRONG_ROW) throw rowMisfit();
     if (count === k.WRONG_OFFSETS) throw columnMisfit();
     if (count === 0) {
@@ -71,9 +71,9 @@ export function sealCells(
       sealLong(ready, address, rows[first - 1]!, value, result, at);
       continue;
     }
-    useNonces(count);
+    useNonces(words[(k.RESULT >> 2) + 3]!);
     encryptPiece(ready, address);
-    kernel.seal(count, nonces, address.epoch, at);
+    kernel.seal(nonces, address.epoch);
     storeOffsets(resultOffsets, first, count);
     first += count;
     copyBytes(bytes, k.SEALED, k.SEALED + resultOffsets[first]! - at, result, at);
@@ -123,7 +123,7 @@ function openEpoch(
       const most = loadPiece(cells, first, k.SEALED_BYTES_MAX);
       loadRows(rows, first, most);
       copyBytes(data, from, offsets[first + most]!, bytes, k.SEALED);
-      const count = kernel.openCounters(most, address.epoch, nulls ? 1 : 0);
+      const count = kernel.openCounters(most, nulls ? 1 : 0, at, address.epoch);
       if (count === k.OTHER_EPOCH) return undefined;
       if (count === k.WRONG_ROW) throw rowMisfit();
       if (count === k.WRONG_OFFSETS) throw columnMisfit();
@@ -136,7 +136,7 @@ function openEpoch(
         continue;
       }
       encryptPiece(ready, address);
-      if (kernel.open(count, at) !== 0) throw corrupted();
+      if (kernel.open() !== 0) throw corrupted();
       storeOffsets(resultOffsets, first, count);
       first += count;
       copyBytes(bytes, k.PLAIN, k.PLAIN + resultOffsets[first]! - at, result, at);

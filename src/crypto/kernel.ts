@@ -8,10 +8,10 @@ import { kernelBase64 } from './kernel.wasm.js';
 interface KernelFunctions {
   start(): void;
   buildTable(table: number, exponent: number): void;
-  sealCounters(count: number, nonces: number, nullable: number): number;
-  openCounters(count: number, epoch: number, nullable: number): number;
-  seal(count: number, nonces: number, epoch: number, base: number): void;
-  open(count: number, base: number): number;
+  sealCounters(count: number, nullable: number, base: number, nonces: number): number;
+  openCounters(count: number, nullable: number, base: number, epoch: number): number;
+  seal(nonces: number, epoch: number): void;
+  open(): number;
   deriveSubkeys(): void;
   listMessages(count: number, base: number): number;
   stepMessages(active: number, step: number, base: number): number;
@@ -24,13 +24,14 @@ declare const WebAssembly: {
   Instance: new (module: object, imports: object) => { readonly exports: Record<string, unknown> };
 };
 
-/** Tables of powers kept at once (64 KiB each): 16 MiB, 85 keys of short values. */
-export const TABLES_MAX = 256;
+/** Tables of powers kept at once (32 KiB each): 16 MiB, 170 keys of short values. */
+export const TABLES_MAX = 512;
 
 const page_bytes = 65536;
+const slot_bytes = 32768;
 const scratch_pages = 8;
 const memory = (() => {
-  const pages = scratch_pages + TABLES_MAX;
+  const pages = scratch_pages + (TABLES_MAX * slot_bytes) / page_bytes;
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
 })();
 const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(kernelBase64, 'base64')), {
@@ -68,6 +69,6 @@ export const SLOT_BYTES = constant('SLOT_BYTES');
 export const CELL_OVERHEAD_BYTES = constant('OVERHEAD');
 export const TAG_BYTES = constant('TAG_BYTES');
 
-if (SLOTS !== scratch_pages * page_bytes || SLOT_BYTES !== page_bytes)
+if (SLOTS !== scratch_pages * page_bytes || SLOT_BYTES !== slot_bytes)
   throw new Error('the kernel was built for another layout');
 kernel.start();

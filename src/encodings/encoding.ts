@@ -74,11 +74,23 @@ export interface EncodingKeys {
     counter: string,
     count: number,
   ): Promise<{ readonly first: number; readonly salt: Uint8Array }>;
+  /**
+   * The salt that a counter value was given under, for as long as the column stands.
+   * @throws ClarusError 55000 when the value was never given
+   */
+  counterSalt(column: EncodedColumn, counter: string, value: number): Promise<Uint8Array>;
 }
 
-/** State that an encoding keeps on the trusted side; it commits and rolls back with the session's transaction. */
+/**
+ * State that an encoding keeps on the trusted side; it commits and rolls back with the session's transaction. Of two
+ * transactions that change an entry at the same time the later commit counts: what must never repeat is a counter.
+ */
 export interface EncodingState {
+  /** What is committed, or what this transaction has put; waits for a commit of the column that is under way. */
   get(column: EncodedColumn, key: string): Promise<Uint8Array | undefined>;
+  /**
+   * Changes an entry, or takes it away. In `protect` only, and only by an encoding that says `changesState`.
+   */
   put(column: EncodedColumn, key: string, value: Uint8Array | undefined): Promise<void>;
 }
 
@@ -212,6 +224,8 @@ export interface Encoding {
   /** undefined when the encoding can stand for values of this type, else the reason in words */
   rejects(type: TypeRef): string | undefined;
   relations(column: Pick<EncodedColumn, 'name' | 'type'>): readonly RelationSpec[];
+  /** true: `protect` may change the state, so that COPY must begin a transaction before its first row */
+  readonly changesState?: boolean;
   protect(column: EncodedColumn, batch: ProtectBatch, context: EncodingContext): Promise<ProtectedWrites>;
   /** Only for encodings that can give the value back. Bytes by role as the cloud returned them. */
   open?(

@@ -1,5 +1,6 @@
 import { ClarusError } from '../errors.js';
 import type { SessionPort } from '../sql/plan.js';
+import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { writeBackend } from '../wire/encode-backend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
@@ -9,7 +10,7 @@ import { adopt } from './adoption.js';
 import type { ClientCopy } from './client-copy.js';
 import { ClientLoop } from './client-loop.js';
 import { ClientOutput } from './client-output.js';
-import type { CarefulContext } from './context.js';
+import { type CarefulContext, drained } from './context.js';
 import { holds } from './endpoint.js';
 import { expects, forwarded } from './expectations.js';
 import { bindMessage, closeMessage, describeMessage, executeMessage, parse } from './extended.js';
@@ -35,7 +36,8 @@ export class CarefulMode implements Mode, CarefulContext {
   readonly output: ClientOutput;
   readonly cloud: PipelinePort;
   readonly trusted: TrustedSide;
-  readonly transaction = new Transaction();
+  readonly encodingState: SessionEncodingState | undefined;
+  readonly transaction: Transaction;
   readonly statements: PreparedStatements;
   readonly portals: ClientPortals;
   readonly settings: SettingsView;
@@ -65,6 +67,8 @@ export class CarefulMode implements Mode, CarefulContext {
     this.output = new ClientOutput(host.client, limits.client_buffer_bytes_max, bytes =>
       options.count?.('bytes_to_clients', bytes),
     );
+    this.encodingState = options.encodingState?.();
+    this.transaction = new Transaction(this.encodingState);
     this.cloud = new PipelinePort(this.#cloudPipeline(), false);
     this.trusted = new TrustedSide(this.output, {
       connect: options.connectTrusted,
@@ -256,7 +260,10 @@ export class CarefulMode implements Mode, CarefulContext {
   /** The client's Sync, or the end of its Query. */
   #sync(): void | Promise<void> {
     if (this.transaction.internal) {
-      return endInternal(this, this.skipping).then(() => this.#sendSync());
+      // how the statements before ended decides between COMMIT and ROLLBACK
+      return drained(this)
+        .then(() => endInternal(this, this.skipping))
+        .then(() => this.#sendSync());
     }
     if (this.pending > 0 && this.transaction.explicit) {
       // nothing follows before the outcome is known: it decides the status to tell

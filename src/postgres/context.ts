@@ -1,5 +1,6 @@
 import { ClarusError } from '../errors.js';
 import type { SessionPort } from '../sql/plan.js';
+import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import type { ClientCopy } from './client-copy.js';
 import type { ClientOutput } from './client-output.js';
@@ -19,6 +20,8 @@ export interface CarefulContext {
   readonly cloud: PipelinePort;
   readonly trusted: TrustedSide;
   readonly transaction: Transaction;
+  /** state of encodings, with this transaction's changes */
+  readonly encodingState: SessionEncodingState | undefined;
   readonly statements: PreparedStatements;
   readonly portals: ClientPortals;
   readonly settings: SettingsView;

@@ -1,5 +1,7 @@
 import type { Catalog, CatalogChange } from '../catalog/catalog.js';
 import { applyChanges } from '../catalog/changes.js';
+import type { EncodingState } from '../encodings/encoding.js';
+import { ClarusError } from '../errors.js';
 import type {
   Analysis,
   BoundParameters,
@@ -9,10 +11,11 @@ import type {
   SessionSettings,
   StatementPort,
 } from '../sql/plan.js';
+import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { writeDiagnostic } from '../wire/diagnostic.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { CarefulContext } from './context.js';
-import { touchTrusted } from './transaction-control.js';
+import { beginInternal, touchTrusted } from './transaction-control.js';
 
 /** The session as planning and executors see it. */
 export class ContextPort implements SessionPort {
@@ -26,6 +29,8 @@ export class ContextPort implements SessionPort {
     this.#context = context;
     this.transaction = {
       touchTrusted: () => touchTrusted(context),
+      begin: () => beginInternal(context),
+      encodings: encodingStateOf(context),
       record: (ddl: string | undefined, changes: readonly CatalogChange[]) =>
         context.transaction.record(ddl, changes, context.settings.current.searchPath),
       get explicit() {
@@ -58,7 +63,7 @@ export class ContextPort implements SessionPort {
   catalog(): Catalog {
     const base = this.#context.options.catalog();
     const { transaction } = this.#context;
-    if (!transaction.recorded) {
+    if (!transaction.changesSchema) {
       this.#own = undefined;
       return base;
     }
@@ -99,4 +104,18 @@ class ContextClient implements ClientPort {
     writeDiagnostic(writer, 'NoticeResponse', { ...fields, severityPlain: fields.severity });
     this.write(writer.take());
   }
+}
+
+/** What is put there commits with the cloud's transaction: that must be a block, so that we see its commit. */
+const encodingStateOf = (context: CarefulContext): EncodingState => ({
+  get: async (column, key) => stateOf(context).get(column, key),
+  put: async (column, key, value) => {
+    await beginInternal(context);
+    await stateOf(context).put(column, key, value);
+  },
+});
+
+function stateOf({ encodingState }: CarefulContext): SessionEncodingState {
+  if (encodingState === undefined) throw new ClarusError('0A000', 'this gateway keeps no state of encodings');
+  return encodingState;
 }

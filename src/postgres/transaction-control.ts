@@ -156,11 +156,16 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
 export async function touchTrusted(context: CarefulContext): Promise<void> {
   const { transaction, cloud, trusted } = context;
   if (transaction.joined) return;
-  if (!transaction.block) {
-    transaction.internal = true;
-    await cloud.run('BEGIN');
-  } else await cloud.pipeline.drained();
+  if (transaction.block) await cloud.pipeline.drained();
+  else await beginInternal(context);
   await trusted.join();
+}
+
+/** Puts the cloud into a transaction block of ours, unless it is in one. */
+export async function beginInternal({ transaction, cloud }: CarefulContext): Promise<void> {
+  if (transaction.block) return;
+  transaction.internal = true;
+  await cloud.run('BEGIN');
 }
 
 /** Ends the transaction block that we opened around the client's batch. Called where the client's Sync stands. */

@@ -1,4 +1,5 @@
 import type { CatalogChange, Redo } from '../catalog/catalog.js';
+import type { SessionEncodingState } from '../trusted/encoding-state.js';
 
 /** Something that a commit has to make durable on the trusted side. */
 interface Recorded {
@@ -13,6 +14,7 @@ interface Savepoint {
   /** how much was recorded, and set, when it was made */
   readonly records: number;
   readonly settings: number;
+  readonly state: number;
 }
 
 /**
@@ -31,13 +33,25 @@ export class Transaction {
   #records: Recorded[] = [];
   /** settings of this transaction that the trusted backend has not got */
   #settings: string[] = [];
+  /** changes of encodings' state; undefined: none are made */
+  readonly #state: SessionEncodingState | undefined;
+
+  constructor(state?: SessionEncodingState) {
+    this.#state = state;
+  }
 
   /** The server is in a transaction block. */
   get block(): boolean {
     return this.explicit || this.internal;
   }
 
+  /** A commit has something to make durable on the trusted side. */
   get recorded(): boolean {
+    return this.changesSchema || this.#stateMark > 0;
+  }
+
+  /** DDL was run, or the catalogue is to change. */
+  get changesSchema(): boolean {
     return this.#records.length > 0;
   }
 
@@ -58,7 +72,13 @@ export class Transaction {
   }
 
   savepoint(name: string, sql: string): void {
-    this.#savepoints.push({ name, sql, records: this.#records.length, settings: this.#settings.length });
+    this.#savepoints.push({
+      name,
+      sql,
+      records: this.#records.length,
+      settings: this.#settings.length,
+      state: this.#stateMark,
+    });
   }
 
   release(name: string): void {
@@ -70,8 +90,10 @@ export class Transaction {
     const at = this.#find(name);
     if (at < 0) return;
     this.#savepoints.length = at + 1;
-    this.#records.length = this.#savepoints[at]!.records;
-    this.#settings.length = Math.min(this.#settings.length, this.#savepoints[at]!.settings);
+    const { records, settings, state } = this.#savepoints[at]!;
+    this.#records.length = records;
+    this.#settings.length = Math.min(this.#settings.length, settings);
+    this.#state?.rollBackTo(state);
   }
 
   /** @param chain a new transaction with the same modes has begun */
@@ -83,6 +105,7 @@ export class Transaction {
     this.#savepoints = [];
     this.#records = [];
     this.#settings = [];
+    this.#state?.clear();
   }
 
   record(ddl: string | undefined, changes: readonly CatalogChange[], searchPath: string): void {
@@ -111,7 +134,12 @@ export class Transaction {
         .filter(record => record.ddl !== undefined)
         .map(({ ddl, searchPath }) => ({ user, searchPath, sql: ddl! })),
       changes: this.changes,
+      ...(this.#stateMark > 0 ? { state: this.#state!.changes() } : {}),
     };
+  }
+
+  get #stateMark(): number {
+    return this.#state?.mark() ?? 0;
   }
 
   #find(name: string): number {

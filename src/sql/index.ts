@@ -169,8 +169,12 @@ export class Sql {
     }
   }
 
-  copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
-    return startCopyIn(plan.body as CopyInBody, session, this.services.context(session), this.services);
+  async copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
+    const body = plan.body as CopyInBody;
+    // Nothing can be asked of the cloud between the rows.
+    if (body.written.some(({ forms }) => forms.some(({ encoding }) => encoding.changesState)))
+      await session.transaction.begin();
+    return startCopyIn(body, session, this.services.context(session), this.services);
   }
 
   #keep(catalog: Catalog, name: string, plan: Plan): void {

@@ -5,6 +5,7 @@
  * `startExecution` (execute/start.ts) over the ports below.
  */
 import type { Catalog, CatalogChange } from '../catalog/catalog.js';
+import type { EncodingState } from '../encodings/encoding.js';
 
 /** A field of RowDescription (protocol 54.7). OIDs are the shadow's: what the client may look up. */
 export interface OutputColumn {
@@ -214,6 +215,10 @@ export interface SessionPort {
     touchTrusted(): Promise<void>;
     /** remembers what a commit has to make durable on the trusted side; forgotten by rollback (to savepoint) */
     record(ddl: string | undefined, changes: readonly CatalogChange[]): void;
+    /** puts the cloud into a transaction block, so that what follows commits with what was recorded */
+    begin(): Promise<void>;
+    /** state of encodings as this transaction sees it; what is put there commits and rolls back with it */
+    readonly encodings: EncodingState;
     /** true inside BEGIN ... COMMIT */
     readonly explicit: boolean;
   };

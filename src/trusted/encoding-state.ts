@@ -2,8 +2,14 @@
  * State that encodings keep on the trusted side. A session's changes are its own until its transaction commits:
  * they stand in the journal's redo, and are applied with it.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientBase, Pool } from 'pg';
 import type { EncodedColumn, EncodingState } from '../encodings/encoding.js';
+import { ClarusError } from '../errors.js';
+
+/** How long a look waits for a commit under way, and how often it looks again. */
+const wait_ms_max = 15_000;
+const poll_ms = 5;
 
 /** A change of state as JSON. */
 export interface EncodingStateChange {
@@ -35,12 +41,28 @@ export class SessionEncodingState implements EncodingState {
         change.column === column.column,
     );
     if (own !== undefined) return own.value === null ? undefined : decode(own.value);
-    const { rows } = await this.#state.query<{ value: Buffer }>(
-      `SELECT value FROM clarus.encoding_state
-        WHERE table_number = $1 AND column_number = $2 AND generation = $3 AND key = $4`,
-      [column.table, column.column, column.generation, key],
+    // A row that was read may be of a commit that the cloud has made and the state database has not yet.
+    for (const deadline_ms = performance.now() + wait_ms_max; ; await sleep(poll_ms)) {
+      const { value, pending } = await this.#committed(column, key);
+      if (!pending) return value === null ? undefined : Uint8Array.from(value);
+      if (performance.now() > deadline_ms)
+        throw new ClarusError('55P03', `a commit that changes what protects "${column.name}" has not ended`, {
+          hint: 'Try again; if it goes on, a worker has died in the middle of a commit: start Clarus again.',
+        });
+    }
+  }
+
+  async #committed(
+    { table, column, generation }: EncodedColumn,
+    key: string,
+  ): Promise<{ readonly value: Buffer | null; readonly pending: boolean }> {
+    const { rows } = await this.#state.query<{ value: Buffer | null; pending: boolean }>(
+      `SELECT (SELECT value FROM clarus.encoding_state
+          WHERE table_number = $1 AND column_number = $2 AND generation = $3 AND key = $4) AS value,
+        EXISTS (SELECT FROM clarus.journal WHERE (redo -> 'state')::jsonb @> $5) AS pending`,
+      [table, column, generation, key, JSON.stringify([{ table, column, generation, key }])],
     );
-    return rows[0] && Uint8Array.from(rows[0].value);
+    return rows[0]!;
   }
 
   async put(column: EncodedColumn, key: string, value: Uint8Array | undefined): Promise<void> {

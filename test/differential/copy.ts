@@ -49,6 +49,13 @@ const placeOf = (message: BackendMessage): string[] =>
     ? [(message.diagnostic.where ?? 'nowhere').replace(/^(COPY \w+, line \d+): ".*"$/s, '$1')]
     : [];
 
+/** Errors of constraints without the row or the key: Clarus does not word them. */
+const withoutRow = (message: BackendMessage): BackendMessage => {
+  if (message.kind !== 'ErrorResponse' || !message.diagnostic.code.startsWith('23')) return message;
+  const { detail: _, ...diagnostic } = message.diagnostic;
+  return { ...message, diagnostic };
+};
+
 export class CopySide {
   private constructor(readonly client: RawClient) {}
 
@@ -65,7 +72,7 @@ export class CopySide {
       this.client.send({ kind: 'CopyData', data: data.subarray(at, at + pieceBytes) });
     this.client.send({ kind: 'CopyDone' });
     const answer = await this.client.until();
-    return [...told(answer), ...answer.flatMap(placeOf)];
+    return [...told(answer.map(withoutRow)), ...answer.flatMap(placeOf)];
   }
 
   /** All bytes that COPY sends, and the other messages in lines. */

@@ -119,6 +119,8 @@ export async function openDdlSession(
     catalog: current,
     transaction: {
       touchTrusted: async () => undefined,
+      begin: async () => undefined,
+      encodings: { get: async () => undefined, put: async () => undefined },
       record(ddl, changes) {
         if (ddl !== undefined) pending?.ddl.push(ddl);
         pending?.changes.push(...changes);

@@ -11,6 +11,7 @@ import type { Encoding } from '../../src/encodings/encoding.js';
 import { encodingRegistry } from '../../src/encodings/registry.js';
 import { parseConfig } from '../../src/policy/parse.js';
 import { prepare, startWorker } from '../../src/proxy.js';
+import type { Trusted } from '../../src/trusted/open.js';
 import { startServer, type TestServer, type TestServerOptions } from './server.js';
 
 const appUser = 'app';
@@ -47,6 +48,8 @@ export interface TestProxy extends Target {
   readonly plain: Target;
   /** where the trusted side keeps its files */
   readonly directory: string;
+  /** the trusted side's databases */
+  readonly trusted: Trusted;
   /** what Clarus logged */
   readonly log: readonly string[];
   stop(): Promise<void>;
@@ -74,7 +77,8 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       log: (level: string, message: string, fields: object = {}) =>
         void log.push(`${level}: ${message} ${JSON.stringify(fields)}`),
     };
-    const worker = await startWorker({ ...inputs, worker: 0, prepared: await prepare(inputs) });
+    const prepared = await prepare(inputs);
+    const worker = await startWorker({ ...inputs, worker: 0, prepared });
     const { host, port } = worker.gateway.address();
     const target = (at: { host: string; port: number }, database: string, password: string): Target => ({
       host: at.host,
@@ -89,6 +93,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       behind: target(cloud, served, cloud.password),
       plain: target(cloud, unserved, cloud.password),
       directory: join(directory, 'trusted'),
+      trusted: prepared.trusted,
       log,
       async stop() {
         await worker.close(1_000);

@@ -5,7 +5,8 @@
 // where each term is a public block times a secret power: look-ups indexed by public bytes (field.as). Horner's form
 // would index tables by intermediate sums, which are secret. Values of more than 6 blocks are cut, from the end,
 // into groups of 8 terms over H^1 .. H^8; the sum of a group is secret, so its weight H^(8g) is multiplied branch-free.
-import { addProductOfLast, multiply, tabulate, times } from './field';
+// The products with first words of blocks and those with second words are summed apart and reduced once (`collapse`).
+import { collapse, lookUp, lookUpEnd, lookUpLast, mirror, multiply, tabulate, times } from './field';
 import {
   BLOCKS, BLOCKS_MAX, FOLDED, HASH_KEY, MASKS, OFFSETS, PLAIN, PREFIX, RESULT, RESULT_OFFSETS, ROWS, SCRATCH, SEALED,
   SEALED_BYTES_MAX, SKIP, TABLES, VALUE_BLOCKS_MAX, WEIGHTS,
@@ -26,6 +27,7 @@ export function start(): void {
 
 /** Writes the table of H^exponent; H stands at HASH_KEY. */
 export function buildTable(table: usize, exponent: i32): void {
+  v128.store(HASH_KEY, mirror(v128.load(HASH_KEY)));
   v128.store(SCRATCH, v128.load(HASH_KEY));
   for (let i = 1; i < exponent; i++) multiply(HASH_KEY, SCRATCH, SCRATCH);
   tabulate(SCRATCH, table);
@@ -49,11 +51,11 @@ export function buildTable(table: usize, exponent: i32): void {
   return at;
 }
 
-@inline function result(at: usize, shortest: u32, longest: u32, uniform: bool): void {
+@inline function result(at: usize, shortest: u32, longest: u32, cells: i32): void {
   store<u32>(RESULT, <u32>(at - BLOCKS) >> 4);
   store<u32>(RESULT, shortest, 4);
   store<u32>(RESULT, longest, 8);
-  store<u32>(RESULT, uniform, 12);
+  store<u32>(RESULT, cells, 12);
 }
 
 /** The first four bytes of a cell, in memory order: format, epoch, length of the whole cell modulo 251. */
@@ -119,31 +121,75 @@ function commonLength(count: i32): u32 {
 }
 
 /**
+ * Writes the offsets of the results of all `count` values, and takes NULLs out of OFFSETS and ROWS.
+ * @param growth bytes that a result is longer than what it is made of
+ * @returns how many values are left, or WRONG_OFFSETS
+ */
+function layOut(count: i32, nullable: bool, base: u32, growth: u32): i32 {
+  let from = load<u32>(OFFSETS);
+  if (!nullable) {
+    let shift = i32x4.add(i32x4.splat(base - from), i32x4.mul(i32x4(0, 1, 2, 3), i32x4.splat(growth)));
+    for (let at: usize = 0; at <= <usize>count << 2; at += 16) {
+      v128.store(RESULT_OFFSETS + at, i32x4.add(v128.load(OFFSETS + at), shift));
+      shift = i32x4.add(shift, i32x4.splat(growth << 2));
+    }
+    return count;
+  }
+  let kept = 0;
+  let nullBytes: u32 = 0;
+  for (let i = 0; i < count; i++) {
+    const to = load<u32>(OFFSETS + (<usize>i << 2), 4);
+    const isNull = i32(load<u8>(SKIP + i) != 0);
+    nullBytes |= (to - from) & -isNull;
+    store<u32>(RESULT_OFFSETS + (<usize>i << 2), base);
+    store<u32>(OFFSETS + (<usize>kept << 2), from);
+    store<u64>(ROWS + (<usize>kept << 3), load<u64>(ROWS + (<usize>i << 3)));
+    base += to - from + (growth & (isNull - 1));
+    kept += 1 - isNull;
+    from = to;
+  }
+  store<u32>(RESULT_OFFSETS + (<usize>count << 2), base);
+  store<u32>(OFFSETS + (<usize>kept << 2), from);
+  return nullBytes ? WRONG_OFFSETS : kept;
+}
+
+/** The index among all values, NULLs included, of the one after `taken` that are not NULL. */
+function indexAfter(taken: i32, count: i32, nullable: bool): i32 {
+  if (!nullable) return taken;
+  let i = 0;
+  for (; i < count; i++) {
+    if (load<u8>(SKIP + i)) continue;
+    if (taken == 0) break;
+    taken--;
+  }
+  return i;
+}
+
+/**
  * Counter blocks of as many of the `count` values at OFFSETS as make one piece, with the nonces at `nonces`.
  * @param nullable whether SKIP must be looked at
+ * @param base what the offsets of the results are counted from
  * @returns how many values; 0: the first is too long for the kernel; or WRONG_ROW; or WRONG_OFFSETS
  */
-export function sealCounters(count: i32, nonces: usize, nullable: bool): i32 {
+export function sealCounters(count: i32, nullable: bool, base: u32, nonces: usize): i32 {
   if (!convertRows(count)) return WRONG_ROW;
-  const common = nullable ? NO_LENGTH : commonLength(count);
+  const present = layOut(count, nullable, base, OVERHEAD);
+  if (present < 0) return present;
+  const common = commonLength(present);
   let at = BLOCKS;
+  let taken = 0;
   if (common != NO_LENGTH) {
     if (common > LENGTH_MAX) return WRONG_OFFSETS;
     const blocks = blocksOf(common);
-    const taken = fitting(count, blocks);
+    taken = fitting(present, blocks);
     for (let i = 0; i < taken; i++, nonces += 12) at = counters(v128.load(nonces), blocks, at);
-    result(at, common, common, true);
-    return taken;
-  }
-  let shortest: u32 = u32.MAX_VALUE;
-  let longest: u32 = 0;
-  let from = load<u32>(OFFSETS);
-  let taken = 0;
-  for (; taken < count; taken++, nonces += 12) {
-    const to = load<u32>(OFFSETS + (<usize>taken << 2), 4);
-    if (load<u8>(SKIP + taken)) {
-      if (to != from) return WRONG_OFFSETS;
-    } else {
+    result(at, common, common, taken);
+  } else {
+    let shortest: u32 = u32.MAX_VALUE;
+    let longest: u32 = 0;
+    let from = load<u32>(OFFSETS);
+    for (; taken < present; taken++, nonces += 12) {
+      const to = load<u32>(OFFSETS + (<usize>taken << 2), 4);
       const length = to - from;
       if (length > LENGTH_MAX) return WRONG_OFFSETS;
       const blocks = blocksOf(length);
@@ -151,31 +197,35 @@ export function sealCounters(count: i32, nonces: usize, nullable: bool): i32 {
       shortest = min(shortest, length);
       longest = max(longest, length);
       at = counters(v128.load(nonces), blocks, at);
+      from = to;
     }
-    from = to;
+    result(at, shortest, longest, taken);
   }
-  result(at, shortest, longest, false);
-  return taken;
+  return taken == present ? count : indexAfter(taken, count, nullable);
 }
 
 /**
  * Checks the heads of the cells at SEALED and writes the counter blocks of as many as make one piece.
  * @param nullable whether SKIP must be looked at
+ * @param base what the offsets of the results are counted from
  * @returns how many cells; 0: the first is too long for the kernel; WRONG_ROW; WRONG_OFFSETS; WRONG_HEADER;
  *   OTHER_EPOCH when the only fault is that a cell is of another epoch than `epoch`
  */
-export function openCounters(count: i32, epoch: u32, nullable: bool): i32 {
+export function openCounters(count: i32, nullable: bool, base: u32, epoch: u32): i32 {
   if (!convertRows(count)) return WRONG_ROW;
-  const common = nullable ? NO_LENGTH : commonLength(count);
+  const present = layOut(count, nullable, base, -OVERHEAD);
+  if (present < 0) return present;
+  const common = commonLength(present);
   let at = BLOCKS;
   let cell = SEALED;
   let wrong: u32 = 0;
+  let taken = 0;
   if (common != NO_LENGTH) {
     if (common > LENGTH_MAX) return WRONG_OFFSETS;
     if (common < OVERHEAD) return WRONG_HEADER;
     const length = common - OVERHEAD;
     const blocks = blocksOf(length);
-    const taken = fitting(count, blocks);
+    taken = fitting(present, blocks);
     const right = i32x4.replace_lane(i64x2.splat(0), 0, header(epoch, length));
     let differences = i64x2.splat(0);
     for (let i = 0; i < taken; i++, cell += common) {
@@ -183,19 +233,14 @@ export function openCounters(count: i32, epoch: u32, nullable: bool): i32 {
       differences = v128.or(differences, v128.xor(head, right));
       at = counters(i32x4.shuffle(head, head, 1, 2, 3, 0), blocks, at);
     }
-    result(at, length, length, true);
+    result(at, length, length, taken);
     wrong = i32x4.extract_lane(differences, 0);
-    return checked(wrong, taken);
-  }
-  let shortest: u32 = u32.MAX_VALUE;
-  let longest: u32 = 0;
-  let from = load<u32>(OFFSETS);
-  let taken = 0;
-  for (; taken < count; taken++) {
-    const to = load<u32>(OFFSETS + (<usize>taken << 2), 4);
-    if (load<u8>(SKIP + taken)) {
-      if (to != from) return WRONG_OFFSETS;
-    } else {
+  } else {
+    let shortest: u32 = u32.MAX_VALUE;
+    let longest: u32 = 0;
+    let from = load<u32>(OFFSETS);
+    for (; taken < present; taken++) {
+      const to = load<u32>(OFFSETS + (<usize>taken << 2), 4);
       if (to - from > LENGTH_MAX) return WRONG_OFFSETS;
       if (to - from < OVERHEAD) return WRONG_HEADER;
       const length = to - from - OVERHEAD;
@@ -207,16 +252,12 @@ export function openCounters(count: i32, epoch: u32, nullable: bool): i32 {
       wrong |= i32x4.extract_lane(head, 0) ^ header(epoch, length);
       at = counters(i32x4.shuffle(head, head, 1, 2, 3, 0), blocks, at);
       cell += to - from;
+      from = to;
     }
-    from = to;
+    result(at, shortest, longest, taken);
   }
-  result(at, shortest, longest, false);
-  return checked(wrong, taken);
-}
-
-/** What `openCounters` returns for the differences of headers from what they must be. */
-@inline function checked(wrong: u32, taken: i32): i32 {
-  return wrong & 0xff0000ff ? WRONG_HEADER : wrong ? OTHER_EPOCH : taken;
+  if (wrong) return wrong & 0xff0000ff ? WRONG_HEADER : OTHER_EPOCH;
+  return taken == present ? count : indexAfter(taken, count, nullable);
 }
 
 @inline function table(exponent: u32): usize {
@@ -257,40 +298,87 @@ export function openCounters(count: i32, epoch: u32, nullable: bool): i32 {
 @inline const SEAL = 0;
 @inline const OPEN = 1;
 
-/**
- * out = in ^ keystream, and `sum` plus the terms of the ciphertext, for at most SHORT_BLOCKS blocks. Whole blocks are
- * read and written: up to 15 bytes beyond the value.
- */
-@inline function cryptShort(
-  direction: i32, sum: v128, from: usize, keystream: usize, to: usize, blocks: u32, lastTable: usize, lastMask: v128,
-): v128 {
-  if (blocks == 0) return sum;
-  for (let exponent = blocks + 1; exponent > 2; exponent--, from += 16, keystream += 16, to += 16) {
-    const read = v128.load(from);
-    const written = v128.xor(read, v128.load(keystream, 16));
-    v128.store(to, written);
-    sum = v128.xor(sum, times(table(exponent), direction == SEAL ? written : read));
-  }
-  const read = v128.load(from);
-  const written = v128.xor(read, v128.load(keystream, 16));
-  v128.store(to, written);
-  return v128.xor(sum, times(lastTable, v128.and(direction == SEAL ? written : read, lastMask)));
+/** Begins a cell: header and nonce. */
+@inline function writeHead(cell: usize, nonce: usize, start: u32): void {
+  const block = v128.load(nonce);
+  v128.store(cell, i32x4.replace_lane(i32x4.shuffle(block, block, 3, 0, 1, 2), 0, start));
 }
 
-/** out = in ^ keystream, and the GHASH, for more blocks. Term number `index`, counted from the end, is in group `index / 8`. */
-function cryptLong(
+/**
+ * Values of 1 to 16 bytes, all of one length: those of most types. What the associated data add is kept while only
+ * the last byte of the row id changes. Parameters and result are those of `mixed`.
+ */
+@inline function single(direction: i32, cells: i32, nonces: usize, epoch: u32): v128 {
+  const length = load<u32>(RESULT, 4);
+  const start = header(epoch, length);
+  const kept = mask(length);
+  const factor = table(2);
+  const rowFactor = table(3);
+  const zero = i64x2.splat(0);
+  const lengthTerm = times(table(1), lengths(length));
+  let keystream = BLOCKS;
+  let cell = SEALED;
+  let value = PLAIN;
+  let difference = zero;
+  let first = zero;
+  let rowEnd = zero;
+  let rowHigh: u64 = u64.MAX_VALUE;
+  let rowUpper: u64 = u64.MAX_VALUE;
+  for (let row = ROWS, rows = ROWS + (<usize>cells << 3); row < rows; row += 8) {
+    const id = load<u64>(row);
+    if (id >> 8 != rowUpper) {
+      rowUpper = id >> 8;
+      if (id >> 32 != rowHigh) {
+        rowHigh = id >> 32;
+        first = v128.xor(lengthTerm, times(rowFactor, associatedData(rowHigh << 32)));
+      }
+      rowEnd = lookUpEnd(zero, rowFactor, <u32>id);
+    }
+    const read = v128.load(direction == SEAL ? value : cell + 16);
+    const written = v128.xor(read, v128.load(keystream, 16));
+    v128.store(direction == SEAL ? cell + 16 : value, written);
+    const block = v128.and(direction == SEAL ? written : read, kept);
+    const hash = collapse(
+      lookUp(first, factor, <u64>i64x2.extract_lane(block, 0)),
+      lookUp(lookUpLast(rowEnd, rowFactor, <u32>id), factor, <u64>i64x2.extract_lane(block, 1)),
+    );
+    const tag = v128.xor(mirror(hash), v128.load(keystream));
+    if (direction == SEAL) {
+      writeHead(cell, nonces, start);
+      nonces += 12;
+      v128.store(cell + 16 + length, tag);
+    } else {
+      difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
+    }
+    keystream += 32;
+    value += length;
+    cell += length + OVERHEAD;
+  }
+  return difference;
+}
+
+/**
+ * out = in ^ keystream, and the GHASH, for more than SHORT_BLOCKS blocks. Term number `index`, counted from the end, is
+ * in group `index / 8`.
+ */
+function long(
   direction: i32, row: u64, from: usize, keystream: usize, to: usize, length: u32, blocks: u32,
 ): v128 {
-  let sum = i64x2.splat(0);
-  let group = i64x2.splat(0);
+  const zero = i64x2.splat(0);
+  let sum = zero;
+  let first = zero;
+  let second = zero;
   let block = associatedData(row);
   for (let index = blocks + 1; index > 0; index--) {
-    group = v128.xor(group, times(table((index & 7) + 1), block));
+    const factor = table((index & 7) + 1);
+    first = lookUp(first, factor, <u64>i64x2.extract_lane(block, 0));
+    second = lookUp(second, factor, <u64>i64x2.extract_lane(block, 1));
     if ((index & 7) == 0) {
-      v128.store(SCRATCH, group);
+      v128.store(SCRATCH, collapse(first, second));
       multiply(SCRATCH, WEIGHTS + ((<usize>index >> 3) - 1) * 16, SCRATCH);
       sum = v128.xor(sum, v128.load(SCRATCH));
-      group = i64x2.splat(0);
+      first = zero;
+      second = zero;
     }
     if (index == 1) break;
     const read = v128.load(from);
@@ -302,11 +390,12 @@ function cryptLong(
     keystream += 16;
     to += 16;
   }
-  return v128.xor(v128.xor(sum, group), times(table(1), lengths(length)));
+  return v128.xor(v128.xor(sum, collapse(first, second)), times(table(1), lengths(length)));
 }
 
-/** Writes the weights H^8 .. H^(8 * groups) for `cryptLong`. */
+/** Writes the weights H^8 .. H^(8 * groups) for `long`. */
 function writeWeights(groups: u32): void {
+  // The product of H^8 with x^0, the highest bit of the first byte.
   const h8 = table(8) + (0x80 << 4);
   v128.store(WEIGHTS, v128.load(h8));
   for (let i: usize = 1; i < groups; i++) multiply(h8, WEIGHTS + 16 * (i - 1), WEIGHTS + 16 * i);
@@ -314,98 +403,114 @@ function writeWeights(groups: u32): void {
 
 /**
  * Seals the values at PLAIN to SEALED (direction SEAL), or opens the cells at SEALED to PLAIN (OPEN), with the
- * encrypted counter blocks at BLOCKS. What follows from the length is kept while neighbours have the same.
- * @param uniform all values have one length and none is NULL; then lengths and NULLs are not looked at
- * @param base added to the offsets written at RESULT_OFFSETS
+ * encrypted counter blocks at BLOCKS. Whole blocks are read and written: up to 15 bytes beyond a value. What follows
+ * from the length is kept while neighbours have the same.
  * @returns not all zero when a tag at SEALED is not the one computed (OPEN)
  */
-@inline function pass(direction: i32, uniform: bool, count: i32, nonces: usize, epoch: u32, base: u32): v128 {
+@inline function mixed(direction: i32, cells: i32, nonces: usize, epoch: u32): v128 {
   const overhead: u32 = direction == OPEN ? OVERHEAD : 0;
-  const lastTable = table(2);
+  const lastFactor = table(2);
+  const zero = i64x2.splat(0);
   let keystream = BLOCKS;
   let cell = SEALED;
   let value = PLAIN;
-  let difference = i64x2.splat(0);
+  let difference = zero;
   let length: u32 = u32.MAX_VALUE;
   let blocks: u32 = 0;
-  let lastMask = difference;
-  let rowTable: usize = 0;
-  let fixed = difference;
-  let fixedRow: u64 = u64.MAX_VALUE;
+  let lastMask = zero;
+  let rowFactor: usize = 0;
   let start: u32 = 0;
-  let from: u32 = 0;
-  if (!uniform) from = load<u32>(OFFSETS);
-  store<u32>(RESULT_OFFSETS, base);
-  for (let i = 0; i < count; i++) {
-    const at = <usize>i << 2;
-    let to: u32 = 0;
-    if (!uniform) to = load<u32>(OFFSETS + at, 4);
-    if (uniform || !load<u8>(SKIP + i)) {
-      if (uniform ? i == 0 : to - from - overhead != length) {
-        length = uniform ? load<u32>(RESULT, 4) : to - from - overhead;
-        blocks = blocksOf(length);
-        lastMask = mask(length - ((blocks - 1) << 4));
-        if (blocks <= SHORT_BLOCKS) rowTable = table(blocks + 2);
-        if (direction == SEAL) start = header(epoch, length);
-      }
-      const row = load<u64>(ROWS + (<usize>i << 3));
-      let hash: v128;
-      if (blocks <= SHORT_BLOCKS) {
-        if (!uniform) {
-          hash = addProductOfLast(folded(row >> 32, length, blocks), rowTable, <u32>row);
-        } else {
-          if (row >> 8 != fixedRow) {
-            fixedRow = row >> 8;
-            fixed = addProductOfLast(folded(row >> 32, length, blocks), rowTable, <u32>row & 0xffffff00);
-          }
-          hash = v128.xor(fixed, v128.load(rowTable + ((<usize>row << 4) & 0xff0), 0xf000));
-        }
-        hash = direction == SEAL
-          ? cryptShort(SEAL, hash, value, keystream, cell + 16, blocks, lastTable, lastMask)
-          : cryptShort(OPEN, hash, cell + 16, keystream, value, blocks, lastTable, lastMask);
-      } else {
-        hash = direction == SEAL
-          ? cryptLong(SEAL, row, value, keystream, cell + 16, length, blocks)
-          : cryptLong(OPEN, row, cell + 16, keystream, value, length, blocks);
-      }
-      const tag = v128.xor(hash, v128.load(keystream));
-      if (direction == SEAL) {
-        const nonce = v128.load(nonces + <usize>i * 12);
-        v128.store(cell, i32x4.replace_lane(i32x4.shuffle(nonce, nonce, 3, 0, 1, 2), 0, start));
-        v128.store(cell + 16 + length, tag);
-      } else {
-        difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
-      }
-      keystream += (<usize>blocks + 1) << 4;
-      value += length;
-      cell += length + OVERHEAD;
+  let from = load<u32>(OFFSETS);
+  for (let i = 0; i < cells; i++) {
+    const to = load<u32>(OFFSETS + (<usize>i << 2), 4);
+    if (to - from - overhead != length) {
+      length = to - from - overhead;
+      blocks = blocksOf(length);
+      lastMask = mask(length - ((blocks - 1) << 4));
+      if (blocks <= SHORT_BLOCKS) rowFactor = table(blocks + 2);
+      if (direction == SEAL) start = header(epoch, length);
     }
-    store<u32>(RESULT_OFFSETS + at, base + <u32>(direction == SEAL ? cell - SEALED : value - PLAIN), 4);
     from = to;
+    const row = load<u64>(ROWS + (<usize>i << 3));
+    let input = direction == SEAL ? value : cell + 16;
+    let output = direction == SEAL ? cell + 16 : value;
+    let hash: v128;
+    if (blocks <= SHORT_BLOCKS) {
+      let first = folded(row >> 32, length, blocks);
+      let second = lookUpEnd(lookUpLast(zero, rowFactor, <u32>row), rowFactor, <u32>row);
+      for (let exponent = blocks + 1; exponent > 1; exponent--, input += 16, output += 16) {
+        const read = v128.load(input);
+        const written = v128.xor(read, v128.load(keystream + ((blocks + 2 - exponent) << 4)));
+        v128.store(output, written);
+        let block = direction == SEAL ? written : read;
+        let factor = lastFactor;
+        if (exponent == 2) block = v128.and(block, lastMask);
+        else factor = table(exponent);
+        first = lookUp(first, factor, <u64>i64x2.extract_lane(block, 0));
+        second = lookUp(second, factor, <u64>i64x2.extract_lane(block, 1));
+      }
+      hash = collapse(first, second);
+    } else {
+      hash = long(direction, row, input, keystream, output, length, blocks);
+    }
+    const tag = v128.xor(mirror(hash), v128.load(keystream));
+    if (direction == SEAL) {
+      writeHead(cell, nonces + <usize>i * 12, start);
+      v128.store(cell + 16 + length, tag);
+    } else {
+      difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
+    }
+    keystream += (<usize>blocks + 1) << 4;
+    value += length;
+    cell += length + OVERHEAD;
   }
   return difference;
 }
 
-/** Makes ready what all cells of a piece share. Returns whether the piece is uniform. */
-function prepare(): bool {
+/** Whether all cells of the piece have one length, of 1 to 16 bytes. */
+@inline function isSingle(): bool {
+  const shortest = load<u32>(RESULT, 4);
+  return shortest == load<u32>(RESULT, 8) && shortest - 1 < 16;
+}
+
+/** Makes ready what all cells of a piece share. */
+function prepare(): void {
   const shortest = load<u32>(RESULT, 4);
   const longest = load<u32>(RESULT, 8);
   forgetFolded(shortest, min(longest, SHORT_BYTES));
   if (longest > SHORT_BYTES) writeWeights((blocksOf(longest) + 1) >> 3);
-  return load<u32>(RESULT, 12) != 0;
+}
+
+function sealSingle(cells: i32, nonces: usize, epoch: u32): void {
+  single(SEAL, cells, nonces, epoch);
+}
+
+function sealMixed(cells: i32, nonces: usize, epoch: u32): void {
+  prepare();
+  mixed(SEAL, cells, nonces, epoch);
+}
+
+function openSingle(cells: i32): i32 {
+  return i32(v128.any_true(single(OPEN, cells, 0, 0)));
+}
+
+function openMixed(cells: i32): i32 {
+  prepare();
+  return i32(v128.any_true(mixed(OPEN, cells, 0, 0)));
 }
 
 /** Seals the values at PLAIN to SEALED. */
-export function seal(count: i32, nonces: usize, epoch: u32, base: u32): void {
-  if (prepare()) pass(SEAL, true, count, nonces, epoch, base);
-  else pass(SEAL, false, count, nonces, epoch, base);
+export function seal(nonces: usize, epoch: u32): void {
+  const cells = load<u32>(RESULT, 12);
+  if (isSingle()) sealSingle(cells, nonces, epoch);
+  else sealMixed(cells, nonces, epoch);
 }
 
 /**
  * Opens the cells at SEALED to PLAIN. Nothing at PLAIN may be used unless the result is 0.
  * @returns 0 when every tag is right; compared without a branch, all cells are gone through in any case
  */
-export function open(count: i32, base: u32): i32 {
-  const difference = prepare() ? pass(OPEN, true, count, 0, 0, base) : pass(OPEN, false, count, 0, 0, base);
-  return i32(v128.any_true(difference));
+export function open(): i32 {
+  const cells = load<u32>(RESULT, 12);
+  return isSingle() ? openSingle(cells) : openMixed(cells);
 }

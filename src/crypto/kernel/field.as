@@ -1,7 +1,11 @@
 // GF(2^128) as GHASH uses it (NIST SP 800-38D section 6.3): the first bit of a block is the coefficient of x^0.
 //
+// Secret blocks (powers of H, products, sums) stand MIRRORED: the last byte first, so that they are little-endian
+// integers, the coefficient of x^0 is the highest bit, and a factor x is a shift to the right. Public blocks stand
+// as they are.
+//
 // Side channels. A power of H is secret. Here it meets two kinds of factors:
-// - public bytes (associated data, ciphertext, lengths): `times` looks the products up in tables, and every index
+// - public bytes (associated data, ciphertext, lengths): `lookUp` finds the products in tables, and every index
 //   is a byte the cloud also sees, so neither the cache lines touched nor the time depend on a secret;
 // - secret blocks (other powers, partial sums): `multiply` works with masks only, without a table or a branch.
 
@@ -14,10 +18,10 @@
  * Crypto", BearSSL's ghash_ctmul64).
  */
 export function multiply(x: usize, y: usize, product: usize): void {
-  const x1 = bswap(load<u64>(x));
-  const x0 = bswap(load<u64>(x, 8));
-  const y1 = bswap(load<u64>(y));
-  const y0 = bswap(load<u64>(y, 8));
+  const x1 = load<u64>(x, 8);
+  const x0 = load<u64>(x);
+  const y1 = load<u64>(y, 8);
+  const y0 = load<u64>(y);
   const low = carryless(x0, y0);
   const high = carryless(x1, y1);
   const middle = carryless(x0 ^ x1, y0 ^ y1) ^ low ^ high;
@@ -41,8 +45,8 @@ export function multiply(x: usize, y: usize, product: usize): void {
   z1 ^= (z0 << 63) ^ (z0 << 62) ^ (z0 << 57);
   z3 ^= z1 ^ (z1 >> 1) ^ (z1 >> 2) ^ (z1 >> 7);
   z2 ^= (z1 << 63) ^ (z1 << 62) ^ (z1 << 57);
-  store<u64>(product, bswap(z3));
-  store<u64>(product, bswap(z2), 8);
+  store<u64>(product, z3, 8);
+  store<u64>(product, z2);
 }
 
 /** Lower 64 bits of the carry-less product. */
@@ -73,16 +77,16 @@ function carryless(x: u64, y: u64): u64 {
 }
 
 /**
- * Writes the table of the block at `factor`: its product with every byte at every position. Branch-free in the
+ * Writes the table of the block at `factor`: its product with every byte at the positions 0 to 7. Branch-free in the
  * block: all look-ups and branches follow the counters.
  */
 export function tabulate(factor: usize, table: usize): void {
-  let high = bswap(load<u64>(factor));
-  let low = bswap(load<u64>(factor, 8));
-  for (let position = 0; position < 16; position++, table += 4096) {
+  let high = load<u64>(factor, 8);
+  let low = load<u64>(factor);
+  for (let position = 0; position < 8; position++, table += 4096) {
     for (let bit: usize = 2048; bit >= 16; bit >>= 1) {
-      store<u64>(table + bit, bswap(high));
-      store<u64>(table + bit, bswap(low), 8);
+      store<u64>(table + bit, low);
+      store<u64>(table + bit, high, 8);
       const carry = 0 - (low & 1);
       low = (low >> 1) | (high << 63);
       high = (high >> 1) ^ (REDUCTION & carry);
@@ -97,37 +101,59 @@ export function tabulate(factor: usize, table: usize): void {
 }
 
 /**
- * Product of a PUBLIC block with the factor of a table. The additions are one chain, as the engine then keeps each
- * look-up beside its addition; with several chains it loads all entries first and runs out of registers.
+ * `sum` plus the products of the factor of a table with the eight bytes of a PUBLIC word at the positions 0 to 7. The
+ * additions are one chain, as the engine then keeps each look-up beside its addition.
  */
 @inline
-export function times(table: usize, block: v128): v128 {
-  const a = <u64>i64x2.extract_lane(block, 0);
-  const b = <u64>i64x2.extract_lane(block, 1);
-  let sum = v128.load(table + (<usize>(a << 4) & 0xff0));
-  sum = v128.xor(sum, v128.load(table + (<usize>(a >> 4) & 0xff0), 0x1000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(a >> 12) & 0xff0), 0x2000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(a >> 20) & 0xff0), 0x3000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(a >> 28) & 0xff0), 0x4000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(a >> 36) & 0xff0), 0x5000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(a >> 44) & 0xff0), 0x6000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(a >> 52) & 0xff0), 0x7000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(b << 4) & 0xff0), 0x8000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(b >> 4) & 0xff0), 0x9000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(b >> 12) & 0xff0), 0xa000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(b >> 20) & 0xff0), 0xb000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(b >> 28) & 0xff0), 0xc000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(b >> 36) & 0xff0), 0xd000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(b >> 44) & 0xff0), 0xe000));
-  sum = v128.xor(sum, v128.load(table + (<usize>(b >> 52) & 0xff0), 0xf000));
-  return sum;
+export function lookUp(sum: v128, table: usize, word: u64): v128 {
+  sum = v128.xor(sum, v128.load(table + (<usize>(word << 4) & 0xff0)));
+  sum = v128.xor(sum, v128.load(table + (<usize>(word >> 4) & 0xff0), 0x1000));
+  sum = v128.xor(sum, v128.load(table + (<usize>(word >> 12) & 0xff0), 0x2000));
+  sum = v128.xor(sum, v128.load(table + (<usize>(word >> 20) & 0xff0), 0x3000));
+  sum = v128.xor(sum, v128.load(table + (<usize>(word >> 28) & 0xff0), 0x4000));
+  sum = v128.xor(sum, v128.load(table + (<usize>(word >> 36) & 0xff0), 0x5000));
+  sum = v128.xor(sum, v128.load(table + (<usize>(word >> 44) & 0xff0), 0x6000));
+  return v128.xor(sum, v128.load(table + (<usize>(word >> 52) & 0xff0), 0x7000));
 }
 
-/** `sum` plus the product of a PUBLIC number below 2^32, standing in the last four bytes of a block. */
+/** `sum` plus the products of the three bytes above the lowest of a PUBLIC number that ends a word, big endian. */
 @inline
-export function addProductOfLast(sum: v128, table: usize, value: u32): v128 {
-  sum = v128.xor(sum, v128.load(table + ((<usize>value << 4) & 0xff0), 0xf000));
-  sum = v128.xor(sum, v128.load(table + ((<usize>value >> 4) & 0xff0), 0xe000));
-  sum = v128.xor(sum, v128.load(table + ((<usize>value >> 12) & 0xff0), 0xd000));
-  return v128.xor(sum, v128.load(table + ((<usize>value >> 20) & 0xff0), 0xc000));
+export function lookUpEnd(sum: v128, table: usize, number: u32): v128 {
+  sum = v128.xor(sum, v128.load(table + ((<usize>number >> 4) & 0xff0), 0x6000));
+  sum = v128.xor(sum, v128.load(table + ((<usize>number >> 12) & 0xff0), 0x5000));
+  return v128.xor(sum, v128.load(table + ((<usize>number >> 20) & 0xff0), 0x4000));
+}
+
+/** `sum` plus the product of the lowest byte of a PUBLIC number that ends a word, big endian. */
+@inline
+export function lookUpLast(sum: v128, table: usize, number: u32): v128 {
+  return v128.xor(sum, v128.load(table + ((<usize>number << 4) & 0xff0), 0x7000));
+}
+
+/**
+ * first + second*x^64, where the sums are of products with the first and the second words of blocks. What is shifted
+ * out of the block, 64 bits, stands for x^128 and up, and x^128 is 1 + x + x^2 + x^7.
+ */
+@inline
+export function collapse(first: v128, second: v128): v128 {
+  const zero = i64x2.splat(0);
+  const out = i64x2.shuffle(zero, second, 0, 2);
+  const carried = i64x2.shuffle(second, zero, 0, 2);
+  const shifted = v128.xor(v128.xor(i64x2.shr_u(out, 1), i64x2.shr_u(out, 2)), i64x2.shr_u(out, 7));
+  const carries = v128.xor(v128.xor(i64x2.shl(carried, 63), i64x2.shl(carried, 62)), i64x2.shl(carried, 57));
+  return v128.xor(v128.xor(first, i64x2.shuffle(second, second, 1, 0)), v128.xor(shifted, carries));
+}
+
+/** Mirrors a block. */
+@inline
+export function mirror(block: v128): v128 {
+  return i8x16.shuffle(block, block, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+
+/** Product of a PUBLIC block with the factor of a table. */
+export function times(table: usize, block: v128): v128 {
+  const zero = i64x2.splat(0);
+  return collapse(
+    lookUp(zero, table, <u64>i64x2.extract_lane(block, 0)), lookUp(zero, table, <u64>i64x2.extract_lane(block, 1)),
+  );
 }

@@ -129,6 +129,10 @@ class ProtectingCopy implements CopyInExecution {
    */
   async #take({ columns: fields, lines, sizes_bytes }: CopyRows, endsEarly: boolean): Promise<void> {
     const { body, session, buffer } = this;
+    // First, because after a refusal the trusted side answers nothing more in this transaction.
+    const defaults: PlainColumn[] = [];
+    for (const { column, sql } of body.defaults)
+      defaults.push(await this.#defaults(column, sql, lines.length));
     const { columns, refusal } = await decide(
       body.columns.map((column, i) => convert(fields[i]!, this.format, column.type, session)),
       session,
@@ -136,7 +140,7 @@ class ProtectingCopy implements CopyInExecution {
     this.#remember(lines);
     const read = refusal?.row ?? lines.length - (endsEarly ? 1 : 0);
     for (let row = 0; row < read; row++) buffer.add(sizes_bytes[row]!);
-    const whole = columns.map(column => slice(column, 0, read));
+    const whole = [...columns, ...defaults].map(column => slice(column, 0, read));
     if (refusal) {
       const { row, column } = refusal;
       const error = ofField(refusal.error, {
@@ -233,15 +237,14 @@ class ProtectingCopy implements CopyInExecution {
     return batch?.lines[row - batch.from];
   }
 
-  /** Protects rows and sends them. @param read one column a column of the data */
+  /** Protects rows and sends them. @param read one column a column of the data, and one a default */
   async #send(read: readonly PlainColumn[]): Promise<void> {
     const { body } = this;
     const count = read[0]?.length ?? 0;
     if (count === 0 || this.#early) return;
     const values = new Map<number, PlainColumn>();
-    for (const [i, column] of body.columns.entries()) values.set(column.number, read[i]!);
-    for (const { column, sql } of body.defaults)
-      values.set(column.number, await this.#defaults(column, sql, count));
+    const filled = [...body.columns, ...body.defaults.map(({ column }) => column)];
+    for (const [i, column] of filled.entries()) values.set(column.number, read[i]!);
     const first = await this.services.rowIds(body.table.number, count);
     const rows = Float64Array.from({ length: count }, (_, i) => first + i);
     const written = await protectRows(
