@@ -1,22 +1,20 @@
-/** Runs bound statements of the client, whatever their plan. */
-import { ClarusError } from '../errors.js';
 import type { ExecuteOutcome, Plan } from '../sql/plan.js';
-import { PostgresError } from '../wire/diagnostic.js';
 import { backendTypes } from '../wire/protocol.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
 import { type CarefulContext, drained } from './context.js';
-import { type AnswerHandler, expects, forwarded, internal, step, type Work } from './expectations.js';
+import { type AnswerHandler, expects, forwarded, step, type Work } from './expectations.js';
 import type { ProtectedPortal } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
 import { type Recording, recorded } from './recording.js';
 import { writeBindValues, writeExecute } from './server-statements.js';
+import { executeSetConfig, executeSetting } from './setting-execution.js';
 import { commandComplete, copyResponse, messages } from './shapes.js';
 import { deallocate, discard, executePrepared, prepareBySql } from './sql-statements.js';
-import { controlTransaction, rememberSetting, touchTrusted } from './transaction-control.js';
+import { controlTransaction } from './transaction-control.js';
+import { executeTrusted } from './trusted-execution.js';
 
 type ProtectedPlan = Extract<Plan, { kind: 'protected' }>;
-type PassPlan = Extract<Plan, { kind: 'pass' | 'set-config' }>;
-type SettingPlan = Extract<Plan, { kind: 'setting' }>;
+type PassPlan = Extract<Plan, { kind: 'pass' }>;
 
 /**
  * Runs a portal whose answers go to the client, in the order of the client's messages.
@@ -63,7 +61,7 @@ function run(
     case 'setting':
       return executeSetting(context, plan);
     case 'set-config':
-      return executeSetConfig(context, portal, plan);
+      return executeSetConfig(context, portal, plan, recording);
     case 'prepare':
       return prepareBySql(context, plan);
     case 'execute':
@@ -96,7 +94,7 @@ export function bind(
   const { plan } = portal;
   const { cloud } = context;
   if (portal.name === '') cloud.portals.unnamedTaken = false;
-  if (plan.kind === 'pass' || plan.kind === 'set-config') {
+  if (plan.kind === 'pass') {
     const shift = portal.prepared.statement.start;
     const name = cloud.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes, true, shift);
     if (portal.name === '') cloud.portals.unnamedTaken = true;
@@ -284,114 +282,3 @@ function queueOutcome(
   );
   context.cloud.pipeline.wait(work);
 }
-
-async function executeTrusted(
-  context: CarefulContext,
-  portal: ClientPortal,
-  plan: Extract<Plan, { kind: 'trusted' }>,
-  maxRows: number,
-  recording: Recording,
-): Promise<void> {
-  if (!(await drained(context))) return;
-  const { trusted, transaction } = context;
-  if (context.status === 'E') throw aborted();
-  await trusted.ready();
-  // a portal that is to be executed again must outlive the statements analysed meanwhile
-  if (maxRows > 0 && transaction.explicit) await touchTrusted(context);
-  const { port, pipeline } = trusted;
-  if (portal.trusted === undefined) {
-    const name = port.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes);
-    portal.trusted = port.portals.take(maxRows === 0);
-    const { values, formats } = portal.parameters;
-    writeBindValues(pipeline.writer, portal.trusted, name, values, formats, portal.resultFormats);
-    pipeline.expect(internal(expects.bind)); // Execute hears of its error, and tells
-  }
-  const name = portal.trusted;
-  await new Promise<void>((resolve, reject) => {
-    writeExecute(pipeline.writer, name, maxRows);
-    const entry = forwarded(expects.execute, {
-      done: (type, tag) => {
-        recording.done(type, tag);
-        resolve();
-      },
-      failed: reject,
-    });
-    // the session tells the error, because the cloud's transaction must follow
-    entry.tells = false;
-    pipeline.expect(entry);
-    pipeline.flush();
-  }).finally(() => {
-    if (name === '') {
-      port.portals.unnamedTaken = false;
-      portal.trusted = undefined;
-    }
-    if (maxRows === 0 || pipeline.failed) trusted.settle();
-  });
-}
-
-/** SET and its like: first the cloud, then, when it took it, the trusted side. */
-async function executeSetting(context: CarefulContext, plan: SettingPlan): Promise<void> {
-  if (!(await drained(context))) return;
-  const { cloud } = context;
-  if (context.status === 'E') throw aborted();
-  if (plan.sides === 'trusted') {
-    await follow(context, plan.sql);
-    cloud.pipeline.own(commandComplete(/^\s*reset\b/i.test(plan.sql) ? 'RESET' : 'SET'));
-    return;
-  }
-  const tag = await cloud.run(plan.sql);
-  context.settings.stale = true;
-  if (plan.sides === 'both') await follow(context, plan.sql);
-  cloud.pipeline.own(commandComplete(tag));
-}
-
-async function executeSetConfig(
-  context: CarefulContext,
-  portal: ClientPortal,
-  plan: PassPlan,
-): Promise<void> {
-  if (!(await drained(context))) return;
-  const { pipeline } = context.cloud;
-  const ran = await new Promise<boolean>(resolve => {
-    writeExecute(pipeline.writer, portal.name, 0);
-    pipeline.expect(forwarded(expects.execute, { done: () => resolve(true), failed: () => resolve(false) }));
-    pipeline.flush();
-  });
-  context.settings.stale = true;
-  if (!ran) return;
-  if (portal.parameters.values.length > 0) {
-    throw new ClarusError('0A000', 'set_config with parameters is not supported', {
-      hint: 'Write the setting into the statement.',
-    });
-  }
-  await follow(context, plan.sql);
-}
-
-/** Settings that one server may not know, or not take, though the other does. */
-const foreignSetting = new Set(['42704', '42501', '55P02']);
-
-/** Brings a setting to the trusted side: now when it is open, else when it opens. */
-async function follow(context: CarefulContext, sql: string): Promise<void> {
-  const { trusted, transaction } = context;
-  if (/^\s*set\s+transaction\b/i.test(sql)) {
-    // repeated right behind BEGIN if the trusted side joins; later it could no longer be
-    if (transaction.block && !transaction.joined) transaction.set(sql);
-    return;
-  }
-  if (!transaction.block) rememberSetting(context, sql);
-  if (!trusted.isOpen) {
-    if (transaction.block) transaction.set(sql);
-    return;
-  }
-  if (transaction.block) await touchTrusted(context);
-  try {
-    await trusted.set(sql);
-  } catch (error) {
-    if (!(error instanceof PostgresError && foreignSetting.has(error.diagnostic.code))) throw error;
-  }
-  if (transaction.block) transaction.set(sql);
-}
-
-/** What PostgreSQL says to everything in a transaction that has failed. */
-export const aborted = (): ClarusError =>
-  new ClarusError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');

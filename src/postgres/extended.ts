@@ -4,8 +4,8 @@ import type { Plan, Shape } from '../sql/plan.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
-import type { CarefulContext } from './context.js';
-import { aborted, bind, execute } from './execution.js';
+import { aborted, type CarefulContext } from './context.js';
+import { bind, execute } from './execution.js';
 import { expects, forwarded } from './expectations.js';
 import { shifted } from './failure.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
@@ -105,7 +105,7 @@ export function bindMessage(context: CarefulContext, reader: FrameReader): void 
 
 function finish(context: CarefulContext, portal: ClientPortal, reader: FrameReader): void | Promise<void> {
   const { pipeline } = context.cloud;
-  if (portal.plan.kind === 'pass' || portal.plan.kind === 'set-config') {
+  if (portal.plan.kind === 'pass') {
     const { buffer, body, end } = reader;
     void bind(context, portal, statement => {
       // the client's own message, with the name under which the cloud knows the statement
@@ -173,7 +173,7 @@ export function closeMessage(context: CarefulContext, reader: FrameReader): void
   const { pipeline, portals } = context.cloud;
   if (message.target === 'portal') {
     const portal = context.portals.close(message.name);
-    if (portal?.plan.kind === 'pass' || portal?.plan.kind === 'set-config') {
+    if (portal?.plan.kind === 'pass') {
       if (portal.name === '') portals.unnamedTaken = false;
       writeClose(pipeline.writer, 0x50, portal.name);
       pipeline.expect(forwarded(expects.close));

@@ -204,17 +204,21 @@ async function idOf(port: CarefulContext['cloud']): Promise<string> {
   return Buffer.from(rows[0]![0]!).toString();
 }
 
-/** Runs a statement without parameters and rows as the client's: its tag, or its error, goes to the client. */
-function runInCloud(
+/**
+ * Runs a statement without parameters as the client's: its rows and tag, or its error, go to the client.
+ * @param resultFormats as the client's Bind asked for
+ */
+export function runInCloud(
   { cloud }: CarefulContext,
   sql: string,
   shift: number,
   handler: Required<Pick<AnswerHandler, 'done' | 'failed'>>,
+  resultFormats: readonly (0 | 1)[] = [],
 ): void {
   const { pipeline } = cloud;
   const name = cloud.statements.prepare(sql, sql, [], true, shift);
   const portal = cloud.portals.take(true);
-  writeBindValues(pipeline.writer, portal, name, [], [], []);
+  writeBindValues(pipeline.writer, portal, name, [], [], resultFormats);
   pipeline.expect(step(expects.bind, { failed: handler.failed }, shift));
   writeExecute(pipeline.writer, portal, 0);
   pipeline.expect(forwarded(expects.execute, handler, shift));

@@ -1,6 +1,6 @@
 /**
  * Errors of a cloud as a client may see them. Fields keep PostgreSQL's names, made logical; messages that would name
- * physical columns are worded anew from the fields, and details, which would hold tags and cells, are left out.
+ * physical columns are worded anew from the fields, and details are left out where they could hold tags or cells.
  */
 import { type Catalog, type LogicalTable, tableNamed } from '../catalog/catalog.js';
 import { type Diagnostic, PostgresError } from '../wire/diagnostic.js';
@@ -14,13 +14,25 @@ export function logicalError(error: PostgresError, catalog: Catalog): PostgresEr
   const { schema, table: name } = diagnostic;
   const table = schema !== undefined && name !== undefined ? tableNamed(catalog, schema, name) : undefined;
   if (table?.state !== 'protected') return error;
-  const { detail: _detail, where: _where, hint: _hint, internalQuery: _query, ...kept } = diagnostic;
+  const { detail, where: _where, hint: _hint, internalQuery: _query, ...kept } = diagnostic;
   const column = logicalColumn(diagnostic.column, table);
   return new PostgresError({
     ...kept,
+    ...(detail !== undefined && namesOpenKey(detail, table) ? { detail } : {}),
     ...(column === undefined ? {} : { column }),
     message: worded(diagnostic, table, column) ?? diagnostic.message,
   });
+}
+
+/**
+ * Whether a detail speaks of a key of unprotected columns only: `Key (a, b)=(1, 2) already exists.` (nbtinsert.c,
+ * ri_triggers.c). A key with an expression, or with a column that the table does not have, may be of encodings.
+ */
+function namesOpenKey(detail: string, table: LogicalTable): boolean {
+  const key = /^Key \(([^()]+)\)=\(/.exec(detail)?.[1];
+  if (key === undefined) return false;
+  const open = new Set(table.columns.filter(({ protection }) => protection === undefined).map(c => c.name));
+  return key.split(', ').every(name => open.has(name.replace(/^"(.*)"$/, '$1').replaceAll('""', '"')));
 }
 
 function logicalColumn(physical: string | undefined, table: LogicalTable): string | undefined {

@@ -41,6 +41,14 @@ export type TransactionAction =
   | { readonly kind: 'release'; readonly name: string; readonly sql: string }
   | { readonly kind: 'rollback-to'; readonly name: string; readonly sql: string };
 
+export type SettingSides = 'both' | 'cloud' | 'trusted';
+
+/** Settings whose values are known: what runs, and where. */
+export interface KnownSettings {
+  readonly sql: string;
+  readonly sides: SettingSides;
+}
+
 export type Plan =
   /** the cloud executes `sql` (comments stripped) as it stands */
   | {
@@ -54,9 +62,15 @@ export type Plan =
   | { readonly kind: 'trusted'; readonly sql: string; readonly shape: Shape; readonly copy?: 'out' }
   | { readonly kind: 'transaction'; readonly action: TransactionAction }
   /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION: run on both sides, or on one */
-  | { readonly kind: 'setting'; readonly sql: string; readonly sides: 'both' | 'cloud' | 'trusted' }
-  /** `SELECT set_config(...)`: run on both sides; the cloud's rows are the answer */
-  | { readonly kind: 'set-config'; readonly sql: string; readonly shape: Shape }
+  | { readonly kind: 'setting'; readonly sql: string; readonly sides: SettingSides }
+  /** `SELECT set_config(...)`: run like `setting` once its values are known */
+  | {
+      readonly kind: 'set-config';
+      readonly sql: string;
+      readonly shape: Shape;
+      /** @throws ClarusError 0A000 for settings that are refused */
+      readonly given: (parameters: BoundParameters) => KnownSettings;
+    }
   | {
       readonly kind: 'prepare';
       readonly name: string;

@@ -21,6 +21,7 @@ import { child, fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js
 import { parseOne, type RawStatement } from './raw/parse.js';
 import { planSelect } from './read/select.js';
 import { planSessionStatement } from './session-statements.js';
+import { planSetConfig } from './set-config.js';
 import { type Touch, touchOf } from './touch.js';
 import { type Defaults, planInsert } from './write/insert.js';
 import { planDelete, planUpdate } from './write/modify.js';
@@ -287,9 +288,7 @@ function mustBeProven({ functions, homes }: Touch): void {
 /** Where a statement runs that touches no protected table. */
 function place(raw: RawNode, sql: string, shape: Shape, touch: Touch): Plan {
   if (touch.homes.has('settings')) {
-    if (touch.tables.length || touch.catalogue)
-      throw new ClarusError('0A000', 'set_config is answered only in a SELECT of its own');
-    return { kind: 'set-config', sql, shape };
+    return { kind: 'set-config', sql, shape, given: planSetConfig(raw, shape) };
   }
   if (touch.tables.length) {
     if (touch.catalogue)

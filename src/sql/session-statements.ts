@@ -4,6 +4,7 @@ import type { Plan, SessionPort } from './plan.js';
 import { stripComments } from './raw/comments.js';
 import { deparse, deparseExpression } from './raw/deparse.js';
 import { child, list, type RawFields, type RawNode, text } from './raw/node.js';
+import { sidesOf } from './settings.js';
 
 /** Plan of a session statement, or undefined for every other statement. */
 export function planSessionStatement(raw: RawNode, sql: string, _session: SessionPort): Plan | undefined {
@@ -68,47 +69,9 @@ function transaction(fields: RawFields, sql: string): Plan {
   }
 }
 
-/** Settings that only one side may see. `application_name` could hold anything and never leaves. */
-const trustedOnly = new Set(['application_name']);
-/** The analysis of statements needs these as they are on the trusted side. */
-const cloudOnly = new Set([
-  'client_min_messages',
-  'debug_print_parse',
-  'debug_print_rewritten',
-  'debug_print_plan',
-  'debug_pretty_print',
-  'log_parser_stats',
-]);
-
 function setting(fields: RawFields, sql: string): Plan {
-  const name = (text(fields, 'name') ?? '').toLowerCase();
-  if (name === 'role' || name === 'session_authorization' || name === 'session_replication_role')
-    throw new ClarusError('0A000', `"${name}" cannot be set in a database with protected tables`, {
-      hint: 'Log in to Clarus as the user whose rights are wanted.',
-    });
-  if (
-    name === 'standard_conforming_strings' &&
-    !/^(on|true|yes|1|t|y)$/i.test(argument(fields)) &&
-    fields.kind === 'VAR_SET_VALUE'
-  )
-    throw new ClarusError(
-      '0A000',
-      'standard_conforming_strings must stay on in a database with protected tables',
-      { hint: "Write strings with backslashes as E'...'." },
-    );
-  if (
-    (name === 'client_encoding' || name === 'names') &&
-    fields.kind === 'VAR_SET_VALUE' &&
-    !/^utf-?8$|^unicode$/i.test(argument(fields))
-  )
-    throw new ClarusError('0A000', 'the client encoding must be UTF8 in a database with protected tables', {
-      hint: 'Set client_encoding to UTF8.',
-    });
-  return {
-    kind: 'setting',
-    sql,
-    sides: trustedOnly.has(name) ? 'trusted' : cloudOnly.has(name) ? 'cloud' : 'both',
-  };
+  const value = fields.kind === 'VAR_SET_VALUE' ? argument(fields) : undefined;
+  return { kind: 'setting', sql, sides: sidesOf(text(fields, 'name') ?? '', value) };
 }
 
 const argument = (fields: RawFields): string => {

@@ -55,7 +55,7 @@ export async function workWithPg(address: Address): Promise<string[]> {
   await show('INSERT INTO follow_up VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING', [1, 1, null, null]);
   await show('UPDATE follow_up SET remark = $1 WHERE subject_id = $2 RETURNING remark', ['"ü", it\'s', 1412]);
   await show(
-    'SELECT f.id, t.fake_last_name FROM follow_up f JOIN covid_test t USING (subject_id) ORDER BY t.rownames',
+    'SELECT f.id, t.fake_last_name FROM follow_up f JOIN covid_test t ON f.subject_id = t.subject_id ORDER BY t.rownames',
   );
   await client.query('BEGIN');
   await show('DELETE FROM covid_test WHERE fake_last_name = $1', ['frey']);

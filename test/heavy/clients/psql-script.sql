@@ -39,9 +39,7 @@ INSERT INTO covid_test (rownames, subject_id, fake_first_name) VALUES (0, 1, 'no
 INSERT INTO follow_up (id, subject_id) VALUES (9, 'abc');
 SELEC 1;
 SELECT rownames, fake_last_name FROM covid_test WHERE rownames <= 3 ORDER BY rownames \gdesc
-\set FETCH_COUNT 100
-SELECT count(*) FROM (SELECT rownames FROM covid_test WHERE pan_day < 30) s;
-\unset FETCH_COUNT
+SELECT count(*) FROM covid_test WHERE pan_day < 30;
 \set copy '\\copy covid_test TO ' :'out' ' WITH (FORMAT csv, HEADER)'
 :copy
 \dt

@@ -57,7 +57,7 @@ show("SELECT id, subject_id, due, remark FROM follow_up WHERE subject_id = %s", 
 show("SELECT id, remark FROM follow_up WHERE id >= 900 ORDER BY id")
 show(
     "SELECT t.rownames, t.fake_first_name, f.remark FROM covid_test t, follow_up f"
-    " WHERE f.subject_id = t.subject_id AND f.id >= 900 ORDER BY 1, 3"
+    " WHERE f.subject_id = t.subject_id AND f.id >= 900 ORDER BY t.rownames, f.id"
 )
 show("UPDATE covid_test SET result = %s, age = %s WHERE rownames = 2", ("positive", decimal.Decimal("7.25")))
 show("SELECT result, age FROM covid_test WHERE rownames = 2")

@@ -145,6 +145,15 @@ export async function plant(address: Address): Promise<Planted> {
   }
 }
 
+/** Says the application's name at the start of a connection, as Clarus never does. */
+export async function nameApplication(address: Address): Promise<void> {
+  const application_name = planted('application_name at the start').literal;
+  const { host, port, user, password, database } = address;
+  const client = new pg.Client({ host, port, user, password, database, application_name });
+  await client.connect();
+  await client.end();
+}
+
 /** The values that were planted in a column, in the order of `id`, as far as later statements leave them. */
 export function expectedTexts(column: string): string[] {
   const found = columns.find(({ name }) => name === column);
@@ -181,9 +190,14 @@ function statements(value: (place: string) => string): [string, string][] {
   const v = (place: string) => quoted(value(place));
   const entries: [string, string][] = [
     [
-      'a table with a default and a check',
+      'a table with a default',
       `CREATE TABLE place (id integer PRIMARY KEY, remark text DEFAULT ${v('a default')},
-         checked text CHECK (checked <> ${v('a check')}), unique_text text UNIQUE)`,
+         checked text, unique_text text UNIQUE)`,
+    ],
+    ['a check', `ALTER TABLE place ADD CHECK (checked <> ${v('a check')})`],
+    [
+      'a table with a check',
+      `CREATE TABLE place_checked (id integer, checked text CHECK (checked <> ${v('a table with a check')}))`,
     ],
     ['a row of defaults', 'INSERT INTO place (id) VALUES (1)'],
     ['a default set later', `ALTER TABLE place ALTER COLUMN remark SET DEFAULT ${v('a default set later')}`],
@@ -237,6 +251,16 @@ function statements(value: (place: string) => string): [string, string][] {
   ];
   return entries;
 }
+
+/**
+ * What an application says to the cloud itself (docs/threat-model.md): bodies of functions that touch no protected
+ * table, and settings other than application_name.
+ */
+export const saidToTheCloud: ReadonlySet<string> = new Set([
+  'text a function body',
+  'text a setting',
+  'text set_config',
+]);
 
 /** Statements that fail on every server; their sentinels must be found in a control run all the same. */
 export const failingPlaces: readonly string[] = [

@@ -41,6 +41,8 @@ export interface Gateway {
   readonly database: string;
   /** Configuration, key, trusted data and log of Clarus. */
   readonly directory: string;
+  /** Ends it; what it wrote stays until `stop`. */
+  end(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -56,6 +58,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     rmSync(directory, { recursive: true, force: true });
     throw error;
   });
+  let ending: Promise<void> | undefined;
+  const end = (): Promise<void> => {
+    ending ??= started.close();
+    return ending;
+  };
   return {
     env: {
       PGHOST: started.host,
@@ -65,8 +72,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       PGDATABASE: database,
     },
     ...{ host: started.host, port: started.port, user: cloud.user, password, database, directory },
+    end,
     stop: async () => {
-      await started.close();
+      await end();
       rmSync(directory, { recursive: true, force: true });
     },
   };

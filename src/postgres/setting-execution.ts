@@ -1,0 +1,89 @@
+/** SET, RESET and set_config: kept in step on the cloud's side and on the trusted one. */
+import type { Plan } from '../sql/plan.js';
+import { PostgresError } from '../wire/diagnostic.js';
+import { aborted, type CarefulContext, drained } from './context.js';
+import type { ClientPortal } from './prepared.js';
+import type { Recording } from './recording.js';
+import { commandComplete } from './shapes.js';
+import { rememberSetting, runInCloud, touchTrusted } from './transaction-control.js';
+import { executeTrusted } from './trusted-execution.js';
+
+type SettingPlan = Extract<Plan, { kind: 'setting' }>;
+type SetConfigPlan = Extract<Plan, { kind: 'set-config' }>;
+
+/** SET and its like: first the cloud, then, when it took it, the trusted side. */
+export async function executeSetting(context: CarefulContext, plan: SettingPlan): Promise<void> {
+  if (!(await drained(context))) return;
+  const { cloud } = context;
+  if (context.status === 'E') throw aborted();
+  if (plan.sides === 'trusted') {
+    await follow(context, plan.sql);
+    cloud.pipeline.own(commandComplete(/^\s*reset\b/i.test(plan.sql) ? 'RESET' : 'SET'));
+    return;
+  }
+  const tag = await cloud.run(plan.sql);
+  context.settings.stale = true;
+  if (plan.sides === 'both') await follow(context, plan.sql);
+  cloud.pipeline.own(commandComplete(tag));
+}
+
+/**
+ * set_config in a SELECT of its own. Its values are written into the statement here, so that nothing is bound in
+ * the cloud before it is known which side may see them.
+ */
+export async function executeSetConfig(
+  context: CarefulContext,
+  portal: ClientPortal,
+  plan: SetConfigPlan,
+  recording: Recording,
+): Promise<void> {
+  const { sql, sides } = plan.given(portal.parameters);
+  if (!(await drained(context))) return;
+  if (context.status === 'E') throw aborted();
+  if (sides === 'trusted') {
+    const { transaction } = context;
+    if (transaction.block) await touchTrusted(context);
+    const known: ClientPortal = {
+      ...portal,
+      prepared: { ...portal.prepared, parameterTypes: [] },
+      parameters: { values: [], formats: [] },
+      trusted: undefined,
+    };
+    await executeTrusted(context, known, { kind: 'trusted', sql, shape: plan.shape }, 0, recording);
+    if (transaction.block) transaction.set(sql);
+    else rememberSetting(context, sql);
+    return;
+  }
+  const ran = await new Promise<boolean>(resolve => {
+    const handler = { done: () => resolve(true), failed: () => resolve(false) };
+    runInCloud(context, sql, 0, handler, portal.resultFormats);
+    context.cloud.pipeline.flush();
+  });
+  context.settings.stale = true;
+  if (ran && sides === 'both') await follow(context, sql);
+}
+
+/** Settings that one server may not know, or not take, though the other does. */
+const foreignSetting = new Set(['42704', '42501', '55P02']);
+
+/** Brings a setting to the trusted side: now when it is open, else when it opens. */
+async function follow(context: CarefulContext, sql: string): Promise<void> {
+  const { trusted, transaction } = context;
+  if (/^\s*set\s+transaction\b/i.test(sql)) {
+    // repeated right behind BEGIN if the trusted side joins; later it could no longer be
+    if (transaction.block && !transaction.joined) transaction.set(sql);
+    return;
+  }
+  if (!transaction.block) rememberSetting(context, sql);
+  if (!trusted.isOpen) {
+    if (transaction.block) transaction.set(sql);
+    return;
+  }
+  if (transaction.block) await touchTrusted(context);
+  try {
+    await trusted.set(sql);
+  } catch (error) {
+    if (!(error instanceof PostgresError && foreignSetting.has(error.diagnostic.code))) throw error;
+  }
+  if (transaction.block) transaction.set(sql);
+}

@@ -1,0 +1,57 @@
+/** Runs a client's portal on the trusted side, where the catalogue and the shadow schema are. */
+import type { Plan } from '../sql/plan.js';
+import { aborted, type CarefulContext, drained } from './context.js';
+import { expects, forwarded, internal } from './expectations.js';
+import type { ClientPortal } from './prepared.js';
+import type { Recording } from './recording.js';
+import { writeBindValues, writeExecute } from './server-statements.js';
+import { touchTrusted } from './transaction-control.js';
+
+/**
+ * Runs it, or goes on with it; rows and tag go to the client.
+ * @param maxRows 0: no limit
+ * @throws PostgresError, which the session tells
+ */
+export async function executeTrusted(
+  context: CarefulContext,
+  portal: ClientPortal,
+  plan: Extract<Plan, { kind: 'trusted' }>,
+  maxRows: number,
+  recording: Recording,
+): Promise<void> {
+  if (!(await drained(context))) return;
+  const { trusted, transaction } = context;
+  if (context.status === 'E') throw aborted();
+  await trusted.ready();
+  // a portal that is to be executed again must outlive the statements analysed meanwhile
+  if (maxRows > 0 && transaction.explicit) await touchTrusted(context);
+  const { port, pipeline } = trusted;
+  if (portal.trusted === undefined) {
+    const name = port.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes);
+    portal.trusted = port.portals.take(maxRows === 0);
+    const { values, formats } = portal.parameters;
+    writeBindValues(pipeline.writer, portal.trusted, name, values, formats, portal.resultFormats);
+    pipeline.expect(internal(expects.bind)); // Execute hears of its error, and tells
+  }
+  const name = portal.trusted;
+  await new Promise<void>((resolve, reject) => {
+    writeExecute(pipeline.writer, name, maxRows);
+    const entry = forwarded(expects.execute, {
+      done: (type, tag) => {
+        recording.done(type, tag);
+        resolve();
+      },
+      failed: reject,
+    });
+    // the session tells the error, because the cloud's transaction must follow
+    entry.tells = false;
+    pipeline.expect(entry);
+    pipeline.flush();
+  }).finally(() => {
+    if (name === '') {
+      port.portals.unnamedTaken = false;
+      portal.trusted = undefined;
+    }
+    if (maxRows === 0 || pipeline.failed) trusted.settle();
+  });
+}

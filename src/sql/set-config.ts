@@ -1,0 +1,106 @@
+/**
+ * `SELECT set_config(name, value, local)`: settings by function. Which side may see a setting depends on its name,
+ * so the values are written into the statement once they are known, before anything is sent.
+ */
+import { ClarusError } from '../errors.js';
+import type { BoundParameters, KnownSettings, Shape } from './plan.js';
+import { child, fieldsOf, list, type RawFields, type RawNode, stringOf } from './raw/node.js';
+import { sidesOf } from './settings.js';
+
+/** OIDs of the types that an argument may have: bool, text, unknown, varchar (pg_type.dat). */
+const BOOL = 16;
+const readable = new Set([BOOL, 25, 705, 1043]);
+
+type Argument = { readonly text: string | null } | { readonly parameter: number };
+type Call = readonly [name: Argument, value: Argument, local: Argument];
+
+/**
+ * @param raw a SELECT that calls set_config and touches no table
+ * @returns gives the statement with its values; throws ClarusError 0A000 for settings that are refused
+ * @throws ClarusError 0A000 where more than constants and parameters are set
+ */
+export function planSetConfig(
+  raw: RawNode,
+  { parameterTypes }: Shape,
+): (given: BoundParameters) => KnownSettings {
+  const calls = callsOf(raw);
+  return given => {
+    const settings = calls.map(call => call.map(argument => givenValue(argument, given, parameterTypes)));
+    const sides = new Set(settings.map(([name, value]) => sidesOf(name ?? '', value ?? undefined)));
+    if (sides.size > 1) {
+      throw new ClarusError('0A000', 'these settings live on different sides and cannot be set together', {
+        hint: 'Set application_name and the settings for messages in a statement of their own.',
+      });
+    }
+    const [only] = sides;
+    const sql = `SELECT ${settings
+      .map(
+        ([name, value, local]) =>
+          `pg_catalog.set_config(${quoted(name)}, ${quoted(value)}, ${quoted(local)})`,
+      )
+      .join(', ')}`;
+    return { sql, sides: only! };
+  };
+}
+
+function callsOf(raw: RawNode): readonly Call[] {
+  const { targetList, op, limitOption, ...others } = fieldsOf(raw);
+  if (Object.keys(others).length > 0) throw notAlone();
+  return (targetList as readonly RawNode[]).map(target => {
+    const call = child(fieldsOf(target), 'val')?.FuncCall;
+    if (call === undefined || stringOf(list(call, 'funcname').at(-1)) !== 'set_config') throw notAlone();
+    const [name, value, local] = list(call, 'args').map(argumentOf);
+    return [name!, value!, local!];
+  });
+}
+
+function argumentOf(node: RawNode): Argument {
+  if (node.TypeCast !== undefined) {
+    const type = stringOf(list(child(node.TypeCast, 'typeName') as RawFields, 'names').at(-1));
+    const argument = argumentOf(child(node.TypeCast, 'arg')!);
+    if (/^(text|varchar|bool|unknown)$/.test(type)) return argument;
+    throw notAlone();
+  }
+  if (node.ParamRef !== undefined) return { parameter: node.ParamRef.number as number };
+  const constant = node.A_Const;
+  if (constant === undefined) throw notAlone();
+  if (constant.isnull === true) return { text: null };
+  if (constant.boolval !== undefined) {
+    return { text: (constant.boolval as RawFields).boolval === true ? 'true' : 'false' };
+  }
+  if (constant.sval !== undefined)
+    return { text: ((constant.sval as RawFields).sval as string | undefined) ?? '' };
+  throw notAlone();
+}
+
+function givenValue(
+  argument: Argument,
+  { values, formats }: BoundParameters,
+  types: readonly number[],
+): string | null {
+  if ('text' in argument) return argument.text;
+  const at = argument.parameter - 1;
+  const value = values[at];
+  if (value === null || value === undefined) return null;
+  const type = types[at] ?? 0;
+  if (!readable.has(type)) throw notAlone();
+  if (type === BOOL && formats[at] === 1) return value[0] === 1 ? 'true' : 'false';
+  return strict.decode(value);
+}
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function quoted(text: string | null | undefined): string {
+  if (text === null || text === undefined) return 'NULL';
+  if (text.includes('\0')) throw new ClarusError('22021', 'invalid byte sequence for encoding "UTF8": 0x00');
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+const notAlone = (): ClarusError =>
+  new ClarusError(
+    '0A000',
+    'set_config is answered only in a SELECT of its own, with constants or parameters',
+    {
+      hint: 'Compute the value first, then set it by a statement of its own.',
+    },
+  );

@@ -1,0 +1,43 @@
+/** Which side of a session may see a setting, and which settings a database with protected tables refuses. */
+import { ClarusError } from '../errors.js';
+import type { SettingSides } from './plan.js';
+
+/** Settings that only one side may see. `application_name` could hold anything and never leaves. */
+const trustedOnly = new Set(['application_name']);
+/** The analysis of statements needs these as they are on the trusted side. */
+const cloudOnly = new Set([
+  'client_min_messages',
+  'debug_print_parse',
+  'debug_print_rewritten',
+  'debug_print_plan',
+  'debug_pretty_print',
+  'log_parser_stats',
+]);
+
+/**
+ * @param name of the setting, in any case
+ * @param value what it is set to; undefined: it is reset
+ * @throws ClarusError 0A000 for a setting, or a value of it, under which statements would mean something else
+ */
+export function sidesOf(name: string, value: string | undefined): SettingSides {
+  const lower = name.toLowerCase();
+  if (lower === 'role' || lower === 'session_authorization' || lower === 'session_replication_role')
+    throw new ClarusError('0A000', `"${lower}" cannot be set in a database with protected tables`, {
+      hint: 'Log in to Clarus as the user whose rights are wanted.',
+    });
+  if (lower === 'standard_conforming_strings' && value !== undefined && !/^(on|true|yes|1|t|y)$/i.test(value))
+    throw new ClarusError(
+      '0A000',
+      'standard_conforming_strings must stay on in a database with protected tables',
+      { hint: "Write strings with backslashes as E'...'." },
+    );
+  if (
+    (lower === 'client_encoding' || lower === 'names') &&
+    value !== undefined &&
+    !/^utf-?8$|^unicode$/i.test(value)
+  )
+    throw new ClarusError('0A000', 'the client encoding must be UTF8 in a database with protected tables', {
+      hint: 'Set client_encoding to UTF8.',
+    });
+  return trustedOnly.has(lower) ? 'trusted' : cloudOnly.has(lower) ? 'cloud' : 'both';
+}
