@@ -28,6 +28,8 @@ const BATCH_ROWS = 2_000;
 const BATCH_BYTES = 1 << 20;
 /** Batches whose lines are remembered: an error of the cloud is about rows that were on their way. */
 const BATCHES_REMEMBERED = 64;
+/** Rows of side tables that wait for the end of the cloud's COPY at most, where it may be ended between rows. */
+const SIDE_ROWS_MAX = 20_000;
 /** What the cloud is told when it shall forget the rows. */
 const GIVEN_UP = 'clarus gave up the rows';
 
@@ -48,12 +50,14 @@ class ProtectingCopy implements CopyInExecution {
   readonly format: 0 | 1;
   readonly columns: number;
   private readonly reader: ReturnType<typeof copyReader>;
-  readonly #sides: SideWrites[] = [];
+  #sides: SideWrites[] = [];
   /** how far PostgreSQL would have come */
   private readonly buffer = new InsertBuffer();
   /** rows that the cloud's COPY has got, and those that a COPY before it has inserted */
   #sent = 0;
   #sentBefore = 0;
+  /** rows that COPYs which have ended report */
+  #counted = 0;
   #started = false;
   /** an error of the cloud that PostgreSQL would not have come to yet, and its row: it counts once rows are inserted */
   #early: { readonly said: unknown; readonly row: number } | undefined;
@@ -94,7 +98,7 @@ class ProtectingCopy implements CopyInExecution {
       });
     });
     await writeSides(this.#sides, this.session);
-    return done;
+    return { tag: `COPY ${this.#counted + countIn(done.tag)}` };
   }
 
   async fail(reason: string): Promise<void> {
@@ -152,6 +156,7 @@ class ProtectingCopy implements CopyInExecution {
       await this.#refuse(error, whole);
     }
     await this.#send(whole);
+    await this.#settleSides();
     if (this.#early && this.#early.row < buffer.inserted) throw new CloudSaid(this.#early.said);
   }
 
@@ -178,21 +183,40 @@ class ProtectingCopy implements CopyInExecution {
     throw error;
   }
 
+  /**
+   * Writes the rows of side tables before they become many. A foreign key may point at a row that is still to come:
+   * PostgreSQL looks at it when all rows are there, so COPY is then not ended before.
+   */
+  async #settleSides(): Promise<void> {
+    const rows = this.#sides.reduce((sum, side) => sum + side.rows.length, 0);
+    if (rows < SIDE_ROWS_MAX || this.body.table.keys.some(key => key.kind === 'foreign')) return;
+    if (!(await this.#inserted())) return;
+    const sides = this.#sides;
+    this.#sides = [];
+    await writeSides(sides, this.session);
+    this.port = await this.session.cloud.copyIn(this.body.sql);
+  }
+
   /** Lets the cloud insert the rows that it has, with which it looks at keys, and begins another COPY. */
   async #insert(): Promise<void> {
-    if (this.#early) return;
+    if (await this.#inserted()) this.port = await this.session.cloud.copyIn(this.body.sql);
+  }
+
+  /** Ends the cloud's COPY. @returns false when the cloud has refused a row that PostgreSQL would not have come to */
+  async #inserted(): Promise<boolean> {
+    if (this.#early) return false;
     try {
-      await this.#complete();
+      this.#counted += countIn((await this.#complete()).tag);
     } catch (said) {
       // PostgreSQL looks at foreign keys when all rows are there: an error that ends it comes before that.
       if (isOfReference(said)) this.#early = { said, row: this.buffer.rows };
       else this.#hear(said);
-      return;
+      return false;
     }
     this.#sentBefore += this.#sent;
     this.#sent = 0;
     this.#started = false;
-    this.port = await this.session.cloud.copyIn(this.body.sql);
+    return true;
   }
 
   async #complete(): Promise<{ tag: string }> {
@@ -281,6 +305,9 @@ class ProtectingCopy implements CopyInExecution {
     return plain(columnOf(rows.map(([field]) => field ?? null)));
   }
 }
+
+/** The number in the tag of COPY. */
+const countIn = (tag: string): number => Number(/\d+$/.exec(tag)?.[0] ?? 0);
 
 /** What the cloud answered to its COPY. */
 class CloudSaid extends Error {
