@@ -10,6 +10,7 @@ import { loadCatalog } from './catalog/store.js';
 import { ClarusError } from './errors.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
 import type { CancelRouter, LocalUser, Logger } from './postgres/options.js';
+import { finishAbandoned, watchAbandoned } from './proxy/abandoned.js';
 import { CatalogView } from './proxy/catalog-view.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
 import { type Prepared, type ProxyInputs, servedCloud, witnessIn } from './proxy/prepare.js';
@@ -18,19 +19,21 @@ import { executeDdl, planDdl } from './sql/ddl/index.js';
 import { Sql } from './sql/index.js';
 import type { SessionPort } from './sql/plan.js';
 import { SessionEncodingState } from './trusted/encoding-state.js';
-import { type Fence, openFence } from './trusted/fence.js';
+import { type Fence, forgetWorker, openFence } from './trusted/fence.js';
 import { openJournal } from './trusted/journal.js';
 import { openTrusted } from './trusted/open.js';
 import { openKeyStore } from './trusted/open-keys.js';
 import type { TrustedServer } from './trusted/server.js';
 import { makeVerifier, type ScramVerifier } from './wire/scram.js';
 
-export type { ProxyInputs } from './proxy/prepare.js';
+export type { Prepared, ProxyInputs } from './proxy/prepare.js';
 export { prepare } from './proxy/prepare.js';
 
 export interface WorkerInputs extends ProxyInputs {
   /** number of this worker, from 0 */
   readonly worker: number;
+  /** by which the trusted database knows this process (`workerName`); undefined: one is made */
+  readonly name?: string;
   /** the trusted server that the primary process opened; undefined: `prepared` is given */
   readonly server?: TrustedServer;
   /** what this process itself prepared */
@@ -55,9 +58,36 @@ const FENCE_TIMEOUT_MS = 15_000;
 /** How long DDL waits for commits of other sessions. */
 const SETTLE_TIMEOUT_MS = 15_000;
 
+/** A name for a worker process, never given twice. */
+export const workerName = (): string => randomUUID();
+
+/**
+ * Settles what a worker left behind whose process has ended: nobody waits for it any more, and the commit that it
+ * was in the middle of is finished or forgotten, as the cloud says.
+ * @param name of the worker
+ */
+export async function settleDead(
+  { trusted, cloud, keys }: Prepared,
+  { config, log }: ProxyInputs,
+  name: string,
+): Promise<void> {
+  await forgetWorker(trusted.state, name);
+  const served = servedCloud(config);
+  const found = await finishAbandoned({
+    state: trusted.state,
+    journal: openJournal<Redo>(trusted.state),
+    keys,
+    cloud: served.name,
+    cloudConnection: cloud,
+    shadow: trusted.shadowAdmin(served.database),
+  });
+  if (found.completed + found.forgotten > 0)
+    log('info', 'commits that were cut short are settled', { ...found });
+}
+
 /** Starts a worker: it listens when this returns. */
 export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
-  const { config, rootKey, resolveSecret, registry, log } = inputs;
+  const { config, rootKey, resolveSecret, registry, log, name = workerName() } = inputs;
   const served = servedCloud(config);
   const onProblem = (message: string): void => log('warning', message);
   const trusted =
@@ -95,7 +125,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   fence = await openFence({
     server: trusted.server,
     state: trusted.state,
-    worker: `${process.pid}-${randomUUID()}`,
+    worker: name,
     cloud: served.name,
     onVersion: () => catalog.follow(),
     onProblem,
@@ -104,12 +134,22 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   audit.append({ kind: 'started', version: packageVersion, policyVersion: catalog.current.policyVersion });
 
   const journal = openJournal<Redo>(trusted.state);
-  const commits = new Commits({
+  const recovery = {
     state: trusted.state,
     journal,
     keys,
     cloud: served.name,
-    proxy: `${process.pid}`,
+    cloudConnection: cloud,
+    shadow: trusted.shadowAdmin(served.database),
+  };
+  const abandoned = watchAbandoned(
+    recovery,
+    found => log('info', 'commits that were cut short are settled', { ...found }),
+    error => onProblem(`commits that were cut short could not be settled: ${error.message}`),
+  );
+  const commits = new Commits({
+    ...recovery,
+    proxy: name,
     applied: async () => {
       await catalog.reload();
       await fence?.awaitAcknowledgement(catalog.current.version, FENCE_TIMEOUT_MS);
@@ -188,6 +228,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   });
   /** Lets go of what this worker opened, and of what was prepared for it. */
   const release = async (ofPreparation: boolean): Promise<void> => {
+    abandoned.close();
     catalog.close();
     audit.append({ kind: 'stopped' });
     await audit.close();

@@ -19,8 +19,8 @@ export interface RecoveryServices extends Omit<CommitServices, 'proxy' | 'applie
   readonly cloudConnection: Pool | ClientBase;
   /** administrator's connections to the shadow database */
   readonly shadow: Pool;
-  /** true for entries whose worker lives and will finish them itself */
-  readonly isAlive?: (proxy: string) => boolean;
+  /** true for entries whose process lives and will finish them itself; asked after the entry was read */
+  readonly isAlive?: (entry: JournalEntry<Redo>) => boolean | Promise<boolean>;
 }
 
 /** How a transaction ended; undefined: so long ago that the server does not know any more. */
@@ -42,7 +42,7 @@ export async function recover(
   let completed = 0;
   let forgotten = 0;
   for (const entry of await journal.pending(cloud)) {
-    if (isAlive(entry.proxy)) continue;
+    if (await isAlive(entry)) continue;
     const inCloud = await fateOf(services.cloudConnection, entry.cloudXid, 'cloud');
     const inShadow =
       entry.shadowXid === undefined ? undefined : await fateOf(services.shadow, entry.shadowXid, 'shadow');

@@ -5,7 +5,15 @@
 import cluster, { type Worker as Process } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { encodingRegistry } from '../encodings/registry.js';
-import { type ProxyInputs, prepare, startWorker, type Worker } from '../proxy.js';
+import {
+  type Prepared,
+  type ProxyInputs,
+  prepare,
+  settleDead,
+  startWorker,
+  type Worker,
+  workerName,
+} from '../proxy.js';
 import type { TrustedServer } from '../trusted/server.js';
 import { formatVerifier, makeVerifier, parseVerifier, type ScramVerifier } from '../wire/scram.js';
 import type { Invocation } from './invocation.js';
@@ -16,6 +24,8 @@ import { jsonLog } from './log.js';
 interface Order {
   readonly kind: 'serve';
   readonly worker: number;
+  /** by which the trusted database knows it */
+  readonly name: string;
   readonly server: TrustedServer;
   readonly verifiers: readonly (readonly [string, string])[];
 }
@@ -60,10 +70,7 @@ export async function main({ config: path }: Invocation): Promise<number> {
   return 0;
 }
 
-async function serveAlone(
-  inputs: ProxyInputs,
-  prepared: Awaited<ReturnType<typeof prepare>>,
-): Promise<() => Promise<void>> {
+async function serveAlone(inputs: ProxyInputs, prepared: Prepared): Promise<() => Promise<void>> {
   let worker: Worker;
   try {
     worker = await startWorker({ ...inputs, worker: 0, prepared });
@@ -83,7 +90,7 @@ const ready = (host: string, port: number): void =>
 
 async function serveByWorkers(
   inputs: ProxyInputs,
-  prepared: Awaited<ReturnType<typeof prepare>>,
+  prepared: Prepared,
   count: number,
 ): Promise<() => Promise<void>> {
   const { config } = inputs;
@@ -95,11 +102,18 @@ async function serveByWorkers(
   const start = (worker: number): Promise<{ host: string; port: number }> =>
     new Promise((resolve, reject) => {
       const child = cluster.fork();
+      const name = workerName();
       processes.set(worker, child);
       child.on('message', (message: Message) => {
         // A message sent before the worker listens would be lost: it asks for its order.
         if (message.kind === 'waiting')
-          child.send({ kind: 'serve', worker, server: prepared.trusted.server, verifiers } satisfies Order);
+          child.send({
+            kind: 'serve',
+            worker,
+            name,
+            server: prepared.trusted.server,
+            verifiers,
+          } satisfies Order);
         if (message.kind === 'ready') resolve(message);
         if (message.kind === 'failed') reject(new Error(message.line));
         if (message.kind === 'cancel') processes.get(message.worker)?.send(message);
@@ -109,6 +123,9 @@ async function serveByWorkers(
         reject(new Error(`worker ${worker} ended with code ${code}`));
         if (draining) return;
         jsonLog('error', 'a worker died; another takes its place', { worker, code: code ?? -1 });
+        settleDead(prepared, inputs, name).catch((error: Error) =>
+          jsonLog('error', 'what it left behind could not be settled yet', { what: error.message }),
+        );
         setTimeout(() => {
           if (!draining) start(worker).catch((error: Error) => jsonLog('error', error.message));
         }, 500);
@@ -148,6 +165,7 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
     worker = await startWorker({
       ...inputs,
       worker: order.worker,
+      name: order.name,
       server: order.server,
       verifiers: new Map(
         order.verifiers.flatMap(([name, text]): [string, ScramVerifier][] => {

@@ -16,6 +16,7 @@ import type { KeyStore } from '../trusted/keys.js';
 import { openTrusted, type Trusted } from '../trusted/open.js';
 import { openKeyStore } from '../trusted/open-keys.js';
 import { cloudWitness, type LeaseWitness } from '../trusted/witness.js';
+import { finishAtStart, STARTING } from './abandoned.js';
 import { adminPool, type ResolveSecret } from './cloud.js';
 
 /** What a command line gives to the proxy. */
@@ -98,16 +99,18 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
       keys,
       cloud: served.name,
     };
-    const recovered = await recover({
+    const recovery = {
       ...services,
       cloudConnection: cloud,
       shadow: trusted.shadowAdmin(served.database),
-    });
+    };
+    // Nobody else serves by an embedded database; workers that share an external one finish their own commits.
+    const recovered = await (config.trusted.database === 'embedded' ? recover : finishAtStart)(recovery);
     if (recovered.completed + recovered.forgotten)
       log('info', 'commits that were cut short are settled', recovered);
     const brought = await bringUp({
       ...services,
-      proxy: `${process.pid}`,
+      proxy: STARTING,
       cloudPool: cloud,
       shadow: trusted.shadowAdmin(served.database),
       owner: served.user,

@@ -183,3 +183,19 @@ class WorkerFence implements Fence {
     this.#options.onVersion(version);
   }
 }
+
+/** Has a worker been heard of lately? Its name is that of its `FenceOptions`. */
+export async function isWorkerAlive(state: pg.Pool, worker: string, cloud: string): Promise<boolean> {
+  const { rowCount } = await state.query(
+    `SELECT FROM clarus.workers WHERE id = $1 AND cloud = $2
+       AND heartbeat > clock_timestamp() - interval '${heartbeat_max_ms} ms'`,
+    [worker, cloud],
+  );
+  return rowCount === 1;
+}
+
+/** Takes a worker off the list whose process is known to have ended. */
+export async function forgetWorker(state: pg.Pool, worker: string): Promise<void> {
+  await state.query('DELETE FROM clarus.workers WHERE id = $1', [worker]);
+  await state.query('SELECT pg_notify($1, $2)', [SEEN_CHANNEL, '']);
+}
