@@ -5,12 +5,16 @@ import { expects, internal } from './expectations.js';
 import type { Pipeline } from './pipeline.js';
 import { writeParse } from './server-statements.js';
 
-/** Settings of the trusted connection by which it reports its analysis in notices (elog_node_display). */
+/**
+ * Settings of the trusted connection by which it reports its analysis in notices (elog_node_display), and evaluates
+ * constants of a statement that it only binds.
+ */
 export const analysisSettings: ReadonlyMap<string, string> = new Map([
   ['debug_print_parse', 'on'],
   ['debug_print_rewritten', 'on'],
   ['debug_pretty_print', 'off'],
   ['client_min_messages', 'log'],
+  ['plan_cache_mode', 'force_custom_plan'],
 ]);
 
 /**
