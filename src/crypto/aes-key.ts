@@ -3,7 +3,7 @@
  * one), AES(0), and the tables of powers of the GHASH key. Kept under limits; the least recently used goes first.
  */
 import { type Cipher, createCipheriv } from 'node:crypto';
-import { bytes, HASH_KEY, kernel, SLOT_BYTES, SLOTS, TABLES, TABLES_MAX, words } from './kernel.js';
+import { bytes, HASH_KEY, kernel, SECRETS, SLOT_BYTES, SLOTS, TABLES, TABLES_MAX, words } from './kernel.js';
 
 /** Keys kept ready at once. */
 export const KEYS_MAX = 1024;
@@ -26,7 +26,7 @@ export class AesKey {
     this.bytes = new Uint8Array(key);
     if (this.bytes.reduce((bits, byte) => bits | byte, 0) === 0) throw new RangeError('the key was wiped');
     this.#cipher = createCipheriv('aes-256-ecb', key, null).setAutoPadding(false);
-    this.zeroEncrypted = this.encrypt(new Uint8Array(16));
+    this.zeroEncrypted = new Uint8Array(this.encrypt(new Uint8Array(16)));
   }
 
   /** AES of each 16-byte block on its own (ECB): the raw block cipher that GCM and CMAC are made of. */
@@ -83,10 +83,15 @@ function forget(key: Uint8Array, made: AesKey): void {
   made.zeroEncrypted.fill(0);
 }
 
-/** Wipes what was made ready of a key; called before its bytes are wiped where it must not be used again. */
+/**
+ * Wipes what was made ready of a key, and what batches left in the kernel's memory; called before its bytes are wiped
+ * where it must not be used again.
+ */
 export function forgetKey(key: Uint8Array): void {
   const found = ready.get(key);
-  if (found !== undefined) forget(key, found);
+  if (found === undefined) return;
+  forget(key, found);
+  for (const [from, to] of SECRETS) bytes.fill(0, from, to);
 }
 
 /** Whose table is in a slot, of which power, and when it was used last (0: free). */

@@ -136,6 +136,11 @@ export function columnMisfit(): RangeError {
   return new RangeError('the offsets of a column do not ascend within its bytes, or a NULL has bytes');
 }
 
+/** Asserts that all of a result was written: its memory was not zeroed, and must not show what it held before. */
+export function checkWritten(offsets: Uint32Array, size: number): void {
+  if (offsets[offsets.length - 1] !== size) throw new Error('a result was not written to its end');
+}
+
 /** The marks of NULLs of a result: a copy, also of a Buffer, whose `slice` is a view. */
 export function copyNulls({ length, nulls }: ByteColumn): Uint8Array | undefined {
   return nulls && new Uint8Array(nulls.subarray(0, length));

@@ -7,6 +7,7 @@ import { ClarusError } from '../errors.js';
 import { type AesKey, aesKey, loadTables } from './aes-key.js';
 import {
   checkColumn,
+  checkWritten,
   columnMisfit,
   copyBytes,
   copyNulls,
@@ -78,6 +79,7 @@ export function sealCells(
     first += count;
     copyBytes(bytes, k.SEALED, k.SEALED + resultOffsets[first]! - at, result, at);
   }
+  checkWritten(resultOffsets, size);
   return sealed({ length, data: result, offsets: resultOffsets, nulls: copyNulls(values) });
 }
 
@@ -145,6 +147,7 @@ function openEpoch(
     result.fill(0);
     throw error;
   }
+  checkWritten(resultOffsets, size);
   return plain({ length, data: result, offsets: resultOffsets, nulls: copyNulls(cells) });
 }
 

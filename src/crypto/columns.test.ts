@@ -7,6 +7,7 @@ import { aesKey, forgetKey } from './aes-key.js';
 import { associatedData, type CellAddress, cellHeader } from './cell-format.js';
 import { openCells, sealCells } from './cells.js';
 import { type ByteColumn, canonical, columnOf, plain, type SealedColumn, sealed, take } from './column.js';
+import { bytes } from './kernel.js';
 import { tagColumn } from './tags.js';
 
 const random = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
@@ -209,4 +210,28 @@ test('a key is copied: it may be a Buffer, is forgotten when asked, and seals no
   key.fill(0);
   assert.throws(() => sealCells(key, address, rows, values), /wiped/);
   assert.throws(() => openCells(() => key, address, rows, cells), /wiped/);
+});
+
+test('a key that is forgotten leaves nothing in the memory of the kernel, and nonces stay fresh', () => {
+  const key = random(32);
+  const rows = Float64Array.from({ length: 50 }, (_, i) => i);
+  const secret = Buffer.from('Mustermann, Erika; 1964-08-12');
+  const values = columnOf(Array.from(rows, i => Buffer.concat([secret, random(i * 7)])));
+  const nonces = new Set<string>();
+  for (let round = 0; round < 20; round++) {
+    const cells = sealCells(key, address, rows, plain(values));
+    openCells(() => key, address, rows, cells);
+    tagColumn(key, canonical(values));
+    const h = aesKey(key).zeroEncrypted.slice();
+    const memory = Buffer.from(bytes.buffer);
+    const holds = (what: Uint8Array): boolean => memory.indexOf(what) >= 0;
+    if (round === 0) assert.ok(holds(secret) && holds(h.slice().reverse()));
+    forgetKey(key);
+    assert.ok(!holds(secret) && !holds(h) && !holds(h.slice().reverse()));
+    for (let i = 0; i < 50; i++)
+      nonces.add(
+        Buffer.from(cells.data.subarray(cells.offsets[i]! + 4, cells.offsets[i]! + 16)).toString('hex'),
+      );
+  }
+  assert.equal(nonces.size, 1000);
 });

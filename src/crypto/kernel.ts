@@ -69,6 +69,14 @@ export const SLOT_BYTES = constant('SLOT_BYTES');
 export const CELL_OVERHEAD_BYTES = constant('OVERHEAD');
 export const TAG_BYTES = constant('TAG_BYTES');
 
+/** Where batches leave keystream, plaintext and products of keys: all but constants, nonces and tables. */
+export const SECRETS: readonly (readonly [number, number])[] = [
+  [SUBKEYS, SUBKEYS + 32],
+  [constant('SCRATCH'), constant('SCRATCH') + 16],
+  [constant('FOLDED'), OFFSETS],
+  [BLOCKS, SLOTS],
+];
+
 if (SLOTS !== scratch_pages * page_bytes || SLOT_BYTES !== slot_bytes)
   throw new Error('the kernel was built for another layout');
 kernel.start();

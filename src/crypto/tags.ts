@@ -8,6 +8,7 @@ import { ClarusError } from '../errors.js';
 import { type AesKey, aesKey } from './aes-key.js';
 import {
   checkColumn,
+  checkWritten,
   columnMisfit,
   copyBytes,
   copyNulls,
@@ -58,6 +59,7 @@ export function tagColumn(key: Uint8Array, values: CanonicalColumn): TagColumn {
     storeOffsets(resultOffsets, first, count);
     first += count;
   }
+  checkWritten(resultOffsets, size);
   return tags({ length, data: result, offsets: resultOffsets, nulls: copyNulls(values) });
 }
 
