@@ -6,6 +6,7 @@ import type { ConnectionOptions } from '../clouds/options.js';
 import type { CloudConfig, ServerPassword, UserConfig } from '../policy/policy.js';
 import type { ServerConnection } from '../postgres/options.js';
 import type { SessionTarget } from '../trusted/open.js';
+import type { DatabaseLocale } from '../trusted/shadow.js';
 
 export type ResolveSecret = (reference: ServerPassword) => string;
 
@@ -80,4 +81,22 @@ export function adminPool(
   });
   pool.on('error', error => onProblem(`a connection to cloud "${cloud.name}" broke: ${error.message}`));
   return pool;
+}
+
+/** Encoding and locale of the cloud's database: its shadow has the same. */
+export async function localeOf(cloud: pg.Pool): Promise<DatabaseLocale> {
+  // As JSON, because the columns differ between major versions.
+  const { rows } = await cloud.query<{ encoding: string; database: Readonly<Record<string, string | null>> }>(
+    `SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, pg_catalog.to_jsonb(d) AS database
+       FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database()`,
+  );
+  const { encoding, database } = rows[0]!;
+  const locale = database.datlocale ?? database.daticulocale;
+  return {
+    encoding,
+    provider: database.datlocprovider === 'i' ? 'icu' : database.datlocprovider === 'b' ? 'builtin' : 'libc',
+    collate: database.datcollate!,
+    ctype: database.datctype!,
+    ...(locale == null ? {} : { locale }),
+  };
 }

@@ -17,7 +17,7 @@ import { openTrusted, type Trusted } from '../trusted/open.js';
 import { openKeyStore } from '../trusted/open-keys.js';
 import { cloudWitness, type LeaseWitness } from '../trusted/witness.js';
 import { finishAtStart, STARTING } from './abandoned.js';
-import { adminPool, type ResolveSecret } from './cloud.js';
+import { adminPool, localeOf, type ResolveSecret } from './cloud.js';
 
 /** What a command line gives to the proxy. */
 export interface ProxyInputs {
@@ -84,7 +84,8 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     await cloud.query('SELECT 1').catch((error: unknown) => {
       throw unreachable(served, error);
     });
-    for (const warning of await trusted.ensureShadow(served.database)) log('warning', warning);
+    for (const warning of await trusted.ensureShadow(served.database, await localeOf(cloud)))
+      log('warning', warning);
     for (const user of config.users)
       await trusted.ensureUser(served.database, user.name, user.cloud?.user ?? served.user);
     const { keys, report } = await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud) });

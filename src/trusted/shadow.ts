@@ -95,7 +95,7 @@ async function createDatabase(
   const fallback =
     encoding === 'UTF8' && (await major(client)) >= 17 ? `${plain} ${builtin('C.UTF-8')}` : plain;
   try {
-    await create(locale === undefined ? fallback : localeClause(locale));
+    await create(locale === undefined ? fallback : localeClause(locale, await major(client)));
     return undefined;
   } catch (error) {
     if (
@@ -111,12 +111,16 @@ async function createDatabase(
 
 const builtin = (name: string): string => `LOCALE_PROVIDER builtin BUILTIN_LOCALE ${escapeLiteral(name)}`;
 
-function localeClause({ encoding, provider, collate, ctype, locale }: DatabaseLocale): string {
+function localeClause(
+  { encoding, provider, collate, ctype, locale }: DatabaseLocale,
+  version: number,
+): string {
   const libc = `LC_COLLATE ${escapeLiteral(collate)} LC_CTYPE ${escapeLiteral(ctype)}`;
   const common = `ENCODING ${escapeLiteral(encoding)} ${libc}`;
   switch (provider) {
     case 'libc':
-      return common;
+      // Else the provider is that of template0. Before PostgreSQL 15 there was no other.
+      return version >= 15 ? `${common} LOCALE_PROVIDER libc` : common;
     case 'icu':
       return `${common} LOCALE_PROVIDER icu ICU_LOCALE ${escapeLiteral(locale ?? collate)}`;
     case 'builtin':

@@ -26,6 +26,8 @@ export interface TestProxyOptions {
   readonly policy: string;
   /** encodings beside the built-in ones */
   readonly encodings?: readonly Encoding[];
+  /** options of CREATE DATABASE for both databases of the cloud: encoding, locale */
+  readonly database?: string;
   /** the cloud's server: settings, binaries */
   readonly server?: TestServerOptions;
 }
@@ -66,7 +68,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    await makeDatabases(cloud);
+    await makeDatabases(cloud, options.database ?? '');
     const config = parseConfig(configuration(cloud, options.policy), join(directory, 'clarus.yaml'));
     const log: string[] = [];
     const inputs = {
@@ -106,13 +108,13 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   }
 }
 
-async function makeDatabases(cloud: TestServer): Promise<void> {
+async function makeDatabases(cloud: TestServer, options: string): Promise<void> {
   const admin = new pg.Client({ ...cloud });
   await admin.connect();
   try {
     await admin.query(`CREATE ROLE ${appUser} LOGIN PASSWORD '${cloud.password}'`);
     for (const database of [served, unserved])
-      await admin.query(`CREATE DATABASE ${database} OWNER ${appUser}`);
+      await admin.query(`CREATE DATABASE ${database} OWNER ${appUser} ${options}`);
   } finally {
     await admin.end();
   }
