@@ -64,7 +64,7 @@ test('COPY in and out, in every format, gives what a plain PostgreSQL gives', as
   const sides = [await CopySide.connect(proxy.plain), await CopySide.connect(proxy)];
   const both = async <T>(work: (side: CopySide) => Promise<T>): Promise<T> => {
     const [expected, given] = [await work(sides[0]!), await work(sides[1]!)];
-    assert.deepEqual(given, expected);
+    assert.deepEqual(given, expected, proxy.log.slice(-1).join());
     return expected;
   };
   let copied = 0;

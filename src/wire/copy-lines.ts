@@ -167,7 +167,7 @@ export abstract class CopyLineReader implements CopyReader {
     this.mustBeText(bytes.subarray(start, next));
     const { columns } = this.batch;
     for (const column of columns.slice(fields)) column.appendNull();
-    this.batch.completeRow(this.line, next - start);
+    this.batch.completeRow(this.line, this.#lineSize(bytes, start, next));
     this.partial = fields;
     return this.bad(`missing data for column "${this.options.columns[fields]}"`);
   }

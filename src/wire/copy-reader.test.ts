@@ -210,3 +210,50 @@ test('a long row in many small pieces takes time in proportion, and one above th
   assert.ok(process.cpuUsage().user - started < 3_000_000);
   refused(`1\t${'x'.repeat(5000)}\n`, { rowBytesMax: 1000 }, '54000', /longer than the limit of 1000 bytes/);
 });
+
+test('after an error the rows before it can be taken, with their lines, and what is there of the last', () => {
+  const taken = (reader: CopyReader): [Row[], readonly number[], readonly number[]] => {
+    const { columns, lines, sizes_bytes } = reader.take(100);
+    const rows = lines.map((_, i) =>
+      columns.map(column => {
+        const value = valueAt(column, i);
+        return value === null ? null : Buffer.from(value).toString();
+      }),
+    );
+    return [rows, lines, sizes_bytes];
+  };
+  const csv = copyReader(options({ format: 'csv', header: true }));
+  assert.throws(() => csv.push(Buffer.from('a,b\r\n1,"x\r\ny"\r\n2\r\n3,z\r\n')), /missing data/);
+  assert.deepEqual(taken(csv), [
+    [
+      ['1', 'x\r\ny'],
+      ['2', null],
+    ],
+    [3, 4],
+    [8, 1],
+  ]);
+  assert.equal(csv.partial, 1);
+
+  const text = copyReader(options());
+  assert.throws(() => text.push(Buffer.from('1\ta\n2\tb\tc\n3\td\n')), /extra data/);
+  assert.deepEqual(taken(text), [[['1', 'a']], [1], [3]]);
+  assert.equal(text.partial, undefined);
+
+  const notText = copyReader(options());
+  assert.throws(() => notText.push(Buffer.from('1\ta\n2\t\xff\n3\td\n', 'latin1')), /invalid byte sequence/);
+  assert.deepEqual(taken(notText), [[['1', 'a']], [1], [3]]);
+
+  const binary = copyReader(options({ format: 'binary' }));
+  const header = 'PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0';
+  const data = `${header}\0\x02\0\0\0\x01x\0\0\0\x01y\0\x02\0\0\0\x01z\xff\xff\xff\xfe`;
+  assert.throws(() => binary.push(Buffer.from(data, 'latin1')), /invalid field size/);
+  assert.deepEqual(taken(binary), [
+    [
+      ['x', 'y'],
+      ['z', null],
+    ],
+    [1, 2],
+    [0, 0],
+  ]);
+  assert.equal(binary.partial, 1);
+});

@@ -56,6 +56,30 @@ const withoutRow = (message: BackendMessage): BackendMessage => {
   return { ...message, diagnostic };
 };
 
+/** Rows of texts, and of an int4 before them, in COPY's binary format. What is no number is sent as it is. */
+export function binaryCopyData({ rows }: Pick<CopyRows, 'rows'>): Buffer {
+  const count = Buffer.alloc(2);
+  const parts: Uint8Array[] = [Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')];
+  for (const row of rows) {
+    count.writeInt16BE(row.length);
+    parts.push(Buffer.from(count));
+    for (const [i, value] of row.entries()) {
+      const data = value === null ? null : i === 0 ? int4(value) : Buffer.from(value);
+      const size = Buffer.alloc(4);
+      size.writeInt32BE(data === null ? -1 : data.length);
+      parts.push(size, data ?? Buffer.alloc(0));
+    }
+  }
+  return Buffer.concat([...parts, Buffer.from([0xff, 0xff])]);
+}
+
+function int4(value: string): Buffer {
+  if (!/^\d{1,9}$/.test(value)) return Buffer.from(value);
+  const data = Buffer.alloc(4);
+  data.writeInt32BE(Number(value));
+  return data;
+}
+
 export class CopySide {
   private constructor(readonly client: RawClient) {}
 

@@ -5,10 +5,17 @@ import fc from 'fast-check';
 import { count, seed } from '../heavy/support/scale.js';
 import { startProxy, type TestProxy } from '../support/proxy.js';
 import { told } from '../support/raw-client.js';
-import { CopySide, copyData } from './copy.js';
+import { binaryCopyData, CopySide, copyData } from './copy.js';
 import { Side } from './sides.js';
 import { written } from './statements.js';
-import { type Standing, wrongCopy, wrongPolicy, wrongStatement, wrongTablesSql } from './wrong.js';
+import {
+  type Standing,
+  type WrongCopy,
+  wrongCopy,
+  wrongPolicy,
+  wrongStatement,
+  wrongTablesSql,
+} from './wrong.js';
 
 let proxy: TestProxy;
 
@@ -81,37 +88,39 @@ test('a statement with several wrong values is refused for the same one', async 
 test('COPY with several things wrong is refused for the same one, at the same place', async t => {
   const sides = [await CopySide.connect(proxy.plain), await CopySide.connect(proxy)];
   const codes = new Map<string, number>();
+  const compare = async (
+    rows: WrongCopy,
+    format: 'text' | 'csv' | 'binary',
+    standing: Standing,
+    piece: number,
+  ): Promise<void> => {
+    const data = format === 'binary' ? binaryCopyData(rows) : Buffer.from(copyData(rows, format));
+    const answers = [];
+    for (const side of sides) {
+      const answer: string[] = [];
+      for (const sql of begins[standing]) answer.push(...told(await side.client.query(sql)));
+      const sql = `COPY mixed (${rows.columns.join(', ')}) FROM STDIN (FORMAT ${format})`;
+      answer.push(...(await side.in(sql, data, piece)));
+      for (const sql of ends[standing]) answer.push(...told(await side.client.query(sql)));
+      answers.push(answer);
+    }
+    const [expected, given] = answers;
+    const code = expected!.flatMap(line => /^ErrorResponse ERROR (\w+)/.exec(line)?.[1] ?? [])[0] ?? 'none';
+    codes.set(code, (codes.get(code) ?? 0) + 1);
+    assert.deepEqual(given, expected, [data.toString('latin1'), ...proxy.log.slice(-1)].join('\n'));
+  };
+  const standings = fc.constantFrom<Standing>('alone', 'block', 'savepoint', 'joined');
+  const pieces = fc.constantFrom(7, 10_000);
+  const texts = fc.constantFrom<'text' | 'csv'>('text', 'csv');
+  const settings = { seed, endOnFailure: true, includeErrorInReport: true };
   try {
-    const numRuns = count('COPY with several things wrong', 10_000, 120);
-    const formats = fc.constantFrom<'text' | 'csv'>('text', 'csv');
-    const standings = fc.constantFrom<Standing>('alone', 'block', 'savepoint', 'joined');
+    await fc.assert(fc.asyncProperty(wrongCopy(false), texts, standings, pieces, compare), {
+      ...settings,
+      numRuns: count('COPY with several things wrong', 10_000, 120),
+    });
     await fc.assert(
-      fc.asyncProperty(
-        wrongCopy,
-        formats,
-        standings,
-        fc.constantFrom(7, 10_000),
-        async (rows, format, at, piece) => {
-          const answers = [];
-          for (const side of sides) {
-            const answer: string[] = [];
-            for (const sql of begins[at]) answer.push(...told(await side.client.query(sql)));
-            const sql = `COPY mixed (${rows.columns.join(', ')}) FROM STDIN (FORMAT ${format})`;
-            answer.push(...(await side.in(sql, Buffer.from(copyData(rows, format)), piece)));
-            for (const sql of ends[at]) answer.push(...told(await side.client.query(sql)));
-            answers.push(answer);
-          }
-          const code =
-            answers[0]!.flatMap(line => /^ErrorResponse ERROR (\w+)/.exec(line)?.[1] ?? [])[0] ?? 'none';
-          codes.set(code, (codes.get(code) ?? 0) + 1);
-          assert.deepEqual(
-            answers[1],
-            answers[0],
-            [copyData(rows, format), ...proxy.log.slice(-1)].join('\n'),
-          );
-        },
-      ),
-      { numRuns, seed, endOnFailure: true, includeErrorInReport: true },
+      fc.asyncProperty(wrongCopy(true), fc.constant('binary' as const), standings, pieces, compare),
+      { ...settings, numRuns: count('binary COPY with several things wrong', 5_000, 60) },
     );
   } finally {
     for (const side of sides) await side.close();

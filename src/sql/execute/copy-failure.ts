@@ -25,7 +25,9 @@ export function ofField(error: unknown, { table, line, column, value }: CopyFiel
   const inner = (error.diagnostic.where ?? '')
     .split('\n')
     .filter(line => line !== '' && !/^(?:unnamed portal|portal ".*") parameter \$/.test(line));
-  return new PostgresError({ ...error.diagnostic, where: [...inner, place].join('\n') });
+  // a value in binary form was sent as a parameter
+  const message = error.diagnostic.message.replace(/ in bind parameter \d+$/, '');
+  return new PostgresError({ ...error.diagnostic, message, where: [...inner, place].join('\n') });
 }
 
 function limited(value: Uint8Array): string {
