@@ -52,6 +52,8 @@ export interface TestProxy extends Target {
   readonly trusted: Trusted;
   /** what Clarus logged */
   readonly log: readonly string[];
+  /** sessions of clients that are open */
+  sessions(): number;
   stop(): Promise<void>;
 }
 
@@ -95,6 +97,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       directory: join(directory, 'trusted'),
       trusted: prepared.trusted,
       log,
+      sessions: () => worker.gateway.sessions,
       async stop() {
         await worker.close(1_000);
         await removing();
