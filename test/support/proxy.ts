@@ -28,6 +28,8 @@ export interface TestProxyOptions {
   readonly encodings?: readonly Encoding[];
   /** the cloud's server: settings, binaries */
   readonly server?: TestServerOptions;
+  /** puts something between Clarus and the cloud; returns where Clarus connects instead */
+  readonly between?: (cloud: TestServer) => Promise<{ readonly host: string; readonly port: number }>;
 }
 
 /** Where a client of `pg` or of the raw protocol connects. */
@@ -69,7 +71,9 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   };
   try {
     await makeDatabases(cloud);
-    const config = parseConfig(configuration(cloud, options.policy), join(directory, 'clarus.yaml'));
+    const { host: cloudHost, port: cloudPort } = (await options.between?.(cloud)) ?? cloud;
+    const reached = { ...cloud, host: cloudHost, port: cloudPort };
+    const config = parseConfig(configuration(reached, options.policy), join(directory, 'clarus.yaml'));
     const log: string[] = [];
     const inputs = {
       config,
