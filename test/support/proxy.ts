@@ -30,6 +30,8 @@ export interface TestProxyOptions {
   readonly database?: string;
   /** the cloud's server: settings, binaries */
   readonly server?: TestServerOptions;
+  /** puts something between Clarus and the cloud; returns where Clarus connects instead */
+  readonly between?: (cloud: TestServer) => Promise<{ readonly host: string; readonly port: number }>;
 }
 
 /** Where a client of `pg` or of the raw protocol connects. */
@@ -54,6 +56,8 @@ export interface TestProxy extends Target {
   readonly trusted: Trusted;
   /** what Clarus logged */
   readonly log: readonly string[];
+  /** sessions of clients that are open */
+  sessions(): number;
   stop(): Promise<void>;
 }
 
@@ -69,7 +73,9 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   };
   try {
     await makeDatabases(cloud, options.database ?? '');
-    const config = parseConfig(configuration(cloud, options.policy), join(directory, 'clarus.yaml'));
+    const { host: cloudHost, port: cloudPort } = (await options.between?.(cloud)) ?? cloud;
+    const reached = { ...cloud, host: cloudHost, port: cloudPort };
+    const config = parseConfig(configuration(reached, options.policy), join(directory, 'clarus.yaml'));
     const log: string[] = [];
     const inputs = {
       config,
@@ -97,6 +103,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       directory: join(directory, 'trusted'),
       trusted: prepared.trusted,
       log,
+      sessions: () => worker.gateway.sessions,
       async stop() {
         await worker.close(1_000);
         await removing();
