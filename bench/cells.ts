@@ -1,9 +1,11 @@
-/** Nanoseconds a cell of seal, open and tag, in batches and alone. */
+/** Nanoseconds of processor time a cell of seal, open and tag, in batches and alone. */
 import { openCells, sealCells } from '../src/crypto/cells.js';
 import { canonical, columnOf, plain } from '../src/crypto/column.js';
 import { tagColumn } from '../src/crypto/tags.js';
+import { measure, warmUp } from './crypto.js';
 
 export async function cryptoRows(): Promise<{ what: string; ns: number; goal: string }[]> {
+  warmUp();
   const key = new Uint8Array(32).fill(7);
   const address = { table: 1, column: 2, epoch: 1 };
   const result: { what: string; ns: number; goal: string }[] = [];
@@ -19,36 +21,20 @@ export async function cryptoRows(): Promise<{ what: string; ns: number; goal: st
     const batch = count === 1 ? 'a single row' : `batches of ${count}, 16 bytes`;
     result.push({
       what: `seal, ${batch}`,
-      ns: measure(() => sealCells(key, address, rows, values), count),
+      ns: measure(() => sealCells(key, address, rows, values)) / count,
       goal,
     });
     result.push({
       what: `open, ${batch}`,
-      ns: measure(() => openCells(() => key, address, rows, cells), count),
+      ns: measure(() => openCells(() => key, address, rows, cells)) / count,
       goal,
     });
     if (count > 1)
       result.push({
         what: `tag, ${batch}`,
-        ns: measure(() => tagColumn(key, canonical(values)), count),
+        ns: measure(() => tagColumn(key, canonical(values))) / count,
         goal: '',
       });
   }
   return result;
-}
-
-/** Long enough for the engine to have compiled the kernel with its optimising compiler. */
-const warm_ms = 500;
-
-/** Median over runs of about 0.1 s. */
-function measure(work: () => void, cells: number): number {
-  const rounds = Math.max(10, Math.round(4_000_000 / (cells + 40)));
-  for (const begun = performance.now(); performance.now() - begun < warm_ms; ) work();
-  const figures: number[] = [];
-  for (let run = 0; run < 5; run++) {
-    const begun = performance.now();
-    for (let i = 0; i < rounds; i++) work();
-    figures.push(((performance.now() - begun) * 1e6) / (rounds * cells));
-  }
-  return figures.sort((a, b) => a - b)[2]!;
 }

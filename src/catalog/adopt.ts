@@ -27,9 +27,12 @@ export interface AdoptInput {
   readonly numbers: CatalogNumbers;
   /** one connection to the shadow database, inside a transaction */
   readonly shadow: Reader;
-  /** one connection to the cloud, inside the transaction that is to run `statements` */
-  readonly inCloud: Reader;
+  /** does the physical table hold rows, and will it not until `statements` have run? */
+  readonly hasRows: RowsQuestion;
 }
+
+/** Asks the cloud whether a table holds rows. */
+export type RowsQuestion = (table: LogicalTable) => Promise<boolean>;
 
 export interface Adoption {
   /** protected tables with rows whose protection would change: the policy must not take effect */
@@ -94,12 +97,12 @@ async function adoptTable(
       // A protected table that is no longer listed stays as it is: nothing of it is in the clear.
       if (!listed) return undefined;
       if (same) return keepTable(table, policies);
-      if (await hasRows(input.inCloud, table)) return 'refused';
+      if (await input.hasRows(table)) return 'refused';
       return rebuild(input, base, table, derived);
     case 'open': {
       const reason = blockedBecause(described, policy);
       if (reason === undefined) return keepTable(table, policies);
-      if (!listed || (await hasRows(input.inCloud, table)))
+      if (!listed || (await input.hasRows(table)))
         return { table: deriveBlocked(base, table.number, reason), statements: [] };
       return rebuild(input, base, table, derived);
     }
@@ -136,10 +139,29 @@ async function rebuild(
   return { table: next, statements: changeStatements([{ before, after }]) };
 }
 
-/** Locks the physical table until the transaction ends, so that it stays empty, and looks. */
-async function hasRows(inCloud: Reader, { physical }: LogicalTable): Promise<boolean> {
-  const name = quoteQualified(physical.schema, physical.name);
-  await inCloud(`LOCK TABLE ${name} IN ACCESS EXCLUSIVE MODE`, []);
-  const [row] = await inCloud(`SELECT EXISTS (SELECT FROM ${name})`, []);
-  return row?.[0] === 't';
-}
+/**
+ * Looks for rows of a physical table.
+ * @param inCloud one connection to the cloud
+ */
+export const looksForRows =
+  (inCloud: Reader): RowsQuestion =>
+  async ({ physical }) => {
+    const [row] = await inCloud(
+      `SELECT EXISTS (SELECT FROM ${quoteQualified(physical.schema, physical.name)})`,
+      [],
+    );
+    return row?.[0] === 't';
+  };
+
+/**
+ * Locks the physical table until the transaction ends, so that it stays empty, and looks.
+ * @param inCloud one connection to the cloud, inside a transaction
+ */
+export const locksAndLooks = (inCloud: Reader): RowsQuestion => {
+  const look = looksForRows(inCloud);
+  return async table => {
+    const { schema, name } = table.physical;
+    await inCloud(`LOCK TABLE ${quoteQualified(schema, name)} IN ACCESS EXCLUSIVE MODE`, []);
+    return look(table);
+  };
+};

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import { ClarusError } from '../errors.js';
 import type { Policy } from '../policy/policy.js';
-import { adoptPolicy } from './adopt.js';
+import { adoptPolicy, locksAndLooks } from './adopt.js';
 import { changesSchema, type LogicalTable } from './catalog.js';
 import { applyChanges } from './changes.js';
 import { type CommitServices, Commits } from './commit.js';
@@ -84,7 +84,7 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
     policy,
     origin,
     shadow: readShadow,
-    inCloud: readCloud,
+    hasRows: locksAndLooks(readCloud),
   });
   if (adoption.refused.length > 0)
     return { refused: adoption.refused, adopted: false, blocked: [], underived: [] };

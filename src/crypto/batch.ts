@@ -5,11 +5,12 @@ import type { AesKey } from './aes-key.js';
 import type { ByteColumn } from './column.js';
 import { BLOCKS, bytes, CELLS_MAX, doubles, OFFSETS, RESULT_OFFSETS, ROWS, SKIP, words } from './kernel.js';
 
-// Each AES call and each result is fresh memory, a few hundred MiB a second of it. glibc gives freed memory back to
-// the system, to be mapped and zeroed page by page again, unless it has once seen a large block freed: then it keeps
-// up to twice that size (mallopt(3), M_MMAP_THRESHOLD, "dynamic"). This block is never touched and freed by the first
-// garbage collection; it makes seal and open about twice as fast. Other allocators do not mind.
-new ArrayBuffer(16 << 20);
+// Each AES call and each result is fresh memory, a few hundred MiB a second of it, and some 32 MiB pile up before the
+// garbage collector comes. glibc gives freed memory back to the system, to be mapped and zeroed page by page again,
+// unless it has once seen a large block freed: then it keeps up to twice that size (mallopt(3), M_MMAP_THRESHOLD,
+// "dynamic", at most 32 MiB). This block is the largest that counts; it is never touched and freed by the first
+// garbage collection. Other allocators do not mind.
+new ArrayBuffer((32 << 20) - 65536);
 
 const loop_bytes_max = 48;
 const loop_words_max = 16;

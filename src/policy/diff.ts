@@ -40,26 +40,6 @@ export function diffPolicy(before: Policy, after: Policy): readonly PolicyDiffer
   return [...diffUnlisted(before, after), ...diffDeclassify(before, after), ...diffTables(before, after)];
 }
 
-/**
- * The tables whose protection in the cloud a set of differences changes: with rows in them, the new policy cannot
- * take effect at once. `unlisted` stands for every table that neither policy lists.
- */
-export function touchedTables(differences: readonly PolicyDifference[]): {
-  readonly tables: readonly { readonly schema: string; readonly table: string }[];
-  readonly unlisted: boolean;
-} {
-  const tables = new Map<string, { readonly schema: string; readonly table: string }>();
-  let unlisted = false;
-  for (const difference of differences) {
-    if (difference.kind === 'unlisted') unlisted = true;
-    if (difference.kind !== 'table' && difference.kind !== 'column') continue;
-    if (difference.kind === 'column' && !difference.changesProtection) continue;
-    const { schema, table } = difference;
-    tables.set(joinName([schema, table]), { schema, table });
-  }
-  return { tables: [...tables.values()], unlisted };
-}
-
 function diffUnlisted(
   { unlisted: before }: Policy,
   { unlisted: after }: Policy,

@@ -1,9 +1,10 @@
-/** The policy of the file against the one in force: what may take effect at a start, and what may not. */
-import type pg from 'pg';
+/** The policy of the file against the one in force, without a change anywhere: what a start would do. */
+import { adoptPolicy, looksForRows } from '../catalog/adopt.js';
 import type { Catalog } from '../catalog/catalog.js';
-import { ROW_COLUMN, tableNamed } from '../catalog/catalog.js';
-import { quoteQualified } from '../catalog/quote.js';
-import { diffPolicy, touchedTables } from '../policy/diff.js';
+import type { CatalogNumbers } from '../catalog/derive.js';
+import type { Encodings } from '../catalog/encodings-for.js';
+import type { Reader } from '../catalog/reader.js';
+import { diffPolicy } from '../policy/diff.js';
 import type { Policy } from '../policy/policy.js';
 
 export interface Proposal {
@@ -15,34 +16,42 @@ export interface Proposal {
   readonly takesEffect: boolean;
 }
 
-/**
- * Compares the file's policy with the one in force.
- * @param cloud for the question whether a table holds rows
- */
-export async function proposePolicy(catalog: Catalog, proposed: Policy, cloud: pg.Pool): Promise<Proposal> {
-  if (catalog.policyVersion === 0) return { differences: [], withRows: [], takesEffect: true };
-  const differences = diffPolicy(catalog.policy, proposed);
-  const withRows: string[] = [];
-  const touched = touchedTables(differences);
-  const unlistedTables = touched.unlisted
-    ? [...catalog.tables.values()].filter(
-        t => !proposed.tables.some(p => p.schema === t.schema && p.name === t.name),
-      )
-    : [];
-  const tables = [
-    ...touched.tables.map(({ schema, table }) => tableNamed(catalog, schema, table)),
-    ...unlistedTables,
-  ];
-  for (const table of tables) {
-    if (table?.state !== 'protected') continue;
-    const { rows } = await cloud.query(
-      `SELECT ${ROW_COLUMN} FROM ${quoteQualified(table.physical.schema, table.physical.name)} LIMIT 1`,
-    );
-    if (rows.length > 0) withRows.push(`${table.schema}.${table.name}`);
-  }
+export interface ProposalInput {
+  readonly catalog: Catalog;
+  readonly proposed: Policy;
+  /** name of the cloud */
+  readonly cloud: string;
+  readonly registry: Encodings;
+  /** for the question whether a table holds rows */
+  readonly inCloud: Reader;
+  /** one connection to the shadow database, inside a transaction; undefined: there is none before the first start */
+  readonly shadow: Reader | undefined;
+}
+
+/** Works out what a start with the file's policy would do, by the code that a start runs. */
+export async function proposePolicy(input: ProposalInput): Promise<Proposal> {
+  const { catalog, proposed, cloud, registry, inCloud, shadow } = input;
+  if (catalog.policyVersion === 0 || !shadow) return { differences: [], withRows: [], takesEffect: true };
+  const { refused, changes } = await adoptPolicy({
+    catalog,
+    policy: proposed,
+    origin: 'file',
+    cloud,
+    registry,
+    numbers: imagined(),
+    shadow,
+    hasRows: looksForRows(inCloud),
+  });
   return {
-    differences: differences.map(d => d.words),
-    withRows,
-    takesEffect: differences.length > 0 && withRows.length === 0,
+    differences: diffPolicy(catalog.policy, proposed).map(difference => difference.words),
+    withRows: refused.map(({ schema, name }) => `${schema}.${name}`),
+    takesEffect: refused.length === 0 && changes.length > 0,
   };
+}
+
+/** Numbers that nobody keeps. */
+function imagined(): CatalogNumbers {
+  let last = 0;
+  const next = async (): Promise<number> => ++last;
+  return { table: next, generation: next, domain: next };
 }

@@ -120,14 +120,28 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
   }
   const pool = adminPool(cloud, resolveSecret, message => problems.push(message));
   try {
-    const proposal = await proposePolicy(catalog, config.policy, pool);
-    if (proposal.withRows.length > 0)
-      problems.push(
-        `the policy of the file would change protected tables that hold rows (${proposal.withRows.join(', ')}): put the file back, or change their protection by "clarus protect"`,
-      );
     return await reading(pool, async read => {
       const described = await describeDatabase(read);
-      const shadow = await describeShadow(trusted, cloud.database);
+      const traits = await traitsOf(read, cloud.database);
+      const { proposal, ...shadow } = await inShadow(trusted, cloud.database, async readShadow => ({
+        proposal: await proposePolicy({
+          catalog,
+          proposed: config.policy,
+          cloud: cloud.name,
+          registry: input.registry,
+          inCloud: read,
+          shadow: readShadow,
+        }),
+        description: readShadow ? await describeDatabase(readShadow) : nothingYet,
+        // A new shadow takes what it can of the cloud's.
+        traits: readShadow
+          ? await traitsOf(readShadow, cloud.database)
+          : traits && { ...traits, major: trusted.major },
+      }));
+      if (proposal.withRows.length > 0)
+        problems.push(
+          `the policy of the file would change protected tables that hold rows (${proposal.withRows.join(', ')}): put the file back, or change their protection by "clarus protect"`,
+        );
       const policy = catalog.policyVersion === 0 || proposal.takesEffect ? config.policy : catalog.policy;
       const tables = checkTables({
         catalog,
@@ -148,7 +162,6 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
           problems.push(
             `the copy of ${joinName([o.schema, o.table])} was cut short: run "clarus copy ${joinName([o.schema, o.table])}" again`,
           );
-      const traits = await traitsOf(read, cloud.database);
       return {
         ...base,
         reached: true,
@@ -193,28 +206,17 @@ async function reading<T>(pool: pg.Pool, work: (read: Reader) => Promise<T>): Pr
   }
 }
 
-/** The shadow as it stands; before the first start, what a new one will be. */
-async function describeShadow(
+/** Reads the shadow as it stands. @param work is given no reader before the first start, which makes it */
+async function inShadow<T>(
   trusted: Trusted,
   database: string,
-): Promise<{ readonly description: DatabaseDescription; readonly traits: DatabaseTraits | undefined }> {
+  work: (read: Reader | undefined) => Promise<T>,
+): Promise<T> {
   const known = await trusted.state.query('SELECT FROM clarus.shadows WHERE database = $1', [database]);
-  if (known.rowCount === 0) {
-    const { major } = trusted;
-    const traits = {
-      major,
-      encoding: 'UTF8',
-      provider: major >= 17 ? 'builtin' : 'libc',
-      locale: major >= 17 ? 'C.UTF-8' : 'C',
-      collationVersion: null,
-    };
-    return { description: { serverVersion: 0, tables: [], objects: [] }, traits };
-  }
-  return reading(trusted.shadowAdmin(database), async read => ({
-    description: await describeDatabase(read),
-    traits: await traitsOf(read, database),
-  }));
+  return known.rowCount === 0 ? work(undefined) : reading(trusted.shadowAdmin(database), work);
 }
+
+const nothingYet: DatabaseDescription = { serverVersion: 0, tables: [], objects: [] };
 
 const rights = `
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')::text,

@@ -1,0 +1,151 @@
+/** What `clarus check` says of a new policy is what a start then does. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import pg from 'pg';
+import { bringUp } from '../src/catalog/bring-up.js';
+import type { Redo } from '../src/catalog/catalog.js';
+import type { CatalogNumbers } from '../src/catalog/derive.js';
+import { readerOf } from '../src/catalog/reader.js';
+import { loadCatalog } from '../src/catalog/store.js';
+import { encodingRegistry } from '../src/encodings/registry.js';
+import { parseConfig } from '../src/policy/parse.js';
+import type { Policy } from '../src/policy/policy.js';
+import { proposePolicy } from '../src/proxy/policy.js';
+import { openJournal } from '../src/trusted/journal.js';
+import { startProxy, type TestProxy } from './support/proxy.js';
+
+const registry = encodingRegistry();
+const secret = '{ class: confidential, queries: [equality] }';
+const columns = (name: string) => `columns: { id: { protect: none }, name: ${name} }`;
+const policyText = (tables: string, unlisted = 'pass') => `unlisted: ${unlisted}\ntables:\n${tables}`;
+const standing = `  public.filled: { ${columns(secret)} }\n  public.empty: { ${columns(secret)} }\n`;
+
+let proxy: TestProxy;
+let cloud: pg.Pool;
+
+before(async () => {
+  proxy = await startProxy({ policy: policyText(standing) });
+  cloud = new pg.Pool({ ...proxy.behind, max: 3 });
+  const client = new pg.Client(proxy);
+  await client.connect();
+  for (const name of ['filled', 'empty', 'clear'])
+    await client.query(`CREATE TABLE ${name} (id int PRIMARY KEY, name text)`);
+  for (const name of ['filled', 'clear']) await client.query(`INSERT INTO ${name} VALUES (1, 'x')`);
+  await client.end();
+});
+
+after(async () => {
+  await cloud?.end();
+  await proxy?.stop();
+});
+
+const policyOf = (text: string): Policy =>
+  parseConfig(
+    `clarus: 1
+trusted: { database: embedded, directory: ./t, key: { env: K } }
+clouds: { main: { postgres: "postgres://app@127.0.0.1:1/hospital" } }
+listen: { postgres: "127.0.0.1:0" }
+tls: off
+users: { app: { password: "env:P" } }
+${text}`,
+    '/tmp/clarus.yaml',
+  ).policy;
+
+async function proposal(policy: Policy) {
+  const { state } = proxy.trusted;
+  const shadow = await proxy.trusted.shadowAdmin(proxy.database).connect();
+  const client = await cloud.connect();
+  try {
+    for (const side of [shadow, client]) await side.query('BEGIN READ ONLY');
+    return await proposePolicy({
+      catalog: await loadCatalog(state, 'main'),
+      proposed: policy,
+      cloud: 'main',
+      registry,
+      inCloud: readerOf(client),
+      shadow: readerOf(shadow),
+    });
+  } finally {
+    shadow.release(true);
+    client.release(true);
+  }
+}
+
+function start(policy: Policy) {
+  let last = 1_000;
+  const next = async (): Promise<number> => ++last;
+  const numbers: CatalogNumbers = { table: next, generation: next, domain: next };
+  const { state } = proxy.trusted;
+  return bringUp({
+    state,
+    journal: openJournal<Redo>(state),
+    keys: { destroyTableKey: async () => undefined, forgetTable: () => undefined },
+    cloud: 'main',
+    proxy: 'start',
+    cloudPool: cloud,
+    shadow: proxy.trusted.shadowAdmin(proxy.database),
+    owner: 'app',
+    registry,
+    numbers,
+    policy,
+    origin: 'file',
+  });
+}
+
+const plainName = '{ protect: none }';
+const cases: readonly (readonly [what: string, text: string, refused: readonly string[]])[] = [
+  ['the same', policyText(standing), []],
+  [
+    'another protection of a table with rows',
+    policyText(`  public.filled: { ${columns('{}')} }\n`),
+    ['public.filled'],
+  ],
+  [
+    'a table with rows in the clear',
+    policyText(`  public.filled: { ${columns(plainName)} }\n`),
+    ['public.filled'],
+  ],
+  [
+    'another protection of an empty table',
+    policyText(standing.replace(`empty: { ${columns(secret)}`, `empty: { ${columns('{}')}`)),
+    [],
+  ],
+  [
+    'another class',
+    policyText(
+      standing.replace(
+        'filled: { columns: { id: { protect: none }, name: { class: confidential',
+        'filled: { columns: { id: { protect: none }, name: { class: identifier',
+      ),
+    ),
+    [],
+  ],
+  [
+    'a table with rows is no longer listed, and what is unlisted stands in the clear',
+    policyText(`  public.empty: { ${columns(secret)} }\n`),
+    ['public.filled'],
+  ],
+  [
+    'a table with rows is no longer listed, and what is unlisted is refused',
+    policyText(`  public.empty: { ${columns(secret)} }\n`, 'refuse'),
+    [],
+  ],
+  ['a table in the clear is listed', policyText(`${standing}  public.clear: { ${columns(secret)} }\n`), []],
+  ['unlisted tables are refused', policyText(standing, 'refuse'), []],
+];
+
+for (const [what, text, refused] of cases)
+  test(`check and start agree: ${what}`, async () => {
+    const policy = policyOf(text);
+    const said = await proposal(policy);
+    const { policyVersion: before } = await loadCatalog(proxy.trusted.state, 'main');
+    const done = await start(policy);
+    assert.deepEqual(said.withRows, refused);
+    assert.deepEqual(
+      done.refused.map(({ schema, name }) => `${schema}.${name}`),
+      refused,
+    );
+    assert.equal(said.takesEffect, done.adopted);
+    const { policyVersion: after } = await loadCatalog(proxy.trusted.state, 'main');
+    assert.equal(after - before, said.takesEffect ? 1 : 0);
+  });
