@@ -18,6 +18,8 @@ export interface ServerConnection {
   readonly socket: Socket;
   /** what the server reported by ParameterStatus */
   readonly parameters: ReadonlyMap<string, string>;
+  /** of its BackendKeyData */
+  readonly processId: number;
   /** Sends a CancelRequest on a connection of its own; resolves when the server has closed that one. */
   cancel(): Promise<void>;
 }

@@ -6,6 +6,7 @@
  */
 import type { Catalog, CatalogChange } from '../catalog/catalog.js';
 import type { EncodingState } from '../encodings/encoding.js';
+import type { Diagnostic } from '../wire/diagnostic.js';
 
 /** A field of RowDescription (protocol 54.7). OIDs are the shadow's: what the client may look up. */
 export interface OutputColumn {
@@ -168,8 +169,11 @@ export interface StatementPort {
     parameters: readonly (Uint8Array | null)[],
     binary: boolean,
   ): Promise<{ readonly rows: readonly (readonly (Uint8Array | null)[])[]; readonly tag: string }>;
-  /** runs SQL without parameters and results (DDL, SET); sends Flush and waits */
-  run(sql: string): Promise<string>;
+  /**
+   * Runs SQL without parameters and results (DDL, SET); sends Flush and waits.
+   * @param noticed told what the backend notices meanwhile; undefined: nobody is
+   */
+  run(sql: string, noticed?: (diagnostic: Diagnostic) => void): Promise<string>;
   copyIn(sql: string): Promise<CopyInPort>;
   /** sends what is queued now */
   flush(): void;
