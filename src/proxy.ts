@@ -24,6 +24,7 @@ import { openJournal } from './trusted/journal.js';
 import { openTrusted } from './trusted/open.js';
 import { openKeyStore } from './trusted/open-keys.js';
 import type { TrustedServer } from './trusted/server.js';
+import { Zones } from './trusted/zones.js';
 import { makeVerifier, type ScramVerifier } from './wire/scram.js';
 
 export type { Prepared, ProxyInputs } from './proxy/prepare.js';
@@ -208,6 +209,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     limits: config.limits,
     planner: sql,
     commits,
+    zones: new Zones(trusted.state),
     encodingState: () => new SessionEncodingState(trusted.state),
     catalog: () => catalog.current,
     onCatalogChanged: listener => catalog.onChanged(listener),

@@ -1,16 +1,9 @@
 /** Moving batches into and out of the kernel's memory. Below some size a loop beats a native copy. */
 
-import { MessageChannel } from 'node:worker_threads';
 import type { AesKey } from './aes-key.js';
 import type { ByteColumn } from './column.js';
 import { BLOCKS, bytes, CELLS_MAX, doubles, OFFSETS, RESULT_OFFSETS, ROWS, SKIP, words } from './kernel.js';
-
-// Each AES call and each result is fresh memory, a few hundred MiB a second of it, and some 32 MiB pile up before the
-// garbage collector comes. glibc gives freed memory back to the system, to be mapped and zeroed page by page again,
-// unless it has once seen a large block freed: then it keeps up to twice that size (mallopt(3), M_MMAP_THRESHOLD,
-// "dynamic", at most 32 MiB). This block is the largest that counts; it is never touched and freed by the first
-// garbage collection. Other allocators do not mind.
-new ArrayBuffer((32 << 20) - 65536);
+import { release } from './memory.js';
 
 const loop_bytes_max = 48;
 const loop_words_max = 16;
@@ -88,24 +81,6 @@ export function encryptBlocks(key: AesKey, count: number): void {
   const encrypted = encryptedBlocks(key, count);
   copyBytes(encrypted, 0, encrypted.length, bytes, BLOCKS);
   release(encrypted);
-}
-
-/** Below this many bytes the garbage collector is the cheaper way. */
-const release_bytes_min = 16384;
-const { port1: closed, port2: otherEnd } = new MessageChannel();
-otherEnd.close();
-closed.close();
-
-/**
- * Frees the memory of an AES result now: what is posted to a closed port is detached and gone (HTML, "message port
- * post message steps"). Left to the garbage collector, some 32 MiB of results pile up before the first is freed, so
- * that each new one is cold memory.
- */
-export function release(result: Uint8Array): void {
-  if (result.length < release_bytes_min) return;
-  const { buffer } = result;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === result.length)
-    closed.postMessage(undefined, [buffer]);
 }
 
 /** Below this many bytes two small arrays are cheaper. */

@@ -16,12 +16,12 @@ import {
   encryptedBlocks,
   loadPiece,
   presentCount,
-  release,
   resultMemory,
   storeOffsets,
 } from './batch.js';
 import { type CanonicalColumn, type TagColumn, tags } from './column.js';
 import * as k from './kernel.js';
+import { release } from './memory.js';
 
 const { kernel, bytes, words, TAG_BYTES } = k;
 const block_bytes = 16;

@@ -19,6 +19,7 @@ import type { Mode, ModeHost } from './mode.js';
 import type { GatewayOptions, LocalUser } from './options.js';
 import { Pipeline } from './pipeline.js';
 import { ClientPortals, PreparedStatements } from './prepared.js';
+import { notificationFor } from './server-reports.js';
 import { ContextPort } from './session-port.js';
 import { SettingsView } from './settings.js';
 import { query } from './simple.js';
@@ -293,6 +294,10 @@ export class CarefulMode implements Mode, CarefulContext {
         return name !== 'application_name';
       },
       notice: (_diagnostic, toClient) => toClient,
+      notification: reader => {
+        const { processId } = this.#host.connection;
+        this.output.bytes(notificationFor(reader, processId, this.processId));
+      },
       skipping: () => {
         this.skipping = true;
       },

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Catalog } from '../catalog/catalog.js';
 import type { Limits } from '../policy/policy.js';
-import type { Plan } from '../sql/plan.js';
+import type { Plan, ZoneSource } from '../sql/plan.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { ScramVerifier } from '../wire/scram.js';
 import type { CommitCoordinator, Planner } from './planner-port.js';
@@ -18,6 +18,8 @@ export interface ServerConnection {
   readonly socket: Socket;
   /** what the server reported by ParameterStatus */
   readonly parameters: ReadonlyMap<string, string>;
+  /** of its BackendKeyData */
+  readonly processId: number;
   /** Sends a CancelRequest on a connection of its own; resolves when the server has closed that one. */
   cancel(): Promise<void>;
 }
@@ -101,6 +103,8 @@ export interface GatewayOptions {
   readonly limits: Limits;
   readonly planner: Planner;
   readonly commits: CommitCoordinator;
+  /** time zones, for all sessions; absent: the trusted database is asked value by value */
+  readonly zones?: ZoneSource;
   /** state of encodings for one session; absent: no encoding has any */
   readonly encodingState?: () => SessionEncodingState;
   /** the catalogue in force in this worker */

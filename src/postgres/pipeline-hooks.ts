@@ -1,5 +1,6 @@
 import type { ClarusError } from '../errors.js';
 import type { Diagnostic, PostgresError } from '../wire/diagnostic.js';
+import type { FrameReader } from '../wire/frame-reader.js';
 import type { TransactionStatus } from '../wire/messages.js';
 
 /** What a pipeline tells the session. */
@@ -7,6 +8,8 @@ export interface PipelineHooks {
   /** ParameterStatus. @returns true when the client is to get it as it came */
   parameter(name: string, value: string): boolean;
   /** a notice that no handler takes. @returns true when the client is to get it as it came */
+  /** NotificationResponse, between other messages */
+  notification(reader: FrameReader): void;
   notice(diagnostic: Diagnostic, toClient: boolean): boolean;
   /** an error went to the client; the server skips what follows until a Sync that is not yet sent */
   skipping(): void;

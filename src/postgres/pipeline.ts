@@ -12,7 +12,7 @@ import { type Expectation, expects, internal, own, ownReady, type Work, waiting 
 import { shifted } from './failure.js';
 import type { PipelineHooks } from './pipeline-hooks.js';
 import { RowBatch } from './row-batch.js';
-import { isFatal, parameterStatus } from './server-reports.js';
+import { isFatal, parameterStatus, tagOf } from './server-reports.js';
 import { Waiters } from './waiters.js';
 
 /** Name of a portal that never exists: executing it aborts the server's transaction. */
@@ -292,7 +292,7 @@ export class Pipeline {
         this.#onNotice(reader, head);
         return;
       case backendTypes.notificationResponse:
-        this.#output.add(buffer, reader.start, end);
+        this.#hooks.notification(reader);
         return;
       case backendTypes.errorResponse:
         this.#onError(new PostgresError(decodeDiagnostic(buffer, body, end)), head);
@@ -391,11 +391,6 @@ export class Pipeline {
     writer.end();
   }
 }
-
-const tagOf = (reader: FrameReader): string =>
-  reader.type === backendTypes.commandComplete
-    ? reader.buffer.toString('utf8', reader.body, reader.end - 1)
-    : '';
 
 /** For what the server skipped after an error that somebody else was told. */
 const skipped = (): ClarusError =>

@@ -10,6 +10,7 @@ import type {
   SessionPort,
   SessionSettings,
   StatementPort,
+  ZoneSource,
 } from '../sql/plan.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { writeDiagnostic } from '../wire/diagnostic.js';
@@ -50,6 +51,10 @@ export class ContextPort implements SessionPort {
 
   get settings(): SessionSettings {
     return this.#context.settings.current;
+  }
+
+  get zones(): ZoneSource | undefined {
+    return this.#context.options.zones;
   }
 
   get cloud(): StatementPort {

@@ -19,7 +19,8 @@ const notReported = physicalQuery(
 export class SettingsView {
   /** something may have changed that the cloud does not report */
   stale = true;
-  readonly #values = {
+  /** immutable: what is derived from it is kept by its identity */
+  #values: SessionSettings = {
     dateStyle: 'ISO, MDY',
     intervalStyle: 'postgres',
     timeZone: 'UTC',
@@ -40,8 +41,10 @@ export class SettingsView {
   /** ParameterStatus came. */
   report(name: string, value: string): void {
     const key = reported[name];
-    if (key !== undefined) this.#values[key] = value;
-    else if (name === 'standard_conforming_strings') this.#values.standardConformingStrings = value === 'on';
+    if (key !== undefined) this.#change({ [key]: value });
+    else if (name === 'standard_conforming_strings') {
+      this.#change({ standardConformingStrings: value === 'on' });
+    }
   }
 
   /** Asks the cloud for what it does not report. */
@@ -50,9 +53,17 @@ export class SettingsView {
     const [searchPath, extraFloatDigits, byteaOutput] = rows[0]!.map(value =>
       Buffer.from(value ?? []).toString(),
     );
-    this.#values.searchPath = searchPath!;
-    this.#values.extraFloatDigits = Number(extraFloatDigits);
-    this.#values.byteaOutput = byteaOutput!;
+    this.#change({
+      searchPath: searchPath!,
+      extraFloatDigits: Number(extraFloatDigits),
+      byteaOutput: byteaOutput!,
+    });
     this.stale = false;
+  }
+
+  #change(changes: Partial<SessionSettings>): void {
+    const next = { ...this.#values, ...changes };
+    const keys = Object.keys(changes) as (keyof SessionSettings)[];
+    if (keys.some(key => next[key] !== this.#values[key])) this.#values = next;
   }
 }

@@ -8,6 +8,7 @@ import type {
   RowSink,
   StatementPort,
 } from '../sql/plan.js';
+import type { Diagnostic } from '../wire/diagnostic.js';
 import { backendTypes, frontendTypes } from '../wire/protocol.js';
 import { expects, internal } from './expectations.js';
 import type { Pipeline } from './pipeline.js';
@@ -97,10 +98,14 @@ export class PipelinePort implements StatementPort {
     });
   }
 
-  run(sql: string): Promise<string> {
+  run(sql: string, noticed?: (diagnostic: Diagnostic) => void): Promise<string> {
     this.#beforeUse?.();
     return new Promise((resolve, reject) => {
-      this.#begin(sql, { done: (_type, tag) => resolve(tag), failed: reject });
+      this.#begin(sql, {
+        done: (_type, tag) => resolve(tag),
+        failed: reject,
+        ...(noticed ? { notice: noticed } : {}),
+      });
       this.flush();
     });
   }

@@ -53,6 +53,7 @@ export class TrustedSide {
       },
       notice: (diagnostic: Diagnostic, toClient) =>
         toClient && !isLog(diagnostic.severityPlain ?? diagnostic.severity),
+      notification: () => undefined, // clients listen in the cloud
       skipping: () => undefined,
       ready: () => undefined,
       status: () => 'I',

@@ -54,7 +54,12 @@ export function trustedOptions(
 /** Opens a raw connection as the gateway takes it. */
 export async function connectBackend(options: ConnectionOptions): Promise<ServerConnection> {
   const backend = await Backend.connect(options);
-  return { socket: backend.socket, parameters: backend.parameters, cancel: () => backend.cancel() };
+  return {
+    socket: backend.socket,
+    parameters: backend.parameters,
+    processId: backend.processId,
+    cancel: () => backend.cancel(),
+  };
 }
 
 /** Our own connections to a cloud: for its schema, the witness of leases and recovery. */

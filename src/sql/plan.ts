@@ -6,6 +6,8 @@
  */
 import type { Catalog, CatalogChange } from '../catalog/catalog.js';
 import type { EncodingState } from '../encodings/encoding.js';
+import type { ZoneOffsets } from '../wire/codecs/zone.js';
+import type { Diagnostic } from '../wire/diagnostic.js';
 
 /** A field of RowDescription (protocol 54.7). OIDs are the shadow's: what the client may look up. */
 export interface OutputColumn {
@@ -168,8 +170,11 @@ export interface StatementPort {
     parameters: readonly (Uint8Array | null)[],
     binary: boolean,
   ): Promise<{ readonly rows: readonly (readonly (Uint8Array | null)[])[]; readonly tag: string }>;
-  /** runs SQL without parameters and results (DDL, SET); sends Flush and waits */
-  run(sql: string): Promise<string>;
+  /**
+   * Runs SQL without parameters and results (DDL, SET); sends Flush and waits.
+   * @param noticed told what the backend notices meanwhile; undefined: nobody is
+   */
+  run(sql: string, noticed?: (diagnostic: Diagnostic) => void): Promise<string>;
   copyIn(sql: string): Promise<CopyInPort>;
   /** sends what is queued now */
   flush(): void;
@@ -199,6 +204,13 @@ export interface SessionSettings {
   readonly searchPath: string;
 }
 
+/** Offsets of time zones by name, as the trusted PostgreSQL knows them. */
+export interface ZoneSource {
+  /** undefined: not loaded yet */
+  known(name: string): ZoneOffsets | undefined;
+  load(name: string): Promise<ZoneOffsets>;
+}
+
 /** What the session gives to planning and execution. */
 export interface SessionPort {
   readonly user: string;
@@ -222,6 +234,8 @@ export interface SessionPort {
     /** true inside BEGIN ... COMMIT */
     readonly explicit: boolean;
   };
+  /** time zones with rules; absent: none are known here */
+  readonly zones?: ZoneSource | undefined;
   /** parse analysis by the trusted PostgreSQL; see analyse.ts */
   analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis>;
   /**

@@ -8,7 +8,7 @@
 // The products with first words of blocks and those with second words are summed apart and reduced once (`collapse`).
 import { collapse, lookUp, lookUpEnd, lookUpLast, mirror, multiply, tabulate, times } from './field';
 import {
-  BLOCKS, FOLDED, HASH_KEY, MASKS, OFFSETS, PLAIN, PREFIX, RESULT, ROWS, SCRATCH, SEALED, TABLES, WEIGHTS,
+  BACKWARDS, BLOCKS, FOLDED, HASH_KEY, MASKS, OFFSETS, PLAIN, PREFIX, RESULT, ROWS, SCRATCH, SEALED, TABLES, WEIGHTS,
 } from './memory';
 import { OVERHEAD, blocksOf, header } from './pieces';
 
@@ -20,6 +20,7 @@ import { OVERHEAD, blocksOf, header } from './pieces';
 export function start(): void {
   v128.store(MASKS, i64x2.splat(-1));
   v128.store(MASKS, i64x2.splat(0), 16);
+  v128.store(BACKWARDS, i8x16(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
 }
 
 /** Writes the table of H^exponent; H stands at HASH_KEY. */
@@ -74,8 +75,8 @@ export function buildTable(table: usize, exponent: i32): void {
 }
 
 /**
- * Values of 1 to 16 bytes, all of one length: those of most types. What the associated data add is kept while only
- * the last byte of the row id changes. Parameters and result are those of `mixed`.
+ * Values of 1 to 16 bytes, all of one length: those of most types. The inner loop goes on while only the last byte of
+ * the row id changes, so that it needs few enough variables for registers. Parameters and result are those of `mixed`.
  */
 @inline function single(direction: i32, cells: i32, nonces: usize, epoch: u32): v128 {
   const length = load<u32>(RESULT, 4);
@@ -84,44 +85,46 @@ export function buildTable(table: usize, exponent: i32): void {
   const factor = table(2);
   const rowFactor = table(3);
   const zero = i64x2.splat(0);
+  const backwards = v128.load(BACKWARDS);
   const lengthTerm = times(table(1), lengths(length));
   let keystream = BLOCKS;
   let cell = SEALED;
   let value = PLAIN;
   let difference = zero;
   let first = zero;
-  let rowEnd = zero;
   let rowHigh: u64 = u64.MAX_VALUE;
-  let rowUpper: u64 = u64.MAX_VALUE;
-  for (let row = ROWS, rows = ROWS + (<usize>cells << 3); row < rows; row += 8) {
-    const id = load<u64>(row);
-    if (id >> 8 != rowUpper) {
-      rowUpper = id >> 8;
-      if (id >> 32 != rowHigh) {
-        rowHigh = id >> 32;
-        first = v128.xor(lengthTerm, times(rowFactor, associatedData(rowHigh << 32)));
+  const rows = ROWS + (<usize>cells << 3);
+  for (let row = ROWS; row < rows; ) {
+    let id = load<u64>(row);
+    const rowUpper = id >> 8;
+    if (id >> 32 != rowHigh) {
+      rowHigh = id >> 32;
+      first = v128.xor(lengthTerm, times(rowFactor, associatedData(rowHigh << 32)));
+    }
+    const rowEnd = lookUpEnd(zero, rowFactor, <u32>id);
+    do {
+      const read = v128.load(direction == SEAL ? value : cell + 16);
+      const written = v128.xor(read, v128.load(keystream, 16));
+      v128.store(direction == SEAL ? cell + 16 : value, written);
+      const block = v128.and(direction == SEAL ? written : read, kept);
+      const hash = collapse(
+        lookUp(first, factor, <u64>i64x2.extract_lane(block, 0)),
+        lookUp(lookUpLast(rowEnd, rowFactor, <u32>id), factor, <u64>i64x2.extract_lane(block, 1)),
+      );
+      const tag = v128.xor(i8x16.swizzle(hash, backwards), v128.load(keystream));
+      if (direction == SEAL) {
+        writeHead(cell, nonces, start);
+        nonces += 12;
+        v128.store(cell + 16 + length, tag);
+      } else {
+        difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
       }
-      rowEnd = lookUpEnd(zero, rowFactor, <u32>id);
-    }
-    const read = v128.load(direction == SEAL ? value : cell + 16);
-    const written = v128.xor(read, v128.load(keystream, 16));
-    v128.store(direction == SEAL ? cell + 16 : value, written);
-    const block = v128.and(direction == SEAL ? written : read, kept);
-    const hash = collapse(
-      lookUp(first, factor, <u64>i64x2.extract_lane(block, 0)),
-      lookUp(lookUpLast(rowEnd, rowFactor, <u32>id), factor, <u64>i64x2.extract_lane(block, 1)),
-    );
-    const tag = v128.xor(mirror(hash), v128.load(keystream));
-    if (direction == SEAL) {
-      writeHead(cell, nonces, start);
-      nonces += 12;
-      v128.store(cell + 16 + length, tag);
-    } else {
-      difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
-    }
-    keystream += 32;
-    value += length;
-    cell += length + OVERHEAD;
+      keystream += 32;
+      value += length;
+      cell += length + OVERHEAD;
+      row += 8;
+      id = load<u64>(row);
+    } while (row < rows && id >> 8 == rowUpper);
   }
   return difference;
 }

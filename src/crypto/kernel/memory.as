@@ -22,6 +22,8 @@ export const SUBKEYS: usize = 1 * KIB + 64;
 export const TABLES: usize = 1 * KIB + 128;
 /** 16 bytes of ones, then 16 of zeros: loaded at an offset, a mask for the last, partial block. */
 export const MASKS: usize = 1 * KIB + 256;
+/** 16 bytes: 15 to 0. */
+export const BACKWARDS: usize = 1 * KIB + 320;
 /** 16 bytes, in between. */
 export const SCRATCH: usize = 1 * KIB + 304;
 /** Folded constant parts by length, 0 .. 96 bytes: 16 bytes, and the upper half of the row ids they hold for (u64). */

@@ -1,6 +1,7 @@
 /** The session's two backends as DDL uses them. */
 import { lockDdl } from '../../catalog/ddl-lock.js';
 import type { Reader, SchemaConnection, TextRow } from '../../catalog/reader.js';
+import type { Diagnostic } from '../../wire/diagnostic.js';
 import { physical } from '../compilation.js';
 import type { PhysicalStatement, SessionPort, StatementPort } from '../plan.js';
 import type { DdlDependencies } from './body.js';
@@ -42,3 +43,30 @@ export async function beginDdl(session: SessionPort, deps: DdlDependencies): Pro
   await lockDdl(readerOn(session.trusted));
   await deps.settle(session);
 }
+
+/** Severities of notices, as `client_min_messages` orders them; below are LOG and what is for debugging. */
+const severities = ['NOTICE', 'WARNING', 'ERROR'];
+
+/**
+ * Runs the client's own statement in the shadow, and tells the client what is noticed there: the cloud, which gets
+ * what follows from it, says that of physical names or not at all.
+ * @returns the command tag
+ */
+export async function runInShadow(session: SessionPort, sql: string): Promise<string> {
+  const noticed: Diagnostic[] = [];
+  const tag = await session.trusted.run(sql, diagnostic => noticed.push(diagnostic));
+  const told = noticed.filter(notice => rankOf(notice) >= 0 || severityOf(notice) === 'INFO');
+  if (told.length === 0) return tag;
+  const [[least] = []] = await readerOn(session.cloud)(
+    "SELECT pg_catalog.upper(pg_catalog.current_setting('client_min_messages'))",
+    [],
+  );
+  // INFO is always told (PostgreSQL manual, client_min_messages)
+  for (const notice of told)
+    if (severityOf(notice) === 'INFO' || rankOf(notice) >= severities.indexOf(least ?? ''))
+      session.client.notice({ ...notice, severity: severityOf(notice) });
+  return tag;
+}
+
+const severityOf = ({ severity, severityPlain }: Diagnostic): string => severityPlain ?? severity;
+const rankOf = (notice: Diagnostic): number => severities.indexOf(severityOf(notice));

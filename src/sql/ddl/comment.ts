@@ -2,13 +2,13 @@
 import { quoteLiteral, quoteName, quoteQualified } from '../../catalog/quote.js';
 import type { SessionPort } from '../plan.js';
 import { fieldsOf, type RawNode, text as textOf } from '../raw/node.js';
-import { readerOn } from './backends.js';
+import { readerOn, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
 import { listParts, resolveRelation } from './resolve.js';
 
 export async function comment(session: SessionPort, { node, text }: DdlBody): Promise<{ tag: string }> {
   const open = await openTarget(session, node);
-  const tag = await session.trusted.run(text);
+  const tag = await runInShadow(session, text);
   if (open !== undefined) {
     const words = textOf(fieldsOf(node), 'comment');
     await session.cloud.run(`COMMENT ON ${open} IS ${words === undefined ? 'NULL' : quoteLiteral(words)}`);

@@ -7,7 +7,7 @@ import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../plan.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, str } from '../raw/node.js';
-import { readerOn } from './backends.js';
+import { readerOn, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import {
   creationSchema,
@@ -26,14 +26,14 @@ type Done = Promise<{ tag: string }>;
 
 /** Runs a statement in the shadow and, written anew with names resolved, in the cloud. */
 async function onBothSides(session: SessionPort, { text }: DdlBody, node: RawNode): Done {
-  const tag = await session.trusted.run(text);
+  const tag = await runInShadow(session, text);
   await session.cloud.run(deparse(node));
   session.transaction.record(text, []);
   return { tag };
 }
 
 async function inShadow(session: SessionPort, { text }: DdlBody): Done {
-  const tag = await session.trusted.run(text);
+  const tag = await runInShadow(session, text);
   session.transaction.record(text, []);
   return { tag };
 }
@@ -123,7 +123,7 @@ export async function alterSequence(
 ): Done {
   const read = readerOn(session.trusted);
   const sequence = await resolveRelation(read, rangeParts(range));
-  if (!sequence) return { tag: await session.trusted.run(body.text) };
+  if (!sequence) return { tag: await runInShadow(session, body.text) };
   const name = quoteQualified(sequence.schema, sequence.name);
   const stands = await inCloud(session, 'to_regclass', name);
   const node = await qualifyRelations(read, body.node);

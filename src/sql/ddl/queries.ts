@@ -6,7 +6,7 @@ import type { SessionPort } from '../plan.js';
 import { stripComments } from '../raw/comments.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
-import { readerOn } from './backends.js';
+import { readerOn, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { doubtOfFunctions, doubtOfNewFunction, doubtOfQuery } from './proof.js';
 import { creationSchema, qualifyRelations, rangeParts, resolveRelation } from './resolve.js';
@@ -23,7 +23,7 @@ export async function createView(session: SessionPort, deps: DdlDependencies, bo
   if (doubt !== undefined)
     throw notProven('the view', doubt, 'Write the query where the view would be used.');
   const { node } = withCreationSchema(body.node, 'view', await creationSchema(readerOn(session.trusted)));
-  const tag = await session.trusted.run(body.text);
+  const tag = await runInShadow(session, body.text);
   await session.cloud.run(deparse(node));
   session.transaction.record(body.text, []);
   return { tag };
@@ -66,7 +66,7 @@ export async function createTableAs(session: SessionPort, deps: DdlDependencies,
     fields.if_not_exists === true &&
     (await resolveRelation(readerOn(session.trusted), rangeParts(qualified)))
   )
-    return { tag: await session.trusted.run(body.text) };
+    return { tag: await runInShadow(session, body.text) };
   const made = { ...body.node[kindOf(body.node)], into: { ...into, rel: qualified } };
   // The shadow holds no rows.
   const empty = deparse({
@@ -97,7 +97,7 @@ export async function refreshMaterialisedView(session: SessionPort, { node }: Dd
 
 /** A function stands on both sides when its body is proven to touch open tables only; else it is refused. */
 export async function createFunction(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
-  const tag = await session.trusted.run(body.text);
+  const tag = await runInShadow(session, body.text);
   const doubt = await doubtOfNewFunction({ session, homes: deps.homes }, body.node);
   if (doubt !== undefined) throw notProven('the function', doubt);
   await session.cloud.run(stripComments(body.text));
@@ -124,7 +124,7 @@ export async function createTrigger(session: SessionPort, deps: DdlDependencies,
       table: table.name,
     });
   const node = await qualifyRelations(read, body.node);
-  const tag = await session.trusted.run(body.text);
+  const tag = await runInShadow(session, body.text);
   const rows = await read(
     'SELECT t.tgfoid::text FROM pg_catalog.pg_trigger t WHERE t.tgrelid = $1::oid AND t.tgname = $2',
     [`${relation?.oid ?? 0}`, textOf(fields, 'trigname') ?? ''],

@@ -6,7 +6,7 @@ import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../plan.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
-import { readerOn } from './backends.js';
+import { readerOn, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { followRename } from './renames.js';
 import {
@@ -53,7 +53,7 @@ export async function createTable(session: SessionPort, deps: DdlDependencies, b
     });
   const parts = rangeParts(fields);
   if (body.node.CreateStmt?.if_not_exists === true && (await resolveRelation(read, parts)))
-    return { tag: await session.trusted.run(body.text) };
+    return { tag: await runInShadow(session, body.text) };
   return run(session, deps, { ...body, node }, undefined, {
     scope: await referencedTables(session, body.node),
     check: async ({ changed }) => {
@@ -100,7 +100,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
     readerOn(session.trusted),
     rangeParts(body.node.AlterTableStmt?.relation as RawFields),
   );
-  if (!relation) return { tag: await session.trusted.run(body.text) };
+  if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
   const commands = list(fieldsOf(body.node), 'cmds');
   if (table.state === 'protected') requireAlterable(table, commands);
@@ -155,7 +155,7 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
     readerOn(session.trusted),
     rangeParts(fieldsOf(body.node).relation as RawFields),
   );
-  if (!relation) return { tag: await session.trusted.run(body.text) };
+  if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
   const policy = followRename(session, table, body.node);
   return run(session, deps, body, table, {
@@ -168,7 +168,7 @@ export async function createIndex(session: SessionPort, deps: DdlDependencies, b
   const index = fieldsOf(body.node);
   const plainBody = withoutConcurrently(session, body, index, 'CREATE INDEX CONCURRENTLY');
   const relation = await resolveRelation(readerOn(session.trusted), rangeParts(index.relation as RawFields));
-  if (!relation) return { tag: await session.trusted.run(plainBody.text) };
+  if (!relation) return { tag: await runInShadow(session, plainBody.text) };
   const table = servedTable(session, relation);
   return run(session, deps, plainBody, table, { scope: [table.oid] });
 }
@@ -208,7 +208,7 @@ export async function renameIndex(session: SessionPort, deps: DdlDependencies, b
     rangeParts(fieldsOf(body.node).relation as RawFields),
   );
   const table = relation && tableOfRelation(session, relation);
-  if (!table) return { tag: await session.trusted.run(body.text) };
+  if (!table) return { tag: await runInShadow(session, body.text) };
   refuseBlocked(table);
   const { tag } = await changeTables(session, deps, { scope: [table.oid], text: body.text });
   return { tag };

@@ -13,7 +13,7 @@ import { withoutEffect } from '../../catalog/physical-indexes.js';
 import type { PhysicalContext } from '../../catalog/physical-parts.js';
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../plan.js';
-import { readerOn } from './backends.js';
+import { readerOn, runInShadow } from './backends.js';
 import type { DdlDependencies } from './body.js';
 import type { ChangedTable } from './changed-table.js';
 import { runPhysical } from './errors.js';
@@ -59,7 +59,7 @@ export async function changeTables(
   const catalog = session.catalog();
   const known = [...catalog.tables.keys()];
   const before = await qualified(shadow, () => describeTables(shadow, statement.scope ?? known));
-  const tag = statement.text === undefined ? '' : await session.trusted.run(statement.text);
+  const tag = statement.text === undefined ? '' : await runInShadow(session, statement.text);
   const after = await qualified(shadow, async () => {
     const still = await describeTables(shadow, statement.scope ?? known);
     return [...still, ...(await describeTables(shadow, undefined, known))];

@@ -2,7 +2,7 @@
 import { quoteQualified } from '../../catalog/quote.js';
 import type { SessionPort } from '../plan.js';
 import { fieldsOf, list, type RawFields } from '../raw/node.js';
-import { readerOn } from './backends.js';
+import { readerOn, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
 import { rangeParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
@@ -20,7 +20,7 @@ export async function truncate(session: SessionPort, { node, text }: DdlBody): P
     for (const { protection } of columns)
       for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
   }
-  const tag = await session.trusted.run(text);
+  const tag = await runInShadow(session, text);
   const restart = fields.restart_seqs === true ? ' RESTART IDENTITY' : '';
   const cascade = fields.behavior === 'DROP_CASCADE' ? ' CASCADE' : '';
   await session.cloud.run(`TRUNCATE ${names.join(', ')}${restart}${cascade}`);

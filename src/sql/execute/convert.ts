@@ -21,7 +21,7 @@ const cachedSettings = new WeakMap<SessionSettings, CodecSettings>();
 /** The session's settings as the codecs take them. */
 export function settingsOf(session: SessionPort): CodecSettings {
   const known = cachedSettings.get(session.settings);
-  if (known) return known;
+  if (known && (known.zone || !session.zones?.known(session.settings.timeZone))) return known;
   const { dateStyle, intervalStyle, timeZone, extraFloatDigits, byteaOutput } = session.settings;
   const values = new Map([
     ['DateStyle', dateStyle],
@@ -30,9 +30,24 @@ export function settingsOf(session: SessionPort): CodecSettings {
     ['extra_float_digits', String(extraFloatDigits)],
     ['bytea_output', byteaOutput],
   ]);
-  const made = codecSettings(name => values.get(name));
+  const made = codecSettings(
+    name => values.get(name),
+    name => session.zones?.known(name),
+  );
   cachedSettings.set(session.settings, made);
   return made;
+}
+
+/** Values that are worth waiting for a zone to be loaded; fewer are printed by the trusted PostgreSQL meanwhile. */
+const ZONE_WAIT_VALUES = 200;
+
+/** Has the session's zone loaded when values depend on it. Where that fails, the trusted PostgreSQL prints them. */
+async function needZone(type: number, values: number, session: SessionPort): Promise<void> {
+  if (type !== typeOids.timestamptz && type !== arrayType(typeOids.timestamptz)) return;
+  const settings = settingsOf(session);
+  if (settings.zone || !settings.isoDates || values === 0) return;
+  const loaded = session.zones?.load(session.settings.timeZone).catch(() => undefined);
+  if (values >= ZONE_WAIT_VALUES) await loaded;
 }
 
 /**
@@ -46,6 +61,7 @@ export async function fromBinary(
   session: SessionPort,
 ): Promise<ByteColumn> {
   if (format === 1) return values;
+  await needZone(type, values.length, session);
   const codec = codecOf(type);
   const writer = codec?.writer(settingsOf(session));
   const unsure: number[] = [];

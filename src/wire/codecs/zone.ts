@@ -35,11 +35,12 @@ export function fixedZone(name: string): ZoneOffsets | undefined {
 const firstSeconds = -2208988800;
 const lastSeconds = 4102444800;
 
-/** How far a zone is ahead of UTC at a moment, as an interval. */
-const east = (moment: string): string => `timezone($1, ${moment}) - timezone('UTC', ${moment})`;
+/** How far the session's zone is ahead of UTC at a moment, in seconds. */
+const east = (moment: string): string => `extract(timezone FROM ${moment})::int4`;
 
 /**
- * SQL that lists the offsets of the zone named `$1` (text) as PostgreSQL knows them, for `zoneFromRows`: rows of
+ * SQL that lists the offsets of the session's `TimeZone` as PostgreSQL knows them, for `zoneFromRows`. The setting is
+ * not a parameter of functions, because some names (`CET`) are there an abbreviation with one offset. Rows of
  * `start` (float8, seconds since 1970) and `east` (int4, seconds), in order of `start`. A change is found to the
  * second when no other one lies within twelve hours of it.
  */
@@ -52,10 +53,10 @@ minutes AS MATERIALIZED (
   SELECT e, before, (SELECT min(m) FROM generate_series(t - interval '12 hours', t, '1 minute') m
     WHERE ${east('m')} <> before) AS m
   FROM steps WHERE e <> before)
-SELECT ${firstSeconds}::float8 AS start, extract(epoch FROM e)::int4 AS east FROM steps WHERE before IS NULL
+SELECT ${firstSeconds}::float8 AS start, e AS east FROM steps WHERE before IS NULL
 UNION ALL
 SELECT extract(epoch FROM (SELECT min(s) FROM generate_series(m - interval '59 seconds', m, '1 second') s
-    WHERE ${east('s')} <> before))::float8, extract(epoch FROM e)::int4
+    WHERE ${east('s')} <> before))::float8, e
 FROM minutes ORDER BY start`;
 
 /**
