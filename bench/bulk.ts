@@ -100,7 +100,5 @@ export async function storage(report: Report, behind: Target): Promise<void> {
 
 const textRows = ({ columns, rows }: QueryResult): string[][] =>
   Array.from({ length: rows }, (_, row) =>
-    columns.map(({ bytes, offsets }) =>
-      Buffer.from(bytes.subarray(offsets[row], offsets[row + 1])).toString(),
-    ),
+    columns.map(({ data, offsets }) => Buffer.from(data.subarray(offsets[row], offsets[row + 1])).toString()),
   );
