@@ -121,8 +121,10 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   serverData(chunk: Buffer): void {
-    this.cloud.pipeline.data(chunk);
-    this.output.flush();
+    const { pipeline } = this.cloud;
+    pipeline.data(chunk);
+    if (pipeline.blocked) this.output.flushSoon();
+    else this.output.flush();
     if (this.output.full) this.#host.cloud.hold(holds.full);
     if (this.idle) this.#host.becameIdle();
   }

@@ -64,19 +64,27 @@ export class ClientOutput {
     this.#writeOut();
   }
 
-  /** Sees to it that what was added outside the work on a chunk gets written soon. */
+  /**
+   * Sees to it that what was added gets written when the work at hand has come to rest: every write is a call of
+   * the system, which costs more than all else that a small statement needs.
+   */
   flushSoon(): void {
+    if (this.writer.length > copiedBytesMax) {
+      this.flush();
+      return;
+    }
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#scheduled = false;
       this.flush();
     });
   }
 
-  /** More waits for the client than may wait. */
+  /** More waits for the client than may wait, and the socket will say when it has been taken. */
   get full(): boolean {
-    return this.#endpoint.socket.writableLength + this.writer.length > this.#limit_bytes;
+    const { socket } = this.#endpoint;
+    return socket.writableNeedDrain && socket.writableLength + this.writer.length > this.#limit_bytes;
   }
 
   /** Resolves when the client has taken what waits for it. */

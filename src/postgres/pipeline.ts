@@ -63,6 +63,11 @@ export class Pipeline {
     return this.#failed;
   }
 
+  /** An answer waits for work of ours. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
   /** What executors write now is in its place: nothing is expected, or the answers before it have been told. */
   get atTurn(): boolean {
     return this.#queue.length === 0 || this.#running || this.#blocked;
