@@ -15,7 +15,15 @@ import { bulk, storage } from './bulk.js';
 import { cryptoRows } from './cells.js';
 import { memory } from './memory.js';
 import { format, Report } from './report.js';
-import { connect, pgbenchInit, type Running, startClarus, startPgBouncer, type Target } from './servers.js';
+import {
+  connect,
+  pgbenchInit,
+  type Running,
+  startClarus,
+  startPgBouncer,
+  startPipe,
+  type Target,
+} from './servers.js';
 import { fillPeople, latency, throughput } from './throughput.js';
 
 const { values } = parseArgs({
@@ -56,6 +64,7 @@ const direct: Target = { ...cloud, database: 'plain' };
 const behind: Target = { ...cloud, database: 'protected' };
 let clarus: Running | undefined;
 let pgbouncer: Running | undefined;
+let pipe: Running | undefined;
 try {
   const admin = await connect({ ...cloud });
   for (const { database } of [direct, behind]) await admin.simple(`CREATE DATABASE ${database}`);
@@ -63,6 +72,7 @@ try {
   for (const target of [direct, behind]) pgbenchInit(target);
   clarus = await startClarus(directory, cloud, 'protected', 1, policy);
   pgbouncer = await startPgBouncer(directory, cloud, 'plain');
+  pipe = await startPipe(cloud, 'plain');
   for (const target of [direct, clarus.target]) {
     const client = await connect(target);
     await fillPeople(client);
@@ -80,11 +90,13 @@ try {
   }
   if (wanted('latency')) await latency(report, clarus.target, direct);
   if (wanted('throughput')) {
-    const shared = { direct, pgbouncer: pgbouncer?.target, seconds, directory };
-    await throughput(report, { ...shared, clarus: clarus.target, workers: 1 });
+    const others: [string, Target][] = [['a bare pipe of bytes in Node', pipe.target]];
+    if (pgbouncer !== undefined) others.push(['PgBouncer', pgbouncer.target]);
+    const shared = { direct, seconds, directory };
+    await throughput(report, { ...shared, others, clarus: clarus.target, workers: 1 });
     await clarus.stop();
     clarus = await startClarus(directory, cloud, 'protected', 2, policy);
-    await throughput(report, { ...shared, clarus: clarus.target, workers: 2 });
+    await throughput(report, { ...shared, others: [], clarus: clarus.target, workers: 2 });
     await clarus.stop();
     clarus = await startClarus(directory, cloud, 'protected', 1, policy);
   }
@@ -92,6 +104,7 @@ try {
 } finally {
   await clarus?.stop();
   await pgbouncer?.stop();
+  await pipe?.stop();
   await cloud.stop();
   rmSync(directory, { recursive: true, force: true });
 }

@@ -19,8 +19,8 @@ export interface Comparison {
   readonly goal: string;
   readonly ours: Measurement;
   readonly direct: Measurement;
-  /** PgBouncer, where it is installed and the comparison makes sense */
-  readonly pgbouncer?: Measurement | undefined;
+  /** what else stands between a client and the server, by its name */
+  readonly others?: readonly (readonly [name: string, measure: Measurement])[];
   /** the difference to direct is told instead of the ratio, as what Clarus adds */
   readonly difference?: boolean;
 }
@@ -33,26 +33,25 @@ export class Report {
   constructor(readonly runs: number) {}
 
   /** Alternates the measurements and adds a row a peer. */
-  async compare({ what, unit, goal, ours, direct, pgbouncer, difference }: Comparison): Promise<void> {
-    const figures: [ours: number[], direct: number[], pgbouncer: number[]] = [[], [], []];
-    for (let run = 0; run < this.runs; run++) {
-      figures[0].push(await ours());
-      figures[1].push(await direct());
-      if (pgbouncer !== undefined) figures[2].push(await pgbouncer());
-    }
-    const [a, b] = [median(figures[0]), median(figures[1])];
+  async compare({ what, unit, goal, ours, direct, others = [], difference }: Comparison): Promise<void> {
+    const measures = [ours, direct, ...others.map(([, measure]) => measure)];
+    const figures: number[][] = measures.map(() => []);
+    for (let run = 0; run < this.runs; run++)
+      for (const [at, measure] of measures.entries()) figures[at]!.push(await measure());
+    const medians = figures.map(median);
+    const [a, b] = [medians[0]!, medians[1]!];
     this.add(what, `${format(a)} ${unit}`, {
       peer: `${format(b)} ${unit}`,
       ratio: difference ? `+${format(a - b)} ${unit}` : (a / b).toFixed(2),
       goal,
     });
-    if (pgbouncer === undefined) return;
-    const c = median(figures[2]);
-    this.add(`the same through PgBouncer`, `${format(c)} ${unit}`, {
-      peer: `${format(b)} ${unit}`,
-      ratio: (c / b).toFixed(2),
-      goal: '',
-    });
+    for (const [at, [name]] of others.entries()) {
+      const other = medians[at + 2]!;
+      this.add(`the same through ${name}`, `${format(other)} ${unit}`, {
+        peer: `${format(b)} ${unit}`,
+        ratio: (other / b).toFixed(2),
+      });
+    }
   }
 
   /** Adds a row without a peer. */

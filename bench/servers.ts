@@ -1,5 +1,5 @@
 /** What is measured: Clarus as `clarus run`, PgBouncer, and connections to them. */
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -74,12 +74,29 @@ ${policy}`,
   return {
     target: { host: '127.0.0.1', port, user: 'app', password: 'application', database },
     pid: child.pid!,
-    stop: () =>
-      new Promise(done => {
-        child.once('exit', () => done());
-        child.kill('SIGTERM');
-      }),
+    stop: () => ended(child),
   };
+}
+
+/** Starts a bare pipe of bytes before a database. */
+export async function startPipe(cloud: TestServer, database: string): Promise<Running> {
+  const program = new URL('pipe.ts', import.meta.url).pathname;
+  const child = spawn(process.execPath, ['--import', 'tsx', program, String(cloud.port)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: new URL('..', import.meta.url).pathname,
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => resolve(Number(text.split(' ')[1])));
+    child.once('exit', code => reject(new Error(`the pipe ended with ${code}`)));
+  });
+  return { target: { ...cloud, port, database }, pid: child.pid!, stop: () => ended(child) };
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise(done => {
+    child.once('exit', () => done());
+    child.kill('SIGTERM');
+  });
 }
 
 /** Starts PgBouncer (session pooling, prepared statements) before a database; undefined where it is not installed. */
@@ -130,11 +147,7 @@ log_disconnections = 0
   return {
     target,
     pid: child.pid!,
-    stop: () =>
-      new Promise(done => {
-        child.once('exit', () => done());
-        child.kill('SIGTERM');
-      }),
+    stop: () => ended(child),
   };
 }
 

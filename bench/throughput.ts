@@ -20,7 +20,8 @@ export async function fillPeople(client: BackendClient): Promise<void> {
 export interface Targets {
   readonly clarus: Target;
   readonly direct: Target;
-  readonly pgbouncer: Target | undefined;
+  /** what else stands between a client and the server, by its name */
+  readonly others: readonly (readonly [name: string, target: Target])[];
   readonly workers: number;
   /** of one pgbench run */
   readonly seconds: number;
@@ -30,7 +31,7 @@ export interface Targets {
 
 /** pgbench -S in the database that also holds protected tables, and the look-up by tag, with 1 and 8 clients. */
 export async function throughput(report: Report, targets: Targets): Promise<void> {
-  const { clarus, direct, pgbouncer, workers, seconds, directory } = targets;
+  const { clarus, direct, others, workers, seconds, directory } = targets;
   const look = join(directory, 'look.sql');
   writeFileSync(
     look,
@@ -43,7 +44,7 @@ export async function throughput(report: Report, targets: Targets): Promise<void
       unit: 'tps',
       ours: () => pgbench(clarus, clients, seconds, args),
       direct: () => pgbench(direct, clients, seconds, args),
-      pgbouncer: pgbouncer && workers === 1 ? () => pgbench(pgbouncer, clients, seconds, args) : undefined,
+      others: others.map(([name, target]) => [name, () => pgbench(target, clients, seconds, args)] as const),
     });
     await report.compare({
       what: `pass-through, pgbench -S prepared, ${who}`,
