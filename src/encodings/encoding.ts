@@ -227,13 +227,16 @@ export interface Encoding {
   /** true: `protect` may change the state, so that COPY must begin a transaction before its first row */
   readonly changesState?: boolean;
   protect(column: EncodedColumn, batch: ProtectBatch, context: EncodingContext): Promise<ProtectedWrites>;
-  /** Only for encodings that can give the value back. Bytes by role as the cloud returned them. */
+  /**
+   * Only for encodings that can give the value back. Bytes by role as the cloud returned them. What is at hand is
+   * returned at once: waiting for a promise holds the cloud up, batch by batch.
+   */
   open?(
     column: EncodedColumn,
     rows: Float64Array,
     columns: Readonly<Record<string, ByteColumn>>,
     context: EncodingContext,
-  ): Promise<PlainColumn>;
+  ): PlainColumn | Promise<PlainColumn>;
   answers(column: EncodedColumn, question: Question): Answer | undefined;
   leaks(column: Pick<EncodedColumn, 'name' | 'type'>): Leakage;
 }

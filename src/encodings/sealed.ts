@@ -34,7 +34,7 @@ export const sealed: Encoding = {
     };
   },
 
-  async open(column, rows, columns, { keys }) {
+  open(column, rows, columns, { keys }) {
     return openCells(epoch => keys.cellKey(column, epoch), address(column), rows, asSealed(columns.cell!));
   },
 

@@ -208,7 +208,8 @@ class BoundPortal implements PortalPort {
   #give(batch: DataRows, sink: RowSink): void | Promise<void> {
     if (this.#failure !== undefined) return;
     try {
-      return sink.rows(batch)?.catch((error: unknown) => this.fail(error));
+      const given = sink.rows(batch);
+      return given instanceof Promise ? given.catch((error: unknown) => this.fail(error)) : undefined;
     } catch (error) {
       this.fail(error);
     }

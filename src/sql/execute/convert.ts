@@ -41,27 +41,35 @@ export function settingsOf(session: SessionPort): CodecSettings {
 /** Values that are worth waiting for a zone to be loaded; fewer are printed by the trusted PostgreSQL meanwhile. */
 const ZONE_WAIT_VALUES = 200;
 
-/** Has the session's zone loaded when values depend on it. Where that fails, the trusted PostgreSQL prints them. */
-async function needZone(type: number, values: number, session: SessionPort): Promise<void> {
-  if (type !== typeOids.timestamptz && type !== arrayType(typeOids.timestamptz)) return;
+/**
+ * Has the session's zone loaded when values depend on it. Where that fails, the trusted PostgreSQL prints them.
+ * @returns undefined when there is nothing to wait for
+ */
+function needZone(type: number, values: number, session: SessionPort): Promise<unknown> | undefined {
+  if (type !== typeOids.timestamptz && type !== arrayType(typeOids.timestamptz)) return undefined;
   const settings = settingsOf(session);
-  if (settings.zone || !settings.isoDates || values === 0) return;
+  if (settings.zone || !settings.isoDates || values === 0) return undefined;
   const loaded = session.zones?.load(session.settings.timeZone).catch(() => undefined);
-  if (values >= ZONE_WAIT_VALUES) await loaded;
+  return values >= ZONE_WAIT_VALUES ? loaded : undefined;
 }
 
 /**
- * Values in binary form as the client asked for them.
+ * Values in binary form as the client asked for them; at once where no server must be asked.
  * @param format 0 text, 1 binary
  */
-export async function fromBinary(
+export function fromBinary(
   values: PlainColumn,
   type: number,
   format: 0 | 1,
   session: SessionPort,
-): Promise<ByteColumn> {
+): ByteColumn | Promise<ByteColumn> {
   if (format === 1) return values;
-  await needZone(type, values.length, session);
+  const zone = needZone(type, values.length, session);
+  if (zone !== undefined) return zone.then(() => printed(values, type, session));
+  return printed(values, type, session);
+}
+
+function printed(values: PlainColumn, type: number, session: SessionPort): ByteColumn | Promise<ByteColumn> {
   const codec = codecOf(type);
   const writer = codec?.writer(settingsOf(session));
   const unsure: number[] = [];
@@ -81,7 +89,17 @@ export async function fromBinary(
     outOffsets[i + 1] = at;
   }
   const column = { length: values.length, data: out.subarray(0, at), offsets: outOffsets, nulls };
-  if (unsure.length === 0) return column;
+  return unsure.length === 0 ? column : printedByServer(column, values, unsure, type, session);
+}
+
+/** Has the trusted PostgreSQL print what no codec is sure of. */
+async function printedByServer(
+  column: ByteColumn,
+  values: PlainColumn,
+  unsure: readonly number[],
+  type: number,
+  session: SessionPort,
+): Promise<ByteColumn> {
   // The bare value in text format is what its output function prints; a cast to text is not.
   const print = statement(`SELECT $1::${await typeNameOf(type, session)}`, [0]);
   const rows: (Uint8Array | null)[] = [];

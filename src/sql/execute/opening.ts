@@ -38,34 +38,61 @@ export class OpeningSink implements RowSink {
     private readonly write: RowWriter = dataRows,
   ) {}
 
-  async rows(batch: DataRows): Promise<void> {
+  /** @returns undefined when the rows have been written: nothing had to be waited for */
+  rows(batch: DataRows): void | Promise<void> {
     const fields = takeApart(batch, this.answering.width);
     const columns: OutputColumnBytes[] = [];
-    for (const [i, output] of this.answering.outputs.entries()) {
-      if (output.kind === 'open') columns.push(await openPlace(fields, output.place));
-      else columns.push(asOutput(await this.#value(output, fields, this.formats[i] ?? 0)));
+    const { outputs } = this.answering;
+    for (let i = 0; i < outputs.length; i++) {
+      const column = this.#column(outputs[i]!, fields, this.formats[i] ?? 0);
+      if (column instanceof Promise) return this.#others(fields, columns, column);
+      columns.push(column);
     }
+    return this.#finish(fields, columns);
+  }
+
+  /** Goes on where a column has to be waited for. */
+  async #others(
+    fields: Fields,
+    columns: OutputColumnBytes[],
+    waiting: Promise<OutputColumnBytes>,
+  ): Promise<void> {
+    columns.push(await waiting);
+    for (const [i, output] of this.answering.outputs.entries())
+      if (i >= columns.length) columns.push(await this.#column(output, fields, this.formats[i] ?? 0));
+    await this.#finish(fields, columns);
+  }
+
+  #finish(fields: Fields, columns: readonly OutputColumnBytes[]): void | Promise<void> {
     const { written } = this.answering;
     if (written !== undefined) for (const row of rowIds(fields, written)) this.writtenRows.push(row);
     this.rowsOpened += fields.count;
-    if (columns.length === 0 && written !== undefined) return;
+    if (columns.length === 0 && written !== undefined) return undefined;
     this.write(this.#writer, columns, fields.count);
-    await this.session.client.write(this.#writer.take());
+    return this.session.client.write(this.#writer.take());
   }
 
-  async #value(
-    output: Exclude<Output, { kind: 'open' }>,
-    fields: Fields,
+  #column(output: Output, fields: Fields, format: 0 | 1): OutputColumnBytes | Promise<OutputColumnBytes> {
+    if (output.kind === 'open') return openPlace(fields, output.place);
+    const values = this.#values(output, fields);
+    if (values instanceof Promise) return values.then(known => this.#printed(known, output, format));
+    return this.#printed(values, output, format);
+  }
+
+  #values(output: Exclude<Output, { kind: 'open' }>, fields: Fields): PlainColumn | Promise<PlainColumn> {
+    if (output.kind === 'finish') return output.finish(gather(fields, output.place), this.context);
+    const columns: Record<string, ByteColumn> = {};
+    for (const role in output.places) columns[role] = sealed(gather(fields, output.places[role]!));
+    return output.encoding.open!(output.encoded, rowIds(fields, output.row), columns, this.context);
+  }
+
+  #printed(
+    values: PlainColumn,
+    { type }: Exclude<Output, { kind: 'open' }>,
     format: 0 | 1,
-  ): Promise<ByteColumn> {
-    let values: PlainColumn;
-    if (output.kind === 'finish') values = await output.finish(gather(fields, output.place), this.context);
-    else {
-      const columns: Record<string, ByteColumn> = {};
-      for (const role in output.places) columns[role] = sealed(gather(fields, output.places[role]!));
-      values = await output.encoding.open!(output.encoded, rowIds(fields, output.row), columns, this.context);
-    }
-    return fromBinary(plain(values), output.type.oid, format, this.session);
+  ): OutputColumnBytes | Promise<OutputColumnBytes> {
+    const column = fromBinary(plain(values), type.oid, format, this.session);
+    return column instanceof Promise ? column.then(asOutput) : asOutput(column);
   }
 }
 
@@ -122,10 +149,7 @@ function rowIds({ buffer, starts, sizes, width, count }: Fields, place: number):
   return rows;
 }
 
-async function openPlace(
-  { buffer, starts, sizes, width, count }: Fields,
-  place: number,
-): Promise<OutputColumnBytes> {
+function openPlace({ buffer, starts, sizes, width, count }: Fields, place: number): OutputColumnBytes {
   const own = new Int32Array(count);
   const ownSizes = new Int32Array(count);
   for (let i = 0, k = place; i < count; i++, k += width) {
