@@ -17,6 +17,7 @@ import { quoteQualified } from './quote.js';
 import type { Reader } from './reader.js';
 import { blockedBecause } from './take-in.js';
 
+/** A proposed policy with what it is held against: the catalogue, the shadow schema and the rows in the cloud. */
 export interface AdoptInput {
   readonly catalog: Catalog;
   readonly policy: Policy;
@@ -34,6 +35,7 @@ export interface AdoptInput {
 /** Asks the cloud whether a table holds rows. */
 export type RowsQuestion = (table: LogicalTable) => Promise<boolean>;
 
+/** What a proposed policy would do; nothing of it is done yet. */
 export interface Adoption {
   /** protected tables with rows whose protection would change: the policy must not take effect */
   readonly refused: readonly LogicalTable[];

@@ -19,6 +19,7 @@ import type { Underived } from './shadow-ddl.js';
 import { loadCatalog } from './store.js';
 import { takeIn } from './take-in.js';
 
+/** What `bringUp` needs: services of commits, both servers, and the policy of the file. */
 export interface BringUpInput extends CommitServices {
   readonly cloudPool: Pool;
   /** administrator's connections to the shadow database */
@@ -32,6 +33,7 @@ export interface BringUpInput extends CommitServices {
   readonly origin: string;
 }
 
+/** What a start did to the catalogue. */
 export interface BroughtUp {
   /** protected tables with rows that the policy would change: nothing was done, and Clarus may not start */
   readonly refused: readonly LogicalTable[];

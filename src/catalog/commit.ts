@@ -7,6 +7,7 @@ import { inTransaction } from '../trusted/server.js';
 import { changesSchema, type Redo } from './catalog.js';
 import { saveChanges, type TableKeys } from './store.js';
 
+/** What a durable commit needs of the trusted side, for one cloud. */
 export interface CommitServices {
   /** the state database */
   readonly state: Pool;

@@ -10,6 +10,7 @@ export interface TableInCloud {
   readonly described: DescribedTable;
 }
 
+/** Where cloud and catalogue differ. A table is in at most one of the lists of tables. */
 export interface Comparison {
   /** in the cloud, unknown to the catalogue */
   readonly unknown: readonly DescribedTable[];

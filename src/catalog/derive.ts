@@ -37,6 +37,7 @@ export interface DeriveNotice {
   readonly hint?: string;
 }
 
+/** What one table of the catalogue is derived from. */
 export interface DeriveInput {
   readonly described: DescribedTable;
   /** the catalogue's table of this OID, before the statement */

@@ -18,6 +18,7 @@ export interface DescribedSequence {
   readonly cycle: boolean;
 }
 
+/** A column that is not dropped (pg_attribute with pg_attrdef). */
 export interface DescribedColumn {
   readonly attnum: number;
   readonly name: string;
@@ -39,6 +40,7 @@ export interface DescribedColumn {
   readonly sequence: DescribedSequence | null;
 }
 
+/** A constraint of a table (pg_constraint). */
 export interface DescribedConstraint {
   readonly oid: number;
   readonly name: string;
@@ -73,6 +75,7 @@ export interface DescribedConstraint {
   readonly inherited: boolean;
 }
 
+/** An index (pg_index), that of a constraint included. */
 export interface DescribedIndex {
   readonly oid: number;
   readonly name: string;
@@ -92,6 +95,7 @@ export interface DescribedIndex {
   readonly constraint: number;
 }
 
+/** What holds rows: a table, partitioned or foreign table, or materialised view (pg_class). */
 export interface DescribedTable {
   readonly oid: number;
   readonly schema: string;

@@ -9,6 +9,7 @@ export type Encodings = ReadonlyMap<string, Encoding>;
 /** The encoding that key constraints stand on. */
 export const KEY_ENCODING = 'equality';
 
+/** The encodings that a column gets from its policy, its type and its keys. */
 export interface EncodingChoice {
   /** kinds, `sealed` first */
   readonly encodings: readonly string[];

@@ -7,6 +7,11 @@ import { keyColumnName } from './physical-keys.js';
 import { type PhysicalIndex, rowIndexName } from './physical-parts.js';
 import { boundedName, quoteName, quoteQualified } from './quote.js';
 
+/**
+ * The indexes that the cloud holds: the declared ones that have a physical form and, for a protected table, the unique
+ * one on the row id and one on each tag that no declared key or index leads with.
+ * @param described the table as the shadow schema has it
+ */
 export function physicalIndexes(
   described: DescribedTable,
   table: LogicalTable,

@@ -3,6 +3,7 @@ import { type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DescribedSequence } from './description.js';
 import type { Encodings } from './encodings-for.js';
 
+/** A column in the cloud: an application's own in the clear, the row id, or one of an encoding. */
 export interface PhysicalColumn {
   readonly key: string;
   readonly name: string;
@@ -18,6 +19,7 @@ export interface PhysicalColumn {
   readonly storage: 'external' | undefined;
 }
 
+/** A constraint in the cloud: CHECK, PRIMARY KEY or UNIQUE (`key`), FOREIGN KEY. */
 export interface PhysicalConstraint {
   readonly key: string;
   readonly name: string;
@@ -26,6 +28,7 @@ export interface PhysicalConstraint {
   readonly definition: string;
 }
 
+/** An index in the cloud that CREATE INDEX makes, not a constraint. */
 export interface PhysicalIndex {
   readonly key: string;
   readonly name: string;
@@ -40,6 +43,7 @@ export interface PhysicalSideTable {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 
+/** A table as the cloud holds it, with the side tables of its encodings. */
 export interface PhysicalTable {
   readonly schema: string;
   readonly name: string;

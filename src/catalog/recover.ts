@@ -14,6 +14,7 @@ import { quoteName } from './quote.js';
 import { readerOf } from './reader.js';
 import { reattach } from './reattach.js';
 
+/** What recovery needs: the journal, the cloud that judges, and the shadow that follows. */
 export interface RecoveryServices extends Omit<CommitServices, 'proxy' | 'applied'> {
   /** a connection to the cloud, outside a transaction */
   readonly cloudConnection: Pool | ClientBase;

@@ -15,6 +15,7 @@ import type { Reader, SchemaConnection } from './reader.js';
 import { reattach } from './reattach.js';
 import { applyItems, shadowDdl, type Underived } from './shadow-ddl.js';
 
+/** Cloud, shadow and catalogue, each as one transaction sees it. */
 export interface TakeInInput {
   /** loaded under the lock of `lockDdl`, with no commit under way */
   readonly catalog: Catalog;
@@ -27,6 +28,7 @@ export interface TakeInInput {
   readonly shadow: SchemaConnection;
 }
 
+/** What became of what was made past Clarus. The shadow holds it already; `changes` are still to be committed. */
 export interface TakenIn {
   readonly changes: readonly CatalogChange[];
   /** what the shadow could not be given */

@@ -11,6 +11,10 @@ export const KEYS_MAX = 1024;
 const exponent_max = 8;
 const no_slot = -1;
 
+/**
+ * One key made ready.
+ * @throws RangeError when the key has not 32 bytes, or was wiped (all zero)
+ */
 export class AesKey {
   /** a copy of the key: the caller's own bytes may change */
   readonly bytes: Uint8Array;

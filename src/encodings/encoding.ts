@@ -216,6 +216,7 @@ export interface Leakage {
   };
 }
 
+/** One protected form of a column: what it stores, which questions it answers, and what the cloud learns by it. */
 export interface Encoding {
   /** stable name, stored in the catalogue and in physical names */
   readonly kind: string;

@@ -18,6 +18,7 @@ import type {
   TypeRef,
 } from './encoding.js';
 
+/** The tag beside the cell. It answers =, <>, ANY, DISTINCT FROM, joins in its domain, counts and keys. */
 export const equality: Encoding = {
   kind: 'equality',
   queries: ['equality'],

@@ -3,6 +3,7 @@ import type { Encoding } from './encoding.js';
 import { equality } from './equality.js';
 import { sealed } from './sealed.js';
 
+/** Encodings by kind, `sealed` first. */
 export type EncodingRegistry = ReadonlyMap<string, Encoding>;
 
 /**

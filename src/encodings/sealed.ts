@@ -9,6 +9,7 @@ import type { EncodedColumn, Encoding, Question } from './encoding.js';
 /** bytes a cell is longer than its value: header 4, nonce 12, tag 16 */
 export const CELL_OVERHEAD_BYTES = 32;
 
+/** Cells that are bound to table, column, epoch and row as associated data: one that is moved does not open. */
 export const sealed: Encoding = {
   kind: 'sealed',
   queries: [],

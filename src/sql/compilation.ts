@@ -63,6 +63,7 @@ export const physical = (sql: string, parameterTypes: readonly number[]): Physic
   parameterTypes,
 });
 
+/** The state for one statement: encodings are asked by it, and operands are registered in it. */
 export class Compilation {
   readonly operands: OperandPlan[] = [];
   /** placeholder number -> operand and part */

@@ -32,6 +32,7 @@ export interface DdlRunner extends DdlPlanner {
   execute(plan: ProtectedPlan, session: SessionPort): Promise<{ readonly tag: string }>;
 }
 
+/** What planning and execution need of the proxy, for one worker. */
 export interface SqlServices extends PlanningServices, ExecutionServices {
   readonly ddl: DdlRunner;
   /** plans kept for one snapshot of the catalogue */
@@ -46,6 +47,7 @@ export interface Statement extends RawStatement {
   readonly start: number;
 }
 
+/** Plans statements, keeps the plans while the catalogue stays the same, and binds them; shared by sessions. */
 export class Sql {
   readonly #planning: Planning;
   /** Plans by snapshot: a new snapshot begins with none, and an old one's go with it. */

@@ -35,6 +35,7 @@ export interface PhysicalStatement {
   readonly parameterTypes: readonly number[];
 }
 
+/** Transaction control, on every side of the session that takes part; `chain` is AND CHAIN. */
 export type TransactionAction =
   | { readonly kind: 'begin'; readonly sql: string }
   | { readonly kind: 'commit'; readonly sql: string; readonly chain: boolean }
@@ -43,6 +44,7 @@ export type TransactionAction =
   | { readonly kind: 'release'; readonly name: string; readonly sql: string }
   | { readonly kind: 'rollback-to'; readonly name: string; readonly sql: string };
 
+/** Which servers of the session a setting is for. */
 export type SettingSides = 'both' | 'cloud' | 'trusted';
 
 /** Settings whose values are known: what runs, and where. */
@@ -51,6 +53,7 @@ export interface KnownSettings {
   readonly sides: SettingSides;
 }
 
+/** What a statement becomes, by who executes it. */
 export type Plan =
   /** the cloud executes `sql` (comments stripped) as it stands */
   | {
@@ -132,6 +135,7 @@ export interface RowSink {
   rows(rows: DataRows): void | Promise<void>;
 }
 
+/** How an Execute ended: CommandComplete with its tag, or PortalSuspended at the limit of rows. */
 export type ExecuteOutcome =
   | { readonly kind: 'complete'; readonly tag: string }
   | { readonly kind: 'suspended' };

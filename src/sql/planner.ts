@@ -32,11 +32,13 @@ export interface DdlPlanner {
   plan(raw: RawNode, sql: string, session: SessionPort): Promise<Plan | undefined>;
 }
 
+/** What planning needs of the worker. */
 export interface PlanningServices {
   readonly registry: EncodingRegistry;
   readonly ddl: DdlPlanner;
 }
 
+/** Plans one statement at a time; keeps nothing but where functions are at home. */
 export class Planning {
   #homes: Promise<FunctionHomes> | undefined;
   constructor(private readonly services: PlanningServices) {}
@@ -261,6 +263,7 @@ export class Planning {
 
 const noRows: Shape = { parameterTypes: [], columns: undefined };
 
+/** A column of type text that is of no table. */
 export const textColumn = (name: string): NonNullable<Shape['columns']>[number] => ({
   name,
   tableOid: 0,

@@ -9,6 +9,7 @@ import { functionsIn, RTE } from './analysed/query.js';
 import { FIRST_USER_OID, type FunctionHomes } from './functions.js';
 import type { Analysis } from './plan.js';
 
+/** What a statement reads, writes and calls, as the trusted PostgreSQL analysed it. */
 export interface Touch {
   /** the analysed query before views and rules were expanded */
   readonly query: Node | undefined;

@@ -27,6 +27,7 @@ export interface ConnectionTarget {
   readonly database: string;
 }
 
+/** How an embedded server is started. */
 export interface EmbeddedOptions {
   /** holds the data and the socket; made when missing; all of it belongs to this server */
   readonly directory: string;
@@ -51,6 +52,7 @@ export interface EmbeddedOptions {
   readonly log?: (line: string) => void;
 }
 
+/** A server that runs; this process owns it. */
 export interface EmbeddedServer {
   readonly name: string;
   /** `major.minor` */

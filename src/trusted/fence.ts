@@ -25,6 +25,7 @@ const poll_ms = 100;
 /** Channel on which workers tell what they have seen. */
 const SEEN_CHANNEL = 'clarus_seen';
 
+/** A worker and the cloud whose catalogue it serves by. */
 export interface FenceOptions {
   readonly server: TrustedServer;
   readonly state: pg.Pool;
@@ -36,6 +37,7 @@ export interface FenceOptions {
   readonly onProblem: (message: string) => void;
 }
 
+/** One worker's part of the fence. */
 export interface Fence {
   /** Says that this worker works by `version` and by nothing older. */
   acknowledge(version: number): Promise<void>;

@@ -19,6 +19,7 @@ export interface JournalEntry<Redo = unknown> {
   readonly createdAt: Date;
 }
 
+/** The journal as a table of the state database: `clarus.journal`. */
 export interface Journal<Redo = unknown> {
   /** Writes an entry; durable when it returns. @returns its number */
   write(entry: Omit<JournalEntry<Redo>, 'id' | 'createdAt'>): Promise<number>;

@@ -12,6 +12,7 @@ interface HeldKey {
   readonly derived: Map<number | string, Uint8Array>;
 }
 
+/** Keys by kind and number. A key that is not held is an error, 55000: it is never made here. */
 export class KeyRing {
   readonly #held: Readonly<Record<KeyKind, Map<number, HeldKey>>> = { table: new Map(), domain: new Map() };
 

@@ -28,6 +28,7 @@ const counterBlock: BlockSize = { start: 1_000, growth: 10, max: 1_000_000 };
 const never = (): boolean => false;
 const always = (): boolean => true;
 
+/** The keys of one trusted database in this process, with the blocks of numbers that it has set aside. */
 export class KeyStore implements EncodingKeys {
   readonly #state: Pool;
   readonly #rootKey: Uint8Array;

@@ -36,6 +36,7 @@ e AS (INSERT INTO clarus.epochs AS e (table_number, column_number, epoch, reserv
   RETURNING epoch, reserved)
 SELECT lease_last AS id, epoch, reserved AS until FROM i, e`;
 
+/** Leases of this process. After a failure that leaves the record in doubt every further lease is refused. */
 export class LeaseBook {
   readonly #state: Pool;
   readonly #key: Uint8Array;

@@ -28,6 +28,7 @@ import {
   STATE_DATABASE,
 } from './shadow.js';
 
+/** Which trusted database to open, and by which root key. */
 export interface OpenTrustedOptions {
   readonly trusted: Config['trusted'];
   /** 32 bytes */

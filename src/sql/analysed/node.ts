@@ -15,6 +15,7 @@ export interface Node {
 export interface Datum {
   readonly datum: readonly number[];
 }
+/** What a field holds. Numbers, booleans and names are strings, as printed; null is `<>`. */
 export type Value = Node | Datum | string | null | readonly Value[];
 
 /**
@@ -28,6 +29,7 @@ export function readNodes(text: string): readonly Node[] {
   return nodes;
 }
 
+/** Tells a node from a datum, a list, a string and null. */
 export const isNode = (value: Value | undefined): value is Node =>
   typeof value === 'object' && value !== null && 'kind' in value;
 

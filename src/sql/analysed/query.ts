@@ -4,6 +4,7 @@
  */
 import { flag, isNode, type Node, nodeIn, nodesIn, numberIn, type Value, walk } from './node.js';
 
+/** RTEKind: what a range table entry is. `group` is of PostgreSQL 18. */
 export const RTE = {
   relation: 0,
   subquery: 1,
@@ -14,6 +15,7 @@ export const RTE = {
   cte: 6,
   group: 9,
 } as const;
+/** CmdType: a query's `commandType`. */
 export const COMMAND = { select: 1, update: 2, insert: 3, delete: 4, merge: 5, utility: 6 } as const;
 
 /** A query with the queries around it: what a Var's `varlevelsup` counts. */
@@ -23,6 +25,7 @@ export interface Scope {
   readonly outer: Scope | undefined;
 }
 
+/** @param outer the scope of the query around it, undefined for the top one */
 export const scopeOf = (query: Node, outer?: Scope): Scope => ({
   query,
   rtable: nodesIn(query, 'rtable'),
@@ -62,6 +65,12 @@ export type Meaning =
   | { readonly kind: 'expression'; readonly value: Value; readonly scope: Scope }
   | { readonly kind: 'derived'; readonly rte: Node; readonly scope: Scope; readonly attnum: number };
 
+/**
+ * Follows a Var one step, to the range table entry that it names.
+ * @param variable a node of kind VAR
+ * @param from the scope in which it stands
+ * @throws Error when it names a query or an entry that is not there
+ */
 export function meaningOf(variable: Node, from: Scope): Meaning {
   const scope = outwards(from, numberIn(variable, 'varlevelsup'));
   const varno = numberIn(variable, 'varno');

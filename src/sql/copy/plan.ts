@@ -21,6 +21,10 @@ export interface CopyPlanning {
 
 const noRows: Shape = { parameterTypes: [], columns: undefined };
 
+/**
+ * COPY between the client and protected tables is done here; what touches none passes, or is the catalogue's.
+ * @throws ClarusError 0A000 for files and programs of the cloud, and for what a protected table cannot take
+ */
 export async function planCopy(
   raw: RawNode,
   sql: string,

@@ -6,6 +6,7 @@ import { readerOn, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
 import { listParts, resolveRelation } from './resolve.js';
 
+/** Runs COMMENT ON in the shadow and, for an open table or its column, in the cloud. */
 export async function comment(session: SessionPort, { node, text }: DdlBody): Promise<{ tag: string }> {
   const open = await openTarget(session, node);
   const tag = await runInShadow(session, text);

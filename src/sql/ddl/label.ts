@@ -17,11 +17,17 @@ import { listParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
 import { changeTables } from './tables.js';
 
+/** The label provider that means Clarus: SECURITY LABEL FOR clarus. */
 export const PROVIDER = 'clarus';
 
 /** Is this statement a label for Clarus? */
 export const isLabel = (node: RawNode): boolean => node.SecLabelStmt?.provider === PROVIDER;
 
+/**
+ * Makes a label the next version of the policy, with this transaction.
+ * @throws ClarusError 0A000 for anything but tables and columns, 42P01 or 42703 when it is not there, 22023 for what
+ *   is no label
+ */
 export async function securityLabel(
   session: SessionPort,
   deps: DdlDependencies,

@@ -38,6 +38,10 @@ async function inShadow(session: SessionPort, { text }: DdlBody): Done {
   return { tag };
 }
 
+/**
+ * Runs on both sides.
+ * @throws ClarusError 0A000 for CREATE SCHEMA with elements: each needs a plan of its own
+ */
 export async function createSchema(session: SessionPort, body: DdlBody): Done {
   if (list(fieldsOf(body.node), 'schemaElts').length > 0)
     throw new ClarusError('0A000', 'CREATE SCHEMA with elements is not supported', {
@@ -46,6 +50,7 @@ export async function createSchema(session: SessionPort, body: DdlBody): Done {
   return onBothSides(session, body, body.node);
 }
 
+/** Runs on both sides, so both servers must have the extension at hand. */
 export const createExtension = (session: SessionPort, body: DdlBody): Done =>
   onBothSides(session, body, body.node);
 
@@ -108,6 +113,7 @@ async function withTypeName(session: SessionPort, node: RawNode, name: readonly 
   return deparse({ [kindOf(node)]: { ...fields, [field]: value } });
 }
 
+/** Runs on both sides: it feeds no column yet. */
 export async function createSequence(session: SessionPort, body: DdlBody): Done {
   const read = readerOn(session.trusted);
   const { node } = withCreationSchema(body.node, 'sequence', await creationSchema(read));

@@ -83,6 +83,10 @@ export async function createTableAs(session: SessionPort, deps: DdlDependencies,
   return { tag };
 }
 
+/**
+ * Runs in the cloud alone, as the shadow holds no rows.
+ * @throws ClarusError 42P01 when it is not there, 55000 when it is blocked
+ */
 export async function refreshMaterialisedView(session: SessionPort, { node }: DdlBody): Done {
   const { relation, concurrent, skipData } = fieldsOf(node);
   const parts = rangeParts(relation as RawFields);
@@ -112,6 +116,10 @@ const notProven = (
 ): ClarusError =>
   new ClarusError('0A000', `${what} is not proven to touch unprotected tables only`, { detail, hint });
 
+/**
+ * A trigger stands on both sides when its function is proven to touch open tables only.
+ * @throws ClarusError 0A000 on a protected table, where the cloud would run it over encodings, and for other functions
+ */
 export async function createTrigger(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const read = readerOn(session.trusted);
   const fields = fieldsOf(body.node);

@@ -44,6 +44,10 @@ async function run(
   return { tag };
 }
 
+/**
+ * CREATE TABLE: the policy decides whether it is made protected or open.
+ * @throws ClarusError 0A000 for a temporary table, and where the policy or an encoding forbids it
+ */
 export async function createTable(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
   const read = readerOn(session.trusted);
   const { fields, node } = withCreationSchema(body.node, 'relation', await creationSchema(read));
@@ -95,6 +99,10 @@ export function withCreationSchema(
   return { node: { [kindOf(node)]: { ...all, [field]: fields } }, fields };
 }
 
+/**
+ * ALTER TABLE and ALTER MATERIALIZED VIEW of everything but names; the tables that foreign keys tie to it change with it.
+ * @throws ClarusError 0A000 for what a protected table cannot have, 55000 for a blocked table
+ */
 export async function alterTable(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
   const relation = await resolveRelation(
     readerOn(session.trusted),
@@ -164,6 +172,10 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
   });
 }
 
+/**
+ * CREATE INDEX. The cloud gets it where it can stand on what is there, so on a protected column over its tag.
+ * @throws ClarusError 25001 for CONCURRENTLY inside a transaction block
+ */
 export async function createIndex(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
   const index = fieldsOf(body.node);
   const plainBody = withoutConcurrently(session, body, index, 'CREATE INDEX CONCURRENTLY');
@@ -202,6 +214,10 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
   return { tag };
 }
 
+/**
+ * ALTER INDEX ... RENAME TO: the physical index follows where there is one.
+ * @throws ClarusError 55000 when its table is blocked
+ */
 export async function renameIndex(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
   const relation = await resolveRelation(
     readerOn(session.trusted),
@@ -234,6 +250,7 @@ export function servedTable(session: SessionPort, relation: Relation): LogicalTa
   return refuseBlocked(table);
 }
 
+/** @throws ClarusError 55000 for a table that is neither served nor written */
 export function refuseBlocked(table: LogicalTable): LogicalTable {
   if (table.state === 'blocked') throw blockedTable(table);
   return table;

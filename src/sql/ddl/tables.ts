@@ -41,6 +41,7 @@ export interface TableStatement {
   readonly check?: (result: TableResult) => void | Promise<void>;
 }
 
+/** The tables that a statement made, changed or dropped. */
 export interface TableResult {
   readonly changed: readonly ChangedTable[];
 }

@@ -7,6 +7,10 @@ import type { DdlBody } from './body.js';
 import { rangeParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
 
+/**
+ * Empties tables in the cloud with their side tables.
+ * @throws ClarusError 55000 for a blocked table; PostgresError of the shadow for missing rights or foreign keys
+ */
 export async function truncate(session: SessionPort, { node, text }: DdlBody): Promise<{ tag: string }> {
   const fields = fieldsOf(node);
   const names: string[] = [];

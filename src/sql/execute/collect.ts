@@ -2,6 +2,7 @@
 import { fieldBounds } from '../../wire/decode-backend.js';
 import type { DataRows, PhysicalStatement, RowSink, StatementPort } from '../plan.js';
 
+/** Fields of one row, null for NULL, in the format that was asked for. */
 export type Row = readonly (Uint8Array | null)[];
 
 /**

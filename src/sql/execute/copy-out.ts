@@ -3,6 +3,7 @@ import type { MessageWriter } from '../../wire/message-writer.js';
 import { backendTypes } from '../../wire/protocol.js';
 import { type OutputColumnBytes, type RowWriter, sizeAt } from './row-writer.js';
 
+/** How the rows of a COPY ... TO STDOUT are written. */
 export interface CopyOutFormat {
   /** overall format of CopyOutResponse */
   readonly format: 0 | 1;

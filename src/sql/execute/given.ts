@@ -3,6 +3,7 @@ import { PostgresError } from '../../wire/diagnostic.js';
 import type { ParameterSource } from '../compilation.js';
 import type { BoundParameters, ProtectedPlan, SessionPort } from '../plan.js';
 
+/** Bound parameters with the plan that they are for. PostgreSQL checks them at most once. */
 export class Given {
   readonly parameterTypes: readonly number[];
   #checked: Promise<void> | undefined;

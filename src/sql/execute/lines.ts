@@ -4,6 +4,7 @@ import { backendTypes } from '../../wire/protocol.js';
 import type { SessionPort } from '../plan.js';
 import type { Portal } from './portal.js';
 
+/** A portal that answers one text column, a row a line, with the tag EXPLAIN; no server takes part. */
 export function bindLines(lines: readonly string[], session: SessionPort): Portal {
   return {
     async execute() {

@@ -22,6 +22,7 @@ interface Fields {
   readonly count: number;
 }
 
+/** Opens the rows of one answer and writes them to the client, batch by batch. */
 export class OpeningSink implements RowSink {
   readonly #writer = new MessageWriter(64 * 1024);
   /** row ids of written rows, where side tables must follow */

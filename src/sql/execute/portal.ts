@@ -38,6 +38,7 @@ export interface Portal {
   readonly copyOut?: CopyOutFormat;
 }
 
+/** A protected plan with what Bind brought. `portal` is the client's name for it, undefined where it has none. */
 export interface Bound {
   readonly plan: ProtectedPlan;
   readonly bound: BoundParameters;

@@ -3,6 +3,7 @@
  * as value. `location`s are byte offsets into the statement text.
  */
 export type RawFields = { readonly [field: string]: unknown };
+/** A node: one key, its kind, with the fields as value. */
 export type RawNode = { readonly [kind: string]: RawFields };
 
 /** Kind of a node: the one key it has. */
@@ -65,13 +66,20 @@ export const renumberAll = (tree: RawNode, replace: (number: number) => RawNode 
 
 /** Builders for the few nodes that rewriting makes. */
 export const str = (sval: string): RawNode => ({ String: { sval } });
+/** A column by its names, the qualifying ones first. */
 export const columnRef = (...names: readonly string[]): RawNode => ({
   ColumnRef: { fields: names.map(str) },
 });
+/** `$number`. */
 export const paramRef = (number: number): RawNode => ({ ParamRef: { number } });
+/** An entry of a select list, `val AS name`. */
 export const target = (val: RawNode, name?: string): RawNode => ({
   ResTarget: name === undefined ? { val } : { name, val },
 });
+/**
+ * `arg::type`.
+ * @param type name of a type of pg_catalog, with `[]` for its array
+ */
 export const castTo = (arg: RawNode, type: string): RawNode => {
   const array = type.endsWith('[]');
   const name = array ? type.slice(0, -2) : type;

@@ -31,6 +31,7 @@ export type Output =
       readonly type: { readonly oid: number; readonly modifier: number };
     };
 
+/** The list for the cloud, and how the answer's columns are made of its `width` columns. */
 export interface Targets {
   readonly list: readonly RawNode[];
   readonly outputs: readonly Output[];
@@ -39,6 +40,12 @@ export interface Targets {
   readonly width: number;
 }
 
+/**
+ * Rewrites a select or RETURNING list.
+ * @param raw the list as it was parsed
+ * @param analysed its TargetEntry nodes, in the same order once stars are expanded
+ * @throws ClarusError 0A000 for what cannot be opened: whole rows, expressions, aggregates that no encoding answers
+ */
 export function rewriteTargets(
   raw: readonly RawNode[],
   analysed: readonly Node[],

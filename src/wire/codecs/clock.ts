@@ -2,8 +2,11 @@
 import { cursor } from './calendar.js';
 import { digitCount, isDigit, readTwo, writePadded, writeTwo } from './digits.js';
 
+/** PostgreSQL counts time in microseconds. */
 export const microsecondsPerSecond = 1_000_000;
+/** A day of 24 hours, which is all that time and timestamp know. */
 export const secondsPerDay = 86_400;
+/** The same in microseconds. */
 export const microsecondsPerDay = 86_400_000_000;
 /** PostgreSQL takes offsets below 16 hours (TZDISP_LIMIT). */
 export const offsetSecondsLimit = 16 * 3600;

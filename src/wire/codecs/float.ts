@@ -251,5 +251,7 @@ function floatCodec(size: 4 | 8, digits: number, shortest: TextWriter, reader: T
   };
 }
 
+/** real: 4 bytes, IEEE 754 single precision, big-endian. */
 export const float4Codec = floatCodec(4, singleDigits, writeShortestSingle, readSingleText);
+/** double precision: 8 bytes, IEEE 754 double precision, big-endian. */
 export const float8Codec = floatCodec(8, doubleDigits, writeShortestDouble, readDoubleText);

@@ -96,7 +96,11 @@ function fixedCodec(size: number, textSize: number, writer: TextWriter, reader: 
   };
 }
 
+/** smallint: 2 bytes, signed, big-endian. */
 export const int2Codec = fixedCodec(2, 6, writeInt2Text, integerReader(2, -32768, 32767));
+/** integer: 4 bytes, signed, big-endian. */
 export const int4Codec = fixedCodec(4, 11, writeInt4Text, integerReader(4, -2147483648, 2147483647));
+/** bigint: 8 bytes, signed, big-endian. */
 export const int8Codec = fixedCodec(8, 20, writeInt8Text, readInt8Text);
+/** oid: 4 bytes, unsigned, big-endian. */
 export const oidCodec = fixedCodec(4, 10, writeOidText, readOidText);

@@ -163,6 +163,7 @@ function precisionOf(modifier: number): number | undefined {
   return (modifier & 0xffff) === 0xffff ? 6 : fractionDigits(modifier & 0xffff);
 }
 
+/** interval; nothing is read or written here in another IntervalStyle, or where a modifier leaves fields out. */
 export const intervalCodec: Codec = {
   writer: settings => (settings.postgresIntervals ? write : undefined),
   reader(modifier, settings) {

@@ -241,6 +241,7 @@ function isNormal(
   return 4 * (count - 1 - weight) - lastZeros <= scale;
 }
 
+/** numeric of any precision, NaN and the infinities included. */
 export const numericCodec: Codec = {
   writer: () => write,
   reader,
