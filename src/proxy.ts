@@ -30,6 +30,7 @@ import { makeVerifier, type ScramVerifier } from './wire/scram.js';
 export type { Prepared, ProxyInputs } from './proxy/prepare.js';
 export { prepare } from './proxy/prepare.js';
 
+/** What one worker is started with: `prepared` by this process, or the `server` that the primary opened. */
 export interface WorkerInputs extends ProxyInputs {
   /** number of this worker, from 0 */
   readonly worker: number;
@@ -44,6 +45,7 @@ export interface WorkerInputs extends ProxyInputs {
   readonly verifiers?: ReadonlyMap<string, ScramVerifier>;
 }
 
+/** A worker process that serves. */
 export interface Worker {
   readonly gateway: Gateway;
   /** drains, then closes every connection of this process */

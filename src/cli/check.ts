@@ -7,6 +7,10 @@ import { beyondThePolicy, inTheClear, reportLines } from './check/words.js';
 import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey } from './load.js';
 
+/**
+ * @returns exit code: 0 when everything would work, else 1
+ * @throws ClarusError when the trusted database cannot be used or the root key is wrong
+ */
 export async function main({ config: path, json }: Invocation): Promise<number> {
   const config = loadConfig(path);
   const report = await gatherReport(config, loadRootKey(config));

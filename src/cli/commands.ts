@@ -1,6 +1,7 @@
 /** The commands, each loaded when it is called. */
 import type { Invocation } from './invocation.js';
 
+/** One command of the line: its help, the options beside `--config`, `--json` and `--help`, and its code. */
 export interface Command {
   readonly summary: string;
   /** what stands after the command's name */
@@ -13,6 +14,7 @@ export interface Command {
   load(): Promise<{ main(invocation: Invocation): Promise<number> }>;
 }
 
+/** Every command by its name, in the order in which the help shows them. */
 export const commands: Readonly<Record<string, Command>> = {
   demo: {
     summary: 'show everything on real laboratory data, with a cloud of its own',

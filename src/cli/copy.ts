@@ -32,6 +32,11 @@ const copyingLog: Log = (level, message, fields) => {
   if (fields?.table === undefined) quietLog(level, message, fields);
 };
 
+/**
+ * Makes the copy, or ends one that was cut short.
+ * @returns exit code 0
+ * @throws ClarusError when it cannot be made; the original has its name back then, unless the copy had committed
+ */
 export async function main({ config: path, json, positionals }: Invocation): Promise<number> {
   const [schema, name] = tableOf(positionals[0]!);
   const title = joinName([schema, name]);

@@ -15,6 +15,10 @@ import { formatTable } from './table.js';
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
+/**
+ * Shows the tour, then serves until SIGINT or SIGTERM; with `--once` it ends after the tour.
+ * @returns exit code 0
+ */
 export async function main({ values }: Invocation): Promise<number> {
   const directory =
     typeof values.directory === 'string' ? resolve(values.directory) : await demoDirectory('./clarus-demo');

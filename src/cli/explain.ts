@@ -4,6 +4,10 @@ import { connectToProxy } from './client.js';
 import type { Invocation } from './invocation.js';
 import { loadConfig } from './load.js';
 
+/**
+ * Prints what EXPLAIN (CLARUS) answers for the first argument, as the local user `--user` (default: the first).
+ * @returns exit code 0
+ */
 export async function main({ config: path, json, values, positionals }: Invocation): Promise<number> {
   const client = await connectToProxy(loadConfig(path), values.user as string | undefined);
   try {

@@ -12,6 +12,11 @@ import { readCloudSchema } from './cloud-schema.js';
 import type { Invocation } from './invocation.js';
 import { loadRootKey } from './load.js';
 
+/**
+ * Writes what is missing; with `--cloud URL`, the file proposes a protection for each column there.
+ * @returns exit code 0
+ * @throws ClarusError F0000 when the root key is missing beside a trusted database: a new key would not open it
+ */
 export async function main({ config: path, json, values }: Invocation): Promise<number> {
   const file = resolve(path);
   const made: string[] = [];

@@ -5,6 +5,7 @@ export type Log = (
   fields?: Readonly<Record<string, string | number | boolean>>,
 ) => void;
 
+/** For `clarus run`: each line with its time (ISO 8601, UTC). */
 export const jsonLog: Log = (level, message, fields) => {
   process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);
 };

@@ -17,6 +17,7 @@ const remedies: Readonly<Record<string, (error: NodeJS.ErrnoException) => string
     `nothing listens on ${(error as { address?: string }).address ?? 'the host'}:${(error as { port?: number }).port ?? ''}; is the server, or "clarus run", started?`,
 };
 
+/** What stopped a command and what to do about it, for people; of a configuration file, all its problems. */
 export function explainProblem(error: unknown): string {
   if (error instanceof ConfigError) return error.report();
   if (error instanceof ClarusError)

@@ -43,6 +43,10 @@ type Message =
   | { readonly kind: 'failed'; readonly line: string }
   | { readonly kind: 'drain' };
 
+/**
+ * Serves until SIGTERM or SIGINT, then drains. As a worker of the cluster it serves for the primary.
+ * @returns exit code
+ */
 export async function main({ config: path }: Invocation): Promise<number> {
   const config = loadConfig(path);
   const inputs: ProxyInputs = {

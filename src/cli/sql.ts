@@ -6,6 +6,10 @@ import type { Invocation } from './invocation.js';
 import { loadConfig } from './load.js';
 import { formatTable } from './table.js';
 
+/**
+ * Runs the statements of `--command`, else those of standard input, as the local user `--user` (default: the first).
+ * @returns exit code: 1 when a statement of `--command` or of a script failed; a person at a terminal has seen it
+ */
 export async function main({ config: path, json, values }: Invocation): Promise<number> {
   const client = await connectToProxy(loadConfig(path), values.user as string | undefined);
   client.on('notice', notice => void process.stderr.write(`${notice.severity}:  ${notice.message}\n`));

@@ -7,6 +7,7 @@ import { type OpenTrustedOptions, openTrusted, type Trusted } from '../trusted/o
 import { superuserPassword } from '../trusted/root-key.js';
 import type { TrustedServer } from '../trusted/server.js';
 
+/** The trusted database, opened by this command or joined. */
 export interface Joined {
   readonly trusted: Trusted;
   /** true: a running Clarus owns the embedded server */

@@ -42,6 +42,7 @@ export interface AnswerHandler {
   failed?(error: unknown): void;
 }
 
+/** One answer that is due, with who hears of it. */
 export interface Expectation {
   readonly expects: number;
   /** answers go to the client */

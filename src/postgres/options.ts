@@ -87,6 +87,7 @@ export type Logger = (
   fields?: Readonly<Record<string, string | number | boolean>>,
 ) => void;
 
+/** What a gateway is made with: where it listens, whom it lets in, and the ports behind it. */
 export interface GatewayOptions {
   /** number of this worker, 0 to 2046; part of every process id told to clients */
   readonly worker: number;

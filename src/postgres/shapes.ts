@@ -78,6 +78,7 @@ export function statementDescription(shape: Shape): Buffer {
   return writer.take();
 }
 
+/** @param tag such as `INSERT 0 1` */
 export function commandComplete(tag: string): Buffer {
   const writer = new MessageWriter(tag.length + 16);
   writer.begin(backendTypes.commandComplete);

@@ -16,6 +16,7 @@ const settingsMax = 1_000;
 /** A startup setting that the trusted server does not know, or does not take, is the cloud's alone. */
 const foreignSetting = new Set(['42704', '22023', '55P02', '42501']);
 
+/** What the trusted side is given by its session, and tells it. */
 export interface TrustedHooks {
   readonly connect: Connect;
   readonly user: LocalUser;

@@ -8,6 +8,10 @@ import type { ServerConnection } from '../postgres/options.js';
 import type { SessionTarget } from '../trusted/open.js';
 import type { DatabaseLocale } from '../trusted/shadow.js';
 
+/**
+ * The password that the configuration refers to: of the URL, an environment variable or a file.
+ * @throws ClarusError F0000 when it is not there
+ */
 export type ResolveSecret = (reference: ServerPassword) => string;
 
 /** Connection options of a cloud for a local user (the cloud's own user, or one of the user's). */

@@ -84,6 +84,7 @@ export const finishOrPutBack = (cloud: pg.Pool, schema: string, name: string): P
     return 'put back';
   });
 
+/** A copy that was committed, equal to its original. */
 export interface Copied {
   readonly rows: number;
   /** 64 hexadecimal digits (row-digest.ts) */

@@ -14,6 +14,7 @@ import { ClarusError } from '../errors.js';
 import { joinName } from '../policy/names.js';
 import { originalsIn, type SetAside } from './set-aside.js';
 
+/** A plaintext table that is to be copied. */
 export interface Original {
   readonly described: DescribedTable;
   /** statements that make the table, its keys, checks, indexes and foreign keys, in order */

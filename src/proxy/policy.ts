@@ -7,6 +7,7 @@ import type { Reader } from '../catalog/reader.js';
 import { diffPolicy } from '../policy/diff.js';
 import type { Policy } from '../policy/policy.js';
 
+/** What a start with the file's policy would do. */
 export interface Proposal {
   /** in words; empty: nothing differs */
   readonly differences: readonly string[];
@@ -16,6 +17,7 @@ export interface Proposal {
   readonly takesEffect: boolean;
 }
 
+/** The file's policy with what it is held against. */
 export interface ProposalInput {
   readonly catalog: Catalog;
   readonly proposed: Policy;

@@ -57,6 +57,7 @@ export const witnessIn = (pool: pg.Pool): LeaseWitness =>
     return rows as (string | null)[][];
   });
 
+/** What is open once everything is settled. Its owner closes `keys`, `cloud` and `trusted`, in this order. */
 export interface Prepared {
   readonly trusted: Trusted;
   readonly cloud: pg.Pool;

@@ -19,6 +19,7 @@ import { openOrJoinTrusted } from '../trusted.js';
 import { compareTraits, type DatabaseTraits, type Mismatch, traitsOf } from './locale.js';
 import { type CheckedTable, checkTables } from './tables.js';
 
+/** What the check found of one cloud; of one that was not reached, little beyond its address. */
 export interface CheckedCloud {
   readonly name: string;
   readonly address: string;
@@ -36,6 +37,7 @@ export interface CheckedCloud {
   readonly objects: Readonly<Record<string, number>>;
 }
 
+/** Everything that `clarus check` says; with `--json` it is printed as it is. */
 export interface CheckReport {
   readonly file: string;
   readonly rootKey: string;

@@ -17,6 +17,7 @@ export interface Learned {
   readonly fromQueries: string;
 }
 
+/** A column: what the policy says of it, and what the cloud learns of it. */
 export interface CheckedColumn {
   readonly name: string;
   /** undefined: the table is not made yet */
@@ -50,6 +51,7 @@ export interface CheckedTable {
   readonly columns: readonly CheckedColumn[];
 }
 
+/** Policy, catalogue and both schemas, as they are read. */
 export interface TablesInput {
   readonly catalog: Catalog;
   /** the policy that the next start makes the one in force */

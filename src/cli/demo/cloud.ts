@@ -4,6 +4,7 @@ import pg from 'pg';
 import { type EmbeddedServer, startEmbedded } from '../../trusted/embedded.js';
 import type { DemoFiles } from './files.js';
 
+/** Starts it on a free port of this machine, with the role and the database `hospital`. */
 export async function startCloud(
   files: DemoFiles,
 ): Promise<{ readonly server: EmbeddedServer; readonly port: number }> {

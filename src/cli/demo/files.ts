@@ -50,6 +50,7 @@ tables:
       rec_ver_tat:     { protect: none }
 `;
 
+/** Paths of the demonstration's directory and configuration, and the passwords kept there. */
 export interface DemoFiles {
   readonly directory: string;
   readonly config: string;
