@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import ts from 'typescript';
 import { commands } from '../src/cli/commands.js';
 import { commandHelp } from '../src/cli/help.js';
 
@@ -102,4 +103,23 @@ test('docs/architecture.md has every room', () => {
   const text = textOf('docs/architecture.md');
   for (const entry of readdirSync(join(root, 'src'), { withFileTypes: true }))
     if (entry.isDirectory()) assert.ok(text.includes(`\`src/${entry.name}/\``), entry.name);
+});
+
+test('every exported symbol is documented', () => {
+  let seen = 0;
+  const bare: string[] = [];
+  for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts') || file.endsWith('.test.ts')) continue;
+    const source = ts.createSourceFile(file, textOf(`src/${file}`), ts.ScriptTarget.Latest, true);
+    for (const statement of source.statements) {
+      const modifiers = ts.canHaveModifiers(statement) ? ts.getModifiers(statement) : undefined;
+      if (!modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) continue;
+      seen++;
+      if (ts.getJSDocCommentsAndTags(statement).length > 0) continue;
+      const { line } = source.getLineAndCharacterOfPosition(statement.getStart());
+      bare.push(`src/${file}:${line + 1}: ${statement.getText().split('\n')[0]}`);
+    }
+  }
+  assert.deepEqual(bare, []);
+  assert.ok(seen > 1_000, `only ${seen} exported symbols were found`);
 });
