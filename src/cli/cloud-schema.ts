@@ -23,7 +23,12 @@ export async function readCloudSchema(url: string): Promise<readonly DescribedTa
     port: server.port,
     user: server.user,
     database: server.database,
-    ...(password === undefined ? {} : { password }),
+    password: () => {
+      if (password !== undefined) return password;
+      throw new ClarusError('28P01', 'the cloud asks for a password', {
+        hint: 'set CLOUD_PASSWORD, or PGPASSWORD, to the password of that user',
+      });
+    },
     ssl: isLoopback(server.host) ? false : { rejectUnauthorized: true },
     application_name: 'clarus',
     connectionTimeoutMillis: 10_000,

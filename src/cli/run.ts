@@ -47,6 +47,9 @@ type Message =
  * Serves until SIGTERM or SIGINT, then drains. As a worker of the cluster it serves for the primary.
  * @returns exit code
  */
+/** Time beyond draining that a worker has to end by itself. */
+const exit_ms = 10_000;
+
 export async function main({ config: path }: Invocation): Promise<number> {
   const config = loadConfig(path);
   const inputs: ProxyInputs = {
@@ -140,8 +143,13 @@ async function serveByWorkers(
     const gone = [...processes.values()].map(
       child => new Promise<void>(done => child.once('exit', () => done())),
     );
-    for (const child of processes.values()) child.send({ kind: 'drain' } satisfies Message);
+    for (const child of processes.values())
+      if (child.isConnected()) child.send({ kind: 'drain' } satisfies Message);
+    const late = setTimeout(() => {
+      for (const child of processes.values()) child.process.kill('SIGKILL');
+    }, inputs.config.limits.drain_timeout_ms + exit_ms);
     await Promise.all(gone);
+    clearTimeout(late);
     prepared.keys.close();
     await prepared.cloud.end();
     await prepared.trusted.close();
@@ -188,8 +196,11 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
       },
     });
   } catch (error) {
-    tell({ kind: 'failed', line: (error as Error).message });
-    return 1;
+    // What startWorker left half open must not keep this process alive.
+    process.send!({ kind: 'failed', line: (error as Error).message } satisfies Message, () =>
+      process.exit(1),
+    );
+    return new Promise(() => undefined);
   }
   tell({ kind: 'ready', ...worker.gateway.address() });
   return new Promise(resolve => {

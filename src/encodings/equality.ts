@@ -65,7 +65,10 @@ export const equality: Encoding = {
         return { ...none, sql: join(question) };
       case 'aggregate':
         if (question.name !== 'count') return undefined;
-        return { ...none, sql: question.distinct ? 'count(DISTINCT {tag})' : 'count({tag})' };
+        return {
+          ...none,
+          sql: question.distinct ? 'pg_catalog.count(DISTINCT {tag})' : 'pg_catalog.count({tag})',
+        };
       case 'constraint':
         return { ...none, sql: '{tag}' };
     }

@@ -43,7 +43,7 @@ export const sealed: Encoding = {
     const none = { exactness: 'exact', operandTypes: [], operands: async () => [] } as const;
     if (question.kind === 'null') return { ...none, sql: `{cell} IS ${question.negated ? 'NOT ' : ''}NULL` };
     if (question.kind === 'aggregate' && question.name === 'count' && !question.distinct)
-      return { ...none, sql: 'count({cell})' };
+      return { ...none, sql: 'pg_catalog.count({cell})' };
     return undefined;
   },
 

@@ -6,7 +6,7 @@ import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { aborted, type CarefulContext } from './context.js';
 import { bind, execute } from './execution.js';
-import { expects, forwarded } from './expectations.js';
+import { expects, forwarded, internal } from './expectations.js';
 import { shifted } from './failure.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
 import { writeClose } from './server-statements.js';
@@ -51,7 +51,12 @@ export async function planned(
 ): Promise<Plan> {
   const { options, settings, cloud, port } = context;
   const failed = context.status === 'E' && cloud.pipeline.idle;
-  if (settings.stale && !failed) await settings.refresh(cloud);
+  if (settings.stale && !failed) {
+    const alone = !cloud.pipeline.dirty && !context.transaction.block;
+    await settings.refresh(cloud);
+    // BEGIN may set modes only where no statement was before it, not even ours
+    if (alone) cloud.pipeline.sync(internal(expects.sync));
+  }
   if (failed && !/^\s*(?:rollback|commit|end|abort)\b/i.test(statement.text)) throw aborted();
   try {
     return await options.planner.plan(statement, parameterTypes, port);

@@ -12,6 +12,12 @@ const cloudOnly = new Set([
   'debug_print_plan',
   'debug_pretty_print',
   'log_parser_stats',
+  // a trusted backend is idle while the cloud works
+  'idle_session_timeout',
+  'idle_in_transaction_session_timeout',
+  'transaction_timeout',
+  'tcp_user_timeout',
+  'client_connection_check_interval',
 ]);
 
 /**

@@ -142,7 +142,7 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
       }));
       if (proposal.withRows.length > 0)
         problems.push(
-          `the policy of the file would change protected tables that hold rows (${proposal.withRows.join(', ')}): put the file back, or change their protection by "clarus protect"`,
+          `the policy of the file would change protected tables that hold rows (${proposal.withRows.join(', ')}): put the file back; this version changes the protection of empty tables only`,
         );
       const policy = catalog.policyVersion === 0 || proposal.takesEffect ? config.policy : catalog.policy;
       const tables = checkTables({

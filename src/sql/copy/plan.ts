@@ -57,7 +57,9 @@ export async function planCopy(
   if (direction === 'in') return planCopyIn(fields, tables[0]!, options, planning);
   const plan = await planning.plan(query);
   if (plan.kind !== 'protected' || plan.body.kind !== 'read')
-    throw new Error('a protected query without a plan to read');
+    throw new ClarusError('0A000', 'COPY of an INSERT or UPDATE on a protected table is not answered yet', {
+      hint: 'Send the statement by itself, with RETURNING.',
+    });
   const columns = plan.shape.columns ?? [];
   const body: CopyOutBody = {
     kind: 'copy-out',

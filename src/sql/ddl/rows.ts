@@ -54,7 +54,7 @@ function neededEmpty(
         '55000',
         `table ${name} holds rows, so the protection of "${column.name}" cannot change here`,
         {
-          hint: `Change it with "clarus protect ${name}".`,
+          hint: `This version changes the protection of empty tables only: copy the rows of ${name} into a new table.`,
           column: column.name,
           ...fields,
         },
@@ -62,7 +62,7 @@ function neededEmpty(
   }
   if (before.state === 'open' && after.table.state === 'protected')
     return new ClarusError('55000', `table ${name} holds unprotected rows`, {
-      hint: `Protect it with "clarus protect ${name}".`,
+      hint: `This version changes the protection of empty tables only: stop Clarus and run "clarus copy ${name}".`,
       ...fields,
     });
   return undefined;

@@ -50,6 +50,8 @@ export interface InsertBody {
   readonly kind: 'insert';
   readonly table: LogicalTable;
   readonly rows: number;
+  /** rows whose values travel in one array; 1: each value is a parameter of its own */
+  readonly lot: number;
   readonly written: readonly WrittenColumn[];
   readonly cloud: CloudStatement;
   readonly answering: Answering;

@@ -1,5 +1,5 @@
 /** Portals of protected plans: what Bind makes and Execute runs. */
-import { columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
+import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
 import { arrayOf, readRowId, rowIdArray } from '../../wire/arrays.js';
@@ -147,9 +147,14 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
       const written = await protectRows(body.written, rows, columns, b.context);
       const rowArray = rowIdArray(rows);
       const { values, formats } = physicalParameters(body.cloud.parameters, b.bound, (operand, part) => {
-        if (operand === 0) return part < 0 ? rowArray : rowArray.subarray(24 + 12 * part, 32 + 12 * part);
+        const from = (-1 - part) * body.lot;
+        const to = Math.min(from + body.lot, body.rows);
+        if (operand === 0)
+          return part < 0
+            ? rowIdArray(rows.subarray(from, to))
+            : rowArray.subarray(24 + 12 * part, 32 + 12 * part);
         const column = written.columns.get(operand)!;
-        if (part < 0) return arrayOf(column, elementOid(body, operand));
+        if (part < 0) return arrayOf(lotOf(column, from, to), elementOid(body, operand));
         return column.nulls?.[part]
           ? null
           : column.data.subarray(column.offsets[part]!, column.offsets[part + 1]!);
@@ -172,6 +177,14 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
   };
 }
 
+/** Values `from` to `to` of a column, in place. */
+const lotOf = ({ data, offsets, nulls }: ByteColumn, from: number, to: number): ByteColumn => ({
+  length: to - from,
+  data,
+  offsets: offsets.subarray(from, to + 1),
+  nulls: nulls?.subarray(from, to),
+});
+
 function elementOid(body: Pick<InsertBody, 'written'>, operand: number): number {
   for (const { forms } of body.written)
     for (const form of forms)
@@ -191,8 +204,15 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
   const operands = await bindOperands(body.operands, given, b.context);
   const known = await WrittenValues.bind(body.written, given);
   const sink = new OpeningSink(body.answering, b.formats, b.session, b.context);
+  let ran = false;
   return {
     async execute() {
+      if (ran) {
+        // all rows have been given, whatever limit the client said; PostgreSQL writes once, too
+        if (body.answering.width === 0) throw new ClarusError('55000', 'portal cannot be run');
+        return { outcome: Promise.resolve({ kind: 'complete', tag: 'UPDATE 0' }), pipelined: false };
+      }
+      ran = true;
       const lock = physicalParameters(
         body.lock.parameters,
         b.bound,

@@ -91,7 +91,9 @@ function comparison(
       const negated = fields.kind === 'AEXPR_NOT_DISTINCT';
       if (analysed.kind === 'NULLTEST')
         return nullTest(analysed, numberIn(analysed, 'nulltesttype') === 1, scope, compilation, uses);
-      const inner = analysed.kind === 'BOOLEXPR' ? nodesIn(analysed, 'args')[0] : analysed;
+      // NOT has one argument; rows that are compared become OR or AND of several
+      const parts = analysed.kind === 'BOOLEXPR' ? nodesIn(analysed, 'args') : [analysed];
+      const inner = parts.length === 1 ? parts[0] : undefined;
       if (inner?.kind === 'DISTINCTEXPR' && left && right && !Array.isArray(right))
         return compare(
           {

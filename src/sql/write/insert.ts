@@ -74,17 +74,19 @@ export function planInsert(
       ),
     }),
   );
-  const arrays = operands * rowCount > PARAMETERS_MAX;
+  // Arrays are short: to take one element the server goes through the whole array.
+  const lot = Math.ceil((operands * rowCount) / PARAMETERS_MAX);
+  const arrays = lot > 1;
   const value = (operand: number, row: number, type: string): RawNode =>
-    arrays
-      ? elementOf(compilation.placeholder(operand, -1, `${type}[]`), row + 1)
-      : compilation.placeholder(operand, row, type);
-  const arrayNodes = new Map<number, RawNode>();
+    compilation.placeholder(operand, row, type);
+  const arrayNodes = new Map<string, RawNode>();
   const physicalValue = (operand: number, row: number, type: string): RawNode => {
     if (!arrays) return value(operand, row, type);
-    const node = arrayNodes.get(operand) ?? compilation.placeholder(operand, -1, `${type}[]`);
-    arrayNodes.set(operand, node);
-    return elementOf(node, row + 1);
+    const part = -1 - Math.floor(row / lot);
+    const key = `${operand}/${part}`;
+    const node = arrayNodes.get(key) ?? compilation.placeholder(operand, part, `${type}[]`);
+    arrayNodes.set(key, node);
+    return elementOf(node, (row % lot) + 1);
   };
 
   const open = columns.filter(c => !c.protection);
@@ -141,6 +143,7 @@ export function planInsert(
       kind: 'insert',
       table,
       rows: rowCount,
+      lot,
       written: forms,
       cloud: compilation.finish(tree, clientColumns),
       answering: returning.answering,
@@ -265,6 +268,10 @@ function conflict(
       `ON CONFLICT DO UPDATE on protected table "${table.name}" is not answered yet`,
       { hint: 'Use DO NOTHING and an UPDATE.' },
     );
+  if (fields.infer?.whereClause)
+    throw new ClarusError('0A000', 'ON CONFLICT with a predicate is not answered on protected tables yet', {
+      hint: 'Name the columns of the key only.',
+    });
   const elements = fields.infer?.indexElems;
   if (!elements) return {};
   const indexElems = elements.flatMap(element => {

@@ -8,6 +8,7 @@ import { protectedColumns, refuse } from '../columns.js';
 import { Compilation } from '../compilation.js';
 import type { ReadBody, UpdateBody, WrittenColumn, WrittenForm } from '../execute/bodies.js';
 import type { ProtectedPlan } from '../plan.js';
+import { deparseExpression } from '../raw/deparse.js';
 import {
   child,
   columnRef,
@@ -27,6 +28,10 @@ import { returningTargets } from './returning.js';
 
 /** Alias of the batch of new values in an UPDATE by row id. */
 const NEW = 'clarus_new';
+
+/** Built-in functions that give another value at each call; one value is computed for all rows of an UPDATE. */
+const volatileCall =
+  /\b(gen_random_uuid|uuidv4|uuidv7|random|random_normal|clock_timestamp|timeofday|nextval|gen_random_bytes|uuid_generate_\w+)\s*\(/i;
 
 /**
  * @param raw a DeleteStmt
@@ -83,6 +88,12 @@ export function planUpdate(
       );
   }
   const writesProtected = assignments.filter(a => a.column.protection);
+  for (const { column, raw: value } of writesProtected) {
+    const sql =
+      kindOf(value) === 'SetToDefault' ? (defaults.get(column.attnum) ?? '') : deparseExpression(value);
+    if (volatileCall.test(sql))
+      throw refuse('a new value that is another one for each row', { table, column });
+  }
   if (writesProtected.length === 0) {
     const returning = returningTargets(fields, query, scope, table, compilation, false);
     const tree: RawNode = {

@@ -1,7 +1,7 @@
 /** RETURNING of writes on protected tables, with the row id where side tables must follow. */
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { ClarusError } from '../../errors.js';
-import { type Node, nodesIn } from '../analysed/node.js';
+import { type Node, nodesIn, numberIn, walk } from '../analysed/node.js';
 import type { Scope } from '../analysed/query.js';
 import type { Compilation } from '../compilation.js';
 import type { Answering } from '../execute/bodies.js';
@@ -21,6 +21,14 @@ export function returningTargets(
   withRow: boolean,
 ): { fields: RawFields; answering: Answering } {
   const raw = returningList(fields);
+  for (const entry of nodesIn(query, 'returningList'))
+    walk(entry, node => {
+      if (node.kind === 'VAR' && numberIn(node, 'varreturningtype') > 0)
+        throw new ClarusError('0A000', 'OLD and NEW in RETURNING are not answered on protected tables yet', {
+          hint: 'Name the columns without OLD or NEW.',
+        });
+      return true;
+    });
   const targets = rewriteTargets(raw, nodesIn(query, 'returningList'), scope, compilation);
   const list = [...targets.list];
   const binary = new Set(targets.binary);
