@@ -20,6 +20,9 @@ import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { jsonLog } from './log.js';
 
+/** Time beyond draining that a worker has to end by itself. */
+const exit_ms = 10_000;
+
 /** What the primary tells a worker. */
 interface Order {
   readonly kind: 'serve';
@@ -47,9 +50,6 @@ type Message =
  * Serves until SIGTERM or SIGINT, then drains. As a worker of the cluster it serves for the primary.
  * @returns exit code
  */
-/** Time beyond draining that a worker has to end by itself. */
-const exit_ms = 10_000;
-
 export async function main({ config: path }: Invocation): Promise<number> {
   const config = loadConfig(path);
   const inputs: ProxyInputs = {
