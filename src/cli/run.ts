@@ -5,6 +5,7 @@
 import cluster, { type Worker as Process } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { encodingRegistry } from '../encodings/registry.js';
+import { ClarusError } from '../errors.js';
 import {
   type Prepared,
   type ProxyInputs,
@@ -19,6 +20,7 @@ import { formatVerifier, makeVerifier, parseVerifier, type ScramVerifier } from 
 import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { jsonLog } from './log.js';
+import { explainProblem } from './problems.js';
 
 /** Time beyond draining that a worker has to end by itself. */
 const exit_ms = 10_000;
@@ -122,7 +124,7 @@ async function serveByWorkers(
             verifiers,
           } satisfies Order);
         if (message.kind === 'ready') resolve(message);
-        if (message.kind === 'failed') reject(new Error(message.line));
+        if (message.kind === 'failed') reject(new ClarusError('58000', message.line));
         if (message.kind === 'cancel') processes.get(message.worker)?.send(message);
       });
       child.once('exit', code => {
@@ -197,9 +199,7 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
     });
   } catch (error) {
     // What startWorker left half open must not keep this process alive.
-    process.send!({ kind: 'failed', line: (error as Error).message } satisfies Message, () =>
-      process.exit(1),
-    );
+    process.send!({ kind: 'failed', line: explainProblem(error) } satisfies Message, () => process.exit(1));
     return new Promise(() => undefined);
   }
   tell({ kind: 'ready', ...worker.gateway.address() });
