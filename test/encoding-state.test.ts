@@ -75,7 +75,11 @@ async function commitUpTo(point: (typeof points)[number], value: number): Promis
     await client.query('ROLLBACK');
     return gone();
   }
-  if (point === points[2]) return; // recovery ends the backend
+  if (point === points[2]) {
+    // recovery ends the backend; the pool waits for every client that it gave out
+    client.once('end', gone);
+    return;
+  }
   await client.query('COMMIT');
   if (point === points[4]) await commits.finish(entry);
   gone();
