@@ -17,6 +17,7 @@ import { backendLimits, messageBytesMax } from '../src/wire/protocol.js';
 import { count } from './heavy/support/scale.js';
 import { startGateway } from './support/gateway.js';
 import { startProxy, type Target, type TestProxy } from './support/proxy.js';
+import { Random } from './support/random.js';
 import { RawClient, say, told } from './support/raw-client.js';
 import { startServer, type TestServer } from './support/server.js';
 
@@ -75,21 +76,16 @@ after(async () => {
   await server?.stop();
 });
 
-/** A small fast generator (mulberry32): the same inputs for the same seed. */
+/** The same inputs for the same seed: integers from 0 to below a bound. */
 function generator(from: number): (below: number) => number {
-  let state = from >>> 0;
-  return below => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
+  const random = new Random(from);
+  return below => random.integer(0, below - 1);
 }
 
-type Random = ReturnType<typeof generator>;
+type Below = ReturnType<typeof generator>;
 
-const pick = <Item>(random: Random, items: readonly Item[]): Item => items[random(items.length)]!;
-const randomBytes = (random: Random, size: number): Buffer =>
+const pick = <Item>(random: Below, items: readonly Item[]): Item => items[random(items.length)]!;
+const randomBytes = (random: Below, size: number): Buffer =>
   Buffer.from(Array.from({ length: size }, () => random(256)));
 
 const names = ['', 's', 'p', 'nosuch', '\u00e9\u00e8', 'x'.repeat(100)];
@@ -128,7 +124,7 @@ const texts = [
 ];
 
 /** A message that is well formed, though perhaps out of place. */
-function message(random: Random): FrontendMessage {
+function message(random: Below): FrontendMessage {
   const name = (): string => pick(random, names);
   switch (random(13)) {
     case 0:
@@ -165,7 +161,7 @@ function message(random: Random): FrontendMessage {
 }
 
 /** Bytes of a few messages, mostly spoiled in one way or another. */
-function stream(random: Random): Buffer {
+function stream(random: Below): Buffer {
   const writer = new MessageWriter();
   for (let left = 1 + random(8); left > 0; left--) writeFrontend(writer, message(random));
   let bytes = Buffer.from(writer.take());
@@ -189,7 +185,7 @@ function stream(random: Random): Buffer {
 }
 
 /** What opens a connection, spoiled likewise. */
-function opening(random: Random): Buffer {
+function opening(random: Below): Buffer {
   const writer = new MessageWriter();
   switch (random(7)) {
     case 0:
@@ -252,7 +248,7 @@ class Listener {
   }
 }
 
-async function attack(random: Random, what: string): Promise<void> {
+async function attack(random: Below, what: string): Promise<void> {
   const victim = pick(random, victims);
   const quiet_ms = pick(random, [0, 5, 30]);
   if (random(3) === 0) {

@@ -95,6 +95,9 @@ suite('settings', { timeout: 120_000 }, () => {
       "SELECT set_config('app.user', id::text, false) FROM open",
       "SELECT set_config('app.user', name, false) FROM vault",
       "SELECT 1, set_config('app.user', 'x', false)",
+      "SELECT set_config('app.user', 'abcdef'::varchar(3), false)",
+      "SELECT set_config('app.user', '1'::bool::text, false)",
+      "SELECT set_config('app.user', '{a}'::text[]::text, false)",
     ])
       await assert.rejects(client.query(text), { code: '0A000' }, text);
   });

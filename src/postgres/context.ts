@@ -1,4 +1,3 @@
-import { ClarusError } from '../errors.js';
 import type { SessionPort } from '../sql/plan.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { TransactionStatus } from '../wire/messages.js';
@@ -61,7 +60,3 @@ export async function drained(context: CarefulContext): Promise<boolean> {
   await context.cloud.pipeline.drained();
   return !context.skipping;
 }
-
-/** What PostgreSQL says to everything in a transaction that has failed. */
-export const aborted = (): ClarusError =>
-  new ClarusError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');

@@ -35,3 +35,7 @@ export function describeDefect(error: unknown): string {
   const place = error.stack?.split('\n').find(line => line.trimStart().startsWith('at '));
   return `${error.name} ${place?.trim() ?? ''}`;
 }
+
+/** What PostgreSQL says to everything in a transaction that has failed. */
+export const aborted = (): ClarusError =>
+  new ClarusError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');

@@ -1,4 +1,3 @@
-import { ClarusError } from '../errors.js';
 import { decodeDiagnostic, PostgresError, writeError } from '../wire/diagnostic.js';
 import { FrameReader } from '../wire/frame-reader.js';
 import { MessageWriter } from '../wire/message-writer.js';
@@ -9,7 +8,7 @@ import type { ClientOutput } from './client-output.js';
 import { type Endpoint, holds } from './endpoint.js';
 import { ExpectationQueue } from './expectation-queue.js';
 import { type Expectation, expects, internal, own, ownReady, type Work, waiting } from './expectations.js';
-import { shifted } from './failure.js';
+import { aborted, shifted } from './failure.js';
 import type { PipelineHooks } from './pipeline-hooks.js';
 import { RowBatch } from './row-batch.js';
 import { isFatal, parameterStatus, tagOf } from './server-reports.js';
@@ -105,7 +104,7 @@ export class Pipeline {
     } else {
       if (this.#failed) {
         // the server will not answer; our own words follow an error only after Sync
-        entry.handler?.failed?.(skipped());
+        entry.handler?.failed?.(aborted());
         return;
       }
       this.dirty = true;
@@ -396,7 +395,3 @@ export class Pipeline {
     writer.end();
   }
 }
-
-/** For what the server skipped after an error that somebody else was told. */
-const skipped = (): ClarusError =>
-  new ClarusError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');

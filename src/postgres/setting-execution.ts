@@ -1,7 +1,8 @@
 /** SET, RESET and set_config: kept in step on the cloud's side and on the trusted one. */
 import type { Plan } from '../sql/plan.js';
 import { PostgresError } from '../wire/diagnostic.js';
-import { aborted, type CarefulContext, drained } from './context.js';
+import { type CarefulContext, drained } from './context.js';
+import { aborted } from './failure.js';
 import type { ClientPortal } from './prepared.js';
 import type { Recording } from './recording.js';
 import { commandComplete } from './shapes.js';

@@ -1,7 +1,8 @@
 /** Runs a client's portal on the trusted side, where the catalogue and the shadow schema are. */
 import type { Plan } from '../sql/plan.js';
-import { aborted, type CarefulContext, drained } from './context.js';
+import { type CarefulContext, drained } from './context.js';
 import { expects, forwarded, internal } from './expectations.js';
+import { aborted } from './failure.js';
 import type { ClientPortal } from './prepared.js';
 import type { Recording } from './recording.js';
 import { writeBindValues, writeExecute } from './server-statements.js';

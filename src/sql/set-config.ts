@@ -25,7 +25,9 @@ export function planSetConfig(
 ): (given: BoundParameters) => KnownSettings {
   const calls = callsOf(raw);
   return given => {
-    const settings = calls.map(call => call.map(argument => givenValue(argument, given, parameterTypes)));
+    const settings = calls.map(call =>
+      call.map((argument, at) => givenValue(argument, given, parameterTypes, at === 2)),
+    );
     const sides = new Set(settings.map(([name, value]) => sidesOf(name ?? '', value ?? undefined)));
     if (sides.size > 1) {
       throw new ClarusError('0A000', 'these settings live on different sides and cannot be set together', {
@@ -49,17 +51,30 @@ function callsOf(raw: RawNode): readonly Call[] {
   return (targetList as readonly RawNode[]).map(target => {
     const call = child(fieldsOf(target), 'val')?.FuncCall;
     if (call === undefined || stringOf(list(call, 'funcname').at(-1)) !== 'set_config') throw notAlone();
-    const [name, value, local] = list(call, 'args').map(argumentOf);
-    return [name!, value!, local!];
+    const args = list(call, 'args');
+    if (args.length !== 3) throw notAlone();
+    return [
+      argumentOf(args[0]!, textTypes),
+      argumentOf(args[1]!, textTypes),
+      argumentOf(args[2]!, boolTypes),
+    ];
   });
 }
 
-function argumentOf(node: RawNode): Argument {
+const textTypes = /^(text|varchar)$/;
+const boolTypes = /^bool$/;
+
+/**
+ * @param types names of the types that it may be cast to, once and without a length: such a cast keeps the value
+ */
+function argumentOf(node: RawNode, types: RegExp): Argument {
   if (node.TypeCast !== undefined) {
-    const type = stringOf(list(child(node.TypeCast, 'typeName') as RawFields, 'names').at(-1));
-    const argument = argumentOf(child(node.TypeCast, 'arg')!);
-    if (/^(text|varchar|bool|unknown)$/.test(type)) return argument;
-    throw notAlone();
+    const type = child(node.TypeCast, 'typeName') as RawFields;
+    const inner = child(node.TypeCast, 'arg')!;
+    const plain = list(type, 'typmods').length === 0 && list(type, 'arrayBounds').length === 0;
+    if (!plain || inner.TypeCast !== undefined || !types.test(stringOf(list(type, 'names').at(-1))))
+      throw notAlone();
+    return argumentOf(inner, types);
   }
   if (node.ParamRef !== undefined) return { parameter: node.ParamRef.number as number };
   const constant = node.A_Const;
@@ -77,13 +92,14 @@ function givenValue(
   argument: Argument,
   { values, formats }: BoundParameters,
   types: readonly number[],
+  bool: boolean,
 ): string | null {
   if ('text' in argument) return argument.text;
   const at = argument.parameter - 1;
   const value = values[at];
   if (value === null || value === undefined) return null;
   const type = types[at] ?? 0;
-  if (!readable.has(type)) throw notAlone();
+  if (!readable.has(type) || (type === BOOL) !== bool) throw notAlone();
   if (type === BOOL && formats[at] === 1) return value[0] === 1 ? 'true' : 'false';
   return strict.decode(value);
 }

@@ -1,6 +1,6 @@
 /** Gathers the rows of a small internal statement. */
 import { fieldBounds } from '../../wire/decode-backend.js';
-import type { DataRows, PhysicalStatement, RowSink, StatementPort } from '../plan.js';
+import type { DataRows, ExecuteOutcome, PhysicalStatement, RowSink, StatementPort } from '../plan.js';
 
 /** Fields of one row, null for NULL, in the format that was asked for. */
 export type Row = readonly (Uint8Array | null)[];
@@ -31,10 +31,9 @@ export async function queued(
   parameterFormats: readonly (0 | 1)[],
   resultFormats: readonly (0 | 1)[],
 ): Promise<Row[]> {
-  const sink = new RowArray();
-  const portal = port.bind(statement, parameters, { parameters: parameterFormats, results: resultFormats });
-  await portal.execute(0, sink);
-  return sink.found;
+  const { found, outcome } = begin(port, statement, parameters, parameterFormats, resultFormats);
+  await outcome;
+  return found;
 }
 
 /** The same with the command tag. */
@@ -45,12 +44,23 @@ export async function collectTagged(
   parameterFormats: readonly (0 | 1)[],
   resultFormats: readonly (0 | 1)[],
 ): Promise<{ rows: Row[]; tag: string }> {
-  const sink = new RowArray();
-  const portal = port.bind(statement, parameters, { parameters: parameterFormats, results: resultFormats });
-  const outcome = portal.execute(0, sink);
+  const { found, outcome } = begin(port, statement, parameters, parameterFormats, resultFormats);
   port.flush();
   const done = await outcome;
-  return { rows: sink.found, tag: done.kind === 'complete' ? done.tag : '' };
+  return { rows: found, tag: done.kind === 'complete' ? done.tag : '' };
+}
+
+/** Queues a statement; `found` is filled when `outcome` has settled. */
+function begin(
+  port: StatementPort,
+  statement: PhysicalStatement,
+  parameters: Row,
+  parameterFormats: readonly (0 | 1)[],
+  resultFormats: readonly (0 | 1)[],
+): { found: Row[]; outcome: Promise<ExecuteOutcome> } {
+  const sink = new RowArray();
+  const portal = port.bind(statement, parameters, { parameters: parameterFormats, results: resultFormats });
+  return { found: sink.found, outcome: portal.execute(0, sink) };
 }
 
 class RowArray implements RowSink {

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { Random } from '../../support/random.js';
 import { closeAll, closeLater } from '../support/closing.js';
 import { type Cluster, startCluster } from '../support/cluster.js';
 import { must } from '../support/command.js';
 import { type ClientAddress, Installation } from '../support/installation.js';
 import { count, seed } from '../support/scale.js';
-import { Random } from './random.js';
 import { described, randomSchemaChange, type Schema } from './schema-changes.js';
 import { Expected, readAll, table, write } from './writes.js';
 

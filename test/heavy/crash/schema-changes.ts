@@ -1,5 +1,5 @@
 /** Random DDL over a model of the schema. */
-import type { Random } from './random.js';
+import type { Random } from '../../support/random.js';
 
 /** Columns of each table, in order. */
 export type Schema = ReadonlyMap<string, readonly string[]>;

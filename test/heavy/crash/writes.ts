@@ -1,7 +1,7 @@
 /** Writers that know what they were told, to hold it against what is there after a crash. */
 import pg from 'pg';
+import type { Random } from '../../support/random.js';
 import type { ClientAddress } from '../support/installation.js';
-import type { Random } from './random.js';
 
 /** A row as a writer made it: both values carry its version. */
 export interface Row {
