@@ -41,6 +41,8 @@ export interface WorkerInputs extends ProxyInputs {
   /** what this process itself prepared */
   readonly prepared?: Prepared;
   readonly cancels?: CancelRouter;
+  /** the connections come from another process, through `gateway.accept` */
+  readonly accepts?: 'from the primary';
   /** verifiers by user, made once by the primary; undefined: made here */
   readonly verifiers?: ReadonlyMap<string, ScramVerifier>;
 }
@@ -88,7 +90,7 @@ export async function settleDead(
     log('info', 'commits that were cut short are settled', { ...found });
 }
 
-/** Starts a worker: it listens when this returns. */
+/** Starts a worker: it serves when this returns. */
 export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   const { config, rootKey, resolveSecret, registry, log, name = workerName() } = inputs;
   const served = servedCloud(config);
@@ -244,7 +246,8 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   };
   try {
     await catalog.reload();
-    await gateway.listen();
+    if (inputs.accepts) gateway.serve();
+    else await gateway.listen();
   } catch (error) {
     await release(inputs.prepared === undefined);
     throw error;

@@ -12,6 +12,8 @@ import { adminShutdown, Session, type SessionOwner } from './session.js';
 import { type Attempt, type Greeted, greet } from './startup.js';
 import { loadIdentity, type ServerIdentity } from './tls.js';
 
+/** Connections that the system keeps until they are accepted. */
+export const backlog = 511;
 /** How often idle times are looked at, milliseconds. */
 const sweepInterval_ms = 1_000;
 
@@ -19,12 +21,17 @@ const sweepInterval_ms = 1_000;
 export interface Gateway {
   /** Begins to accept connections. @throws Error of the operating system: EADDRINUSE, EACCES ... */
   listen(): Promise<void>;
+  /** Begins to serve what `accept` is given, without a port of its own. */
+  serve(): void;
   /** where it listens */
   address(): { readonly host: string; readonly port: number };
   /** sessions that are open now */
   readonly sessions: number;
-  /** takes a connection that another accepted (a parent process that shares its port) */
-  accept(socket: Socket): void;
+  /**
+   * Takes a connection that another process accepted.
+   * @param elsewhere connections that other workers have; they count towards `connections_max`
+   */
+  accept(socket: Socket, elsewhere?: number): void;
   /** a CancelRequest that names a session of this worker, from another worker */
   cancel(processId: number, secretKey: Uint8Array): void;
   /**
@@ -64,10 +71,10 @@ class PostgresGateway implements Gateway, SessionOwner {
   }
 
   async listen(): Promise<void> {
-    const { host, port, exclusive } = this.options;
+    const { host, port } = this.options;
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host, port, exclusive: exclusive ?? false, backlog: 511 }, () => {
+      this.#server.listen({ host, port, backlog }, () => {
         this.#server.off('error', reject);
         resolve();
       });
@@ -75,6 +82,10 @@ class PostgresGateway implements Gateway, SessionOwner {
     this.#server.on('error', error =>
       this.options.log?.('error', 'the listener failed', { what: describeDefect(error) }),
     );
+    this.serve();
+  }
+
+  serve(): void {
     this.#sweeper = setInterval(() => {
       const now_ms = Date.now();
       for (const session of this.#sessions.values()) session.sweep(now_ms);
@@ -90,14 +101,14 @@ class PostgresGateway implements Gateway, SessionOwner {
     return { host: address, port };
   }
 
-  accept(socket: Socket): void {
+  accept(socket: Socket, elsewhere = 0): void {
     this.options.count?.('connections_accepted');
     if (this.#greeting.size > this.options.limits.connections_max) {
       // a flood of connections that never log in must not fill memory
       socket.destroy();
       return;
     }
-    void this.#welcome(socket);
+    void this.#welcome(socket, elsewhere);
   }
 
   cancel(processId: number, secretKey: Uint8Array): void {
@@ -134,7 +145,7 @@ class PostgresGateway implements Gateway, SessionOwner {
   }
 
   /** The life of a connection until it is a session, or not. */
-  async #welcome(accepted: Socket): Promise<void> {
+  async #welcome(accepted: Socket, elsewhere: number): Promise<void> {
     let socket = accepted;
     socket.on('error', () => socket.destroy());
     this.#greeting.add(accepted);
@@ -153,7 +164,7 @@ class PostgresGateway implements Gateway, SessionOwner {
       if (greeted.kind === 'CancelRequest') {
         this.#route(greeted);
         new Endpoint(socket).part(undefined);
-      } else await this.#open(greeted, frames);
+      } else await this.#open(greeted, frames, elsewhere);
     } catch (error) {
       this.#refuse(socket, attempt.user, error);
     } finally {
@@ -162,10 +173,10 @@ class PostgresGateway implements Gateway, SessionOwner {
     }
   }
 
-  async #open(greeted: Greeted, frames: FrameSource): Promise<void> {
+  async #open(greeted: Greeted, frames: FrameSource, elsewhere: number): Promise<void> {
     const { limits } = this.options;
     if (this.#draining) throw adminShutdown();
-    if (this.#sessions.size + this.#opening >= limits.connections_max) {
+    if (this.#sessions.size + this.#opening + elsewhere >= limits.connections_max) {
       throw new ClarusError('53300', 'sorry, too many clients already', {
         severity: 'FATAL',
         hint: 'Raise limits.connections_max, or keep fewer connections open.',

@@ -98,8 +98,6 @@ export interface GatewayOptions {
   readonly database: string;
   /** PEM texts; `off` answers SSLRequest with N */
   readonly tls: { readonly certificate: string; readonly key: string } | 'self-made' | 'off';
-  /** more than one process listens on the port: only where the platform balances them itself */
-  readonly exclusive?: boolean;
   readonly users: ReadonlyMap<string, LocalUser>;
   readonly limits: Limits;
   readonly planner: Planner;

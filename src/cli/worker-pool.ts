@@ -1,0 +1,218 @@
+/**
+ * The primary process before its workers: it accepts the connections and hands each to the worker that has the
+ * fewest. A worker that dies is replaced; connections that come meanwhile wait, and none is lost with a process
+ * that had not taken it yet.
+ */
+import cluster, { type Worker as Process } from 'node:cluster';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { ClarusError } from '../errors.js';
+import { backlog } from '../postgres/gateway.js';
+import type { TrustedServer } from '../trusted/server.js';
+
+/** What the primary tells a worker. */
+export type ToWorker = Order | CancelMessage | { readonly kind: 'drain' } | ConnectionMessage;
+
+/** What a worker needs to serve. */
+export interface Order {
+  readonly kind: 'serve';
+  readonly worker: number;
+  /** by which the trusted database knows it */
+  readonly name: string;
+  readonly server: TrustedServer;
+  /** lines of verifiers by user */
+  readonly verifiers: readonly (readonly [string, string])[];
+}
+
+/** A CancelRequest for a session of a worker. */
+export interface CancelMessage {
+  readonly kind: 'cancel';
+  readonly worker: number;
+  readonly processId: number;
+  /** base64 */
+  readonly secretKey: string;
+}
+
+/** Comes with a socket. */
+export interface ConnectionMessage {
+  readonly kind: 'connection';
+  /** connections of the other workers */
+  readonly elsewhere: number;
+}
+
+/** What a worker tells the primary. */
+export type ToPrimary =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'failed'; readonly line: string }
+  /** the connection that was handed over last has arrived */
+  | { readonly kind: 'taken' }
+  /** one of its connections is closed */
+  | { readonly kind: 'left' }
+  | CancelMessage;
+
+/** A worker as the primary sees it. */
+interface Member {
+  readonly process: Process;
+  /** it serves */
+  ready: boolean;
+  /** open, those under way to it included */
+  connections: number;
+  /** a connection is under way: the next one waits until this one has arrived */
+  handing: boolean;
+  readonly queue: Socket[];
+}
+
+/** How a pool is made. */
+export interface WorkerPoolOptions {
+  readonly host: string;
+  /** 0: a free one is picked */
+  readonly port: number;
+  readonly workers: number;
+  /** connections that may wait for a worker at a time */
+  readonly waiting_max: number;
+  /** @param worker number, from 0 @returns what the worker is told when it asks */
+  order(worker: number): Order;
+  /** a worker has ended by itself; another is started */
+  died(order: Order, code: number): void;
+  /** that one could not start; the next is tried */
+  failed(error: Error): void;
+}
+
+const restart_ms = 500;
+
+/** Workers that share one port. */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #server: Server;
+  readonly #members = new Map<number, Member>();
+  /** connections for which no worker is ready */
+  #waiting: Socket[] = [];
+  #state: 'starting' | 'serving' | 'draining' = 'starting';
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    this.#server = createServer({ pauseOnConnect: true, noDelay: true }, socket => {
+      socket.on('error', () => socket.destroy());
+      this.#give(socket);
+    });
+  }
+
+  /**
+   * Listens, and starts the workers; resolves when all serve.
+   * @throws Error of the operating system (EADDRINUSE, ...), or ClarusError when a worker could not start
+   */
+  async start(): Promise<{ readonly host: string; readonly port: number }> {
+    const { host, port, workers } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port, backlog }, resolve);
+    });
+    await Promise.all(Array.from({ length: workers }, (_, worker) => this.#fork(worker)));
+    this.#state = 'serving';
+    for (let worker = 0; worker < workers; worker++) if (!this.#members.has(worker)) this.#replace(worker);
+    const bound = this.#server.address() as AddressInfo;
+    return { host: bound.address, port: bound.port };
+  }
+
+  /** Ends the workers: by themselves, or after `timeout_ms` by force. Nothing is accepted any more. */
+  async drain(timeout_ms: number): Promise<void> {
+    this.#state = 'draining';
+    this.#server.close();
+    for (const socket of this.#waiting) socket.destroy();
+    const members = [...this.#members.values()];
+    const gone = members.map(({ process }) => new Promise<void>(done => process.once('exit', () => done())));
+    for (const { process, queue } of members) {
+      for (const socket of queue) socket.destroy();
+      if (process.isConnected()) process.send({ kind: 'drain' } satisfies ToWorker);
+    }
+    const late = setTimeout(() => {
+      for (const { process } of members) process.process.kill('SIGKILL');
+    }, timeout_ms);
+    await Promise.all(gone);
+    clearTimeout(late);
+  }
+
+  /** Starts a worker; resolves when it serves. */
+  #fork(worker: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const order = this.#options.order(worker);
+      const member: Member = {
+        process: cluster.fork(),
+        ready: false,
+        connections: 0,
+        handing: false,
+        queue: [],
+      };
+      this.#members.set(worker, member);
+      member.process.on('message', (message: ToPrimary) => {
+        switch (message.kind) {
+          case 'waiting': // A message sent before the worker listens would be lost: it asks for its order.
+            member.process.send(order satisfies ToWorker);
+            break;
+          case 'ready':
+            member.ready = true;
+            resolve();
+            for (const socket of this.#waiting.splice(0)) this.#give(socket);
+            break;
+          case 'failed':
+            reject(new ClarusError('58000', message.line));
+            break;
+          case 'taken':
+            member.handing = false;
+            this.#hand(member);
+            break;
+          case 'left':
+            member.connections--;
+            break;
+          case 'cancel':
+            this.#members.get(message.worker)?.process.send(message satisfies ToWorker);
+        }
+      });
+      member.process.on('error', () => undefined); // 'exit' tells
+      member.process.once('exit', code => {
+        this.#members.delete(worker);
+        reject(new Error(`worker ${worker} ended with code ${code}`));
+        if (this.#state !== 'serving') return;
+        for (const socket of member.queue) this.#give(socket);
+        this.#options.died(order, code ?? -1);
+        this.#replace(worker);
+      });
+    });
+  }
+
+  #replace(worker: number): void {
+    setTimeout(() => {
+      if (this.#state === 'serving') this.#fork(worker).catch(this.#options.failed);
+    }, restart_ms);
+  }
+
+  /** Finds a worker for a connection, or lets it wait for one. */
+  #give(socket: Socket): void {
+    let best: Member | undefined;
+    for (const member of this.#members.values())
+      if (
+        member.ready &&
+        member.process.isConnected() &&
+        member.connections < (best?.connections ?? Infinity)
+      )
+        best = member;
+    if (best) {
+      best.connections++;
+      best.queue.push(socket);
+      this.#hand(best);
+    } else if (this.#waiting.length < this.#options.waiting_max && this.#state !== 'draining')
+      this.#waiting.push(socket);
+    else socket.destroy();
+  }
+
+  /** Hands over the next connection: one at a time, so that a worker that dies takes at most one with it. */
+  #hand(member: Member): void {
+    if (member.handing || !member.process.isConnected()) return;
+    const socket = member.queue.shift();
+    if (!socket) return;
+    member.handing = true;
+    let elsewhere = 0;
+    for (const other of this.#members.values()) if (other !== member) elsewhere += other.connections;
+    member.process.send({ kind: 'connection', elsewhere } satisfies ToWorker, socket);
+  }
+}
