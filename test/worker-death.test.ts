@@ -4,6 +4,7 @@ import { chmodSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { ProcessIds } from '../src/postgres/process-ids.js';
 import { type Running, secrets, Workplace } from './support/command-line.js';
 import { freePort, startServer, type TestServer } from './support/server.js';
 
@@ -36,6 +37,7 @@ clouds:
 listen: { postgres: "127.0.0.1:${port}" }
 tls: off
 workers: 2
+limits: { connections_max: 8 }
 users:
   app: { password: "env:APP_PASSWORD" }
 unlisted: pass
@@ -153,6 +155,41 @@ test('a worker that dies in the middle of a commit does not hold up DDL, and wha
       await assert.rejects(client.query(`SELECT FROM ${table}`), { code: '42P01' });
       await client.query(`CREATE TABLE ${table} (id int PRIMARY KEY, name text)`);
     }
+    await client.end();
+  }
+});
+
+/** Opens sessions at a time; a refused one is its SQLSTATE. */
+const openMany = (count: number): Promise<(pg.Client | string)[]> =>
+  Promise.all(
+    Array.from({ length: count }, () =>
+      throughClarus().catch((error: NodeJS.ErrnoException) => error.code ?? error.message),
+    ),
+  );
+
+test('connections are shared out evenly, and their limit holds over all workers', async () => {
+  const ids = new ProcessIds(0);
+  const clients = (await openMany(8)) as pg.Client[];
+  const served = clients.map(client =>
+    ids.workerOf((client as unknown as { readonly processID: number }).processID),
+  );
+  assert.deepEqual(
+    [0, 1].map(worker => served.filter(w => w === worker).length),
+    [4, 4],
+  );
+  assert.deepEqual(await openMany(1), ['53300']);
+  await Promise.all(clients.map(client => client.end()));
+});
+
+test('no client waits for a worker that died before it took the connection', async () => {
+  for (let round = 0; round < 3; round++) {
+    const opening = openMany(6);
+    for (const pid of workers()) process.kill(pid, 'SIGKILL');
+    const meanwhile = openMany(2);
+    for (const client of await Promise.all([opening, meanwhile]))
+      for (const one of client) if (one instanceof pg.Client) await one.end();
+    const client = await connectAgain();
+    assert.equal((await client.query('SELECT 1 AS one')).rows[0].one, 1);
     await client.end();
   }
 });

@@ -57,8 +57,8 @@ interface Member {
   ready: boolean;
   /** open, those under way to it included */
   connections: number;
-  /** a connection is under way: the next one waits until this one has arrived */
-  handing: boolean;
+  /** under way to it: the next one waits until this one has arrived */
+  handing: Socket | undefined;
   readonly queue: Socket[];
 }
 
@@ -140,7 +140,7 @@ export class WorkerPool {
         process: cluster.fork(),
         ready: false,
         connections: 0,
-        handing: false,
+        handing: undefined,
         queue: [],
       };
       this.#members.set(worker, member);
@@ -158,7 +158,8 @@ export class WorkerPool {
             reject(new ClarusError('58000', message.line));
             break;
           case 'taken':
-            member.handing = false;
+            member.handing?.destroy(); // this process's hold of it
+            member.handing = undefined;
             this.#hand(member);
             break;
           case 'left':
@@ -172,6 +173,7 @@ export class WorkerPool {
       member.process.once('exit', code => {
         this.#members.delete(worker);
         reject(new Error(`worker ${worker} ended with code ${code}`));
+        member.handing?.destroy(); // the worker may have answered already
         if (this.#state !== 'serving') return;
         for (const socket of member.queue) this.#give(socket);
         this.#options.died(order, code ?? -1);
@@ -210,9 +212,10 @@ export class WorkerPool {
     if (member.handing || !member.process.isConnected()) return;
     const socket = member.queue.shift();
     if (!socket) return;
-    member.handing = true;
+    member.handing = socket;
     let elsewhere = 0;
     for (const other of this.#members.values()) if (other !== member) elsewhere += other.connections;
-    member.process.send({ kind: 'connection', elsewhere } satisfies ToWorker, socket);
+    // Held open: what Node would close upon the worker's receipt stays open for ever when the worker dies before.
+    member.process.send({ kind: 'connection', elsewhere } satisfies ToWorker, socket, { keepOpen: true });
   }
 }
