@@ -171,10 +171,16 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
           worker.gateway.cancel(message.processId, Buffer.from(message.secretKey, 'base64'));
           break;
         case 'drain':
-          void worker.close(inputs.config.limits.drain_timeout_ms).then(() => {
-            resolve(0);
-            process.disconnect();
-          });
+          worker.close(inputs.config.limits.drain_timeout_ms).then(
+            () => {
+              resolve(0);
+              process.disconnect();
+            },
+            (error: unknown) => {
+              jsonLog('error', explainProblem(error));
+              process.exit(1);
+            },
+          );
       }
     });
     process.once('disconnect', () => process.exit(1));

@@ -57,6 +57,8 @@ interface Member {
   ready: boolean;
   /** open, those under way to it included */
   connections: number;
+  /** when it was given one last, counted in connections */
+  given: number;
   /** under way to it: the next one waits until this one has arrived */
   handing: Socket | undefined;
   readonly queue: Socket[];
@@ -87,6 +89,7 @@ export class WorkerPool {
   readonly #members = new Map<number, Member>();
   /** connections for which no worker is ready */
   #waiting: Socket[] = [];
+  #accepted = 0;
   #state: 'starting' | 'serving' | 'draining' = 'starting';
 
   constructor(options: WorkerPoolOptions) {
@@ -140,6 +143,7 @@ export class WorkerPool {
         process: cluster.fork(),
         ready: false,
         connections: 0,
+        given: 0,
         handing: undefined,
         queue: [],
       };
@@ -192,14 +196,10 @@ export class WorkerPool {
   #give(socket: Socket): void {
     let best: Member | undefined;
     for (const member of this.#members.values())
-      if (
-        member.ready &&
-        member.process.isConnected() &&
-        member.connections < (best?.connections ?? Infinity)
-      )
-        best = member;
+      if (member.ready && member.process.isConnected() && (!best || isFreer(member, best))) best = member;
     if (best) {
       best.connections++;
+      best.given = ++this.#accepted;
       best.queue.push(socket);
       this.#hand(best);
     } else if (this.#waiting.length < this.#options.waiting_max && this.#state !== 'draining')
@@ -219,3 +219,7 @@ export class WorkerPool {
     member.process.send({ kind: 'connection', elsewhere } satisfies ToWorker, socket, { keepOpen: true });
   }
 }
+
+/** Fewer connections, or as many and longer none new: one that turns all away does not get them all. */
+const isFreer = (a: Member, b: Member): boolean =>
+  a.connections < b.connections || (a.connections === b.connections && a.given < b.given);

@@ -66,7 +66,8 @@ export class Recording implements AnswerHandler {
     if (this.#ended) return;
     this.#ended = true;
     const { options, processId, user } = this.#context;
-    options.audit?.({
+    // It has run: whether the journal has room concerns the next one, which asks again.
+    const room = options.audit?.({
       kind: 'statement-end',
       session: processId,
       user: user.name,
@@ -75,6 +76,7 @@ export class Recording implements AnswerHandler {
       code,
       duration_ms: Math.round((performance.now() - this.#began_ms) * 1_000) / 1_000,
     });
+    room?.catch(() => undefined);
   }
 }
 

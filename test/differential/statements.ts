@@ -31,6 +31,7 @@ const someColumns = (from: readonly ColumnShape[], max = 4): fc.Arbitrary<readon
 
 const projection: fc.Arbitrary<string> = fc.oneof(
   fc.constant('*'),
+  fc.constant(''),
   fc.constant('sample.*, id + 1 AS next'),
   someColumns(columns).map(chosen => chosen.map(c => c.name).join(', ')),
   someColumns(columns).map(

@@ -43,7 +43,7 @@ const cannot = (): ClarusError =>
     hint: 'Spell the statement in another way.',
   });
 
-/** A tree as text without locations and without fields that have their default. */
+/** A tree as text without locations and without what says nothing: an empty list is as good as none. */
 function canonicalText(value: unknown): string {
   return JSON.stringify(value, (key, field) => {
     if (
@@ -56,7 +56,7 @@ function canonicalText(value: unknown): string {
       key === 'rexpr_list_end'
     )
       return undefined;
-    if (key === 'query_location') return undefined;
+    if (key === 'query_location' || (Array.isArray(field) && field.length === 0)) return undefined;
     if (field !== null && typeof field === 'object' && !Array.isArray(field))
       return Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : 1)));
     return field;

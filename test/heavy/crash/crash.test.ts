@@ -1,6 +1,7 @@
 /** After kill -9 of the proxy at any moment, and after old trusted data were put back, nothing is lost, half-written or used twice. */
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,6 +17,7 @@ import { Expected, readAll, table, write } from './writes.js';
 
 const writesMin = count('writes around kill -9', 200, 40);
 const statementsMin = count('DDL statements around kill -9', 100, 20);
+const roundsMin = count('full disks', 10, 2);
 const limit = { timeout: 1_800_000 };
 const vaultPolicy = `unlisted: refuse
 tables:
@@ -32,13 +34,47 @@ before(async () => {
 });
 after(closeAll);
 
-async function install(database: string, policy: string, workers: number): Promise<Installation> {
+/** The journal tries again each second; nothing is served before. */
+async function untilServed(address: ClientAddress): Promise<void> {
+  for (const began = performance.now(); ; await delay(100))
+    try {
+      await ask(address, 'SELECT id FROM vault LIMIT 1');
+      return;
+    } catch (error) {
+      if (performance.now() - began > 10_000) throw error;
+    }
+}
+
+/** Takes all the space that is left where `path` is. */
+function fill(path: string): void {
+  const file = openSync(path, 'w');
+  try {
+    for (let size = 1 << 20; size >= 512; size >>= 1)
+      try {
+        for (;;) writeSync(file, Buffer.alloc(size));
+      } catch (error) {
+        assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+      }
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function install(
+  database: string,
+  policy: string,
+  workers: number,
+  directory?: string,
+): Promise<Installation> {
   await cloud.sql(`CREATE DATABASE ${database} TEMPLATE template0 OWNER app`);
   const app = { host: cloud.host, port: cloud.port, user: 'app', password: 'app-password' };
-  return closeLater(await Installation.make({ cloud: app, database, policy, workers }), async made => {
-    await made.end();
-    made.remove();
-  });
+  return closeLater(
+    await Installation.make({ cloud: app, database, policy, workers, ...(directory ? { directory } : {}) }),
+    async made => {
+      await made.end();
+      made.remove();
+    },
+  );
 }
 
 test('every acknowledged write is there after kill -9', limit, async context => {
@@ -140,6 +176,47 @@ test('a trusted directory that is put back is noticed, and nothing is used twice
   assert.deepEqual(wrong, []);
   assert.equal(rows.size, 1_500);
   assert.deepEqual(await repeated('put_back'), []);
+});
+
+test('a full disk loses nothing that was acknowledged', limit, async context => {
+  const random = new Random(seed + 2);
+  const directory = closeLater(mkdtempSync(join(tmpdir(), 'clarus-disk-')), async path =>
+    rmSync(path, { recursive: true, force: true }),
+  );
+  await must('mount', ['-t', 'tmpfs', '-o', 'size=400m,mode=0711', 'tmpfs', directory]);
+  closeLater(directory, async path => {
+    await must('umount', ['--lazy', path]);
+  });
+  const installation = await install('filled', vaultPolicy, 2, directory);
+  const address = await installation.start();
+  await ask(address, table);
+  const expected = new Expected();
+  const writers = (until: () => boolean, refused?: (error: pg.DatabaseError) => void) =>
+    Promise.all([0, 1].map(writer => write(address, writer, expected, random, until, refused)));
+  const refusals = new Map<string, number>();
+  const refused = ({ code = '' }: pg.DatabaseError) => void refusals.set(code, (refusals.get(code) ?? 0) + 1);
+  for (let round = 1; round <= roundsMin; round++) {
+    const before = expected.acknowledged;
+    await writers(() => expected.acknowledged >= before + 10);
+    const filler = join(directory, 'filler');
+    fill(filler);
+    // Whatever is written next finds the end: journal, trusted WAL, tables of the catalogue.
+    truncateSync(filler, statSync(filler).size - random.integer(0, 12) * 4_096);
+    for (const full = performance.now(); performance.now() < full + 3_000; await delay(20))
+      await writers(() => performance.now() > full + 3_000, refused).catch((error: unknown) => {
+        if (!(error instanceof pg.DatabaseError)) throw error;
+        refused(error);
+      });
+    rmSync(filler);
+    await untilServed(address);
+    const { rows, wrong } = await readAll(address);
+    assert.deepEqual([...wrong, ...expected.compare(rows)], [], `after round ${round}, seed ${seed}`);
+  }
+  context.diagnostic(
+    `${expected.acknowledged} writes acknowledged; refused: ${JSON.stringify([...refusals])}; seed ${seed}`,
+  );
+  assert.deepEqual([...refusals.keys()], ['53100']);
+  assert.doesNotMatch(installation.log, /^\s+at |a worker died/m);
 });
 
 /** Row ids and nonces of the table that occur twice in the cloud. */

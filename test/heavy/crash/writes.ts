@@ -59,13 +59,17 @@ const same = (a: Row | undefined, b: Row | undefined): boolean =>
 
 let versions = 0;
 
-/** Writes until the connection breaks or `enough` says so. Each writer has rows of its own. */
+/**
+ * Writes until the connection breaks or `enough` says so. Each writer has rows of its own.
+ * @param refused takes an error that the server may answer with, and ends the writer; absent: there is none
+ */
 export async function write(
   address: ClientAddress,
   writer: number,
   expected: Expected,
   random: Random,
   enough: () => boolean,
+  refused?: (error: pg.DatabaseError) => void,
 ): Promise<void> {
   const client = new pg.Client(address);
   let broken = false;
@@ -78,9 +82,11 @@ export async function write(
     try {
       await carryOut(client, change, expected);
     } catch (error) {
-      if (error instanceof pg.DatabaseError) throw error;
       expected.open.push(change);
-      return;
+      if (!(error instanceof pg.DatabaseError)) return;
+      if (!refused) throw error;
+      refused(error);
+      break;
     }
     expected.acknowledge(change);
   }

@@ -26,6 +26,8 @@ export interface InstallationOptions {
   readonly policy: string;
   /** Worker processes; absent: one a core. */
   readonly workers?: number;
+  /** An empty directory for it; absent: one is made. */
+  readonly directory?: string;
 }
 
 /** Where a client connects. */
@@ -39,7 +41,7 @@ export interface ClientAddress {
 
 export class Installation {
   /** Configuration, key, trusted data and log of Clarus. */
-  readonly directory = mkdtempSync(join(tmpdir(), 'clarus-gateway-'));
+  readonly directory: string;
   readonly #options: InstallationOptions;
   readonly #env: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
@@ -47,6 +49,7 @@ export class Installation {
 
   private constructor(options: InstallationOptions) {
     this.#options = options;
+    this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'clarus-gateway-'));
     this.#env = { CLOUD_PASSWORD: options.cloud.password, APPLICATION_PASSWORD: applicationPassword };
     // The embedded server runs as a user of its own and must get through to its directory.
     chmodSync(this.directory, 0o711);
@@ -105,6 +108,7 @@ ${policy}
     const log: string[] = [];
     this.#log = log;
     const logFile = createWriteStream(join(this.directory, 'clarus.log'), { flags: 'a' });
+    logFile.on('error', () => undefined); // a test may fill the disk
     child.stderr.on('data', (chunk: Buffer) => {
       logFile.write(chunk);
       if (log.length < 500) log.push(chunk.toString());
@@ -137,6 +141,7 @@ ${policy}
   }
 
   remove(): void {
+    if (this.#options.directory !== undefined) return; // its maker's
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
