@@ -128,6 +128,23 @@ const joins = shape(
     }),
 );
 
+/** The same, its condition said by USING: the common column has no table's name. */
+const joinsUsing = shape(
+  fc
+    .tuple(
+      fc.constantFrom(...joined.filter(([left, right]) => left.name === right.name).map(([left]) => left)),
+      fc.constantFrom('JOIN', 'LEFT JOIN', 'RIGHT JOIN'),
+      fc.option(atom('s.')),
+      fc.constantFrom(...columns),
+    )
+    .map(
+      ([common, word, more, shown]): Parts => [
+        `SELECT ${common.name}, s.id, o.id, o.${shown.name} FROM sample s ${word} other o USING (${common.name})`,
+        ...(more ? [' WHERE ', ...more] : []),
+      ],
+    ),
+);
+
 const returning = fc.constantFrom(
   '',
   ' RETURNING *',
@@ -288,6 +305,7 @@ export const statement: fc.Arbitrary<Statement> = fc
       { weight: 24, arbitrary: select },
       { weight: 1, arbitrary: wrongSelect },
       { weight: 10, arbitrary: joins },
+      { weight: 3, arbitrary: joinsUsing },
       { weight: 12, arbitrary: insert(1) },
       { weight: 1, arbitrary: insert(WRONG) },
       { weight: 6, arbitrary: update(1) },

@@ -5,8 +5,8 @@ import { isNode, type Node, nodeIn, nodesIn, numberIn, type Value } from '../ana
 import { entry, RTE, type Scope } from '../analysed/query.js';
 import { aliasOf, protectedColumns } from '../columns.js';
 import type { Compilation } from '../compilation.js';
-import { child, fieldsOf, kindOf, type RawNode } from '../raw/node.js';
-import { rewriteCondition } from './predicate.js';
+import { child, fieldsOf, kindOf, type RawFields, type RawNode } from '../raw/node.js';
+import { rewriteCondition, usingCondition } from './predicate.js';
 
 /**
  * Rewrites a FROM list beside the analysed join tree.
@@ -57,7 +57,7 @@ function rewriteItem(raw: RawNode, analysed: Node, scope: Scope, compilation: Co
         merged.some(v => protectedColumns(v, scope, compilation.catalog).length) ||
         (merged.length && protectedColumns(analysed.fields.quals, scope, compilation.catalog).length)
       )
-        throw form('USING and NATURAL over a protected column');
+        return joinOn(join, analysed, scope, compilation);
       // NATURAL would also match the hidden columns: the common columns are written out.
       if (fields.isNatural) {
         const using = usingNames(analysed);
@@ -75,6 +75,25 @@ function rewriteItem(raw: RawNode, analysed: Node, scope: Scope, compilation: Co
     default:
       return raw;
   }
+}
+
+/**
+ * USING and NATURAL over protected columns, as a join ON what encodings answer. Whoever names a merged column
+ * means the column of one side, which the analysis tells.
+ */
+function joinOn(join: RawFields, analysed: Node, scope: Scope, compilation: Compilation): RawNode {
+  if (join.join_using_alias) throw form('an alias of USING over a protected column');
+  const quals = usingCondition(analysed.fields.quals, scope, compilation);
+  if (!quals)
+    throw new ClarusError(
+      '0A000',
+      'USING and NATURAL over protected and unprotected columns together are not answered',
+      {
+        hint: 'Write the condition after ON.',
+      },
+    );
+  const { isNatural: _natural, usingClause: _using, ...plain } = join;
+  return { JoinExpr: { ...plain, quals } };
 }
 
 function usingNames(join: Node): string[] {

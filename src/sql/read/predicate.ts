@@ -135,25 +135,19 @@ function compare(c: Comparison, scope: Scope, compilation: Compilation, first: C
   if (!c.distinct && c.name !== '=' && !negatedOperator) throw refuse(doing, first);
   const leftUse = asColumn(a, scope, compilation.catalog);
   const rightUse = asColumn(b, scope, compilation.catalog);
-  if (leftUse && rightUse) {
-    const other = rightUse.column.protection?.encodings ?? [];
-    for (const { encoded, kind } of other) {
-      const question: Question = {
+  if (leftUse && rightUse)
+    return compareColumns(
+      leftUse,
+      rightUse,
+      {
         kind: 'join',
         negated: c.distinct ? c.negated : negatedOperator,
         distinct: c.distinct,
         operator: operatorOf(c.expression, a, b, c.name),
-        other: encoded,
-      };
-      const found = compilation.answer(leftUse.column, question);
-      if (found && found.encoding.kind === kind)
-        return compilation.expression(found.answer, found.encoded, aliasOf(scope, leftUse.varno), [], {
-          encoded,
-          alias: aliasOf(scope, rightUse.varno),
-        });
-    }
-    throw refuse(doing, leftUse, 'Grant equality on both columns and put them in one domain.');
-  }
+      },
+      scope,
+      compilation,
+    );
   // `=` and `<>` of the classes that tags answer are symmetric, so either side may be the column.
   const use = leftUse ?? rightUse;
   if (!use) throw refuse(doing, first);
@@ -170,6 +164,54 @@ function compare(c: Comparison, scope: Scope, compilation: Compilation, first: C
     compilation.homes,
   );
   return answered(use, question, doing, scope, compilation, [source]);
+}
+
+/** Two protected columns, compared by what an encoding gives both of. */
+function compareColumns(
+  left: ColumnUse,
+  right: ColumnUse,
+  asked: Omit<Question & { readonly kind: 'join' }, 'other'>,
+  scope: Scope,
+  compilation: Compilation,
+): RawNode {
+  for (const { encoded, kind } of right.column.protection?.encodings ?? []) {
+    const found = compilation.answer(left.column, { ...asked, other: encoded });
+    if (found && found.encoding.kind === kind)
+      return compilation.expression(found.answer, found.encoded, aliasOf(scope, left.varno), [], {
+        encoded,
+        alias: aliasOf(scope, right.varno),
+      });
+  }
+  throw refuse(
+    `a comparison by "${asked.operator.name}"`,
+    left,
+    'Grant equality on both columns and put them in one domain.',
+  );
+}
+
+/**
+ * The condition that USING and NATURAL stand for, over columns that are all protected.
+ * @param quals the analysed condition: an equality for each common column
+ * @returns undefined where a column is unprotected: then the cloud has to merge it by its name
+ * @throws ClarusError 0A000 where no encoding answers
+ */
+export function usingCondition(
+  quals: Value | undefined,
+  scope: Scope,
+  compilation: Compilation,
+): RawNode | undefined {
+  if (!isNode(quals)) return undefined;
+  const conjuncts: RawNode[] = [];
+  for (const equality of quals.kind === 'BOOLEXPR' ? nodesIn(quals, 'args') : [quals]) {
+    const [a, b] = nodesIn(equality, 'args');
+    const left = asColumn(a, scope, compilation.catalog);
+    const right = asColumn(b, scope, compilation.catalog);
+    if (equality.kind !== 'OPEXPR' || !left || !right) return undefined;
+    const operator = operatorOf(equality, a, b, '=');
+    const question = { kind: 'join', negated: false, distinct: false, operator } as const;
+    conjuncts.push(compareColumns(left, right, question, scope, compilation));
+  }
+  return conjuncts.length === 1 ? conjuncts[0]! : { BoolExpr: { boolop: 'AND_EXPR', args: conjuncts } };
 }
 
 function many(
