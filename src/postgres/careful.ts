@@ -75,6 +75,7 @@ export class CarefulMode implements Mode, CarefulContext {
       connect: options.connectTrusted,
       user: host.user,
       settings: host.greeted.settings.settings,
+      defaults: () => this.settings.defaults,
       applicationName: host.greeted.settings.applicationName,
       transaction: this.transaction,
       failed: error => host.terminate(error),

@@ -1,3 +1,4 @@
+import { ClarusError } from '../errors.js';
 import type { ExecuteOutcome, Plan } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
@@ -30,10 +31,21 @@ export function execute(
   if (context.pending > 0 && !isRead(plan)) {
     return context.settled().then(() => (context.skipping ? undefined : execute(context, portal, maxRows)));
   }
+  refusePortalAsCursor(context, plan);
   if (!isRead(plan) && plan.kind !== 'empty') context.wrote = true;
   return recorded(context, plan, maxRows, recording =>
     recording.watch(() => run(context, portal, maxRows, recording), answeredByItself(plan)),
   );
+}
+
+/** @throws ClarusError 0A000 for a cursor that is a portal of the client's whose rows are opened here */
+export function refusePortalAsCursor({ portals }: CarefulContext, plan: Plan): void {
+  const cursor = plan.kind === 'pass' ? plan.cursor : undefined;
+  const portal = cursor === undefined ? undefined : portals.get(cursor);
+  if (portal !== undefined && portal.plan.kind !== 'pass')
+    throw new ClarusError('0A000', `portal "${cursor}" cannot be used as a cursor by SQL`, {
+      hint: 'Fetch from it by the message Execute.',
+    });
 }
 
 /** A statement of these kinds is over when its work is; others tell their recording when they are answered. */

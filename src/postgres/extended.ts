@@ -2,16 +2,19 @@
 import { ClarusError } from '../errors.js';
 import type { Plan, Shape } from '../sql/plan.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
+import { PostgresError } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
+import type { FrontendMessage } from '../wire/messages.js';
 import { frontendTypes } from '../wire/protocol.js';
 import type { CarefulContext } from './context.js';
 import { bind, execute } from './execution.js';
 import { expects, forwarded, internal } from './expectations.js';
 import { aborted, shifted } from './failure.js';
+import type { Statement } from './planner-port.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
 import { writeClose } from './server-statements.js';
 import { messages, resultDescription, statementDescription } from './shapes.js';
-import { currentPlan } from './sql-statements.js';
+import { checkSameResult, currentPlan, readNow } from './sql-statements.js';
 
 /** Parse. */
 export function parse(context: CarefulContext, reader: FrameReader): void | Promise<void> {
@@ -22,6 +25,7 @@ export function parse(context: CarefulContext, reader: FrameReader): void | Prom
   statements.check(name);
   const put = (prepared: PreparedStatement): void => {
     statements.put(name, prepared);
+    readNow(context, prepared);
     cloud.pipeline.own(messages.parseComplete);
   };
   const known = context.settings.stale ? undefined : options.planner.cached?.(sql, parameterTypes, port);
@@ -30,7 +34,8 @@ export function parse(context: CarefulContext, reader: FrameReader): void | Prom
     put({ statement: { text: sql, start: 0 }, parameterTypes, plan: known });
     return;
   }
-  const found = options.planner.statements(sql);
+  const found = split(context, sql);
+  if (found instanceof Promise) return found;
   if (found.length > 1) {
     throw new ClarusError('42601', 'cannot insert multiple commands into a prepared statement');
   }
@@ -44,19 +49,32 @@ export function parse(context: CarefulContext, reader: FrameReader): void | Prom
   );
 }
 
+/** The codes of what PostgreSQL's scanner and grammar find wrong (scan.l, gram.y). */
+const ofGrammar: ReadonlySet<unknown> = new Set(['42601', '22021', '22025', '22P06']);
+
+/**
+ * Splits a query string. Where it cannot be parsed, the trusted PostgreSQL says what is wrong with it.
+ * @returns a promise that is rejected with that
+ */
+export function split(context: CarefulContext, sql: string): readonly Statement[] | Promise<never> {
+  try {
+    return context.options.planner.statements(sql);
+  } catch (error) {
+    return context.trusted.analyse(sql, []).then(
+      () => Promise.reject(error),
+      said => Promise.reject(said instanceof PostgresError && ofGrammar.has(said.code) ? said : error),
+    );
+  }
+}
+
 /** Plans a statement; in a failed transaction only what ends it. */
 export async function planned(
   context: CarefulContext,
   { statement, parameterTypes }: Pick<PreparedStatement, 'statement' | 'parameterTypes'>,
 ): Promise<Plan> {
-  const { options, settings, cloud, port } = context;
-  const failed = context.status === 'E' && cloud.pipeline.idle;
-  if (settings.stale && !failed) {
-    const alone = !cloud.pipeline.dirty && !context.transaction.block;
-    await settings.refresh(cloud);
-    // BEGIN may set modes only where no statement was before it, not even ours
-    if (alone) cloud.pipeline.sync(internal(expects.sync));
-  }
+  const { options, settings, port } = context;
+  const failed = isFailed(context);
+  if (settings.stale && !failed) await refreshSettings(context);
   if (failed && !/^\s*(?:rollback|commit|end|abort)\b/i.test(statement.text)) throw aborted();
   try {
     return await options.planner.plan(statement, parameterTypes, port);
@@ -65,9 +83,19 @@ export async function planned(
   }
 }
 
+const isFailed = ({ status, cloud }: CarefulContext): boolean => status === 'E' && cloud.pipeline.idle;
+
+/** Asks the cloud for the settings that it does not report. */
+async function refreshSettings({ settings, cloud, transaction }: CarefulContext): Promise<void> {
+  const alone = !cloud.pipeline.dirty && !transaction.block;
+  await settings.refresh(cloud);
+  // BEGIN may set modes only where no statement was before it, not even ours
+  if (alone) cloud.pipeline.sync(internal(expects.sync));
+}
+
 /** In a failed transaction PostgreSQL takes only what ends it, or goes back to a savepoint. */
 export function refuseInFailed(context: CarefulContext, plan: Plan): void {
-  if (context.status !== 'E' || !context.cloud.pipeline.idle) return;
+  if (!isFailed(context)) return;
   if (plan.kind === 'transaction' && ['commit', 'rollback', 'rollback-to'].includes(plan.action.kind)) return;
   if (plan.kind !== 'empty') throw aborted();
 }
@@ -79,6 +107,21 @@ export function bindMessage(context: CarefulContext, reader: FrameReader): void 
   const prepared = context.statements.get(message.statement);
   refuseInFailed(context, prepared.plan);
   context.portals.check(message.portal);
+  const bound = (): void | Promise<void> => bindPrepared(context, message, prepared, reader);
+  if (context.settings.stale && !isFailed(context) && bySettings(prepared.plan))
+    return refreshSettings(context).then(bound);
+  return bound();
+}
+
+/** Plans whose names and values the settings decide on. */
+const bySettings = ({ kind }: Plan): boolean => kind === 'pass' || kind === 'trusted' || kind === 'protected';
+
+function bindPrepared(
+  context: CarefulContext,
+  message: Extract<FrontendMessage, { kind: 'Bind' }>,
+  prepared: PreparedStatement,
+  reader: FrameReader,
+): void | Promise<void> {
   const { parameters, parameterFormats } = message;
   const formats =
     parameterFormats.length === parameters.length
@@ -224,15 +267,4 @@ function writeDescribe(context: CarefulContext, target: number, name: string): v
   pipeline.writer.cstring(name);
   pipeline.writer.end();
   pipeline.expect(forwarded(expects.describe));
-}
-
-/** A client that described a statement relies on what it was told. */
-function checkSameResult(before: Plan, after: Plan): void {
-  const columns = (plan: Plan): string =>
-    'shape' in plan
-      ? (plan.shape?.columns?.map(c => `${c.name} ${c.typeOid} ${c.typeModifier}`).join() ?? '')
-      : '';
-  if (columns(before) !== columns(after)) {
-    throw new ClarusError('0A000', 'cached plan must not change result type');
-  }
 }

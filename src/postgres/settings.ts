@@ -12,7 +12,22 @@ const reported: Readonly<Record<string, 'dateStyle' | 'intervalStyle' | 'timeZon
 
 const notReported = physicalQuery(
   `SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('extra_float_digits'),
-          pg_catalog.current_setting('bytea_output')`,
+          pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('array_nulls'),
+          pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone_abbreviations'),
+            pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('xmloption'),
+            pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('default_text_search_config'))`,
+);
+
+/**
+ * Settings that the trusted side must begin with as the cloud does, whether its server, database or role sets them.
+ * A configuration for text search that is not PostgreSQL's own may stand in the cloud only.
+ */
+const startingValues = physicalQuery(
+  `SELECT name, reset_val FROM pg_catalog.pg_settings
+   WHERE pg_catalog.lower(name) IN ('datestyle', 'intervalstyle', 'timezone', 'timezone_abbreviations', 'search_path',
+     'extra_float_digits', 'bytea_output', 'array_nulls', 'transform_null_equals', 'xmloption', 'xmlbinary',
+     'quote_all_identifiers')
+   OR name = 'default_text_search_config' AND reset_val LIKE 'pg\\_catalog.%'`,
 );
 
 /** The session's settings as the cloud reports them, or as it says when asked. */
@@ -28,7 +43,10 @@ export class SettingsView {
     byteaOutput: 'hex',
     standardConformingStrings: true,
     searchPath: '"$user", public',
+    arrayNulls: true,
+    literals: '',
   };
+  #defaults: ReadonlyMap<string, string> | undefined;
 
   constructor(parameters: ReadonlyMap<string, string>) {
     for (const [name, value] of parameters) this.report(name, value);
@@ -36,6 +54,11 @@ export class SettingsView {
 
   get current(): SessionSettings {
     return this.#values;
+  }
+
+  /** What RESET goes back to in the cloud, for settings by which values are read and printed. */
+  get defaults(): ReadonlyMap<string, string> {
+    return this.#defaults ?? new Map();
   }
 
   /** ParameterStatus came. */
@@ -50,14 +73,17 @@ export class SettingsView {
   /** Asks the cloud for what it does not report. */
   async refresh(cloud: PipelinePort): Promise<void> {
     const { rows } = await cloud.gather(notReported, [], false);
-    const [searchPath, extraFloatDigits, byteaOutput] = rows[0]!.map(value =>
-      Buffer.from(value ?? []).toString(),
-    );
+    const [searchPath, extraFloatDigits, byteaOutput, arrayNulls, literals] = rows[0]!.map(text);
     this.#change({
       searchPath: searchPath!,
       extraFloatDigits: Number(extraFloatDigits),
       byteaOutput: byteaOutput!,
+      arrayNulls: arrayNulls === 'on',
+      literals: literals!,
     });
+    this.#defaults ??= new Map(
+      (await cloud.gather(startingValues, [], false)).rows.map(([name, value]) => [text(name), text(value)]),
+    );
     this.stale = false;
   }
 
@@ -67,3 +93,5 @@ export class SettingsView {
     if (keys.some(key => next[key] !== this.#values[key])) this.#values = next;
   }
 }
+
+const text = (value: Uint8Array | null | undefined): string => Buffer.from(value ?? []).toString();

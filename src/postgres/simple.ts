@@ -4,9 +4,9 @@ import { decodeFrontend } from '../wire/decode-frontend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
 import type { CarefulContext } from './context.js';
-import { bind, execute, passCopyIn } from './execution.js';
+import { bind, execute, passCopyIn, refusePortalAsCursor } from './execution.js';
 import { expects, forwardedQuery, step } from './expectations.js';
-import { planned, refuseInFailed, shapeOf } from './extended.js';
+import { planned, refuseInFailed, shapeOf, split } from './extended.js';
 import type { Statement } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
 import { type Recording, recorded } from './recording.js';
@@ -30,7 +30,8 @@ export function query(context: CarefulContext, reader: FrameReader): boolean | P
     refuseInFailed(context, known);
     return runAlone(context, { text, start: 0 }, known);
   }
-  const found = options.planner.statements(message.sql);
+  const found = split(context, message.sql);
+  if (found instanceof Promise) return found;
   if (found.length === 0) {
     cloud.pipeline.own(messages.emptyQuery);
     return true;
@@ -60,6 +61,7 @@ function runPassAlone(
   if (context.pending > 0) {
     return context.settled().then(() => (context.skipping ? true : runPassAlone(context, statement, plan)));
   }
+  refusePortalAsCursor(context, plan);
   return recorded(context, plan, 0, recording => sendPassAlone(context, statement, plan, recording));
 }
 

@@ -3,7 +3,7 @@ import { ClarusError } from '../errors.js';
 import type { Plan } from '../sql/plan.js';
 import { type CarefulContext, drained } from './context.js';
 import { physicalQuery } from './own-statements.js';
-import type { ClientPortal } from './prepared.js';
+import type { ClientPortal, PreparedStatement } from './prepared.js';
 import { commandComplete } from './shapes.js';
 
 type PlanOf<Kind extends Plan['kind']> = Extract<Plan, { kind: Kind }>;
@@ -23,8 +23,19 @@ export async function prepareBySql(context: CarefulContext, plan: PlanOf<'prepar
   const [statement] = options.planner.statements(plan.sql);
   if (statement === undefined) throw new ClarusError('42601', 'PREPARE without a statement');
   const planned = await options.planner.plan(statement, parameterTypes, port);
-  statements.put(plan.name, { statement, parameterTypes, plan: planned });
+  const prepared = { statement, parameterTypes, plan: planned };
+  readNow(context, prepared);
+  statements.put(plan.name, prepared);
   cloud.pipeline.own(commandComplete('PREPARE'));
+}
+
+/** Literals that mean the present moment are read when a statement is parsed, not when it is first bound. */
+export function readNow(
+  { cloud }: CarefulContext,
+  { statement, plan, parameterTypes }: PreparedStatement,
+): void {
+  if (plan.kind === 'pass' && plan.once)
+    cloud.statements.prepare(plan, plan.sql, parameterTypes, true, statement.start);
 }
 
 /**
@@ -42,6 +53,7 @@ export async function executePrepared(
   const inner = await currentPlan(context, prepared.plan, () =>
     context.options.planner.plan(prepared.statement, prepared.parameterTypes, context.port),
   );
+  checkSameResult(prepared.plan, inner);
   prepared.plan = inner;
   if (inner.kind === 'execute') throw new ClarusError('0A000', 'EXECUTE of an EXECUTE is not supported');
   const types = 'shape' in inner ? (inner.shape?.parameterTypes ?? []) : [];
@@ -50,7 +62,7 @@ export async function executePrepared(
       detail: `Expected ${types.length} parameters but got ${plan.arguments.length}.`,
     });
   }
-  const values = await evaluate(context, plan.arguments, types);
+  const values = await evaluate(context, plan.arguments, types, inner);
   const bound: ClientPortal = {
     name: portal.name,
     prepared,
@@ -107,20 +119,44 @@ export function currentPlan(
   return planner.current === undefined || planner.current(plan, context.port) ? plan : again();
 }
 
+/** A client that described a statement relies on what it was told. */
+export function checkSameResult(before: Plan, after: Plan): void {
+  const columns = (plan: Plan): string =>
+    'shape' in plan
+      ? (plan.shape?.columns?.map(c => `${c.name} ${c.typeOid} ${c.typeModifier}`).join() ?? '')
+      : '';
+  if (columns(before) !== columns(after)) {
+    throw new ClarusError('0A000', 'cached plan must not change result type');
+  }
+}
+
+/** Evaluates the arguments where they may be seen and where their functions have their home. */
 async function evaluate(
   context: CarefulContext,
   expressions: readonly string[],
   types: readonly number[],
+  inner: Plan,
 ): Promise<(Uint8Array | null)[]> {
   if (expressions.length === 0) return [];
-  const { trusted } = context;
-  await trusted.ready();
+  const { trusted, cloud, options, port } = context;
   const casts: string[] = [];
   for (const [i, expression] of expressions.entries()) {
     casts.push(`((${expression})::${await ask(context, nameOfType, String(types[i]))})`);
   }
-  const { rows } = await trusted.port.gather(physicalQuery(`SELECT ${casts.join(', ')}`), [], false);
-  trusted.settle();
+  const [statement] = options.planner.statements(`SELECT ${casts.join(', ')}`);
+  const plan = await options.planner.plan(statement!, [], port);
+  if (plan.kind !== 'trusted' && !(plan.kind === 'pass' && inner.kind === 'pass'))
+    throw new ClarusError(
+      '0A000',
+      'arguments of EXECUTE call a function whose answer only the cloud can give',
+      {
+        hint: 'Compute the value first, then give it as a constant.',
+      },
+    );
+  const side = plan.kind === 'trusted' ? trusted.port : cloud;
+  if (side !== cloud) await trusted.ready();
+  const { rows } = await side.gather(physicalQuery(plan.sql), [], false);
+  if (side !== cloud) trusted.settle();
   return [...rows[0]!];
 }
 

@@ -25,8 +25,10 @@ export function controlTransaction(
     return;
   }
   if (transaction.joined || transaction.recorded) return controlBoth(context, action, shift, recording);
-  if (action.kind === 'begin') transaction.explicit = true;
-  else if (action.kind === 'commit' || action.kind === 'rollback') transaction.explicit = action.chain;
+  if (action.kind === 'begin') {
+    transaction.explicit = true;
+    if (transaction.queriedIn === context.batch) cloud.run('SELECT').catch(() => undefined);
+  } else if (action.kind === 'commit' || action.kind === 'rollback') transaction.explicit = action.chain;
   runInCloud(context, action.sql, shift, {
     done: (type, tag) => {
       recording.done?.(type, tag);

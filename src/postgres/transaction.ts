@@ -28,6 +28,10 @@ export class Transaction {
   internal = false;
   /** the trusted backend takes part */
   joined = false;
+  /** the cloud has been made to take the snapshot that a statement executed elsewhere would have taken */
+  snapshot = false;
+  /** number of the batch in whose implicit transaction a query was executed that the cloud did not see */
+  queriedIn = -1;
   #beginSql: string | undefined;
   #savepoints: Savepoint[] = [];
   #records: Recorded[] = [];
@@ -101,6 +105,7 @@ export class Transaction {
     this.explicit = chain;
     this.internal = false;
     this.joined = false;
+    this.snapshot = false;
     if (!chain) this.#beginSql = undefined;
     this.#savepoints = [];
     this.#records = [];

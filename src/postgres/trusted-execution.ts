@@ -24,6 +24,7 @@ export async function executeTrusted(
   const { trusted, transaction } = context;
   if (context.status === 'E') throw aborted();
   await trusted.ready();
+  takeSnapshot(context);
   // a portal that is to be executed again must outlive the statements analysed meanwhile
   if (maxRows > 0 && transaction.explicit) await touchTrusted(context);
   const { port, pipeline } = trusted;
@@ -55,4 +56,17 @@ export async function executeTrusted(
     }
     if (maxRows === 0 || pipeline.failed) trusted.settle();
   });
+}
+
+/**
+ * The first query of a transaction takes its snapshot, and ends the time in which its modes can be set. The cloud
+ * must do that too when it does not get to see the query.
+ */
+function takeSnapshot({ cloud, transaction, batch }: CarefulContext): void {
+  if (transaction.snapshot) return;
+  if (transaction.explicit) {
+    transaction.snapshot = true;
+    // what goes wrong with it, the next statement hears
+    cloud.run('SELECT').catch(() => undefined);
+  } else transaction.queriedIn = batch;
 }

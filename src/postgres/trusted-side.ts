@@ -22,6 +22,8 @@ export interface TrustedHooks {
   readonly user: LocalUser;
   /** settings of the client's startup message */
   readonly settings: ReadonlyMap<string, string>;
+  /** what settings by which values are read and printed begin with in the cloud */
+  defaults(): ReadonlyMap<string, string>;
   readonly applicationName: string | undefined;
   readonly transaction: Transaction;
   /** the connection is gone or speaks nonsense: the session cannot go on */
@@ -193,7 +195,7 @@ export class TrustedSide {
 
   async #connect(): Promise<ServerConnection> {
     const { connect, user, settings } = this.#hooks;
-    const base = analysisSettings;
+    const base = new Map([...this.#hooks.defaults(), ...analysisSettings]);
     try {
       return await connect(user, new Map([...settings, ...base]));
     } catch (error) {

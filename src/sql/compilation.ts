@@ -13,8 +13,7 @@ import {
 import type { Answer, EncodedColumn, Encoding, Question } from '../encodings/encoding.js';
 import { type EncodingRegistry, encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
-import type { FunctionHomes } from './functions.js';
-import type { ManySource, OperandPlan, OperandSource } from './operand.js';
+import type { ManySource, OperandPlan, OperandSource, ValueContext } from './operand.js';
 import { parametersOf } from './operand.js';
 import type { PhysicalStatement, Shape } from './plan.js';
 import { deparse } from './raw/deparse.js';
@@ -72,9 +71,12 @@ export class Compilation {
   constructor(
     readonly catalog: Catalog,
     readonly registry: EncodingRegistry,
-    readonly homes: FunctionHomes,
-    readonly shape: Shape,
+    readonly values: ValueContext,
   ) {}
+
+  get shape(): Shape {
+    return this.values.shape;
+  }
 
   /** Registers an operand and returns its placeholders. */
   operand(

@@ -4,6 +4,10 @@
  * Functions that run SQL text, read files or write past tables are not proven to touch no protected table.
  */
 
+import { isNode, type Node, nodesIn, numberIn } from './analysed/node.js';
+import { constantValue } from './analysed/types.js';
+
+/** Where a function is answered, or what else is to be known of it. */
 export type Home = 'anywhere' | 'trusted' | 'cloud' | 'statistics' | 'settings' | 'unproven';
 
 const cloud =
@@ -39,4 +43,20 @@ function homeOf(name: string): Home {
     return 'statistics';
   if (cloud.test(name)) return 'cloud';
   return 'trusted';
+}
+
+/** pg_proc OIDs of now() and transaction_timestamp() (pg_proc.dat). */
+export const TRANSACTION_TIME: ReadonlySet<number> = new Set([1299, 2647]);
+/** nextval, currval, setval with two and with three arguments (pg_proc.dat) */
+const ofSequence: ReadonlySet<number> = new Set([1574, 1575, 1576, 1765]);
+
+/**
+ * The sequence that a call of nextval, currval or setval is about: its OID in the shadow, or `unknown` where it is
+ * not written as a constant; undefined for every other node.
+ */
+export function sequenceCalled(node: Node): number | 'unknown' | undefined {
+  if (node.kind !== 'FUNCEXPR' || !ofSequence.has(numberIn(node, 'funcid'))) return undefined;
+  const [sequence] = nodesIn(node, 'args');
+  const value = isNode(sequence) && sequence.kind === 'CONST' ? constantValue(sequence) : undefined;
+  return value ? Buffer.from(value).readUInt32BE(0) : 'unknown';
 }

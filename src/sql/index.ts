@@ -26,6 +26,7 @@ import type { BoundParameters, CopyInExecution, Plan, ProtectedPlan, SessionPort
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
 import { fieldsOf, list, type RawNode, text } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
+import { readingOf } from './settings.js';
 
 /** DDL also runs what it plans. */
 export interface DdlRunner extends DdlPlanner {
@@ -52,7 +53,7 @@ export class Sql {
   readonly #planning: Planning;
   /** Plans by snapshot: a new snapshot begins with none, and an old one's go with it. */
   readonly #plans = new WeakMap<Catalog, Map<string, Plan>>();
-  readonly #catalogOf = new WeakMap<Plan, Catalog>();
+  readonly #madeWith = new WeakMap<Plan, { readonly catalog: Catalog; readonly searchPath: string }>();
 
   constructor(private readonly services: SqlServices) {
     this.#planning = new Planning(services);
@@ -91,8 +92,9 @@ export class Sql {
     const catalog = session.catalog();
     const plan = await this.#planning.plan(raw, parameterTypes, session);
     // Planning may have changed the catalogue's snapshot (a first look at a table): such a plan is not kept.
-    if (session.catalog() === catalog && keepable(plan))
-      this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
+    if (session.catalog() !== catalog) return plan;
+    this.#madeWith.set(plan, { catalog, searchPath: session.settings.searchPath });
+    if (keepable(plan)) this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
     return plan;
   }
 
@@ -111,8 +113,9 @@ export class Sql {
 
   current(plan: Plan, session: SessionPort): boolean {
     this.services.mustBeLive();
-    const made = this.#catalogOf.get(plan);
-    return made === undefined || made === session.catalog();
+    const made = this.#madeWith.get(plan);
+    if (made === undefined) return true;
+    return made.catalog === session.catalog() && made.searchPath === session.settings.searchPath;
   }
 
   /** An error of the cloud in logical names, without protected forms. */
@@ -182,7 +185,6 @@ export class Sql {
   #keep(catalog: Catalog, name: string, plan: Plan): void {
     const plans = this.#plans.get(catalog) ?? new Map<string, Plan>();
     this.#plans.set(catalog, plans);
-    this.#catalogOf.set(plan, catalog);
     plans.set(name, plan);
     if (plans.size > this.services.plansMax) plans.delete(plans.keys().next().value!);
   }
@@ -195,18 +197,11 @@ const isOurs = ({ SecLabelStmt, ExplainStmt }: RawNode): boolean =>
 
 /** DDL is planned once: what it finds in the shadow schema may change with it. */
 const keepable = (plan: Plan): boolean =>
-  plan.kind === 'pass' ||
-  plan.kind === 'trusted' ||
-  (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain');
+  (plan.kind === 'pass' ||
+    plan.kind === 'trusted' ||
+    (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain')) &&
+  !plan.once;
 
 /** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
 const key = (text: string, parameterTypes: readonly number[], { user, settings }: SessionPort): string =>
-  [
-    user,
-    settings.searchPath,
-    settings.dateStyle,
-    settings.intervalStyle,
-    settings.timeZone,
-    parameterTypes.join(),
-    text,
-  ].join('\0');
+  [user, settings.searchPath, readingOf(settings), parameterTypes.join(), text].join('\0');

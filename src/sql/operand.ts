@@ -6,9 +6,21 @@ import type { EncodedColumn, Encoding, FoundRows, LookUp, OperandEncoder } from 
 import { ClarusError } from '../errors.js';
 import { isNode, type Node, numberIn, type Value, walk } from './analysed/node.js';
 import { constantValue, typeOf } from './analysed/types.js';
-import type { FunctionHomes, Home } from './functions.js';
+import { type FunctionHomes, type Home, sequenceCalled, TRANSACTION_TIME } from './functions.js';
+import type { Shape } from './plan.js';
 import { deparseExpression } from './raw/deparse.js';
-import { fieldsOf, kindOf, list, type RawNode, visit } from './raw/node.js';
+import {
+  castTo,
+  fieldsOf,
+  kindOf,
+  list,
+  paramRef,
+  type RawFields,
+  type RawNode,
+  rewrite,
+  stringOf,
+  visit,
+} from './raw/node.js';
 
 /** Where the value of an operand comes from, at execution. */
 export type OperandSource =
@@ -21,7 +33,21 @@ export type OperandSource =
       readonly sql: string;
       readonly type: number;
       readonly parameters: readonly number[];
+      /** it asks for the time of the transaction: a parameter behind the client's, of type timestamptz */
+      readonly time: boolean;
+      /** `readingOf` the settings under which PostgreSQL read its literals; undefined: no setting changes them */
+      readonly reading: string | undefined;
     };
+
+/** What decides how the values of one statement are evaluated. */
+export interface ValueContext {
+  readonly homes: FunctionHomes;
+  readonly shape: Shape;
+  /** `readingOf` the session's settings */
+  readonly reading: string;
+  /** shadow OIDs of sequences that live on the trusted side, of those that the statement names */
+  readonly sequences: ReadonlySet<number>;
+}
 
 /** Values of `= ANY`: written out one by one, or one array value. */
 export type ManySource =
@@ -52,7 +78,7 @@ export function operandSource(
   raw: RawNode,
   analysed: Value | undefined,
   what: string,
-  homes: FunctionHomes,
+  context: ValueContext,
 ): OperandSource {
   const type = typeOf(analysed);
   if (!isNode(analysed) || type === undefined) throw notAValue(what);
@@ -62,8 +88,16 @@ export function operandSource(
   }
   if (analysed.kind === 'PARAM' && analysed.fields.paramkind === '0')
     return { kind: 'parameter', index: numberIn(analysed, 'paramid') - 1, type };
-  mustBeValue(analysed, what, homes);
-  return { kind: 'expression', sql: deparseExpression(raw), type, parameters: parametersOf(raw) };
+  mustBeValue(analysed, what, context);
+  const { tree, time } = withTime(raw, context.shape.parameterTypes.length + 1);
+  return {
+    kind: 'expression',
+    sql: deparseExpression(tree),
+    type,
+    parameters: parametersOf(raw),
+    time,
+    reading: dependsOnSettings(analysed) ? context.reading : undefined,
+  };
 }
 
 /** Elements of `IN (...)` or of the array of `= ANY (...)`. */
@@ -72,7 +106,7 @@ export function manySource(
   analysed: Value | undefined,
   element: number,
   what: string,
-  homes: FunctionHomes,
+  context: ValueContext,
 ): ManySource {
   if (Array.isArray(raw)) {
     const array = withoutRelabel(analysed);
@@ -84,12 +118,12 @@ export function manySource(
       return {
         kind: 'list',
         type: element,
-        items: items.map((item, i) => operandSource(raw[i]!, item, what, homes)),
+        items: items.map((item, i) => operandSource(raw[i]!, item, what, context)),
       };
     // All elements were constants: PostgreSQL folded none, but the list may have been coerced as a whole.
     throw notAValue(what);
   }
-  return { kind: 'array', type: element, array: operandSource(raw as RawNode, analysed, what, homes) };
+  return { kind: 'array', type: element, array: operandSource(raw as RawNode, analysed, what, context) };
 }
 
 /** varchar[] counts as text[] without a change of its elements. */
@@ -113,7 +147,7 @@ export function parametersOf(raw: unknown): number[] {
   return [...found].sort((a, b) => a - b);
 }
 
-function mustBeValue(analysed: Node, what: string, homes: FunctionHomes): void {
+function mustBeValue(analysed: Node, what: string, { homes, sequences }: ValueContext): void {
   walk(analysed, node => {
     if (
       node.kind === 'VAR' ||
@@ -123,14 +157,79 @@ function mustBeValue(analysed: Node, what: string, homes: FunctionHomes): void {
       node.kind === 'WINDOWFUNC'
     )
       throw notAValue(what);
-    if (node.kind === 'SQLVALUEFUNCTION' || node.kind === 'NEXTVALUEEXPR') throw cloudHome(what);
+    if (node.kind === 'SQLVALUEFUNCTION' && numberIn(node, 'op') > LOCALTIMESTAMP_N) throw cloudHome(what);
+    if (node.kind === 'NEXTVALUEEXPR') throw cloudHome(what);
+    const sequence = sequenceCalled(node);
+    if (typeof sequence === 'number' && sequences.has(sequence)) return true;
     for (const field of ['funcid', 'opfuncid']) {
       const oid = numberIn(node, field);
-      if (oid > 0 && !evaluable(homes.home(oid))) throw cloudHome(what);
+      if (oid > 0 && !evaluable(homes.home(oid)) && !TRANSACTION_TIME.has(oid)) throw cloudHome(what);
     }
     return true;
   });
 }
+
+/** The last SQLValueFunctionOp that asks for a time (primnodes.h); others ask for roles and schemas. */
+const LOCALTIMESTAMP_N = 8;
+
+/** Types whose literals are read the same under all settings (array_nulls changes every array, search_path reg*). */
+const settled: ReadonlySet<number> = new Set([
+  16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 700, 701, 705, 869, 650, 1042, 1043, 1560, 1562, 1700, 2950, 3802,
+]);
+
+function dependsOnSettings(analysed: Node): boolean {
+  let found = false;
+  walk(analysed, node => {
+    if (node.kind === 'CONST' && node.fields.constisnull !== 'true')
+      found ||= !settled.has(numberIn(node, 'consttype'));
+    return !found;
+  });
+  return found;
+}
+
+/** SQL's names of the transaction's time, as types that it is cast to. */
+const timeTypes: Readonly<Record<string, string>> = {
+  SVFOP_CURRENT_DATE: 'date',
+  SVFOP_CURRENT_TIME: 'timetz',
+  SVFOP_CURRENT_TIMESTAMP: 'timestamptz',
+  SVFOP_LOCALTIME: 'time',
+  SVFOP_LOCALTIMESTAMP: 'timestamp',
+};
+
+/**
+ * An expression with the transaction's time as parameter `$number`: the cloud says what it is, so it is the same as
+ * in its own columns and answers. The tree calls no function of users, so `now` is PostgreSQL's.
+ */
+export function withTime(raw: RawNode, number: number): { readonly tree: RawNode; readonly time: boolean } {
+  let time = false;
+  const tree = rewrite(raw, (kind, fields) => {
+    if (kind === 'FuncCall') {
+      const name = stringOf(list(fields, 'funcname').at(-1));
+      if (name !== 'now' && name !== 'transaction_timestamp') return undefined;
+      time = true;
+      return castTo(paramRef(number), 'timestamptz');
+    }
+    const type = kind === 'SQLValueFunction' ? timeTypes[String(fields.op).replace(/_N$/, '')] : undefined;
+    if (type === undefined) return undefined;
+    time = true;
+    const whole = castTo(castTo(paramRef(number), 'timestamptz'), type);
+    const precision = fields.typmod as number | undefined;
+    return String(fields.op).endsWith('_N') && precision !== undefined
+      ? withPrecision(whole, precision)
+      : whole;
+  });
+  return { tree, time };
+}
+
+const withPrecision = ({ TypeCast: cast }: RawNode, precision: number): RawNode => ({
+  TypeCast: {
+    ...cast,
+    typeName: {
+      ...(cast!.typeName as RawFields),
+      typmods: [{ A_Const: { ival: precision === 0 ? {} : { ival: precision } } }],
+    },
+  },
+});
 
 const evaluable = (home: Home): boolean => home === 'anywhere' || home === 'trusted';
 

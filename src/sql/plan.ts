@@ -53,7 +53,10 @@ export interface KnownSettings {
   readonly sides: SettingSides;
 }
 
-/** What a statement becomes, by who executes it. */
+/**
+ * What a statement becomes, by who executes it. `once`: it means what it means at the moment at which it is parsed, so
+ * it is the plan of that one statement and is not kept for others of the same text.
+ */
 export type Plan =
   /** the cloud executes `sql` (comments stripped) as it stands */
   | {
@@ -62,9 +65,18 @@ export type Plan =
       /** undefined: only the cloud can describe it (FETCH) */
       readonly shape: Shape | undefined;
       readonly copy?: 'in' | 'out';
+      readonly once?: true;
+      /** FETCH, MOVE, CLOSE: the cursor that it is about */
+      readonly cursor?: string | undefined;
     }
   /** catalogue query: the trusted PostgreSQL executes `sql` on the shadow schema */
-  | { readonly kind: 'trusted'; readonly sql: string; readonly shape: Shape; readonly copy?: 'out' }
+  | {
+      readonly kind: 'trusted';
+      readonly sql: string;
+      readonly shape: Shape;
+      readonly copy?: 'out';
+      readonly once?: true;
+    }
   | { readonly kind: 'transaction'; readonly action: TransactionAction }
   /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION: run on both sides, or on one */
   | { readonly kind: 'setting'; readonly sql: string; readonly sides: SettingSides }
@@ -99,6 +111,7 @@ export interface ProtectedPlan {
   readonly command: string;
   readonly shape: Shape;
   readonly copy?: 'in' | 'out';
+  readonly once?: true;
   /**
    * What the trusted PostgreSQL binds to say what PostgreSQL says at Bind: the statement itself where it writes,
    * else one that only takes the same parameters
@@ -206,6 +219,10 @@ export interface SessionSettings {
   readonly byteaOutput: string;
   readonly standardConformingStrings: boolean;
   readonly searchPath: string;
+  /** array_nulls: is NULL in the text of an array a null value, or a string */
+  readonly arrayNulls: boolean;
+  /** values of further settings by which literals and statements are read; compared only */
+  readonly literals: string;
 }
 
 /** Offsets of time zones by name, as the trusted PostgreSQL knows them. */

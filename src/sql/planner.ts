@@ -9,11 +9,13 @@ import { numberIn } from './analysed/node.js';
 import { entry, scopeOf } from './analysed/query.js';
 import { Compilation, physical } from './compilation.js';
 import { planCopy } from './copy/plan.js';
+import { defaultsOf } from './defaults.js';
 import type { ExplainBody } from './execute/bodies.js';
 import { collect } from './execute/collect.js';
 import { statement as physicalStatement } from './execute/convert.js';
 import { explainPlan } from './explain.js';
 import { type FunctionHomes, functionHomes, functionHomesQuery } from './functions.js';
+import { holdsMoment, withMoment } from './moment.js';
 import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from './plan.js';
 import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
@@ -22,8 +24,9 @@ import { parseOne, type RawStatement } from './raw/parse.js';
 import { planSelect } from './read/select.js';
 import { planSessionStatement } from './session-statements.js';
 import { planSetConfig } from './set-config.js';
+import { readingOf } from './settings.js';
 import { type Touch, touchOf } from './touch.js';
-import { type Defaults, planInsert } from './write/insert.js';
+import { planInsert } from './write/insert.js';
 import { planDelete, planUpdate } from './write/modify.js';
 
 /** Plans of DDL and of everything that changes the schema (ddl/). */
@@ -58,7 +61,9 @@ export class Planning {
         'standard_conforming_strings must be on in a database with protected tables',
       );
     try {
-      return await this.#plan(node, sql, parameterTypes, session);
+      const plan = await this.#plan(node, sql, parameterTypes, session);
+      const keeps = plan.kind === 'pass' || plan.kind === 'trusted' || plan.kind === 'protected';
+      return keeps && holdsMoment(node) ? { ...plan, once: true } : plan;
     } catch (error) {
       // Deep trees overflow the stack of this process before that of PostgreSQL.
       if (error instanceof RangeError)
@@ -94,7 +99,7 @@ export class Planning {
           plan: statement => this.#written(deparse(statement), session),
           touch: statement => this.#touch(statement, session),
           compilation: analysis => this.#compilation(analysis, session),
-          defaults: table => defaultsOf(table, session),
+          defaults: table => defaultsOf(table, session, true),
         });
       case 'VariableShowStmt': {
         const shape = (await session.analyse(stripComments(sql), [])).shape;
@@ -104,8 +109,19 @@ export class Planning {
           : { kind: 'pass', sql: stripComments(sql), shape };
       }
       case 'FetchStmt':
-        return { kind: 'pass', sql: stripComments(sql), shape: undefined };
+        return {
+          kind: 'pass',
+          sql: stripComments(sql),
+          shape: undefined,
+          cursor: text(raw.FetchStmt!, 'portalname'),
+        };
       case 'ClosePortalStmt':
+        return {
+          kind: 'pass',
+          sql: stripComments(sql),
+          shape: noRows,
+          cursor: text(raw.ClosePortalStmt!, 'portalname'),
+        };
       case 'ListenStmt':
       case 'UnlistenStmt':
       case 'LockStmt':
@@ -156,9 +172,15 @@ export class Planning {
     const { shape } = analysis;
     mustBeProven(touch);
     const tables = touch.tables.filter(t => t.state === 'protected');
-    if (tables.length === 0) return place(raw, clean, shape, touch);
+    const momentary = holdsMoment(raw);
+    if (tables.length === 0) return place(raw, clean, shape, touch, momentary);
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);
+    const dated = momentary ? await withMoment(fresh, analysis, session) : undefined;
+    if (dated) {
+      const written = deparse(dated);
+      return this.#query(parseOne(written), written, parameterTypes, session);
+    }
     const plan = await this.#protected(fresh, shape, touch, tables, catalog, homes, session);
     const checked = plan.command === 'SELECT' ? (shape.parameterTypes.length ? 'SELECT' : undefined) : clean;
     return checked === undefined ? plan : { ...plan, check: physical(checked, shape.parameterTypes) };
@@ -173,7 +195,7 @@ export class Planning {
     homes: FunctionHomes,
     session: SessionPort,
   ): Promise<ProtectedPlan> {
-    const compilation = new Compilation(catalog, this.services.registry, homes, shape);
+    const compilation = this.#compiling(catalog, homes, shape, session);
     const query = touch.query!;
     if (touch.views)
       throw new ClarusError('0A000', 'a view over a protected table is not answered yet', {
@@ -241,7 +263,12 @@ export class Planning {
   }
 
   async #compilation({ shape }: Analysis, session: SessionPort): Promise<Compilation> {
-    return new Compilation(session.catalog(), this.services.registry, await this.homes(session), shape);
+    return this.#compiling(session.catalog(), await this.homes(session), shape, session);
+  }
+
+  #compiling(catalog: Catalog, homes: FunctionHomes, shape: Shape, { settings }: SessionPort): Compilation {
+    const values = { homes, shape, reading: readingOf(settings), sequences: new Set<number>() };
+    return new Compilation(catalog, this.services.registry, values);
   }
 
   /** Homes of the built-in functions of the trusted PostgreSQL; read once. */
@@ -288,8 +315,11 @@ function mustBeProven({ functions, homes }: Touch): void {
     );
 }
 
-/** Where a statement runs that touches no protected table. */
-function place(raw: RawNode, sql: string, shape: Shape, touch: Touch): Plan {
+/**
+ * Where a statement runs that touches no protected table.
+ * @param momentary it holds a literal that means the present moment
+ */
+function place(raw: RawNode, sql: string, shape: Shape, touch: Touch, momentary: boolean): Plan {
   if (touch.homes.has('settings')) {
     return { kind: 'set-config', sql, shape, given: planSetConfig(raw, shape) };
   }
@@ -302,11 +332,8 @@ function place(raw: RawNode, sql: string, shape: Shape, touch: Touch): Plan {
   }
   if (kindOf(raw) === 'DeclareCursorStmt') return { kind: 'pass', sql, shape };
   if (touch.catalogue) return { kind: touch.homes.has('statistics') ? 'pass' : 'trusted', sql, shape };
-  return {
-    kind: touch.homes.has('cloud') || touch.homes.has('statistics') || touch.time ? 'pass' : 'trusted',
-    sql,
-    shape,
-  };
+  const cloud = touch.homes.has('cloud') || touch.homes.has('statistics') || touch.time || momentary;
+  return { kind: cloud ? 'pass' : 'trusted', sql, shape };
 }
 
 /** The table that an analysed INSERT, UPDATE, DELETE or MERGE writes. */
@@ -326,21 +353,3 @@ const flow = (from: LogicalTable, to: LogicalTable | undefined): ClarusError =>
       table: from.name,
     },
   );
-
-const defaultsQuery = physicalStatement(
-  'SELECT adnum::text, pg_catalog.pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef WHERE adrelid = $1',
-  [26],
-);
-
-/** Default expressions of a table, by attnum, as the shadow schema has them. */
-export async function defaultsOf(table: LogicalTable, session: SessionPort): Promise<Defaults> {
-  const oid = Buffer.alloc(4);
-  oid.writeUInt32BE(table.oid);
-  const rows = await collect(session.trusted, defaultsQuery, [oid], [1], [0]);
-  return new Map(
-    rows.map(([attnum, sql]) => [
-      Number(Buffer.from(attnum ?? []).toString()),
-      Buffer.from(sql ?? []).toString(),
-    ]),
-  );
-}

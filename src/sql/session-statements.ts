@@ -3,7 +3,7 @@ import { ClarusError } from '../errors.js';
 import type { Plan, SessionPort } from './plan.js';
 import { stripComments } from './raw/comments.js';
 import { deparse, deparseExpression } from './raw/deparse.js';
-import { child, list, type RawFields, type RawNode, text } from './raw/node.js';
+import { child, list, type RawFields, type RawNode, text, visit } from './raw/node.js';
 import { sidesOf } from './settings.js';
 
 /** Plan of a session statement, or undefined for every other statement. */
@@ -18,12 +18,14 @@ export function planSessionStatement(raw: RawNode, sql: string, _session: Sessio
       sql: deparse(child(raw.PrepareStmt, 'query')!),
       parameterTypes: list(raw.PrepareStmt, 'argtypes').map(typeText),
     };
-  if (raw.ExecuteStmt)
+  if (raw.ExecuteStmt) {
+    refuseSubqueries(raw.ExecuteStmt, sql);
     return {
       kind: 'execute',
       name: text(raw.ExecuteStmt, 'name') ?? '',
       arguments: list(raw.ExecuteStmt, 'params').map(deparseExpression),
     };
+  }
   if (raw.DeallocateStmt) return { kind: 'deallocate', name: text(raw.DeallocateStmt, 'name') };
   if (raw.DiscardStmt) {
     const targets = {
@@ -39,6 +41,16 @@ export function planSessionStatement(raw: RawNode, sql: string, _session: Sessio
     };
   }
   return undefined;
+}
+
+/** @throws ClarusError 0A000 as PostgreSQL words it (transformSubLink in parse_expr.c) */
+function refuseSubqueries(execute: RawFields, sql: string): void {
+  visit(execute.params, (kind, { location }) => {
+    if (kind !== 'SubLink') return;
+    const before = Buffer.from(sql).subarray(0, (location as number | undefined) ?? 0);
+    const position = [...before.toString()].length + 1;
+    throw new ClarusError('0A000', 'cannot use subquery in EXECUTE parameter', { position });
+  });
 }
 
 function transaction(fields: RawFields, sql: string): Plan {

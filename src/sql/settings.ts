@@ -1,6 +1,6 @@
 /** Which side of a session may see a setting, and which settings a database with protected tables refuses. */
 import { ClarusError } from '../errors.js';
-import type { SettingSides } from './plan.js';
+import type { SessionSettings, SettingSides } from './plan.js';
 
 /** Settings that only one side may see. `application_name` could hold anything and never leaves. */
 const trustedOnly = new Set(['application_name']);
@@ -47,3 +47,12 @@ export function sidesOf(name: string, value: string | undefined): SettingSides {
     });
   return trustedOnly.has(lower) ? 'trusted' : cloudOnly.has(lower) ? 'cloud' : 'both';
 }
+
+/** The settings by which PostgreSQL reads a literal, as one text: equal texts read every literal alike. */
+export const readingOf = ({
+  dateStyle,
+  intervalStyle,
+  timeZone,
+  arrayNulls,
+  literals,
+}: SessionSettings): string => [dateStyle, intervalStyle, timeZone, arrayNulls, literals].join('\n');

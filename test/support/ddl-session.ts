@@ -111,6 +111,8 @@ export async function openDdlSession(
       byteaOutput: 'hex',
       standardConformingStrings: true,
       searchPath: '"$user", public',
+      arrayNulls: true,
+      literals: '',
     },
     cloud: statementPort(cloud, sent),
     trusted: statementPort(shadow),

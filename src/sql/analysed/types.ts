@@ -32,6 +32,9 @@ const typeField: Readonly<Record<string, string>> = {
   ROW: 'row_typeid',
 };
 
+/** pg_type.dat */
+const REGCLASS = 2205;
+
 const booleans = new Set([
   'BOOLEXPR',
   'NULLTEST',
@@ -71,6 +74,7 @@ export function constantValue(constant: Node): Uint8Array | null | undefined {
     case typeOids.int4:
     case typeOids.date:
     case typeOids.oid:
+    case REGCLASS:
     case typeOids.float4:
       return bytes.slice(0, 4).reverse();
     case typeOids.int8:

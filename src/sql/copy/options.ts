@@ -39,6 +39,7 @@ export function copyOptions(statement: RawFields): CopyOptions {
     forceNotNull: columns(values, 'force_not_null'),
     forceNull: columns(values, 'force_null'),
     defaultString: word('default'),
+    freeze: values.has('freeze') && isTrue(word('freeze')!),
   };
 }
 

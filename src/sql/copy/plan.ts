@@ -3,12 +3,12 @@ import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../catalog
 import { encodingNamed } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
 import type { Compilation } from '../compilation.js';
+import type { Defaults } from '../defaults.js';
 import type { CopyInBody, CopyOutBody, ReadBody, WrittenColumn, WrittenForm } from '../execute/bodies.js';
 import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from '../plan.js';
 import { stripComments } from '../raw/comments.js';
 import { child, columnRef, list, type RawNode, stringOf, target } from '../raw/node.js';
 import type { Touch } from '../touch.js';
-import type { Defaults } from '../write/insert.js';
 import { copyOptions } from './options.js';
 
 /** What COPY needs of planning. */
@@ -54,6 +54,8 @@ export async function planCopy(
       { hint: 'Use STDIN or STDOUT (in psql: \\copy).' },
     );
   const options = copyOptions(fields);
+  if (direction === 'out' && options.freeze)
+    throw new ClarusError('22023', 'COPY FREEZE cannot be used with COPY TO');
   if (direction === 'in') return planCopyIn(fields, tables[0]!, options, planning);
   const plan = await planning.plan(query);
   if (plan.kind !== 'protected' || plan.body.kind !== 'read')
@@ -135,9 +137,9 @@ async function planCopyIn(
     table,
     columns,
     written: protectedOnes,
-    defaults: missing.map(column => ({ column, sql: defaults.get(column.attnum)! })),
+    defaults: missing.map(column => ({ column, ...defaults.get(column.attnum)! })),
     options,
-    sql: `COPY ${quote(table.physical.schema)}.${quote(table.physical.name)} (${physical.map(quote).join(', ')}) FROM STDIN (FORMAT binary)`,
+    sql: `COPY ${quote(table.physical.schema)}.${quote(table.physical.name)} (${physical.map(quote).join(', ')}) FROM STDIN (FORMAT binary${options.freeze ? ', FREEZE' : ''})`,
   };
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'in', body };
 }

@@ -2,6 +2,7 @@
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
 import type { EncodedColumn, Encoding } from '../../encodings/encoding.js';
 import type { CloudStatement } from '../compilation.js';
+import type { DefaultExpression } from '../defaults.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
 import type { Output } from '../read/targets.js';
 import type { CopyOptions, CopyOutFormat } from './copy-out.js';
@@ -28,7 +29,7 @@ export interface ReadBody {
 }
 
 /** Where the value of a written protected column comes from. */
-export type WrittenSource = OperandSource | { readonly kind: 'default'; readonly sql: string };
+export type WrittenSource = OperandSource | ({ readonly kind: 'default' } & DefaultExpression);
 
 /** A protected column that a write fills. */
 export interface WrittenColumn {
@@ -93,8 +94,8 @@ export interface CopyInBody {
   /** columns of the client's data, in order */
   readonly columns: readonly LogicalColumn[];
   readonly written: readonly WrittenColumn[];
-  /** protected columns that the data lack and that have a default, with its SQL */
-  readonly defaults: readonly { readonly column: LogicalColumn; readonly sql: string }[];
+  /** protected columns that the data lack and that have a default */
+  readonly defaults: readonly ({ readonly column: LogicalColumn } & DefaultExpression)[];
   readonly options: CopyOptions;
   /** the cloud's COPY; its columns are the row id, the unprotected columns, then the physical ones by operand */
   readonly sql: string;

@@ -22,13 +22,14 @@ const cachedSettings = new WeakMap<SessionSettings, CodecSettings>();
 export function settingsOf(session: SessionPort): CodecSettings {
   const known = cachedSettings.get(session.settings);
   if (known && (known.zone || !session.zones?.known(session.settings.timeZone))) return known;
-  const { dateStyle, intervalStyle, timeZone, extraFloatDigits, byteaOutput } = session.settings;
+  const { dateStyle, intervalStyle, timeZone, extraFloatDigits, byteaOutput, arrayNulls } = session.settings;
   const values = new Map([
     ['DateStyle', dateStyle],
     ['IntervalStyle', intervalStyle],
     ['TimeZone', timeZone],
     ['extra_float_digits', String(extraFloatDigits)],
     ['bytea_output', byteaOutput],
+    ['array_nulls', arrayNulls ? 'on' : 'off'],
   ]);
   const made = codecSettings(
     name => values.get(name),
@@ -138,9 +139,12 @@ export function assignment(sql: string, { oid, modifier }: TargetType): string {
 }
 
 const statements = new Map<string, PhysicalStatement>();
-/** The one physical statement of a text; the text holds no values. */
-export function statement(sql: string, parameterTypes: readonly number[]): PhysicalStatement {
-  const key = `${parameterTypes.join()} ${sql}`;
+/**
+ * The one physical statement of a text.
+ * @param reading `readingOf` the settings by which its literals are read; a server reads them once
+ */
+export function statement(sql: string, parameterTypes: readonly number[], reading = ''): PhysicalStatement {
+  const key = `${reading} ${parameterTypes.join()} ${sql}`;
   let known = statements.get(key);
   if (!known) {
     if (statements.size > 1000) statements.clear();

@@ -6,7 +6,6 @@
  * the trusted side, constraints and keys by the cloud; so what is refused here is told once the cloud has taken the
  * rows before it.
  */
-import type { LogicalColumn } from '../../catalog/catalog.js';
 import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { type CopyRows, copyReader } from '../../wire/copy-reader.js';
@@ -20,6 +19,7 @@ import { assignment, statement, typeNameOf } from './convert.js';
 import { InsertBuffer, insertedInCloud } from './copy-buffer.js';
 import { isOfKey, isOfReference, ofField, ofLine, rowOf } from './copy-failure.js';
 import { binaryRows, SIGNATURE } from './copy-rows.js';
+import { transactionTime } from './given.js';
 import type { ExecutionServices } from './portal.js';
 import { protectRows, type SideWrites, writeSides } from './protecting.js';
 
@@ -42,8 +42,10 @@ export async function startCopyIn(
   context: EncodingContext,
   services: ExecutionServices,
 ): Promise<CopyInExecution> {
+  // While rows are on their way nothing can be asked of the cloud.
+  const time = body.defaults.some(found => found.time) ? await transactionTime(session) : null;
   const port = await session.cloud.copyIn(body.sql);
-  return new ProtectingCopy(body, session, context, services, port);
+  return new ProtectingCopy(body, session, context, services, time, port);
 }
 
 class ProtectingCopy implements CopyInExecution {
@@ -68,6 +70,8 @@ class ProtectingCopy implements CopyInExecution {
     private readonly session: SessionPort,
     private readonly context: EncodingContext,
     private readonly services: ExecutionServices,
+    /** of the transaction, where a default asks for it */
+    private readonly time: Uint8Array | null,
     private port: CopyInPort,
   ) {
     this.format = body.options.format === 'binary' ? 1 : 0;
@@ -135,8 +139,7 @@ class ProtectingCopy implements CopyInExecution {
     const { body, session, buffer } = this;
     // First, because after a refusal the trusted side answers nothing more in this transaction.
     const defaults: PlainColumn[] = [];
-    for (const { column, sql } of body.defaults)
-      defaults.push(await this.#defaults(column, sql, lines.length));
+    for (const missing of body.defaults) defaults.push(await this.#defaults(missing, lines.length));
     const { columns, refusal } = await decide(
       body.columns.map((column, i) => convert(fields[i]!, this.format, column.type, session)),
       session,
@@ -293,13 +296,20 @@ class ProtectingCopy implements CopyInExecution {
   }
 
   /** Values of a column that the data lack, one a row. */
-  async #defaults({ type }: LogicalColumn, sql: string, count: number): Promise<PlainColumn> {
+  async #defaults(
+    { column: { type }, sql, time }: CopyInBody['defaults'][number],
+    count: number,
+  ): Promise<PlainColumn> {
     const value = assignment(`(${sql})::${await typeNameOf(type.oid, this.session)}`, type);
+    const last = time ? '$2' : '$1';
     const rows = await collect(
       this.session.trusted,
-      statement(`SELECT ${value} FROM pg_catalog.generate_series(1, $1)`, [typeOids.int4]),
-      [Buffer.from(String(count))],
-      [0],
+      statement(
+        `SELECT ${value} FROM pg_catalog.generate_series(1, ${last})`,
+        time ? [typeOids.timestamptz, typeOids.int4] : [typeOids.int4],
+      ),
+      [...(time ? [this.time] : []), Buffer.from(String(count))],
+      [...(time ? [1 as const] : []), 0],
       [1],
     );
     return plain(columnOf(rows.map(([field]) => field ?? null)));

@@ -24,6 +24,8 @@ export interface CopyOptions {
   readonly forceQuote: 'all' | readonly string[];
   readonly forceNotNull: 'all' | readonly string[];
   readonly forceNull: 'all' | readonly string[];
+  /** COPY FROM: the cloud's COPY freezes the rows, or says why it cannot */
+  readonly freeze: boolean;
   readonly defaultString: string | undefined;
 }
 

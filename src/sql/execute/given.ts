@@ -2,11 +2,24 @@
 import { PostgresError } from '../../wire/diagnostic.js';
 import type { ParameterSource } from '../compilation.js';
 import type { BoundParameters, ProtectedPlan, SessionPort } from '../plan.js';
+import { collect } from './collect.js';
+import { statement } from './convert.js';
+
+/** What PostgreSQL says to a portal that cannot be executed again (MarkPortalActive in portalmem.c). */
+export const cannotBeRun = (portal: string | undefined): string => `portal "${portal ?? ''}" cannot be run`;
+
+const timeQuery = statement('SELECT pg_catalog.now()', []);
+
+/** Asks the cloud for the time of the session's transaction: a timestamptz in binary form. */
+export async function transactionTime(session: SessionPort): Promise<Uint8Array | null> {
+  return (await collect(session.cloud, timeQuery, [], [], [1]))[0]?.[0] ?? null;
+}
 
 /** Bound parameters with the plan that they are for. PostgreSQL checks them at most once. */
 export class Given {
   readonly parameterTypes: readonly number[];
   #checked: Promise<void> | undefined;
+  #time: Promise<Uint8Array | null> | undefined;
 
   /** @param portal name of the client's portal, for errors */
   constructor(
@@ -33,6 +46,12 @@ export class Given {
     return this.#checked;
   }
 
+  /** The time of the transaction, as the cloud says: a timestamptz in binary form. */
+  time(): Promise<Uint8Array | null> {
+    this.#time ??= transactionTime(this.session);
+    return this.#time;
+  }
+
   /**
    * Tells an error of a cloud's Bind of the client's parameter.
    * @param parameters what the cloud's parameters are
@@ -48,12 +67,17 @@ export class Given {
 
   /** A portal of ours is not the client's, and its parameters may have other numbers. */
   #placed(error: unknown, numberOf: (number: number) => number | undefined): unknown {
-    if (!(error instanceof PostgresError) || error.diagnostic.where === undefined) return error;
+    if (!(error instanceof PostgresError)) return error;
+    const { message, where, ...diagnostic } = error.diagnostic;
     const portal = this.portal ? `portal "${this.portal}"` : 'unnamed portal';
-    const where = error.diagnostic.where.replace(
+    const placed = where?.replace(
       /^(?:unnamed portal|portal "clarus_p\d+") parameter \$(\d+)/m,
       (_, number) => `${portal} parameter $${numberOf(Number(number)) ?? '?'}`,
     );
-    return new PostgresError({ ...error.diagnostic, where });
+    return new PostgresError({
+      ...diagnostic,
+      message: message.replace(/^portal "(?:clarus_p\d+)?" cannot be run$/, cannotBeRun(this.portal)),
+      ...(placed === undefined ? {} : { where: placed }),
+    });
   }
 }

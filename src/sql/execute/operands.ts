@@ -3,10 +3,12 @@ import { columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.
 import type { EncodingContext, FoundRows } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
 import { arrayElements } from '../../wire/arrays.js';
+import { typeOids } from '../../wire/types.js';
 import type { ParameterSource } from '../compilation.js';
 import type { ManySource, OperandPlan, OperandSource } from '../operand.js';
-import type { BoundParameters } from '../plan.js';
-import { collect } from './collect.js';
+import type { BoundParameters, PhysicalStatement } from '../plan.js';
+import { readingOf } from '../settings.js';
+import { collect, type Row } from './collect.js';
 import { convert, decided } from './conversion.js';
 import { statement, typeNameOf } from './convert.js';
 import type { Given } from './given.js';
@@ -29,24 +31,45 @@ export async function evaluate(source: OperandSource, given: Given): Promise<Uin
       if (converted.unsure.length) await given.mustBind();
       return valueAt((await decided([converted], session))[0]!, 0);
     }
-    case 'expression':
-      return evaluateSql(`(${source.sql})::${await typeNameOf(source.type, session)}`, given);
+    case 'expression': {
+      const sql = `SELECT (${source.sql})::${await typeNameOf(source.type, session)}`;
+      const { query, values, formats } = await evaluable(source, sql, given);
+      return (await collect(session.trusted, query, values, formats, [1]))[0]?.[0] ?? null;
+    }
   }
 }
 
-/** The value of an SQL expression, `$n` being the client's parameters; the trusted PostgreSQL evaluates it. */
-export async function evaluateSql(
+/** A statement for the trusted PostgreSQL with what it is bound to. */
+interface Evaluable {
+  readonly query: PhysicalStatement;
+  readonly values: Row;
+  readonly formats: readonly (0 | 1)[];
+}
+
+/**
+ * What evaluates an expression: its `$n` are the client's parameters, and the time of the transaction behind them.
+ * @param sql a SELECT of it
+ * @throws ClarusError 0A000 where the settings have changed by which its literals were read
+ */
+export async function evaluable(
+  { time, reading }: { readonly time: boolean; readonly reading?: string | undefined },
   sql: string,
-  { bound, parameterTypes, session }: Given,
-): Promise<Uint8Array | null> {
-  const rows = await collect(
-    session.trusted,
-    statement(`SELECT ${sql}`, parameterTypes),
-    bound.values,
-    bound.formats,
-    [1],
-  );
-  return rows[0]?.[0] ?? null;
+  given: Given,
+): Promise<Evaluable> {
+  const { bound, parameterTypes } = given;
+  const now = readingOf(given.session.settings);
+  if (reading !== undefined && reading !== now)
+    throw new ClarusError(
+      '0A000',
+      'a prepared statement holds literals that were read under other settings than those in force',
+      { hint: 'Prepare it again, or put the settings back that were in force when it was prepared.' },
+    );
+  const types = time ? [...parameterTypes, typeOids.timestamptz] : parameterTypes;
+  return {
+    query: statement(sql, types, reading),
+    values: time ? [...bound.values, await given.time()] : bound.values,
+    formats: time ? [...bound.formats, 1] : bound.formats,
+  };
 }
 
 /** Runs an operand's look-ups, then protects its values. */

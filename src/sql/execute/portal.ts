@@ -18,7 +18,7 @@ import { physicalType } from '../write/insert.js';
 import { hasSideTables } from '../write/modify.js';
 import type { Answering, InsertBody, ReadBody, UpdateBody } from './bodies.js';
 import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from './copy-out.js';
-import { Given } from './given.js';
+import { cannotBeRun, Given } from './given.js';
 import { OpeningSink } from './opening.js';
 import { physicalParameters, protectOperand } from './operands.js';
 import { deleteSides, physicalOid, protectRows, writeSides } from './protecting.js';
@@ -96,9 +96,12 @@ export async function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): 
     b.context,
     copy ? copyRows(copy) : undefined,
   );
+  const executions = new Executions(b, body.answering);
   return {
     ...(copy ? { copyOut: copy } : {}),
     async execute(maxRows) {
+      if (executions.over) return executions.again();
+      executions.begin(maxRows);
       if (copy)
         return { outcome: Promise.resolve(await copyOut(port, sink, copy, b.session)), pipelined: false };
       const outcome = port.execute(maxRows, sink).catch(given.placing(body.cloud.parameters));
@@ -137,8 +140,11 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
   const known = await WrittenValues.bind(body.written, given);
   let port: PortalPort | undefined;
   const sink = new OpeningSink(body.answering, b.formats, b.session, b.context);
+  const executions = new Executions(b, body.answering);
   return {
     async execute(maxRows) {
+      if (executions.over) return executions.again();
+      executions.begin(hasSideTables(body.table) ? 0 : maxRows);
       const placing = given.placing(body.cloud.parameters);
       if (port) return { outcome: port.execute(maxRows, sink).catch(placing), pipelined: true };
       const columns = await known.decide();
@@ -177,6 +183,30 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
   };
 }
 
+/** How often a portal was executed: what it has run to its end gives no more rows, and writes nothing again. */
+class Executions {
+  over = false;
+
+  constructor(
+    private readonly bound: Bound,
+    private readonly answering: Answering,
+  ) {}
+
+  /** @param maxRows 0: to the end; else the server's portal knows where it stands */
+  begin(maxRows: number): void {
+    this.over = maxRows === 0;
+  }
+
+  /** @throws ClarusError 55000 for a write that returns no rows */
+  again(): Started {
+    const { plan, portal } = this.bound;
+    const returnsRows = plan.command === 'SELECT' || (plan.command !== 'COPY' && this.answering.width > 0);
+    if (!returnsRows) throw new ClarusError('55000', cannotBeRun(portal));
+    const tag = `${plan.command}${plan.command === 'INSERT' ? ' 0' : ''} 0`;
+    return { outcome: Promise.resolve({ kind: 'complete', tag }), pipelined: false };
+  }
+}
+
 /** Values `from` to `to` of a column, in place. */
 const lotOf = ({ data, offsets, nulls }: ByteColumn, from: number, to: number): ByteColumn => ({
   length: to - from,
@@ -204,15 +234,12 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
   const operands = await bindOperands(body.operands, given, b.context);
   const known = await WrittenValues.bind(body.written, given);
   const sink = new OpeningSink(body.answering, b.formats, b.session, b.context);
-  let ran = false;
+  const executions = new Executions(b, body.answering);
   return {
     async execute() {
-      if (ran) {
-        // all rows have been given, whatever limit the client said; PostgreSQL writes once, too
-        if (body.answering.width === 0) throw new ClarusError('55000', 'portal cannot be run');
-        return { outcome: Promise.resolve({ kind: 'complete', tag: 'UPDATE 0' }), pipelined: false };
-      }
-      ran = true;
+      if (executions.over) return executions.again();
+      // all rows are given, whatever limit the client says
+      executions.begin(0);
       const lock = physicalParameters(
         body.lock.parameters,
         b.bound,

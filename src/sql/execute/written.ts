@@ -3,11 +3,13 @@
  * at there, the rest when the statement executes.
  */
 import { columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
+import { typeOids } from '../../wire/types.js';
 import type { BoundParameters, SessionPort } from '../plan.js';
 import type { WrittenColumn, WrittenSource } from './bodies.js';
 import { type Ask, askInOrder, askOne, asksOf, type Converted, convert } from './conversion.js';
 import { assignment, statement, typeNameOf } from './convert.js';
 import type { Given } from './given.js';
+import { evaluable } from './operands.js';
 
 /** Values of one column that come in one format. */
 interface Batch {
@@ -100,18 +102,24 @@ function batchesOf(
 async function evaluation(
   { type }: WrittenColumn['column'],
   source: WrittenSource,
-  { bound, parameterTypes, session }: Given,
+  given: Given,
 ): Promise<Ask['start']> {
+  const { bound, parameterTypes, session } = given;
   const base = await typeNameOf(type.oid, session);
   const select = (sql: string): string => `SELECT ${assignment(`(${sql})::${base}`, type)}`;
   switch (source.kind) {
-    case 'default':
+    case 'default': {
       // A default sees no parameters of the statement.
-      return () => askOne(session, statement(select(source.sql), []), [], []);
-    case 'expression':
+      const [types, values] = source.time ? [[typeOids.timestamptz], [await given.time()]] : [[], []];
+      return () => askOne(session, statement(select(source.sql), types), values, [1]);
+    }
+    case 'expression': {
+      const { query, values, formats } = await evaluable(source, select(source.sql), given);
+      return () => askOne(session, query, values, formats);
+    }
     case 'parameter': {
-      const sql = source.kind === 'expression' ? source.sql : `$${source.index + 1}`;
-      return () => askOne(session, statement(select(sql), parameterTypes), bound.values, bound.formats);
+      const query = statement(select(`$${source.index + 1}`), parameterTypes);
+      return () => askOne(session, query, bound.values, bound.formats);
     }
     case 'constant': {
       const from = await typeNameOf(source.type, session);

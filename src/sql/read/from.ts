@@ -48,6 +48,8 @@ function rewriteItem(raw: RawNode, analysed: Node, scope: Scope, compilation: Co
         Math.max(0, numberOf(entry(scope, numberIn(analysed, 'rtindex')), 'joinmergedcols')),
       );
       const quals = child(fields, 'quals');
+      if (fields.alias && protectedIn(analysed, scope, compilation).length > 0)
+        throw form('an alias for a join with a protected table');
       const join = {
         ...fields,
         larg: rewriteItem(child(fields, 'larg')!, nodeIn(analysed, 'larg')!, scope, compilation),
@@ -120,17 +122,38 @@ export function rangeVar(
   return {
     RangeVar: {
       ...fields,
-      schemaname: table.physical.schema,
-      relname: table.physical.name,
-      ...(alias ? {} : { alias: { aliasname: name } }),
+      ...physicalName(table, alias !== undefined, name),
     },
   };
 }
+
+/**
+ * The fields of a table reference by the physical name, called what the statement calls it. A name of its own would
+ * hide the schema, by which columns may be qualified too.
+ */
+export const physicalName = (
+  { name, physical }: LogicalTable,
+  aliased: boolean,
+  called: string = name,
+): RawFields => ({
+  schemaname: physical.schema,
+  relname: physical.name,
+  ...(aliased || called === physical.name ? {} : { alias: { aliasname: called } }),
+});
 
 const protectedTable = (rte: Node, compilation: Compilation): LogicalTable | undefined => {
   const table = compilation.catalog.tables.get(numberIn(rte, 'relid'));
   return table?.state === 'protected' ? table : undefined;
 };
+
+/** Protected tables below a node of the analysed join tree. */
+function protectedIn(analysed: Node, scope: Scope, compilation: Compilation): readonly LogicalTable[] {
+  if (analysed.kind === 'JOINEXPR')
+    return ['larg', 'rarg'].flatMap(side => protectedIn(nodeIn(analysed, side)!, scope, compilation));
+  return [protectedTable(entry(scope, numberIn(analysed, 'rtindex')), compilation)].filter(
+    table => table !== undefined,
+  );
+}
 
 const form = (what: string): ClarusError =>
   new ClarusError('0A000', `${what} is not supported by the cloud's part of a protected statement`);

@@ -161,7 +161,7 @@ function compare(c: Comparison, scope: Scope, compilation: Compilation, first: C
     rawValue,
     value,
     `the value compared with "${use.column.name}"`,
-    compilation.homes,
+    compilation.values,
   );
   return answered(use, question, doing, scope, compilation, [source]);
 }
@@ -244,7 +244,7 @@ function many(
   const element = elementTypeOf(b);
   if (element === undefined) throw refuse(doing, first);
   const what = `a value compared with "${use.column.name}"`;
-  const source = manySource(items ?? (rawRight as RawNode), b, element, what, compilation.homes);
+  const source = manySource(items ?? (rawRight as RawNode), b, element, what, compilation.values);
   const operator: Operator = {
     oid: numberIn(analysed, 'opno'),
     name,

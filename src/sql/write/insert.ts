@@ -7,17 +7,16 @@ import { isNode, type Node, nodeIn, nodesIn, numberIn, type Value } from '../ana
 import { entry, RTE, type Scope, scopeOf } from '../analysed/query.js';
 import { protectedColumns, refuse } from '../columns.js';
 import type { Compilation } from '../compilation.js';
+import type { Defaults } from '../defaults.js';
 import type { WrittenColumn, WrittenForm, WrittenSource } from '../execute/bodies.js';
 import { operandSource, valuesRows } from '../operand.js';
 import type { ProtectedPlan } from '../plan.js';
 import { child, fieldsOf, kindOf, list, type RawNode, text } from '../raw/node.js';
+import { physicalName } from '../read/from.js';
 import { returningTargets } from './returning.js';
 
 /** Above this many parameters values travel as arrays (the protocol takes 65,535). */
 const PARAMETERS_MAX = 30_000;
-
-/** Default expressions of a table's columns as the shadow has them, by attnum. */
-export type Defaults = ReadonlyMap<number, string>;
 
 /**
  * @param raw an InsertStmt
@@ -173,9 +172,7 @@ export function target(
   const relation = fields.relation as { readonly [field: string]: unknown };
   return {
     ...relation,
-    schemaname: table.physical.schema,
-    relname: table.physical.name,
-    ...(relation.alias ? {} : { alias: { aliasname: table.name } }),
+    ...physicalName(table, relation.alias !== undefined),
   };
 }
 
@@ -230,14 +227,14 @@ export function source(
   compilation: Compilation,
 ): WrittenSource {
   if (kindOf(raw) === 'SetToDefault') return defaultOf(column, defaults);
-  return operandSource(raw, withoutAssignment(analysed), `the value of "${column.name}"`, compilation.homes);
+  return operandSource(raw, withoutAssignment(analysed), `the value of "${column.name}"`, compilation.values);
 }
 
 function defaultOf(column: LogicalColumn, defaults: Defaults): WrittenSource {
-  const sql = defaults.get(column.attnum);
-  return sql === undefined
+  const found = defaults.get(column.attnum);
+  return found === undefined
     ? { kind: 'constant', value: null, type: column.type.oid }
-    : { kind: 'default', sql };
+    : { kind: 'default', ...found };
 }
 
 /** Strips implicit casts: execution casts to the column's type as an assignment does. */

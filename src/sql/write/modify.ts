@@ -6,6 +6,7 @@ import { isNode, type Node, nodeIn, nodesIn, numberIn } from '../analysed/node.j
 import { type Scope, scopeOf } from '../analysed/query.js';
 import { protectedColumns, refuse } from '../columns.js';
 import { Compilation } from '../compilation.js';
+import type { Defaults } from '../defaults.js';
 import type { ReadBody, UpdateBody, WrittenColumn, WrittenForm } from '../execute/bodies.js';
 import type { ProtectedPlan } from '../plan.js';
 import { deparseExpression } from '../raw/deparse.js';
@@ -23,11 +24,11 @@ import {
 } from '../raw/node.js';
 import { rewriteCondition } from '../read/predicate.js';
 import { protectedTableBelow } from '../read/select.js';
-import { type Defaults, physicalType, source, target } from './insert.js';
+import { physicalType, source, target } from './insert.js';
 import { returningTargets } from './returning.js';
 
-/** Alias of the batch of new values in an UPDATE by row id. */
-const NEW = 'clarus_new';
+/** Alias of the batch of new values in an UPDATE by row id, unlike that of the table. */
+const newValues = (alias: string): string => (alias === 'clarus_new' ? 'clarus_values' : 'clarus_new');
 
 /** Built-in functions that give another value at each call; one value is computed for all rows of an UPDATE. */
 const volatileCall =
@@ -90,7 +91,7 @@ export function planUpdate(
   const writesProtected = assignments.filter(a => a.column.protection);
   for (const { column, raw: value } of writesProtected) {
     const sql =
-      kindOf(value) === 'SetToDefault' ? (defaults.get(column.attnum) ?? '') : deparseExpression(value);
+      kindOf(value) === 'SetToDefault' ? (defaults.get(column.attnum)?.sql ?? '') : deparseExpression(value);
     if (volatileCall.test(sql))
       throw refuse('a new value that is another one for each row', { table, column });
   }
@@ -115,6 +116,7 @@ export function planUpdate(
   }
 
   const alias = (fields.relation as { alias?: { aliasname?: string } }).alias?.aliasname ?? table.name;
+  const batch = newValues(alias);
   const lockTree: RawNode = {
     SelectStmt: {
       targetList: [targetNode(columnRef(alias, ROW_COLUMN))],
@@ -133,12 +135,7 @@ export function planUpdate(
     },
   };
   // The values are protected once the rows are known, so each has its own compilation.
-  const writing = new Compilation(
-    compilation.catalog,
-    compilation.registry,
-    compilation.homes,
-    compilation.shape,
-  );
+  const writing = new Compilation(compilation.catalog, compilation.registry, compilation.values);
   let operands = 1;
   const written = writesProtected.map(
     ({ column, raw: value, expr }): WrittenColumn => ({
@@ -182,7 +179,7 @@ export function planUpdate(
           ],
         },
       })),
-      alias: { aliasname: NEW, colnames: [str(ROW_COLUMN), ...columns.map(c => str(c.name))] },
+      alias: { aliasname: batch, colnames: [str(ROW_COLUMN), ...columns.map(c => str(c.name))] },
     },
   };
   const returning = returningTargets(fields, query, scope, table, writing, false);
@@ -193,7 +190,7 @@ export function planUpdate(
       relation: target(fields, table),
       targetList: [
         ...assignments.filter(a => !a.column.protection).map(a => a.target),
-        ...columns.map(c => ({ ResTarget: { name: c.name, val: columnRef(NEW, c.name) } })),
+        ...columns.map(c => ({ ResTarget: { name: c.name, val: columnRef(batch, c.name) } })),
       ],
       fromClause: [unnest],
       whereClause: {
@@ -201,7 +198,7 @@ export function planUpdate(
           kind: 'AEXPR_OP',
           name: [str('=')],
           lexpr: columnRef(alias, ROW_COLUMN),
-          rexpr: columnRef(NEW, ROW_COLUMN),
+          rexpr: columnRef(batch, ROW_COLUMN),
         },
       },
       ...returning.fields,

@@ -1,0 +1,92 @@
+/** What columns of a table have when nothing is given for them, as the shadow schema says. */
+import type { LogicalTable } from '../catalog/catalog.js';
+import { ClarusError } from '../errors.js';
+import { physical } from './compilation.js';
+import { queued, type Row } from './execute/collect.js';
+import { namesMoment } from './moment.js';
+import { withTime } from './operand.js';
+import type { SessionPort } from './plan.js';
+import { deparseExpression } from './raw/deparse.js';
+import { type RawNode, visit } from './raw/node.js';
+import { parseExpression } from './raw/parse.js';
+
+/** A default as the trusted side evaluates it. */
+export interface DefaultExpression {
+  /** every name in it is qualified, and its literals mean the same under all settings */
+  readonly sql: string;
+  /** it asks for the time of the transaction, which is parameter `$1`, a timestamptz */
+  readonly time: boolean;
+}
+
+/** Defaults of a table's columns, by attnum. */
+export type Defaults = ReadonlyMap<number, DefaultExpression>;
+
+/**
+ * A domain may have a default of its own (build_column_default in rewriteHandler.c), and may refuse NULL, which is
+ * then what is assigned (coerce_null_to_domain).
+ */
+const defaultsQuery = physical(
+  `SELECT a.attnum::pg_catalog.text, coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+            pg_catalog.pg_get_expr(t.typdefaultbin, 0), 'NULL'), t.typtype = 'd' AND d.adbin IS NULL AND t.typdefaultbin IS NULL
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+       LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity = ''
+      AND (d.adbin IS NOT NULL OR t.typtype = 'd')`,
+  [26],
+);
+
+/** Settings by which pg_get_expr writes an expression. */
+const settings = ['DateStyle', 'IntervalStyle', 'extra_float_digits', 'search_path'] as const;
+const set = physical(
+  `SELECT ${settings.map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, true)`).join(', ')}`,
+  settings.map(() => 25),
+);
+const plainly: Row = ['ISO, MDY', 'postgres', '1', 'pg_catalog'].map(value => Buffer.from(value));
+
+/**
+ * Reads the defaults of a table.
+ * @param copy COPY: a domain is not asked about the NULL of a column that the data lack (CopyFrom in copyfrom.c)
+ */
+export async function defaultsOf(table: LogicalTable, session: SessionPort, copy = false): Promise<Defaults> {
+  const oid = Buffer.alloc(4);
+  oid.writeUInt32BE(table.oid);
+  const { dateStyle, intervalStyle, extraFloatDigits, searchPath } = session.settings;
+  const before = [dateStyle, intervalStyle, String(extraFloatDigits), searchPath].map(v => Buffer.from(v));
+  const { trusted } = session;
+  const asked = [
+    queued(trusted, set, plainly, [0], []),
+    queued(trusted, defaultsQuery, [oid], [1], []),
+    queued(trusted, set, before, [0], []),
+  ];
+  trusted.flush();
+  const [, rows] = await Promise.all(asked);
+  const found = rows!.map(row => row.map(field => Buffer.from(field ?? []).toString()));
+  return new Map(
+    found
+      .filter(([, , onlyDomain]) => !(copy && onlyDomain === 't'))
+      .map(([attnum, sql]) => [Number(attnum), expressionOf(sql!, table)]),
+  );
+}
+
+function expressionOf(sql: string, table: LogicalTable): DefaultExpression {
+  const raw = parseExpression(sql);
+  if (readsMoment(raw))
+    throw new ClarusError(
+      '0A000',
+      `a default of table "${table.name}" reads a date or time from a text that means the present moment`,
+      { hint: 'Use now(), CURRENT_DATE or the like as the default.', table: table.name },
+    );
+  const { tree, time } = withTime(raw, 1);
+  return { sql: time ? deparseExpression(tree) : sql, time };
+}
+
+/** `'now'::text::date`: what is a literal of a date itself was read when the default was made. */
+function readsMoment(raw: RawNode): boolean {
+  let found = false;
+  visit(raw, (kind, fields) => {
+    const inner = kind === 'TypeCast' ? (fields.arg as RawNode).TypeCast : undefined;
+    const constant = (inner?.arg as RawNode | undefined)?.A_Const?.sval as { sval?: string } | undefined;
+    if (constant?.sval !== undefined && namesMoment(constant.sval)) found = true;
+  });
+  return found;
+}

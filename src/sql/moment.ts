@@ -1,0 +1,94 @@
+/**
+ * Literals that mean the present moment: `'now'`, `'today'` and their kin are read once, where the statement is parsed,
+ * and mean the time of that transaction. What is read on the trusted side is therefore replaced by what the cloud says.
+ */
+import { ClarusError } from '../errors.js';
+import { arrayType, typeOids } from '../wire/types.js';
+import { numberIn, readNodes, walk } from './analysed/node.js';
+import { physical } from './compilation.js';
+import { collect } from './execute/collect.js';
+import type { Analysis, SessionPort } from './plan.js';
+import { fieldsOf, kindOf, type RawFields, type RawNode, rewrite, visit } from './raw/node.js';
+
+/** Could PostgreSQL read a text as a time that depends on the present moment (datetktbl in datetime.c)? */
+export const namesMoment = (text: string): boolean => /\b(now|today|tomorrow|yesterday)\b/i.test(text);
+
+/** Does a statement hold a literal that may mean the present moment? */
+export function holdsMoment(raw: RawNode): boolean {
+  let found = false;
+  visit(raw, (kind, fields) => {
+    const text = kind === 'A_Const' ? textOf(fields) : undefined;
+    if (text !== undefined && namesMoment(text)) found = true;
+  });
+  return found;
+}
+
+const days: ReadonlySet<number> = new Set([typeOids.date, typeOids.timestamp, typeOids.timestamptz]);
+const clocks: ReadonlySet<number> = new Set([typeOids.time, typeOids.timetz]);
+/** Texts of these hold several: arrays and ranges. */
+const composed: ReadonlySet<number> = new Set([
+  ...[...days, ...clocks].map(arrayType).filter(oid => oid !== undefined),
+  3908,
+  3910,
+  3912,
+  4533,
+  4534,
+  4535,
+]);
+
+/** The transaction's time, and the beginnings of the day and of those beside it, in the session's time zone. */
+const momentQuery = physical(
+  `SELECT pg_catalog.to_char(now, 'YYYY-MM-DD HH24:MI:SS.USOF'), pg_catalog.to_char(now, 'YYYY-MM-DD'),
+          pg_catalog.to_char(now::pg_catalog.date + 1, 'YYYY-MM-DD'), pg_catalog.to_char(now::pg_catalog.date - 1, 'YYYY-MM-DD')
+     FROM pg_catalog.now() AS now`,
+  [],
+);
+
+/**
+ * A statement over protected tables with its literals of the present moment written out; undefined where it has none.
+ * @param raw its tree, with locations in the text that was analysed
+ * @throws ClarusError 0A000 where a moment stands together with something else
+ */
+export async function withMoment(
+  raw: RawNode,
+  { parsed }: Analysis,
+  session: SessionPort,
+): Promise<RawNode | undefined> {
+  const types = new Map<number, number>();
+  for (const tree of parsed.flatMap(readNodes))
+    walk(tree, node => {
+      if (node.kind === 'CONST') types.set(numberIn(node, 'location'), numberIn(node, 'consttype'));
+      return true;
+    });
+  /** words by the place of their literal */
+  const wanted = new Map<unknown, string>();
+  visit(raw, (kind, fields) => {
+    const arg = kind === 'TypeCast' ? (fields.arg as RawNode) : { [kind]: fields };
+    const constant = fieldsOf(arg);
+    const text = kindOf(arg) === 'A_Const' ? textOf(constant) : undefined;
+    if (text === undefined || !namesMoment(text)) return;
+    const type = [constant, fields, (fields.typeName ?? {}) as RawFields]
+      .map(({ location }) => types.get((location as number | undefined) ?? 0))
+      .find(found => found !== undefined && (days.has(found) || clocks.has(found) || composed.has(found)));
+    if (type === undefined) return;
+    const word = text.trim().toLowerCase();
+    const known = days.has(type) ? /^(now|today|tomorrow|yesterday)$/ : clocks.has(type) ? /^now$/ : /^$/;
+    if (!known.test(word)) throw together();
+    wanted.set(constant.location, word);
+  });
+  if (wanted.size === 0) return undefined;
+  const [row] = await collect(session.cloud, momentQuery, [], [], []);
+  const moments = new Map(['now', 'today', 'tomorrow', 'yesterday'].map((word, i) => [word, row?.[i]]));
+  return rewrite(raw, (kind, fields) => {
+    const word = kind === 'A_Const' ? wanted.get(fields.location) : undefined;
+    if (word === undefined || textOf(fields) === undefined) return undefined;
+    return { A_Const: { ...fields, sval: { sval: Buffer.from(moments.get(word) ?? []).toString() } } };
+  });
+}
+
+const textOf = ({ sval }: RawFields): string | undefined => (sval as { sval?: string } | undefined)?.sval;
+
+const together = (): ClarusError =>
+  new ClarusError('0A000', 'a literal that means the present moment stands together with something else', {
+    hint: 'Use now(), CURRENT_DATE or the like, and compute from them.',
+  });
