@@ -22,7 +22,7 @@ import {
 import { describeOriginal, type Original } from '../proxy/original.js';
 import { servedCloud } from '../proxy/prepare.js';
 import type { SetAside } from '../proxy/set-aside.js';
-import { type ProxyInputs, prepare, startWorker } from '../proxy.js';
+import { type ProxyInputs, prepare, startAlone } from '../proxy.js';
 import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { type Log, quietLog } from './log.js';
@@ -170,7 +170,7 @@ async function copyThrough(
   const { config } = inputs;
   const served = servedCloud(config);
   const user = copyingUser(config);
-  const worker = await startWorker({ ...inputs, worker: 0, prepared: await prepare(inputs) });
+  const worker = await startAlone(inputs);
   try {
     const { host, port } = worker.gateway.address();
     const password = resolveSecret(user.password);

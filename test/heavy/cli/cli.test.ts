@@ -181,6 +181,7 @@ test('what goes wrong is told in one line with cause and remedy', async () => {
     await place.run(['run', '--config', 'none.yaml']),
     /no configuration file .*none\.yaml; "clarus init"/,
   );
+  oneLine(await place.run(['run', '--config', '.']), /is a directory; name a file with --config$/);
   await other(`${configuration()}nonsense: 1\n`, /other\.yaml:\d+:1: /);
   await other(configuration({ password: 'env:NOT_SET' }), /environment variable NOT_SET is not set; set it/);
   await other(configuration({ cloud: 'no-such-host.invalid:5432' }), /no-such-host|is unknown.*[Cc]orrect/);
@@ -257,7 +258,7 @@ test('a table that stands unprotected is told by check and by the error', async 
 });
 
 test('copy protects a table that stands unprotected in the cloud', async () => {
-  oneLine(await place.run(['copy', 'public.loose']), /policy does not list public\.loose; List it/);
+  oneLine(await place.run(['copy', 'public.loose']), /policy does not list public\.loose; list it/);
   oneLine(await place.run(['copy', 'public.clinic']), /protects no column of public\.clinic/);
   await cloud(client => client.query('CREATE VIEW names AS SELECT name FROM patient'));
   oneLine(await place.run(['copy', 'patient']), /cannot be copied: rule _RETURN on view names depends on it/);
