@@ -11,6 +11,8 @@ import { encodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { joinName, splitName } from '../policy/names.js';
 import type { Config, UserConfig } from '../policy/policy.js';
+import { formatProblem } from '../policy/problems.js';
+import { missingColumns } from '../policy/unmatched.js';
 import { adminPool, cloudOptions } from '../proxy/cloud.js';
 import {
   type Copied,
@@ -121,6 +123,7 @@ async function look(inputs: ProxyInputs, cloud: pg.Pool, schema: string, name: s
         hint: 'Stop the application and "clarus run" first.',
       });
     mustWait(catalog, schema, name);
+    mustBeNamedRight(inputs.config, catalog, schema, name);
     const client = await cloud.connect();
     try {
       await client.query('BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ');
@@ -159,6 +162,15 @@ function mustWait(catalog: Catalog, schema: string, name: string): void {
     throw new ClarusError('55000', `the policy does not list ${title}`, {
       hint: 'List it in clarus.yaml first.',
     });
+}
+
+/** A slip in a name would protect the copy otherwise than meant. @throws ClarusError 42703 */
+function mustBeNamedRight(config: Config, catalog: Catalog, schema: string, name: string): void {
+  const [slip] = missingColumns(
+    config.policy,
+    [tableNamed(catalog, schema, name)].flatMap(t => t ?? []),
+  );
+  if (slip) throw new ClarusError('42703', formatProblem(slip));
 }
 
 async function copyThrough(

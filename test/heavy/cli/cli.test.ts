@@ -257,6 +257,28 @@ test('a table that stands unprotected is told by check and by the error', async 
   assert.equal((await cloud(client => client.query('SELECT count(*)::int FROM patient'))).rows[0].count, 500);
 });
 
+test('a name in the policy that nothing answers to is told with its place', async () => {
+  place.write(
+    'other.yaml',
+    configuration({
+      tables: `${tables.replace('born:', 'bron:').replace('public.visit:', 'public.vist:')}  public.later: {}\n`,
+    }),
+  );
+  const { code, output } = await place.run(['check', '--config', 'other.yaml']);
+  assert.equal(code, 1);
+  const problems = output.slice(output.indexOf(' problem'));
+  assert.match(problems, /other\.yaml:\d+:7: public\.patient has no column "bron" \(did you mean "born"\?\)/);
+  assert.match(
+    output,
+    /warning: .*other\.yaml:\d+:3: there is no table public\.vist \(did you mean "public\.visit"\?\)/,
+  );
+  assert.match(output, /warning: .*there is no table public\.later \(CREATE TABLE through Clarus/);
+  oneLine(
+    await place.run(['copy', 'patient', '--config', 'other.yaml']),
+    /other\.yaml:\d+:7: public\.patient has no column "bron" \(did you mean "born"\?\)/,
+  );
+});
+
 test('copy protects a table that stands unprotected in the cloud', async () => {
   oneLine(await place.run(['copy', 'public.loose']), /policy does not list public\.loose; list it/);
   oneLine(await place.run(['copy', 'public.clinic']), /protects no column of public\.clinic/);
