@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rootKeyFingerprint } from '../crypto/keys.js';
+import { encodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { parseConfig } from '../policy/parse.js';
 import { proposeProtection, type TableProposal } from '../policy/propose.js';
@@ -15,12 +16,17 @@ import { loadRootKey } from './load.js';
 /**
  * Writes what is missing; with `--cloud URL`, the file proposes a protection for each column there.
  * @returns exit code 0
- * @throws ClarusError F0000 when the root key is missing beside a trusted database: a new key would not open it
+ * @throws ClarusError F0000 when a URL is given for a file that is there, and when the root key is missing beside a
+ *   trusted database: a new key would not open it
  */
 export async function main({ config: path, json, values }: Invocation): Promise<number> {
   const file = resolve(path);
   const made: string[] = [];
   const kept: string[] = [];
+  if (typeof values.cloud === 'string' && existsSync(file))
+    throw new ClarusError('F0000', `${file} is there already, and --cloud would change nothing in it`, {
+      hint: 'Leave out --cloud to make only what is missing, or name another file with --config and compare.',
+    });
   const proposals =
     typeof values.cloud === 'string' ? proposeProtection(await readCloudSchema(values.cloud)) : undefined;
   if (existsSync(file)) kept.push(file);
@@ -33,6 +39,7 @@ export async function main({ config: path, json, values }: Invocation): Promise<
     const text = writeConfigTemplate({
       ...(typeof values.cloud === 'string' ? { cloudUrl: values.cloud } : {}),
       ...(proposals ? { proposals } : {}),
+      answered: [...encodingRegistry().values()].flatMap(({ queries }) => queries),
       schemaLocation: schema.startsWith('.') ? schema : `./${schema}`,
     });
     writeFileSync(file, text, { flag: 'wx', mode: 0o644 });

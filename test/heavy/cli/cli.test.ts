@@ -162,6 +162,8 @@ test('init makes what is missing and keeps what is there', async () => {
     const secret = readFileSync(key, 'utf8');
     assert.match(secret, /^[0-9a-f]{64}\n$/);
     assert.equal(statSync(key).mode & 0o777, 0o600);
+    assert.match(file, /born: .*queries: \[range\] \} # a date of birth; range waits/);
+    oneLine(await fresh.run(['init', '--cloud', url]), /clarus\.yaml is there already.*; leave out --cloud/);
     const again = await fresh.run(['init', '--json']);
     assert.equal(again.code, 0, again.errors);
     assert.deepEqual(JSON.parse(again.output).made, []);
@@ -438,7 +440,16 @@ test('explain shows which way a statement takes, and why', async () => {
     assert.equal(plan.code, 0, plan.errors);
     assert.match(plan.output, /code/);
     assert.doesNotMatch(plan.output, /c3/);
-    const refused = await place.run(['explain', 'SELECT * FROM patient ORDER BY born']);
-    oneLine(refused, /ORDER BY needs protected column "born"/);
+    const sorted = 'SELECT * FROM patient ORDER BY born';
+    const refused = await place.run(['explain', sorted]);
+    assert.equal(refused.code, 1);
+    assert.equal(refused.output, '');
+    assert.match(
+      refused.errors,
+      /^ERROR: {2}ORDER BY needs protected column "born".*\nDETAIL: {2}Policy: public\.patient\.born: encrypt, no queries \(clarus\.yaml:\d+:\d+\)\.\nHINT: {2}No query kind of this version answers it\. .*\n$/,
+    );
+    const asJson = await place.run(['explain', '--json', sorted]);
+    assert.equal(asJson.code, 1);
+    assert.equal(JSON.parse(asJson.output).refused.code, '0A000');
   });
 });
