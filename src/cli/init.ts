@@ -16,20 +16,22 @@ import { loadRootKey } from './load.js';
 /**
  * Writes what is missing; with `--cloud URL`, the file proposes a protection for each column there.
  * @returns exit code 0
- * @throws ClarusError F0000 when a URL is given for a file that is there, and when the root key is missing beside a
- *   trusted database: a new key would not open it
+ * @throws ClarusError F0000 when the root key is missing beside a trusted database: a new key would not open it
  */
 export async function main({ config: path, json, values }: Invocation): Promise<number> {
   const file = resolve(path);
   const made: string[] = [];
   const kept: string[] = [];
-  if (typeof values.cloud === 'string' && existsSync(file))
-    throw new ClarusError('F0000', `${file} is there already, and --cloud would change nothing in it`, {
-      hint: 'Leave out --cloud to make only what is missing, or name another file with --config and compare.',
-    });
+  const there = existsSync(file);
+  if (there && typeof values.cloud === 'string')
+    process.stderr.write(
+      `clarus init: ${file} is there already, so --cloud was not read; to see a proposal, name a new file with --config\n`,
+    );
   const proposals =
-    typeof values.cloud === 'string' ? proposeProtection(await readCloudSchema(values.cloud)) : undefined;
-  if (existsSync(file)) kept.push(file);
+    !there && typeof values.cloud === 'string'
+      ? proposeProtection(await readCloudSchema(values.cloud))
+      : undefined;
+  if (there) kept.push(file);
   else {
     mkdirSync(dirname(file), { recursive: true });
     const schema = relative(
