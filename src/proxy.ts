@@ -13,7 +13,7 @@ import type { CancelRouter, LocalUser, Logger } from './postgres/options.js';
 import { finishAbandoned, watchAbandoned } from './proxy/abandoned.js';
 import { CatalogView } from './proxy/catalog-view.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
-import { type Prepared, type ProxyInputs, servedCloud, witnessIn } from './proxy/prepare.js';
+import { type Prepared, type ProxyInputs, prepare, servedCloud, witnessIn } from './proxy/prepare.js';
 import { recordEvent, recordPolicy } from './proxy/recorder.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
 import { Sql } from './sql/index.js';
@@ -28,7 +28,7 @@ import { Zones } from './trusted/zones.js';
 import { makeVerifier, type ScramVerifier } from './wire/scram.js';
 
 export type { Prepared, ProxyInputs } from './proxy/prepare.js';
-export { prepare } from './proxy/prepare.js';
+export { prepare };
 
 /** What one worker is started with: `prepared` by this process, or the `server` that the primary opened. */
 export interface WorkerInputs extends ProxyInputs {
@@ -88,6 +88,22 @@ export async function settleDead(
   });
   if (found.completed + found.forgotten > 0)
     log('info', 'commits that were cut short are settled', { ...found });
+}
+
+/**
+ * Prepares, and serves in this process alone: it listens when this returns.
+ * @throws what `prepare` and `startWorker` throw; nothing that was opened is left open then
+ */
+export async function startAlone(inputs: ProxyInputs): Promise<Worker> {
+  const prepared = await prepare(inputs);
+  try {
+    return await startWorker({ ...inputs, worker: 0, prepared });
+  } catch (error) {
+    prepared.keys.close();
+    await prepared.cloud.end();
+    await prepared.trusted.close();
+    throw error;
+  }
 }
 
 /** Starts a worker: it serves when this returns. */

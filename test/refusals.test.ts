@@ -91,6 +91,26 @@ suite('refusals', { timeout: 300_000 }, () => {
     }
   });
 
+  test('the hint of a refusal says what would help, and never to grant what nothing answers', async () => {
+    for (const [statement, hint] of [
+      [
+        `SELECT id FROM patient WHERE birth < '2000-01-01'`,
+        /^order waits for an encoding of a later version\. /,
+      ],
+      [`SELECT id FROM patient WHERE name LIKE 'x%'`, /^No query kind of this version answers it\. Select/],
+      [`SELECT id FROM patient WHERE remark = 'x'`, /^Grant it: "remark": \{ queries: \[equality\] \}/],
+      ['EXPLAIN SELECT name FROM patient', /EXPLAIN \(CLARUS\) and "clarus explain" show/],
+      [`EXPLAIN ANALYZE UPDATE patient SET name = 'x'`, /EXPLAIN \(CLARUS\)/],
+    ] as const) {
+      const error: pg.DatabaseError = await client.query(statement).then(
+        () => assert.fail(`${statement} was answered`),
+        (thrown: pg.DatabaseError) => thrown,
+      );
+      assert.equal(error.code, '0A000', statement);
+      assert.match(error.hint ?? '', hint, statement);
+    }
+  });
+
   test('values flow only where they are protected at least as well', async () => {
     for (const statement of [
       'INSERT INTO open SELECT id, name FROM patient',

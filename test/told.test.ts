@@ -12,6 +12,7 @@ before(async () => {
 tables:
   public.person:
     columns: { id: { protect: none }, name: { queries: [equality] } }
+  public.slip: { columns: { id: { protect: none }, naem: { queries: [equality] } } }
 `,
   });
 });
@@ -60,6 +61,22 @@ test('notices of DDL reach the client as a plain PostgreSQL words them', async (
   }
   assert.deepEqual(told[1], told[0]);
   assert.ok(told[0]!.length >= statements.length + 11, 'notices were raised');
+});
+
+test('a column that only the policy names is told when its table is made', async () => {
+  const client = new pg.Client(proxy);
+  const heard: unknown[] = [];
+  client.on('notice', ({ severity, message, hint }) => heard.push({ severity, message, hint }));
+  await client.connect();
+  await client.query('CREATE TABLE slip (id int, name text)');
+  await client.end();
+  assert.deepEqual(heard, [
+    {
+      severity: 'WARNING',
+      message: 'the policy names a column that is not there: public.slip has no column "naem"',
+      hint: 'In the policy: did you mean "name"?',
+    },
+  ]);
 });
 
 test('a notification of the own session carries the process id that the client was told', async () => {

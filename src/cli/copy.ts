@@ -11,6 +11,8 @@ import { encodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { joinName, splitName } from '../policy/names.js';
 import type { Config, UserConfig } from '../policy/policy.js';
+import { formatProblem } from '../policy/problems.js';
+import { missingColumns } from '../policy/unmatched.js';
 import { adminPool, cloudOptions } from '../proxy/cloud.js';
 import {
   type Copied,
@@ -22,7 +24,7 @@ import {
 import { describeOriginal, type Original } from '../proxy/original.js';
 import { servedCloud } from '../proxy/prepare.js';
 import type { SetAside } from '../proxy/set-aside.js';
-import { type ProxyInputs, prepare, startWorker } from '../proxy.js';
+import { type ProxyInputs, prepare, startAlone } from '../proxy.js';
 import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { type Log, quietLog } from './log.js';
@@ -121,6 +123,7 @@ async function look(inputs: ProxyInputs, cloud: pg.Pool, schema: string, name: s
         hint: 'Stop the application and "clarus run" first.',
       });
     mustWait(catalog, schema, name);
+    mustBeNamedRight(inputs.config, catalog, schema, name);
     const client = await cloud.connect();
     try {
       await client.query('BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ');
@@ -161,6 +164,15 @@ function mustWait(catalog: Catalog, schema: string, name: string): void {
     });
 }
 
+/** A slip in a name would protect the copy otherwise than meant. @throws ClarusError 42703 */
+function mustBeNamedRight(config: Config, catalog: Catalog, schema: string, name: string): void {
+  const [slip] = missingColumns(
+    config.policy,
+    [tableNamed(catalog, schema, name)].flatMap(t => t ?? []),
+  );
+  if (slip) throw new ClarusError('42703', formatProblem(slip));
+}
+
 async function copyThrough(
   inputs: ProxyInputs,
   original: Original,
@@ -170,7 +182,7 @@ async function copyThrough(
   const { config } = inputs;
   const served = servedCloud(config);
   const user = copyingUser(config);
-  const worker = await startWorker({ ...inputs, worker: 0, prepared: await prepare(inputs) });
+  const worker = await startAlone(inputs);
   try {
     const { host, port } = worker.gateway.address();
     const password = resolveSecret(user.password);

@@ -3,12 +3,13 @@ import { dirname, resolve } from 'node:path';
 import pg from 'pg';
 import { BackendClient } from '../clouds/backend-client.js';
 import { encodingRegistry } from '../encodings/registry.js';
-import { prepare, startWorker } from '../proxy.js';
+import { ClarusError } from '../errors.js';
+import { startAlone, type Worker } from '../proxy.js';
 import { closedTo, unprivilegedUser } from '../trusted/unprivileged.js';
 import { startCloud } from './demo/cloud.js';
 import { demoFiles, writeDemoConfig } from './demo/files.js';
 import { loadLaboratory } from './demo/load.js';
-import type { Invocation } from './invocation.js';
+import { type Invocation, UsageError } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { quietLog } from './log.js';
 import { formatTable } from './table.js';
@@ -18,8 +19,11 @@ const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 /**
  * Shows the tour, then serves until SIGINT or SIGTERM; with `--once` it ends after the tour.
  * @returns exit code 0
+ * @throws UsageError for a port that is none, ClarusError 55006 for one that is in use
  */
 export async function main({ values }: Invocation): Promise<number> {
+  const wanted = portOf(values.port);
+  const once = values.once === true;
   const directory =
     typeof values.directory === 'string' ? resolve(values.directory) : await demoDirectory('./clarus-demo');
   const stopped = new Promise<void>(done => {
@@ -29,25 +33,20 @@ export async function main({ values }: Invocation): Promise<number> {
   const files = demoFiles(directory);
   const cloud = await startCloud(files);
   try {
-    writeDemoConfig(files, cloud.port, Number(values.port ?? 0));
-    const config = loadConfig(files.config);
-    const inputs = {
-      config,
-      rootKey: loadRootKey(config),
-      resolveSecret,
-      registry: encodingRegistry(),
-      log: quietLog,
-    };
-    const worker = await startWorker({ ...inputs, worker: 0, prepared: await prepare(inputs) });
+    writeDemoConfig(files, cloud.port, wanted);
+    const worker = await serve(files.config);
     try {
       const { port } = worker.gateway.address();
       writeDemoConfig(files, cloud.port, port);
       await tour(port, cloud.port, files.appPassword, files.cloudPassword);
-      say(`\nConnect: psql "postgres://app:${files.appPassword}@127.0.0.1:${port}/hospital"`);
-      say(`     or: npx clarus sql --config ${files.config}`);
-      say(`The cloud: psql "postgres://hospital:${files.cloudPassword}@127.0.0.1:${cloud.port}/hospital"`);
+      if (once) say('\nTo connect to it yourself, leave out --once: it then serves until Ctrl-C.');
+      else {
+        say(`\nConnect: psql "postgres://app:${files.appPassword}@127.0.0.1:${port}/hospital"`);
+        say(`     or: npx clarus sql --config ${files.config}`);
+        say(`The cloud: psql "postgres://hospital:${files.cloudPassword}@127.0.0.1:${cloud.port}/hospital"`);
+      }
       say(`To start over, delete ${directory}`);
-      if (values.once !== true) {
+      if (!once) {
         say('Serving until Ctrl-C.');
         await stopped;
       }
@@ -58,6 +57,34 @@ export async function main({ values }: Invocation): Promise<number> {
     await cloud.server.stop();
   }
   return 0;
+}
+
+/** The port that `--port` asks for; 0: a free one. */
+function portOf(text: string | boolean | undefined): number {
+  if (typeof text !== 'string') return 0;
+  const port = Number(text);
+  if (!/^[0-9]{1,5}$/.test(text) || port > 65_535)
+    throw new UsageError(`"${text}" is no port: give a whole number from 0 to 65535`);
+  return port;
+}
+
+async function serve(file: string): Promise<Worker> {
+  const config = loadConfig(file);
+  const inputs = {
+    config,
+    rootKey: loadRootKey(config),
+    resolveSecret,
+    registry: encodingRegistry(),
+    log: quietLog,
+  };
+  try {
+    return await startAlone(inputs);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new ClarusError('55006', `port ${config.listen.postgres.port} is in use`, {
+      hint: 'Stop what listens there, or name another with --port.',
+    });
+  }
 }
 
 /**

@@ -1,12 +1,13 @@
 /** `clarus explain "SELECT ..."`: the plan, as the running proxy makes it. Nothing is executed. */
-
+import pg from 'pg';
 import { connectToProxy } from './client.js';
 import type { Invocation } from './invocation.js';
 import { loadConfig } from './load.js';
+import { serverErrorLines } from './server-error.js';
 
 /**
  * Prints what EXPLAIN (CLARUS) answers for the first argument, as the local user `--user` (default: the first).
- * @returns exit code 0
+ * @returns exit code: 1 when the statement is refused or wrong; the reason, the policy line and a hint are printed
  */
 export async function main({ config: path, json, values, positionals }: Invocation): Promise<number> {
   const client = await connectToProxy(loadConfig(path), values.user as string | undefined);
@@ -18,6 +19,13 @@ export async function main({ config: path, json, values, positionals }: Invocati
     const lines = rows.map(([line]) => line);
     process.stdout.write(json ? `${JSON.stringify({ plan: lines })}\n` : `${lines.join('\n')}\n`);
     return 0;
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    if (json) {
+      const { code, message, detail, hint } = error;
+      process.stdout.write(`${JSON.stringify({ refused: { code, message, detail, hint } })}\n`);
+    } else process.stderr.write(serverErrorLines(error));
+    return 1;
   } finally {
     await client.end();
   }

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rootKeyFingerprint } from '../crypto/keys.js';
+import { encodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { parseConfig } from '../policy/parse.js';
 import { proposeProtection, type TableProposal } from '../policy/propose.js';
@@ -21,9 +22,16 @@ export async function main({ config: path, json, values }: Invocation): Promise<
   const file = resolve(path);
   const made: string[] = [];
   const kept: string[] = [];
+  const there = existsSync(file);
+  if (there && typeof values.cloud === 'string')
+    process.stderr.write(
+      `clarus init: ${file} is there already, so --cloud was not read; to see a proposal, name a new file with --config\n`,
+    );
   const proposals =
-    typeof values.cloud === 'string' ? proposeProtection(await readCloudSchema(values.cloud)) : undefined;
-  if (existsSync(file)) kept.push(file);
+    !there && typeof values.cloud === 'string'
+      ? proposeProtection(await readCloudSchema(values.cloud))
+      : undefined;
+  if (there) kept.push(file);
   else {
     mkdirSync(dirname(file), { recursive: true });
     const schema = relative(
@@ -33,6 +41,7 @@ export async function main({ config: path, json, values }: Invocation): Promise<
     const text = writeConfigTemplate({
       ...(typeof values.cloud === 'string' ? { cloudUrl: values.cloud } : {}),
       ...(proposals ? { proposals } : {}),
+      answered: [...encodingRegistry().values()].flatMap(({ queries }) => queries),
       schemaLocation: schema.startsWith('.') ? schema : `./${schema}`,
     });
     writeFileSync(file, text, { flag: 'wx', mode: 0o644 });

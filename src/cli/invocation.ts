@@ -1,3 +1,12 @@
+/**
+ * The command was called wrongly: exit code 2, and a pointer to its help.
+ *
+ * @example throw new UsageError('"abc" is no port: give a whole number from 0 to 65535')
+ */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
 /** How a command was called. */
 export interface Invocation {
   /** path of clarus.yaml */

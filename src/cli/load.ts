@@ -15,6 +15,8 @@ export function loadConfig(path: string): Config {
     throw new ClarusError('F0000', `there is no configuration file ${file}`, {
       hint: '"clarus init" writes one',
     });
+  if (statSync(file).isDirectory())
+    throw new ClarusError('F0000', `${file} is a directory`, { hint: 'Name a file with --config.' });
   return parseConfig(readFileSync(file, 'utf8'), file);
 }
 

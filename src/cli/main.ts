@@ -6,6 +6,7 @@ import { ClarusError } from '../errors.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { commands } from './commands.js';
 import { commandHelp, generalHelp } from './help.js';
+import { UsageError } from './invocation.js';
 import { explainProblem } from './problems.js';
 
 const version = (): string =>
@@ -61,12 +62,18 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const { main } = await command.load();
-  return main({
-    config: (parsed.values.config as string | undefined) ?? './clarus.yaml',
-    json: parsed.values.json === true,
-    values: parsed.values as Readonly<Record<string, string | boolean | undefined>>,
-    positionals,
-  });
+  try {
+    return await main({
+      config: (parsed.values.config as string | undefined) ?? './clarus.yaml',
+      json: parsed.values.json === true,
+      values: parsed.values as Readonly<Record<string, string | boolean | undefined>>,
+      positionals,
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`clarus ${name}: ${error.message}; see "clarus ${name} --help"\n`);
+    return 2;
+  }
 }
 
 main(process.argv.slice(2)).then(

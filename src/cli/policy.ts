@@ -4,20 +4,17 @@ import { loadCatalog } from '../catalog/store.js';
 import { ClarusError } from '../errors.js';
 import { replacePolicy } from '../policy/format.js';
 import { servedCloud } from '../proxy/prepare.js';
-import type { Invocation } from './invocation.js';
+import { type Invocation, UsageError } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { openOrJoinTrusted } from './trusted.js';
 
 /**
  * Prints the file with the policy in force put in, or the policy alone as JSON.
  * @returns exit code 0
- * @throws ClarusError 55000 when none is in force yet, F0000 for another word than `export`
+ * @throws ClarusError 55000 when none is in force yet; UsageError for another word than `export`
  */
 export async function main({ config: path, json, positionals }: Invocation): Promise<number> {
-  if (positionals[0] !== 'export')
-    throw new ClarusError('F0000', `there is no "clarus policy ${positionals[0]}"`, {
-      hint: '"clarus policy export" is what there is',
-    });
+  if (positionals[0] !== 'export') throw new UsageError(`there is no "clarus policy ${positionals[0]}"`);
   const config = loadConfig(path);
   const { trusted } = await openOrJoinTrusted({
     trusted: config.trusted,

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { connectToProxy } from './client.js';
 import type { Invocation } from './invocation.js';
 import { loadConfig } from './load.js';
+import { serverErrorLines } from './server-error.js';
 import { formatTable } from './table.js';
 
 /**
@@ -60,12 +61,7 @@ async function run(client: pg.Client, text: string, json: boolean): Promise<bool
     return true;
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error;
-    process.stderr.write(`${error.severity ?? 'ERROR'}:  ${error.message}\n`);
-    for (const [name, value] of [
-      ['DETAIL', error.detail],
-      ['HINT', error.hint],
-    ] as const)
-      if (value) process.stderr.write(`${name}:  ${value}\n`);
+    process.stderr.write(serverErrorLines(error));
     return false;
   }
 }

@@ -1,7 +1,7 @@
 /** The commented `clarus.yaml` that `clarus init` writes. */
 import { ClarusError } from '../errors.js';
 import { formatPolicy } from './format.js';
-import type { ColumnPolicy, Policy } from './policy.js';
+import type { ColumnPolicy, Policy, QueryKind } from './policy.js';
 import type { TableProposal } from './propose.js';
 import { isLoopback, parseServerUrl, type ServerUrl } from './server.js';
 
@@ -11,6 +11,8 @@ export interface TemplateOptions {
   readonly cloudUrl?: string | undefined;
   /** proposed protection of the tables that the cloud has */
   readonly proposals?: readonly TableProposal[] | undefined;
+  /** query kinds that have an encoding: of those proposed, the others are said to wait; undefined: all have one */
+  readonly answered?: readonly QueryKind[] | undefined;
   /** where editors find the JSON Schema: a URL, or a path relative to the file */
   readonly schemaLocation?: string | undefined;
 }
@@ -63,7 +65,7 @@ export function writeConfigTemplate(options: TemplateOptions = {}): string {
     'users:',
     '  app: { password: "env:APP_PASSWORD" }',
     '',
-    ...policyLines(options.proposals),
+    ...policyLines(options),
   ].join('\n');
 }
 
@@ -88,14 +90,15 @@ const policyComment = [
   '#   protect  encrypt | none (in the clear)',
   '#   queries  what the cloud may answer over it: equality, range, order, prefix, substring, words, paths, sum.',
   '#            Each shows the cloud something (clarus check says what). A query that needs what is not',
-  '#            granted is refused. In this version equality alone has an encoding; the others wait.',
+  '#            granted is refused. In this version equality alone has an encoding; the others wait:',
+  '#            they may stand here, and begin to work with the version that brings their encoding.',
   '#   domain   columns of one domain can be joined by the cloud',
   '# A column of a listed table that is not named is encrypted, with no queries.',
   '# unlisted says what happens to tables not named: refuse, encrypt (every column), or pass (in the clear).',
   '# declassify names targets that protected values may reach in the clear.',
 ];
 
-function policyLines(proposals: readonly TableProposal[] | undefined): readonly string[] {
+function policyLines({ proposals, answered }: TemplateOptions): readonly string[] {
   if (!proposals || proposals.length === 0) {
     return [
       ...policyComment,
@@ -105,14 +108,16 @@ function policyLines(proposals: readonly TableProposal[] | undefined): readonly 
       '  # public.patient:',
       '  #   columns:',
       '  #     name: { class: identifier, protect: encrypt, queries: [equality] }',
-      '  #     birth_date: { class: quasi-identifier, protect: encrypt, queries: [range] }',
+      '  #     birth_date: { class: quasi-identifier, protect: encrypt, queries: [range] } # range waits',
       '  #     note: { class: confidential, protect: encrypt }',
       '',
     ];
   }
   const comments = new Map<ColumnPolicy, string>();
   for (const column of proposals.flatMap(table => table.columns)) {
-    comments.set(column, column.guess ? `guess: ${column.reason}` : column.reason);
+    const waiting = column.queries.filter(kind => answered?.includes(kind) === false);
+    const waits = waiting.length ? `; ${waiting.join(' and ')} ${waiting.length > 1 ? 'wait' : 'waits'}` : '';
+    comments.set(column, `${column.guess ? 'guess: ' : ''}${column.reason}${waits}`);
   }
   const policy: Policy = { unlisted: 'refuse', declassify: [], tables: proposals };
   return [

@@ -88,7 +88,10 @@ export function adminPool(
     connectionTimeoutMillis: 10_000,
     allowExitOnIdle: true,
   });
-  pool.on('error', error => onProblem(`a connection to cloud "${cloud.name}" broke: ${error.message}`));
+  pool.on('error', error => {
+    // One that is being closed may still hear of the server's end.
+    if (!pool.ending) onProblem(`a connection to cloud "${cloud.name}" broke: ${error.message}`);
+  });
   return pool;
 }
 

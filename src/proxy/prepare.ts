@@ -11,6 +11,8 @@ import { loadCatalog } from '../catalog/store.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import type { CloudConfig, Config } from '../policy/policy.js';
+import { formatProblem } from '../policy/problems.js';
+import { missingColumns } from '../policy/unmatched.js';
 import { openJournal } from '../trusted/journal.js';
 import type { KeyStore } from '../trusted/keys.js';
 import { openTrusted, type Trusted } from '../trusted/open.js';
@@ -130,7 +132,10 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
       });
     for (const { what, reason } of brought.underived)
       log('warning', 'the shadow schema lacks an object', { what, reason });
-    return { trusted, cloud, keys, catalog: await loadCatalog(trusted.state, served.name) };
+    const catalog = await loadCatalog(trusted.state, served.name);
+    for (const problem of missingColumns(config.policy, [...catalog.tables.values()]))
+      log('warning', formatProblem(problem), { table: problem.table });
+    return { trusted, cloud, keys, catalog };
   } catch (error) {
     await cloud.end();
     await trusted.close();

@@ -106,15 +106,19 @@ export function refuse(
     `${doing} needs protected column "${column.name}", and no encoding of it answers that`,
     {
       detail: `Policy: ${table.schema}.${table.name}.${column.name}: encrypt${queries.length ? `, queries ${queries.join(', ')}` : ', no queries'}${placeOf(position)}.`,
-      hint:
-        hint ??
-        'Select the column itself and compute in the application, or grant a query kind that answers this.',
+      hint: hint ?? `${waitingFor(column)}Select the column itself and compute in the application.`,
       schema: table.schema,
       table: table.name,
       column: column.name,
     },
   );
 }
+
+/** Granting another kind would not help: none that has an encoding answers this. */
+const waitingFor = ({ protection }: ColumnUse['column']): string =>
+  protection?.waiting.length
+    ? `${protection.waiting.join(', ')} waits for an encoding of a later version. `
+    : 'No query kind of this version answers it. ';
 
 const placeOf = (position: SourcePosition | undefined): string =>
   position ? ` (${position.file.split('/').pop()}:${position.line}:${position.column})` : '';

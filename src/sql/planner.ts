@@ -207,6 +207,10 @@ export class Planning {
         'a protected table together with the system catalogue is not answered yet',
       );
     if (kindOf(raw) === 'SelectStmt') return planSelect(raw, query, compilation);
+    if (kindOf(raw) === 'ExplainStmt')
+      throw new ClarusError('0A000', `EXPLAIN of protected table "${tables[0]!.name}" is not answered`, {
+        hint: 'EXPLAIN (CLARUS) and "clarus explain" show which way the statement takes, and why.',
+      });
     const target = writtenTable(query, catalog);
     if (target?.state !== 'protected') throw flow(tables[0]!, target);
     switch (kindOf(raw)) {

@@ -66,7 +66,10 @@ export function openPool(
     max: connections_max,
     idleTimeoutMillis: 60_000,
   });
-  pool.on('error', error => onProblem(`a connection to the trusted database broke: ${error.message}`));
+  pool.on('error', error => {
+    // One that is being closed may still hear of the server's end.
+    if (!pool.ending) onProblem(`a connection to the trusted database broke: ${error.message}`);
+  });
   return pool;
 }
 

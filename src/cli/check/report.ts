@@ -7,8 +7,10 @@ import { loadCatalog } from '../../catalog/store.js';
 import { BackendClient } from '../../clouds/backend-client.js';
 import { rootKeyFingerprint } from '../../crypto/keys.js';
 import { type EncodingRegistry, encodingRegistry } from '../../encodings/registry.js';
-import { joinName } from '../../policy/names.js';
+import { joinName, splitName } from '../../policy/names.js';
 import type { CloudConfig, Config } from '../../policy/policy.js';
+import { formatProblem } from '../../policy/problems.js';
+import { type KnownTable, missingColumns, missingTables } from '../../policy/unmatched.js';
 import { adminPool, cloudOptions } from '../../proxy/cloud.js';
 import { proposePolicy } from '../../proxy/policy.js';
 import { originalsIn } from '../../proxy/set-aside.js';
@@ -152,7 +154,15 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
         shadow: shadow.description,
         registry: input.registry,
       });
+      const there = tables.flatMap(table => (table.state === 'absent' ? [] : [asKnown(table)]));
+      for (const problem of missingColumns(config.policy, there)) problems.push(formatProblem(problem));
       const originals = await originalsIn(read);
+      const set = new Set(originals.map(({ schema, name }) => joinName([schema, name])));
+      for (const problem of missingTables(
+        config.policy,
+        there.filter(({ schema, name }) => !set.has(joinName([schema, name]))),
+      ))
+        input.warnings.push(formatProblem(problem));
       await mayWork(read, cloud, input);
       sayOfTables(
         tables,
@@ -184,6 +194,11 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
     await pool.end();
   }
 }
+
+const asKnown = ({ name, columns }: CheckedTable): KnownTable => {
+  const [schema = '', table = ''] = splitName(name) ?? [];
+  return { schema, name: table, columns };
+};
 
 /** Connects as the cloud's user and as each user's own. @returns whether the cloud's user could */
 async function reach({ config, cloud, problems }: CloudInput): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { LogicalTable } from '../../catalog/catalog.js';
 import { blockedTable } from '../../catalog/protection.js';
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
+import { missingColumns } from '../../policy/unmatched.js';
 import type { SessionPort } from '../plan.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
@@ -61,8 +62,17 @@ export async function createTable(session: SessionPort, deps: DdlDependencies, b
   return run(session, deps, { ...body, node }, undefined, {
     scope: await referencedTables(session, body.node),
     check: async ({ changed }) => {
-      for (const { before, after } of changed)
-        if (!before && after) await refuseLikeOfProtected(session, body.node, after.table);
+      for (const { before, after } of changed) {
+        if (before || !after) continue;
+        await refuseLikeOfProtected(session, body.node, after.table);
+        for (const { message, suggestion } of missingColumns(session.catalog().policy, [after.table]))
+          session.client.notice({
+            severity: 'WARNING',
+            code: '01000',
+            message: `the policy names a column that is not there: ${message}`,
+            ...(suggestion === undefined ? {} : { hint: `In the policy: ${suggestion}` }),
+          });
+      }
     },
   });
 }

@@ -296,7 +296,7 @@ function answered(
   if ('operator' in question && !deterministic(question.operator, use))
     throw refuse(`${doing} under this collation`, use);
   const found = compilation.answer(use.column, question);
-  if (!found) throw refuse(doing, use, waitingHint(use));
+  if (!found) throw refuse(doing, use, grantHint(use));
   const { answer, encoded, encoding } = found;
   const operands = sources.flatMap(source =>
     compilation.operand(source, answer.operands, answer.operandTypes, answer.lookUps, { encoded, encoding }),
@@ -311,10 +311,9 @@ function deterministic(operator: Operator, use: ColumnUse): boolean {
   return collation === use.column.type.collation && use.column.type.deterministic;
 }
 
-function waitingHint({ column }: ColumnUse): string | undefined {
-  const waiting = column.protection?.waiting ?? [];
-  if (waiting.length) return `The policy grants ${waiting.join(', ')}, which this version cannot encode yet.`;
-  return column.policy.queries.includes('equality')
+function grantHint({ column }: ColumnUse): string | undefined {
+  const { queries } = column.policy;
+  return queries.includes('equality')
     ? undefined
-    : `Grant it: "${column.name}": { queries: [equality] }; "clarus check" says what the cloud then learns.`;
+    : `Grant it: "${column.name}": { queries: [${['equality', ...queries].join(', ')}] }; "clarus check" says what the cloud then learns.`;
 }

@@ -162,8 +162,10 @@ test('init makes what is missing and keeps what is there', async () => {
     const secret = readFileSync(key, 'utf8');
     assert.match(secret, /^[0-9a-f]{64}\n$/);
     assert.equal(statSync(key).mode & 0o777, 0o600);
-    const again = await fresh.run(['init', '--json']);
+    assert.match(file, /born: .*queries: \[range\] \} # a date of birth; range waits/);
+    const again = await fresh.run(['init', '--json', '--cloud', url]);
     assert.equal(again.code, 0, again.errors);
+    assert.match(again.errors, /clarus\.yaml is there already, so --cloud was not read; [^\n]+\n$/);
     assert.deepEqual(JSON.parse(again.output).made, []);
     assert.equal(readFileSync(fresh.path('clarus.yaml'), 'utf8'), file);
     assert.equal(readFileSync(key, 'utf8'), secret);
@@ -181,6 +183,7 @@ test('what goes wrong is told in one line with cause and remedy', async () => {
     await place.run(['run', '--config', 'none.yaml']),
     /no configuration file .*none\.yaml; "clarus init"/,
   );
+  oneLine(await place.run(['run', '--config', '.']), /is a directory; name a file with --config$/);
   await other(`${configuration()}nonsense: 1\n`, /other\.yaml:\d+:1: /);
   await other(configuration({ password: 'env:NOT_SET' }), /environment variable NOT_SET is not set; set it/);
   await other(configuration({ cloud: 'no-such-host.invalid:5432' }), /no-such-host|is unknown.*[Cc]orrect/);
@@ -256,8 +259,30 @@ test('a table that stands unprotected is told by check and by the error', async 
   assert.equal((await cloud(client => client.query('SELECT count(*)::int FROM patient'))).rows[0].count, 500);
 });
 
+test('a name in the policy that nothing answers to is told with its place', async () => {
+  place.write(
+    'other.yaml',
+    configuration({
+      tables: `${tables.replace('born:', 'bron:').replace('public.visit:', 'public.vist:')}  public.later: {}\n`,
+    }),
+  );
+  const { code, output } = await place.run(['check', '--config', 'other.yaml']);
+  assert.equal(code, 1);
+  const problems = output.slice(output.indexOf(' problem'));
+  assert.match(problems, /other\.yaml:\d+:7: public\.patient has no column "bron" \(did you mean "born"\?\)/);
+  assert.match(
+    output,
+    /warning: .*other\.yaml:\d+:3: there is no table public\.vist \(did you mean "public\.visit"\?\)/,
+  );
+  assert.match(output, /warning: .*there is no table public\.later \(CREATE TABLE through Clarus/);
+  oneLine(
+    await place.run(['copy', 'patient', '--config', 'other.yaml']),
+    /other\.yaml:\d+:7: public\.patient has no column "bron" \(did you mean "born"\?\)/,
+  );
+});
+
 test('copy protects a table that stands unprotected in the cloud', async () => {
-  oneLine(await place.run(['copy', 'public.loose']), /policy does not list public\.loose; List it/);
+  oneLine(await place.run(['copy', 'public.loose']), /policy does not list public\.loose; list it/);
   oneLine(await place.run(['copy', 'public.clinic']), /protects no column of public\.clinic/);
   await cloud(client => client.query('CREATE VIEW names AS SELECT name FROM patient'));
   oneLine(await place.run(['copy', 'patient']), /cannot be copied: rule _RETURN on view names depends on it/);
@@ -415,7 +440,16 @@ test('explain shows which way a statement takes, and why', async () => {
     assert.equal(plan.code, 0, plan.errors);
     assert.match(plan.output, /code/);
     assert.doesNotMatch(plan.output, /c3/);
-    const refused = await place.run(['explain', 'SELECT * FROM patient ORDER BY born']);
-    oneLine(refused, /ORDER BY needs protected column "born"/);
+    const sorted = 'SELECT * FROM patient ORDER BY born';
+    const refused = await place.run(['explain', sorted]);
+    assert.equal(refused.code, 1);
+    assert.equal(refused.output, '');
+    assert.match(
+      refused.errors,
+      /^ERROR: {2}ORDER BY needs protected column "born".*\nDETAIL: {2}Policy: public\.patient\.born: encrypt, no queries \(clarus\.yaml:\d+:\d+\)\.\nHINT: {2}No query kind of this version answers it\. .*\n$/,
+    );
+    const asJson = await place.run(['explain', '--json', sorted]);
+    assert.equal(asJson.code, 1);
+    assert.equal(JSON.parse(asJson.output).refused.code, '0A000');
   });
 });
