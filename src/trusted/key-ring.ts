@@ -6,6 +6,12 @@ import { ClarusError } from '../errors.js';
 /** What a wrapped key is for. */
 export type KeyKind = 'table' | 'domain';
 
+/**
+ * Cell keys kept of a table. A cloud names the epoch of each cell that it returns, and a lying one may name them
+ * all; an honest one holds a few.
+ */
+const cellKeysMax = 1_024;
+
 interface HeldKey {
   readonly key: Uint8Array;
   /** cell keys by column and epoch, domain keys by purpose */
@@ -22,6 +28,11 @@ export class KeyRing {
 
   numbers(kind: KeyKind): IterableIterator<number> {
     return this.#held[kind].keys();
+  }
+
+  /** How many keys derived from one are kept. */
+  kept(kind: KeyKind, number: number): number {
+    return this.#held[kind].get(number)?.derived.size ?? 0;
   }
 
   /** Takes a key; one that is held already stays, so that what was derived from it stays the same object. */
@@ -54,6 +65,8 @@ export class KeyRing {
     let key = held.derived.get(id);
     if (key === undefined) {
       key = deriveCellKey(held.key, column, epoch);
+      // Not wiped: a batch may be using it. It is derived again when it is asked for.
+      if (held.derived.size >= cellKeysMax) held.derived.delete(held.derived.keys().next().value!);
       held.derived.set(id, key);
     }
     return key;
