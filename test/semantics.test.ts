@@ -28,7 +28,11 @@ tables:
       id: { protect: none }
   public.made:
     columns:
-      id: { protect: none }`;
+      id: { protect: none }
+  public.numbered:
+    columns:
+      id: { protect: encrypt, queries: [equality] }
+      n: { protect: none }`;
 
 suite('semantics', { timeout: 240_000 }, () => {
   let proxy: TestProxy;
@@ -327,6 +331,119 @@ suite('semantics', { timeout: 240_000 }, () => {
     client.send(say.query('COPY item (id, s) FROM STDIN (FREEZE)'), ...data);
     assert.match(told(await client.until()).join(), /ErrorResponse ERROR 55000 cannot perform COPY FREEZE/);
     await client.close();
+  });
+
+  test('a sequence that feeds a protected column counts as in PostgreSQL, whoever asks it', async () => {
+    await same(
+      'CREATE TABLE numbered (id serial PRIMARY KEY, n int)',
+      'INSERT INTO numbered (n) VALUES (1), (2) RETURNING id',
+      "SELECT currval('numbered_id_seq')",
+      "SELECT nextval('numbered_id_seq'), currval('numbered_id_seq'::regclass)",
+      [...say.run("SELECT nextval('numbered_id_seq')"), say.sync],
+      "SELECT currval(pg_get_serial_sequence('numbered', 'id'))",
+      'INSERT INTO numbered (n) VALUES (3) RETURNING id',
+      "SELECT setval('numbered_id_seq', 100)",
+      "INSERT INTO numbered (id, n) VALUES (DEFAULT, 4), (7, 5), (nextval('numbered_id_seq'), 6) RETURNING id",
+      "SELECT n FROM numbered WHERE id = currval('numbered_id_seq')",
+      'SELECT last_value, is_called FROM numbered_id_seq',
+      'BEGIN',
+      'INSERT INTO numbered (n) VALUES (7) RETURNING id',
+      'ROLLBACK',
+      [say.query('COPY numbered (n) FROM STDIN'), say.copyData('8\n9\n'), say.copyDone],
+      'SELECT * FROM numbered ORDER BY n',
+      'BEGIN READ ONLY',
+      "SELECT nextval('numbered_id_seq')",
+      'ROLLBACK',
+      'ALTER SEQUENCE numbered_id_seq RESTART WITH 500',
+      "COPY (SELECT nextval('numbered_id_seq')) TO STDOUT",
+      'TRUNCATE numbered RESTART IDENTITY',
+      'INSERT INTO numbered (n) VALUES (10) RETURNING id',
+      'DISCARD SEQUENCES',
+      "SELECT currval('numbered_id_seq')",
+      'ALTER SEQUENCE numbered_id_seq RENAME TO count',
+      'INSERT INTO numbered (n) VALUES (11) RETURNING id',
+      "SELECT nextval('count')",
+      'DROP SEQUENCE count CASCADE',
+      'CREATE SEQUENCE count',
+      "SELECT nextval('count')",
+      'DROP SEQUENCE count',
+      'DROP TABLE numbered',
+    );
+  });
+
+  test('a sequence takes its count along when its column is protected, and stays with it', async () => {
+    await same(
+      'CREATE SEQUENCE count START 10 INCREMENT 5',
+      "SELECT nextval('count'), nextval('count')",
+      'SELECT last_value, is_called FROM count',
+      "COPY (SELECT nextval('count')) TO STDOUT",
+      'BEGIN',
+      "CREATE TABLE numbered (id int DEFAULT nextval('count'), n int)",
+      'INSERT INTO numbered (n) VALUES (1) RETURNING id',
+      'COMMIT',
+      "SELECT nextval('count')",
+      'ALTER TABLE numbered ALTER id DROP DEFAULT',
+      "SELECT nextval('count')",
+      'DROP TABLE numbered',
+      "SELECT nextval('count')",
+      'DROP SEQUENCE count',
+      // as pg_dump writes it
+      'CREATE TABLE numbered (id int NOT NULL, n int)',
+      'CREATE SEQUENCE numbered_id_seq AS integer START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1',
+      'ALTER SEQUENCE numbered_id_seq OWNED BY numbered.id',
+      "ALTER TABLE ONLY numbered ALTER COLUMN id SET DEFAULT nextval('numbered_id_seq'::regclass)",
+      "SELECT pg_catalog.setval('public.numbered_id_seq', 17, true)",
+      'INSERT INTO numbered (n) VALUES (1) RETURNING id',
+      'DROP TABLE numbered',
+      "SELECT nextval('numbered_id_seq')",
+    );
+  });
+
+  test('what would mix sequences of both sides is refused', async () => {
+    const client = new pg.Client(proxy);
+    await client.connect();
+    await client.query('CREATE TABLE numbered (id serial, n int)');
+    await client.query('CREATE SEQUENCE shared');
+    await client.query("CREATE TABLE counted (id int DEFAULT nextval('shared'))");
+    await refused(
+      'SELECT lastval()',
+      "INSERT INTO open (id) VALUES (nextval('numbered_id_seq'))",
+      "UPDATE open SET id = nextval('numbered_id_seq')",
+      "INSERT INTO numbered (n) VALUES (nextval('numbered_id_seq'))",
+      "SELECT nextval('numbered_id_seq'), nextval('shared')",
+      "SELECT nextval('numbered_id_seq'), now()",
+      "INSERT INTO numbered (id) VALUES (nextval('shared'))",
+      "CREATE TABLE other (id int DEFAULT nextval('numbered_id_seq'))",
+      "ALTER TABLE numbered ALTER id SET DEFAULT nextval('shared')",
+      'SELECT last_value FROM pg_sequences',
+      'CREATE TABLE made (id int, x int GENERATED ALWAYS AS IDENTITY)',
+    );
+    await assert.rejects(client.query({ text: 'SELECT nextval($1)', values: ['shared'] }), { code: '0A000' });
+    assert.equal((await client.query("SELECT nextval('shared')")).rows[0].nextval, '1');
+    // every session counts on, and each value is given once
+    const others = await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const other = new pg.Client(proxy);
+        await other.connect();
+        return other;
+      }),
+    );
+    const ids = await Promise.all(
+      others.flatMap(other =>
+        Array.from({ length: 10 }, async (_, i) =>
+          i % 2 === 0
+            ? Number((await other.query("SELECT nextval('numbered_id_seq')")).rows[0].nextval)
+            : ((await other.query('INSERT INTO numbered (n) VALUES (1) RETURNING id')).rows[0].id as number),
+        ),
+      ),
+    );
+    assert.deepEqual(
+      ids.sort((a, b) => a - b),
+      Array.from({ length: 40 }, (_, i) => i + 1),
+    );
+    await Promise.all(others.map(other => other.end()));
+    await client.query('DROP TABLE numbered, counted; DROP SEQUENCE shared');
+    await client.end();
   });
 
   test('what cannot be parsed is refused in PostgreSQL’s words', async () => {

@@ -66,8 +66,13 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   copy: {
     summary: 'make the protected copy of a listed table that stands unprotected in the cloud',
-    usage: 'SCHEMA.TABLE',
-    details: 'Stop the application first. The plaintext original is set aside under a name that is printed.',
+    usage: '[--undo [--discard-changes]] SCHEMA.TABLE',
+    details: [
+      'Stop the application and "clarus run" first. The plaintext original is set aside under a name that is printed.',
+      '  --undo             drop the protected copy and give the original its name back, if the copy holds nothing else',
+      '  --discard-changes  with --undo: also when rows were written since; they are lost',
+    ].join('\n'),
+    options: { undo: { type: 'boolean' }, 'discard-changes': { type: 'boolean' } },
     arguments: { least: 1, most: 1, words: 'the name of a table' },
     load: () => import('./copy.js'),
   },

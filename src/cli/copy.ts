@@ -5,6 +5,8 @@
 import type pg from 'pg';
 import { type Catalog, tableNamed } from '../catalog/catalog.js';
 import { isEncoded } from '../catalog/compare.js';
+import { columnPolicy } from '../catalog/protection.js';
+import { quoteQualified } from '../catalog/quote.js';
 import { readerOf } from '../catalog/reader.js';
 import { BackendClient } from '../clouds/backend-client.js';
 import { encodingRegistry } from '../encodings/registry.js';
@@ -16,16 +18,22 @@ import { missingColumns } from '../policy/unmatched.js';
 import { adminPool, cloudOptions } from '../proxy/cloud.js';
 import {
   type Copied,
+  columnsOfOriginal,
   copySettings,
+  copyStands,
   fillCopy,
   finishOrPutBack,
+  giveForeignKeysBack,
+  mustEqualOriginal,
+  originalOf,
+  putOriginalBack,
   setOriginalAside,
 } from '../proxy/copy-table.js';
 import { describeOriginal, type Original } from '../proxy/original.js';
 import { servedCloud } from '../proxy/prepare.js';
 import type { SetAside } from '../proxy/set-aside.js';
-import { type ProxyInputs, prepare, startAlone } from '../proxy.js';
-import type { Invocation } from './invocation.js';
+import { type Prepared, type ProxyInputs, prepare, startAlone } from '../proxy.js';
+import { type Invocation, UsageError } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { type Log, quietLog } from './log.js';
 
@@ -39,8 +47,10 @@ const copyingLog: Log = (level, message, fields) => {
  * @returns exit code 0
  * @throws ClarusError when it cannot be made; the original has its name back then, unless the copy had committed
  */
-export async function main({ config: path, json, positionals }: Invocation): Promise<number> {
+export async function main({ config: path, json, values, positionals }: Invocation): Promise<number> {
   const [schema, name] = tableOf(positionals[0]!);
+  if (values['discard-changes'] === true && values.undo !== true)
+    throw new UsageError('--discard-changes goes with --undo');
   const title = joinName([schema, name]);
   const config = forCopying(loadConfig(path));
   const inputs: ProxyInputs = {
@@ -53,6 +63,12 @@ export async function main({ config: path, json, positionals }: Invocation): Pro
   const say = (line: string): void => void (json || process.stdout.write(`${line}\n`));
   const cloud = adminPool(servedCloud(config), resolveSecret, message => quietLog('warning', message));
   try {
+    if (values.undo === true) {
+      await undo(inputs, cloud, schema, name, values['discard-changes'] === true);
+      say(`${title}: the plaintext original has its name back; take ${title} out of clarus.yaml to serve it`);
+      if (json) process.stdout.write(`${JSON.stringify({ table: title, undone: true })}\n`);
+      return 0;
+    }
     const earlier = await finishOrPutBack(cloud, schema, name);
     if (earlier === 'finished') {
       say(`${title}: an earlier copy was complete; it is noted now`);
@@ -70,6 +86,7 @@ export async function main({ config: path, json, positionals }: Invocation): Pro
       say(
         `the plaintext original is ${kept} in the cloud; when you are sure, drop it there: DROP TABLE ${kept}`,
       );
+      say(`until then the way back is "clarus copy --undo ${title}"`);
       if (json) process.stdout.write(`${JSON.stringify({ table: title, rows, digest, original: kept })}\n`);
       return 0;
     } catch (error) {
@@ -114,20 +131,17 @@ async function look(inputs: ProxyInputs, cloud: pg.Pool, schema: string, name: s
   const prepared = await prepare(inputs);
   const { catalog, trusted, keys } = prepared;
   try {
-    const serving = await trusted.state.query(
-      "SELECT FROM clarus.workers WHERE cloud = $1 AND heartbeat > clock_timestamp() - interval '10 s'",
-      [servedCloud(inputs.config).name],
-    );
-    if (serving.rowCount)
-      throw new ClarusError('55006', 'a proxy serves this cloud now', {
-        hint: 'Stop the application and "clarus run" first.',
-      });
+    await nobodyServes(prepared, inputs.config);
     mustWait(catalog, schema, name);
     mustBeNamedRight(inputs.config, catalog, schema, name);
     const client = await cloud.connect();
     try {
       await client.query('BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ');
-      return await describeOriginal(readerOf(client), schema, name, (s, n) => waits(catalog, s, n));
+      return await describeOriginal(readerOf(client), schema, name, {
+        waits: (s, n) => waits(catalog, s, n),
+        open: (s, n) => tableNamed(catalog, s, n)?.state === 'open',
+        protects: (s, n, column) => columnPolicy(catalog.policy, s, n, column)?.protect === 'encrypt',
+      });
     } finally {
       client.release(true);
     }
@@ -136,6 +150,18 @@ async function look(inputs: ProxyInputs, cloud: pg.Pool, schema: string, name: s
     await prepared.cloud.end();
     await trusted.close();
   }
+}
+
+/** @throws ClarusError 55006 */
+async function nobodyServes({ trusted }: Prepared, config: Config): Promise<void> {
+  const serving = await trusted.state.query(
+    "SELECT FROM clarus.workers WHERE cloud = $1 AND heartbeat > clock_timestamp() - interval '10 s'",
+    [servedCloud(config).name],
+  );
+  if (serving.rowCount)
+    throw new ClarusError('55006', 'a proxy serves this cloud now', {
+      hint: 'Stop the application and "clarus run" first.',
+    });
 }
 
 const waits = (catalog: Catalog, schema: string, name: string): boolean => {
@@ -173,12 +199,63 @@ function mustBeNamedRight(config: Config, catalog: Catalog, schema: string, name
   if (slip) throw new ClarusError('42703', formatProblem(slip));
 }
 
+/**
+ * Drops the copy and gives the original its name back. Cut short at any point, the next call ends it.
+ * @throws ClarusError 42P01 when no original is set aside, 55000 when rows would be lost
+ */
+async function undo(
+  inputs: ProxyInputs,
+  cloud: pg.Pool,
+  schema: string,
+  name: string,
+  discard: boolean,
+): Promise<void> {
+  const title = joinName([schema, name]);
+  const prepared = await prepare(inputs);
+  const { catalog } = prepared;
+  try {
+    await nobodyServes(prepared, inputs.config);
+  } finally {
+    prepared.keys.close();
+    await prepared.cloud.end();
+    await prepared.trusted.close();
+  }
+  const aside = await originalOf(cloud, schema, name);
+  if (!aside)
+    throw new ClarusError('42P01', `no plaintext original of ${title} is set aside in the cloud`, {
+      hint: 'It was dropped, or there was no copy.',
+    });
+  if (await copyStands(cloud, schema, name)) {
+    const columns = await columnsOfOriginal(cloud, aside);
+    if (!discard)
+      await throughProxy(inputs, (proxy, source) => mustEqualOriginal(proxy, source, aside, columns));
+    await giveForeignKeysBack(cloud, aside, (s, n) => tableNamed(catalog, s, n)?.state === 'open');
+    await throughProxy(inputs, proxy => proxy.simple(`DROP TABLE ${quoteQualified(schema, name)}`));
+  }
+  await putOriginalBack(cloud, aside);
+}
+
 async function copyThrough(
   inputs: ProxyInputs,
   original: Original,
   aside: SetAside,
   say: (line: string) => void,
 ): Promise<Copied> {
+  let told = 0;
+  return throughProxy(inputs, (proxy, source) =>
+    fillCopy(proxy, source, original, aside, rows => {
+      if (rows < told + 100_000) return;
+      told = rows;
+      say(`  ${rows} rows`);
+    }),
+  );
+}
+
+/** Works with a session of the proxy and a connection to the cloud that print values alike. */
+async function throughProxy<T>(
+  inputs: ProxyInputs,
+  work: (proxy: BackendClient, source: BackendClient) => Promise<T>,
+): Promise<T> {
   const { config } = inputs;
   const served = servedCloud(config);
   const user = copyingUser(config);
@@ -200,12 +277,7 @@ async function copyThrough(
         cloudOptions(served, undefined, resolveSecret, new Map(copySettings)),
       );
       try {
-        let told = 0;
-        return await fillCopy(proxy, source, original, aside, rows => {
-          if (rows < told + 100_000) return;
-          told = rows;
-          say(`  ${rows} rows`);
-        });
+        return await work(proxy, source);
       } finally {
         await source.close();
       }

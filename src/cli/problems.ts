@@ -28,7 +28,14 @@ export function explainProblem(error: unknown): string {
   if (error instanceof ConfigError) return error.report();
   if (error instanceof ClarusError)
     return `${error.message}${error.fields.hint ? `; ${afterSemicolon(error.fields.hint)}` : ''}`;
-  if (error instanceof PostgresError) return `${error.message} (SQLSTATE ${error.code})`;
+  if (error instanceof PostgresError) {
+    const { detail, hint } = error.diagnostic;
+    // The detail of a refusal is ours; that of other errors may hold a value.
+    const more = [error.code === '0A000' ? detail : undefined, hint].flatMap(text =>
+      text ? `; ${afterSemicolon(text)}` : [],
+    );
+    return `${error.message} (SQLSTATE ${error.code})${more.join('')}`;
+  }
   const failure = error as NodeJS.ErrnoException;
   return remedies[failure.code ?? '']?.(failure) ?? failure.message;
 }

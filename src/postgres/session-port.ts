@@ -16,7 +16,7 @@ import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { writeDiagnostic } from '../wire/diagnostic.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { CarefulContext } from './context.js';
-import { beginInternal, touchTrusted } from './transaction-control.js';
+import { beginInternal, keepSequences, touchTrusted } from './transaction-control.js';
 
 /** The session as planning and executors see it. */
 export class ContextPort implements SessionPort {
@@ -30,6 +30,7 @@ export class ContextPort implements SessionPort {
     this.#context = context;
     this.transaction = {
       touchTrusted: () => touchTrusted(context),
+      keepSequences: sequences => keepSequences(context, sequences),
       begin: () => beginInternal(context),
       encodings: encodingStateOf(context),
       record: (ddl: string | undefined, changes: readonly CatalogChange[]) =>

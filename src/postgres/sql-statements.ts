@@ -99,10 +99,13 @@ export async function discard(context: CarefulContext, plan: PlanOf<'discard'>):
     trusted.forgetSettings();
     settings.stale = true;
   }
-  if (trusted.isOpen && plan.target !== 'sequences') {
+  if (trusted.isOpen) {
     trusted.settle();
     // what DISCARD ALL ran for is done one by one: it may not run behind other statements of a batch
-    const sql = plan.target === 'all' ? ['RESET ALL', 'DISCARD PLANS', 'DISCARD TEMP'] : [plan.sql];
+    const sql =
+      plan.target === 'all'
+        ? ['RESET ALL', 'DISCARD PLANS', 'DISCARD TEMP', 'DISCARD SEQUENCES']
+        : [plan.sql];
     for (const statement of sql) await trusted.port.run(statement);
     trusted.settle();
   }

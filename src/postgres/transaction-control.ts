@@ -154,6 +154,31 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
   return tag;
 }
 
+const sequencesNow = physicalQuery(
+  `SELECT pg_catalog.format('SELECT pg_catalog.setval(%L, %s)', s.name, pg_catalog.pg_sequence_last_value(s.name::pg_catalog.regclass))
+     FROM pg_catalog.unnest($1::pg_catalog.text[]) AS s (name)`,
+  [1009],
+);
+
+/**
+ * Makes durable what sequences of the trusted side have given: by the end of its own transaction there or, where it
+ * takes part in the session's, by the entry of the journal that is written before the cloud commits. That also holds the
+ * counts of sequences that this transaction has made, which a crash would begin anew.
+ */
+export async function keepSequences(context: CarefulContext, sequences: readonly string[]): Promise<void> {
+  const { transaction, trusted, settings } = context;
+  if (!transaction.joined) {
+    trusted.settle();
+    await trusted.pipeline.drained();
+    return;
+  }
+  if (!transaction.changesSchema || sequences.length === 0) return;
+  const names = `{${sequences.map(name => `"${name.replace(/["\\]/g, '\\$&')}"`).join()}}`;
+  const { rows } = await trusted.port.gather(sequencesNow, [Buffer.from(names)], false);
+  for (const [sql] of rows)
+    transaction.record(Buffer.from(sql ?? []).toString(), [], settings.current.searchPath);
+}
+
 /** Puts cloud and trusted backend into a transaction block of ours, or into the client's. */
 export async function touchTrusted(context: CarefulContext): Promise<void> {
   const { transaction, cloud, trusted } = context;

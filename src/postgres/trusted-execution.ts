@@ -3,10 +3,11 @@ import type { Plan } from '../sql/plan.js';
 import { type CarefulContext, drained } from './context.js';
 import { expects, forwarded, internal } from './expectations.js';
 import { aborted } from './failure.js';
+import { physicalQuery } from './own-statements.js';
 import type { ClientPortal } from './prepared.js';
 import type { Recording } from './recording.js';
 import { writeBindValues, writeExecute } from './server-statements.js';
-import { touchTrusted } from './transaction-control.js';
+import { keepSequences, touchTrusted } from './transaction-control.js';
 
 /**
  * Runs it, or goes on with it; rows and tag go to the client.
@@ -24,6 +25,7 @@ export async function executeTrusted(
   const { trusted, transaction } = context;
   if (context.status === 'E') throw aborted();
   await trusted.ready();
+  if (plan.homed) await refuseReadOnly(context);
   takeSnapshot(context);
   // a portal that is to be executed again must outlive the statements analysed meanwhile
   if (maxRows > 0 && transaction.explicit) await touchTrusted(context);
@@ -56,6 +58,17 @@ export async function executeTrusted(
     }
     if (maxRows === 0 || pipeline.failed) trusted.settle();
   });
+  // a value that a sequence gave is durable before the client hears that its transaction is over
+  if (plan.homed) await keepSequences(context, []);
+}
+
+const readOnly = physicalQuery("SELECT pg_catalog.current_setting('transaction_read_only')");
+
+/** The cloud knows whether the transaction may write, and with it whether a sequence may give a value. */
+async function refuseReadOnly({ cloud, transaction, trusted }: CarefulContext): Promise<void> {
+  const { rows } = await cloud.gather(readOnly, [], false);
+  if (Buffer.from(rows[0]?.[0] ?? []).toString() !== 'on' || transaction.joined) return;
+  await trusted.port.run('SET LOCAL transaction_read_only = on');
 }
 
 /**

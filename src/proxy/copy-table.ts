@@ -6,11 +6,13 @@
  */
 import type pg from 'pg';
 import { ROW_COLUMN } from '../catalog/catalog.js';
+import { describeTables, qualified } from '../catalog/describe.js';
 import { quoteName, quoteQualified } from '../catalog/quote.js';
 import { readerOf, type SchemaConnection } from '../catalog/reader.js';
 import type { BackendClient } from '../clouds/backend-client.js';
 import { ClarusError } from '../errors.js';
-import type { Original } from './original.js';
+import { joinName } from '../policy/names.js';
+import { dataColumns, type Original, pointedTo } from './original.js';
 import { RowDigest } from './row-digest.js';
 import { markCopied, originalsIn, putBack, type SetAside, setAside } from './set-aside.js';
 
@@ -129,12 +131,93 @@ export async function fillCopy(
         `the copy holds other rows than the original (${stored.count} of ${sent.count} rows)`,
         { hint: 'The original has its name back; nothing is lost.' },
       );
+    await source.simple('COMMIT'); // lets go of the original, which dropping a foreign key to it locks
+    for (const statement of [...original.referring.drop, ...original.referring.add])
+      await proxy.simple(statement);
     await proxy.simple('COMMIT');
     return { rows: sent.count, digest: sent.value };
   } finally {
     await source.simple('ROLLBACK');
   }
 }
+
+/** What `clarus copy` set aside of a table, or undefined. */
+export const originalOf = (cloud: pg.Pool, schema: string, name: string): Promise<SetAside | undefined> =>
+  inCloud(cloud, async ({ read }) =>
+    (await originalsIn(read)).find(o => o.schema === schema && o.table === name),
+  );
+
+/** Does the protected form stand under the table's name? */
+export const copyStands = (cloud: pg.Pool, schema: string, name: string): Promise<boolean> =>
+  inCloud(cloud, async ({ read }) => (await read(protectedForm, [schema, name]))[0]?.[0] === 't');
+
+/**
+ * Makes sure that nothing is lost when a copy is dropped.
+ * @param proxy a session of a local user
+ * @param source a direct connection to the cloud
+ * @throws ClarusError 55000 when the copy holds other rows than the original
+ */
+export async function mustEqualOriginal(
+  proxy: BackendClient,
+  source: BackendClient,
+  aside: SetAside,
+  columns: readonly string[],
+): Promise<void> {
+  const [copy, original] = [new RowDigest(), new RowDigest()];
+  const list = columns.map(quoteName).join(', ');
+  const copyOf = (table: string): string =>
+    `COPY ${quoteQualified(aside.schema, table)} (${list}) TO STDOUT ${asText}`;
+  await proxy.copyOut(copyOf(aside.table), data => copy.push(data));
+  await source.copyOut(copyOf(aside.name), data => original.push(data));
+  if (copy.count !== original.count || copy.value !== original.value)
+    throw new ClarusError(
+      '55000',
+      `rows of the copy differ from those of the original (${copy.count} and ${original.count} rows): what was written since would be lost`,
+      { hint: 'Take it over into the original first, or add --discard-changes to lose it.' },
+    );
+}
+
+/**
+ * Lets foreign keys of open tables that refer to a copy refer to its original again.
+ * @param isOpen is a table, by name, served in the clear?
+ * @throws ClarusError 2BP01 when a protected table refers to the copy
+ */
+export const giveForeignKeysBack = (
+  cloud: pg.Pool,
+  aside: SetAside,
+  isOpen: (schema: string, name: string) => boolean,
+): Promise<void> =>
+  inCloud(cloud, async ({ read, run }) => {
+    const tables = await qualified(read, () => describeTables(read, undefined));
+    const copy = tables.find(({ schema, name }) => schema === aside.schema && name === aside.table);
+    for (const { schema, name, oid, constraints } of tables)
+      for (const constraint of constraints) {
+        const { kind, references, definition, inherited } = constraint;
+        if (kind !== 'f' || references?.table !== copy?.oid || oid === copy?.oid || inherited) continue;
+        const title = joinName([schema, name]);
+        if (!isOpen(schema, name))
+          throw new ClarusError('2BP01', `the foreign key "${constraint.name}" of ${title} refers to it`, {
+            hint: `Undo the copy of ${title} first, or drop that foreign key through Clarus.`,
+          });
+        const altered = `ALTER TABLE ${quoteQualified(schema, name)}`;
+        await run(`${altered} DROP CONSTRAINT ${quoteName(constraint.name)}`);
+        await run(
+          `${altered} ADD CONSTRAINT ${quoteName(constraint.name)} ${pointedTo(definition, aside.schema, aside.name)}`,
+        );
+      }
+  });
+
+/** Gives a plaintext original its names back, where no copy stands any more. */
+export const putOriginalBack = (cloud: pg.Pool, aside: SetAside): Promise<void> =>
+  inCloud(cloud, connection => putBack(connection, aside));
+
+/** Columns of a plaintext original that hold data. */
+export const columnsOfOriginal = (cloud: pg.Pool, { schema, name }: SetAside): Promise<readonly string[]> =>
+  inCloud(cloud, async ({ read }) => {
+    const tables = await qualified(read, () => describeTables(read, undefined));
+    const described = tables.find(t => t.schema === schema && t.name === name);
+    return described ? dataColumns(described) : [];
+  });
 
 /** The data of COPY ... TO STDOUT as an iterable; the server is held up while the taker is busy. */
 async function* streamOf(

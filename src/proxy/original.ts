@@ -7,8 +7,8 @@ import type {
   DescribedSequence,
   DescribedTable,
 } from '../catalog/description.js';
-import { quoteQualified } from '../catalog/quote.js';
-import { type Reader, readOne } from '../catalog/reader.js';
+import { quoteName, quoteQualified } from '../catalog/quote.js';
+import { type Reader, readJson, readOne } from '../catalog/reader.js';
 import { shadowDdl } from '../catalog/shadow-ddl.js';
 import { ClarusError } from '../errors.js';
 import { joinName } from '../policy/names.js';
@@ -21,68 +21,193 @@ export interface Original {
   readonly ddl: readonly string[];
   /** names of the columns that hold data: generated ones are computed again */
   readonly columns: readonly string[];
+  /** foreign keys of open tables that refer to it: dropped, and added again to refer to the copy */
+  readonly referring: { readonly drop: readonly string[]; readonly add: readonly string[] };
+}
+
+/** What the catalogue says of tables, by name. */
+export interface Surroundings {
+  /** does it wait for its own copy? */
+  waits(schema: string, name: string): boolean;
+  /** is it served in the clear? Its foreign keys are changed with the copy. */
+  open(schema: string, name: string): boolean;
+  /** does the policy protect a column? */
+  protects(schema: string, table: string, column: string): boolean;
 }
 
 /**
  * Describes a table that is to be copied.
  * @param read a connection to the cloud, inside a transaction
- * @param standsAside is a table, by name, one that waits for its own copy? Its foreign keys may point to this one.
- * @throws ClarusError 42P01 when it is not there, 0A000 when something depends on it that a copy would break
+ * @throws ClarusError 42P01 when it is not there, 0A000 with all that stands in the way, and what to do about it
  */
 export async function describeOriginal(
   read: Reader,
   schema: string,
   name: string,
-  standsAside: (schema: string, name: string) => boolean,
+  around: Surroundings,
 ): Promise<Original> {
   const tables = await qualified(read, () => describeTables(read, undefined));
   const described = tables.find(table => table.schema === schema && table.name === name);
   const title = joinName([schema, name]);
   if (!described) throw new ClarusError('42P01', `there is no table ${title} in the cloud`);
-  const problem = (await hindrances(read, described, tables, standsAside))[0];
-  if (problem !== undefined)
-    throw new ClarusError('0A000', `${title} cannot be copied: ${problem}`, {
-      hint: 'Drop that in the cloud first, and make it again through Clarus afterwards.',
+  const originals = await originalsIn(read);
+  const referring = referringKeys(described, tables, originals, around);
+  const hindrances = [
+    ...shapeHindrances(described),
+    ...(await dependentHindrances(read, described)),
+    ...ownHindrances(described, tables, originals, around),
+    ...referring.hindrances,
+  ];
+  if (hindrances.length > 0)
+    throw new ClarusError('0A000', `${title} cannot be copied: ${hindrances.map(h => h.what).join('; ')}`, {
+      hint: `Nothing was changed. First: ${[...new Set(hindrances.map(h => h.remedy))].join('; ')}.`,
     });
   const prepared = await withSequences(read, described);
-  const originals = await originalsIn(read);
   const constraints = prepared.constraints.map(constraint => redirected(constraint, tables, originals));
   const { items } = shadowDdl({ tables: [{ ...prepared, constraints }], objects: [] });
   return {
     described,
     ddl: items.flatMap(({ statements }) => statements),
-    columns: described.columns.filter(({ generated }) => generated === '').map(column => column.name),
+    columns: dataColumns(described),
+    referring: { drop: referring.drop, add: referring.add },
   };
 }
 
+/** Names of the columns that hold data of their own. */
+export const dataColumns = ({ columns }: DescribedTable): readonly string[] =>
+  columns.filter(({ generated }) => generated === '').map(({ name }) => name);
+
+/** What a copy would break or cannot have, and what the owner can do about it. */
+interface Hindrance {
+  readonly what: string;
+  readonly remedy: string;
+}
+
 const dependents = `
-SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_catalog.pg_depend d
+SELECT jsonb_build_object('what', pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid),
+  'view', (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.rulename = '_RETURN'))::text
+FROM pg_catalog.pg_depend d
 WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = $1::oid AND (
   d.classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_publication_rel'::regclass)
   OR d.classid = 'pg_catalog.pg_trigger'::regclass AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid AND NOT t.tgisinternal))
 ORDER BY 1`;
 
-async function hindrances(
-  read: Reader,
+const keepAndDrop =
+  'keep the definitions of views, rules, triggers and policies on it, and drop them in the cloud (this version makes none over protected tables)';
+
+async function dependentHindrances(read: Reader, table: DescribedTable): Promise<readonly Hindrance[]> {
+  const found = await readJson<{ what: string; view: string | null }>(read, dependents, [String(table.oid)]);
+  const words = new Set(
+    found.map(({ what, view }) => `${view === null ? what : `view ${view}`} depends on it`),
+  );
+  return [...words].map(what => ({ what, remedy: keepAndDrop }));
+}
+
+function shapeHindrances(table: DescribedTable): readonly Hindrance[] {
+  const found: Hindrance[] = [];
+  if (table.kind !== 'r' || table.persistence !== 'p')
+    found.push({ what: 'only ordinary tables can', remedy: 'make an ordinary table of it in the cloud' });
+  if (table.parents.length > 0 || table.hasChildren)
+    found.push({
+      what: 'it inherits, or is inherited from',
+      remedy: 'make one table of it and its partitions or heirs in the cloud',
+    });
+  if (table.rowSecurity) found.push({ what: 'it has row security', remedy: keepAndDrop });
+  return found;
+}
+
+/** Constraints and generated columns that the cloud could not check or compute over cells. */
+function ownHindrances(
   table: DescribedTable,
   tables: readonly DescribedTable[],
-  standsAside: (schema: string, name: string) => boolean,
-): Promise<readonly string[]> {
-  const found: string[] = [];
-  if (table.kind !== 'r' || table.persistence !== 'p') found.push('only ordinary tables can');
-  if (table.parents.length > 0 || table.hasChildren) found.push('it inherits, or is inherited from');
-  if (table.rowSecurity) found.push('it has row security');
-  for (const [words] of await read(dependents, [String(table.oid)])) found.push(`${words} depends on it`);
-  for (const other of tables)
-    for (const { kind, references, name } of other.constraints)
-      if (
-        kind === 'f' &&
-        references?.table === table.oid &&
-        other.oid !== table.oid &&
-        !standsAside(other.schema, other.name)
-      )
-        found.push(`the foreign key "${name}" of ${joinName([other.schema, other.name])} refers to it`);
+  originals: readonly SetAside[],
+  around: Surroundings,
+): readonly Hindrance[] {
+  const found: Hindrance[] = [];
+  const { schema, name, columns } = table;
+  const title = quoteQualified(schema, name);
+  const isProtected = (of: DescribedTable, attnum: number): boolean => {
+    const column = of.columns.find(one => one.attnum === attnum);
+    return column !== undefined && around.protects(of.schema, of.name, column.name);
+  };
+  for (const { name: column, attnum, generated, generatedFrom } of columns)
+    if (generated !== '' && [attnum, ...generatedFrom].some(one => isProtected(table, one)))
+      found.push({
+        what: `the generated column "${column}" is protected, or computed from a protected one`,
+        remedy: `ALTER TABLE ${title} DROP COLUMN ${quoteName(column)} in the cloud`,
+      });
+  for (const constraint of table.constraints) {
+    const { kind, references } = constraint;
+    const remedy = `ALTER TABLE ${title} DROP CONSTRAINT ${quoteName(constraint.name)} in the cloud`;
+    const concerned = constraint.columns.some(one => one === 0 || isProtected(table, one));
+    if ((kind === 'c' || kind === 'x') && concerned)
+      found.push({
+        what: `the ${kind === 'c' ? 'check' : 'exclusion'} constraint "${constraint.name}" reads a protected column`,
+        remedy,
+      });
+    const target = kind === 'f' ? tables.find(({ oid }) => oid === references?.table) : undefined;
+    if (!target || !references) continue;
+    const tags = concerned || references.columns.some(one => isProtected(target, one));
+    if (tags && (constraint.onDelete !== 'a' || constraint.onUpdate !== 'a'))
+      found.push({
+        what: `the foreign key "${constraint.name}" has an action on a protected column`,
+        remedy: `make it NO ACTION in the cloud, or ${remedy}`,
+      });
+    else if (
+      target.oid !== table.oid &&
+      around.waits(target.schema, target.name) &&
+      !originals.some(o => o.schema === target.schema && o.name === target.name)
+    )
+      found.push({
+        what: `the foreign key "${constraint.name}" refers to ${joinName([target.schema, target.name])}, which waits for its own copy`,
+        remedy: `clarus copy ${joinName([target.schema, target.name])} (where the two refer to each other, drop one foreign key in the cloud)`,
+      });
+  }
   return found;
+}
+
+/**
+ * Foreign keys of other tables that refer to this one. Those of a table that waits for its own copy follow when that
+ * is made, and those of plaintext originals stay with the original.
+ */
+function referringKeys(
+  table: DescribedTable,
+  tables: readonly DescribedTable[],
+  originals: readonly SetAside[],
+  around: Surroundings,
+): { readonly drop: string[]; readonly add: string[]; readonly hindrances: readonly Hindrance[] } {
+  const drop: string[] = [];
+  const add: string[] = [];
+  const hindrances: Hindrance[] = [];
+  for (const other of tables) {
+    if (other.oid === table.oid || around.waits(other.schema, other.name)) continue;
+    if (originals.some(o => o.schema === other.schema && o.name === other.name)) continue;
+    const title = joinName([other.schema, other.name]);
+    for (const { kind, references, name, definition, inherited } of other.constraints) {
+      if (kind !== 'f' || references?.table !== table.oid || inherited) continue;
+      const column = table.columns.find(
+        one => references.columns.includes(one.attnum) && around.protects(table.schema, table.name, one.name),
+      );
+      // The shadow loses the foreign key of a protected table when the original is set aside.
+      if (!around.open(other.schema, other.name))
+        hindrances.push({
+          what: `the foreign key "${name}" of ${title} refers to it`,
+          remedy: `drop the foreign key "${name}" of ${title} through Clarus, and add it again after`,
+        });
+      else if (column)
+        hindrances.push({
+          what: `the foreign key "${name}" of ${title} refers to the protected column "${column.name}"`,
+          remedy: `protect the column of ${title} in the same domain in clarus.yaml, or drop that foreign key`,
+        });
+      else {
+        const altered = `ALTER TABLE ${quoteQualified(other.schema, other.name)}`;
+        drop.push(`${altered} DROP CONSTRAINT ${quoteName(name)}`);
+        add.push(`${altered} ADD CONSTRAINT ${quoteName(name)} ${definition}`);
+      }
+    }
+  }
+  return { drop, add, hindrances };
 }
 
 /** Sequences begin where those of the original stand. */
@@ -131,11 +256,9 @@ function redirected(
   const target = tables.find(({ oid }) => oid === constraint.references?.table);
   const aside = target && originals.find(o => o.schema === target.schema && o.name === target.name);
   if (!aside) return constraint;
-  return {
-    ...constraint,
-    definition: constraint.definition.replace(
-      reference,
-      (_, words: string) => `${words}${quoteQualified(aside.schema, aside.table)}`,
-    ),
-  };
+  return { ...constraint, definition: pointedTo(constraint.definition, aside.schema, aside.table) };
 }
+
+/** The definition of a foreign key that refers to another table. */
+export const pointedTo = (definition: string, schema: string, table: string): string =>
+  definition.replace(reference, (_, words: string) => `${words}${quoteQualified(schema, table)}`);

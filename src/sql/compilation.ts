@@ -13,6 +13,7 @@ import {
 import type { Answer, EncodedColumn, Encoding, Question } from '../encodings/encoding.js';
 import { type EncodingRegistry, encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
+import { apart, callsSequence } from './functions.js';
 import type { ManySource, OperandPlan, OperandSource, ValueContext } from './operand.js';
 import { parametersOf } from './operand.js';
 import type { PhysicalStatement, Shape } from './plan.js';
@@ -146,6 +147,7 @@ export class Compilation {
    * @throws ClarusError 0A000 where a client's parameter goes both to a protected and to an unprotected place
    */
   finish(tree: RawNode, alsoProtected: ReadonlySet<number> = new Set()): CloudStatement {
+    if (this.values.sequences.size > 0 && callsSequence(tree)) throw apart();
     const numbers = new Map<number, number>();
     const parameters: ParameterSource[] = [];
     const types: number[] = [];

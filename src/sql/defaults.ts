@@ -7,7 +7,7 @@ import { namesMoment } from './moment.js';
 import { withTime } from './operand.js';
 import type { SessionPort } from './plan.js';
 import { deparseExpression } from './raw/deparse.js';
-import { type RawNode, visit } from './raw/node.js';
+import { list, type RawNode, stringOf, visit } from './raw/node.js';
 import { parseExpression } from './raw/parse.js';
 
 /** A default as the trusted side evaluates it. */
@@ -16,6 +16,8 @@ export interface DefaultExpression {
   readonly sql: string;
   /** it asks for the time of the transaction, which is parameter `$1`, a timestamptz */
   readonly time: boolean;
+  /** sequences that it takes values from, by their qualified names */
+  readonly sequences: readonly string[];
 }
 
 /** Defaults of a table's columns, by attnum. */
@@ -77,7 +79,18 @@ function expressionOf(sql: string, table: LogicalTable): DefaultExpression {
       { hint: 'Use now(), CURRENT_DATE or the like as the default.', table: table.name },
     );
   const { tree, time } = withTime(raw, 1);
-  return { sql: time ? deparseExpression(tree) : sql, time };
+  return { sql: time ? deparseExpression(tree) : sql, time, sequences: sequencesIn(raw) };
+}
+
+/** `nextval('s.q'::regclass)`: what else a default may hold of sequences is not known by name. */
+function sequencesIn(raw: RawNode): readonly string[] {
+  const found: string[] = [];
+  visit(raw, (kind, fields) => {
+    if (kind !== 'FuncCall' || stringOf(list(fields, 'funcname').at(-1)) !== 'nextval') return;
+    const cast = list(fields, 'args')[0]?.TypeCast?.arg as RawNode | undefined;
+    found.push((cast?.A_Const?.sval as { sval?: string } | undefined)?.sval ?? '');
+  });
+  return found;
 }
 
 /** `'now'::text::date`: what is a literal of a date itself was read when the default was made. */

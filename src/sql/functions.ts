@@ -4,14 +4,23 @@
  * Functions that run SQL text, read files or write past tables are not proven to touch no protected table.
  */
 
+import { ClarusError } from '../errors.js';
 import { isNode, type Node, nodesIn, numberIn } from './analysed/node.js';
 import { constantValue } from './analysed/types.js';
+import { list, type RawNode, stringOf, visit } from './raw/node.js';
 
 /** Where a function is answered, or what else is to be known of it. */
-export type Home = 'anywhere' | 'trusted' | 'cloud' | 'statistics' | 'settings' | 'unproven';
+export type Home =
+  | 'anywhere'
+  | 'trusted'
+  | 'cloud'
+  | 'statistics'
+  | 'sequence-values'
+  | 'settings'
+  | 'unproven';
 
 const cloud =
-  /^(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday|txid_.*|pg_current_xact_id.*|pg_current_snapshot|pg_xact_.*|pg_last_committed_xact|nextval|setval|currval|lastval|pg_advisory_.*|pg_try_advisory_.*|pg_backend_pid|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_cancel_backend|pg_terminate_backend|pg_sleep.*|pg_listening_channels|pg_notification_queue_usage|inet_(client|server)_.*|pg_is_in_recovery|pg_postmaster_start_time|pg_conf_load_time|pg_(relation|table|total_relation|indexes|database|tablespace)_size|random|random_normal|setseed|pg_current_wal_.*|pg_stat_.*|pg_export_snapshot|pg_isolation_test_session_is_blocked|pg_lock_status|pg_prepared_xact|pg_sequence_last_value|pg_get_sequence_data)$/;
+  /^(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday|txid_.*|pg_current_xact_id.*|pg_current_snapshot|pg_xact_.*|pg_last_committed_xact|nextval|setval|currval|lastval|pg_advisory_.*|pg_try_advisory_.*|pg_backend_pid|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_cancel_backend|pg_terminate_backend|pg_sleep.*|pg_listening_channels|pg_notification_queue_usage|inet_(client|server)_.*|pg_is_in_recovery|pg_postmaster_start_time|pg_conf_load_time|pg_(relation|table|total_relation|indexes|database|tablespace)_size|random|random_normal|setseed|pg_current_wal_.*|pg_stat_.*|pg_export_snapshot|pg_isolation_test_session_is_blocked|pg_lock_status|pg_prepared_xact)$/;
 const unproven =
   /^(query_to_xml.*|cursor_to_xml.*|table_to_xml.*|schema_to_xml.*|database_to_xml.*|ts_stat|ts_rewrite|lo_.*|loread|lowrite|pg_read_.*|pg_ls_.*|pg_stat_file|pg_logical_.*|pg_create_.*|pg_copy_.*|pg_drop_.*|pg_replication_.*|binary_upgrade_.*|pg_import_system_collations|pg_notify|pg_file_.*|pg_backup_.*|pg_switch_wal|pg_promote|pg_rotate_logfile|pg_reload_conf|pg_restore_.*|pg_clear_.*|brin_.*|gin_clean_.*|pg_extension_config_dump|pg_nextoid|pg_stop_making_pinned_objects|suppress_redundant_updates_trigger|pg_log_.*|pg_wal_.*|pg_sync_.*|pg_wal_replay.*|pg_stat_reset.*)$/;
 
@@ -39,6 +48,7 @@ export function functionHomes(rows: readonly (readonly [string, string, string])
 function homeOf(name: string): Home {
   if (name === 'set_config') return 'settings';
   if (unproven.test(name)) return 'unproven';
+  if (name === 'pg_sequence_last_value' || name === 'pg_get_sequence_data') return 'sequence-values';
   if (/^(pg_stat_get_.*|pg_lock_status|pg_cursor|pg_prepared_statement|pg_prepared_xact)$/.test(name))
     return 'statistics';
   if (cloud.test(name)) return 'cloud';
@@ -59,4 +69,29 @@ export function sequenceCalled(node: Node): number | 'unknown' | undefined {
   const [sequence] = nodesIn(node, 'args');
   const value = isNode(sequence) && sequence.kind === 'CONST' ? constantValue(sequence) : undefined;
   return value ? Buffer.from(value).readUInt32BE(0) : 'unknown';
+}
+
+/** Functions that are answered where a sequence lives; lastval is about the session's last one. */
+export const isOfSequence = (oid: number): boolean => ofSequence.has(oid) || oid === LASTVAL;
+/** pg_proc OID of lastval() */
+export const LASTVAL = 2559;
+
+/** The refusal of a sequence of the trusted side beside something that the cloud answers. */
+export const apart = (): ClarusError =>
+  new ClarusError(
+    '0A000',
+    'a sequence that feeds a protected column is used together with what only the cloud answers',
+    {
+      hint: 'Ask for the value of the sequence in a statement of its own, or write it to a protected column.',
+    },
+  );
+
+/** Does a tree call nextval, currval or setval? */
+export function callsSequence(raw: RawNode): boolean {
+  let found = false;
+  visit(raw, (kind, fields) => {
+    if (kind === 'FuncCall' && /^(nextval|currval|setval)$/.test(stringOf(list(fields, 'funcname').at(-1))))
+      found = true;
+  });
+  return found;
 }

@@ -113,6 +113,7 @@ export class Sql {
 
   current(plan: Plan, session: SessionPort): boolean {
     this.services.mustBeLive();
+    if ('homed' in plan) return false;
     const made = this.#madeWith.get(plan);
     if (made === undefined) return true;
     return made.catalog === session.catalog() && made.searchPath === session.settings.searchPath;
@@ -200,7 +201,8 @@ const keepable = (plan: Plan): boolean =>
   (plan.kind === 'pass' ||
     plan.kind === 'trusted' ||
     (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain')) &&
-  !plan.once;
+  !plan.once &&
+  !('homed' in plan);
 
 /** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
 const key = (text: string, parameterTypes: readonly number[], { user, settings }: SessionPort): string =>

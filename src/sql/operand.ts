@@ -6,7 +6,13 @@ import type { EncodedColumn, Encoding, FoundRows, LookUp, OperandEncoder } from 
 import { ClarusError } from '../errors.js';
 import { isNode, type Node, numberIn, type Value, walk } from './analysed/node.js';
 import { constantValue, typeOf } from './analysed/types.js';
-import { type FunctionHomes, type Home, sequenceCalled, TRANSACTION_TIME } from './functions.js';
+import {
+  callsSequence,
+  type FunctionHomes,
+  type Home,
+  sequenceCalled,
+  TRANSACTION_TIME,
+} from './functions.js';
 import type { Shape } from './plan.js';
 import { deparseExpression } from './raw/deparse.js';
 import {
@@ -37,6 +43,8 @@ export type OperandSource =
       readonly time: boolean;
       /** `readingOf` the settings under which PostgreSQL read its literals; undefined: no setting changes them */
       readonly reading: string | undefined;
+      /** it takes the value of a sequence */
+      readonly sequence: boolean;
     };
 
 /** What decides how the values of one statement are evaluated. */
@@ -97,6 +105,7 @@ export function operandSource(
     parameters: parametersOf(raw),
     time,
     reading: dependsOnSettings(analysed) ? context.reading : undefined,
+    sequence: callsSequence(raw),
   };
 }
 

@@ -76,6 +76,7 @@ export type Plan =
       readonly shape: Shape;
       readonly copy?: 'out';
       readonly once?: true;
+      readonly homed?: true;
     }
   | { readonly kind: 'transaction'; readonly action: TransactionAction }
   /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION: run on both sides, or on one */
@@ -112,6 +113,7 @@ export interface ProtectedPlan {
   readonly shape: Shape;
   readonly copy?: 'in' | 'out';
   readonly once?: true;
+  readonly homed?: true;
   /**
    * What the trusted PostgreSQL binds to say what PostgreSQL says at Bind: the statement itself where it writes,
    * else one that only takes the same parameters
@@ -248,6 +250,11 @@ export interface SessionPort {
     touchTrusted(): Promise<void>;
     /** remembers what a commit has to make durable on the trusted side; forgotten by rollback (to savepoint) */
     record(ddl: string | undefined, changes: readonly CatalogChange[]): void;
+    /**
+     * Makes durable what sequences of the trusted side have given, before the cloud stores it.
+     * @param sequences their qualified names, as far as they are known
+     */
+    keepSequences(sequences: readonly string[]): Promise<void>;
     /** puts the cloud into a transaction block, so that what follows commits with what was recorded */
     begin(): Promise<void>;
     /** state of encodings as this transaction sees it; what is put there commits and rolls back with it */

@@ -14,7 +14,7 @@ import type { ExplainBody } from './execute/bodies.js';
 import { collect } from './execute/collect.js';
 import { statement as physicalStatement } from './execute/convert.js';
 import { explainPlan } from './explain.js';
-import { type FunctionHomes, functionHomes, functionHomesQuery } from './functions.js';
+import { apart, type FunctionHomes, functionHomes, functionHomesQuery } from './functions.js';
 import { holdsMoment, withMoment } from './moment.js';
 import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from './plan.js';
 import { stripComments } from './raw/comments.js';
@@ -22,6 +22,7 @@ import { deparse } from './raw/deparse.js';
 import { child, fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js';
 import { parseOne, type RawStatement } from './raw/parse.js';
 import { planSelect } from './read/select.js';
+import { placeSequences, type SequencePlaces } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { planSetConfig } from './set-config.js';
 import { readingOf } from './settings.js';
@@ -173,7 +174,8 @@ export class Planning {
     mustBeProven(touch);
     const tables = touch.tables.filter(t => t.state === 'protected');
     const momentary = holdsMoment(raw);
-    if (tables.length === 0) return place(raw, clean, shape, touch, momentary);
+    const sequences = await placeSequences(touch.sequences, raw, session);
+    if (tables.length === 0) return place(raw, clean, shape, touch, sequences, momentary);
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);
     const dated = momentary ? await withMoment(fresh, analysis, session) : undefined;
@@ -181,9 +183,22 @@ export class Planning {
       const written = deparse(dated);
       return this.#query(parseOne(written), written, parameterTypes, session);
     }
-    const plan = await this.#protected(fresh, shape, touch, tables, catalog, homes, session);
+    const plan = await this.#protected(
+      fresh,
+      shape,
+      touch,
+      tables,
+      catalog,
+      homes,
+      session,
+      sequences.trusted,
+    );
     const checked = plan.command === 'SELECT' ? (shape.parameterTypes.length ? 'SELECT' : undefined) : clean;
-    return checked === undefined ? plan : { ...plan, check: physical(checked, shape.parameterTypes) };
+    return {
+      ...plan,
+      ...(checked === undefined ? {} : { check: physical(checked, shape.parameterTypes) }),
+      ...(sequences.trusted.size > 0 ? { homed: true } : {}),
+    };
   }
 
   async #protected(
@@ -194,8 +209,9 @@ export class Planning {
     catalog: Catalog,
     homes: FunctionHomes,
     session: SessionPort,
+    sequences: ReadonlySet<number>,
   ): Promise<ProtectedPlan> {
-    const compilation = this.#compiling(catalog, homes, shape, session);
+    const compilation = this.#compiling(catalog, homes, shape, session, sequences);
     const query = touch.query!;
     if (touch.views)
       throw new ClarusError('0A000', 'a view over a protected table is not answered yet', {
@@ -270,8 +286,14 @@ export class Planning {
     return this.#compiling(session.catalog(), await this.homes(session), shape, session);
   }
 
-  #compiling(catalog: Catalog, homes: FunctionHomes, shape: Shape, { settings }: SessionPort): Compilation {
-    const values = { homes, shape, reading: readingOf(settings), sequences: new Set<number>() };
+  #compiling(
+    catalog: Catalog,
+    homes: FunctionHomes,
+    shape: Shape,
+    { settings }: SessionPort,
+    sequences: ReadonlySet<number> = new Set(),
+  ): Compilation {
+    const values = { homes, shape, reading: readingOf(settings), sequences };
     return new Compilation(catalog, this.services.registry, values);
   }
 
@@ -323,7 +345,30 @@ function mustBeProven({ functions, homes }: Touch): void {
  * Where a statement runs that touches no protected table.
  * @param momentary it holds a literal that means the present moment
  */
-function place(raw: RawNode, sql: string, shape: Shape, touch: Touch, momentary: boolean): Plan {
+function place(
+  raw: RawNode,
+  sql: string,
+  shape: Shape,
+  touch: Touch,
+  sequences: SequencePlaces,
+  momentary: boolean,
+): Plan {
+  const { homes } = touch;
+  if (homes.has('sequence-values'))
+    throw new ClarusError('0A000', 'the catalogue does not tell the last values of sequences', {
+      hint: 'Select last_value from the sequence itself.',
+    });
+  const inCloud = homes.has('cloud') || homes.has('statistics') || touch.time || momentary;
+  if (sequences.trusted.size > 0) {
+    if (touch.tables.length > 0 || sequences.cloud.size > 0 || inCloud || homes.has('settings'))
+      throw apart();
+    if (kindOf(raw) === 'DeclareCursorStmt') throw apart();
+    return { kind: 'trusted', sql, shape, homed: true };
+  }
+  if (sequences.cloud.size > 0 && touch.catalogue && touch.tables.length === 0)
+    throw new ClarusError('0A000', 'a sequence together with the system catalogue is not answered yet', {
+      hint: 'Ask for them in two statements.',
+    });
   if (touch.homes.has('settings')) {
     return { kind: 'set-config', sql, shape, given: planSetConfig(raw, shape) };
   }
@@ -336,8 +381,7 @@ function place(raw: RawNode, sql: string, shape: Shape, touch: Touch, momentary:
   }
   if (kindOf(raw) === 'DeclareCursorStmt') return { kind: 'pass', sql, shape };
   if (touch.catalogue) return { kind: touch.homes.has('statistics') ? 'pass' : 'trusted', sql, shape };
-  const cloud = touch.homes.has('cloud') || touch.homes.has('statistics') || touch.time || momentary;
-  return { kind: cloud ? 'pass' : 'trusted', sql, shape };
+  return { kind: inCloud || sequences.cloud.size > 0 ? 'pass' : 'trusted', sql, shape };
 }
 
 /** The table that an analysed INSERT, UPDATE, DELETE or MERGE writes. */

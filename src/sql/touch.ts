@@ -6,8 +6,9 @@ import type { Catalog, LogicalTable } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import { type Node, numberIn, readNodes, textIn, walk } from './analysed/node.js';
 import { functionsIn, RTE } from './analysed/query.js';
-import { FIRST_USER_OID, type FunctionHomes } from './functions.js';
+import { FIRST_USER_OID, type FunctionHomes, isOfSequence } from './functions.js';
 import type { Analysis } from './plan.js';
+import { type SequenceUse, sequencesUsed } from './sequences.js';
 
 /** What a statement reads, writes and calls, as the trusted PostgreSQL analysed it. */
 export interface Touch {
@@ -24,6 +25,8 @@ export interface Touch {
   readonly time: boolean;
   /** user-defined functions it calls */
   readonly functions: readonly number[];
+  /** sequences it calls or reads; their functions have no home in `homes` */
+  readonly sequences: SequenceUse;
 }
 
 /**
@@ -61,7 +64,8 @@ export function touchOf(analysis: Analysis, catalog: Catalog, homes: FunctionHom
     views: namesView(parsed),
     catalogue,
     time,
-    homes: new Set(called.map(oid => homes.home(oid))),
+    homes: new Set(called.filter(oid => !isOfSequence(oid)).map(oid => homes.home(oid))),
+    sequences: sequencesUsed(all),
     functions: called.filter(oid => oid >= FIRST_USER_OID),
   };
 }

@@ -121,6 +121,7 @@ export async function openDdlSession(
     catalog: current,
     transaction: {
       touchTrusted: async () => undefined,
+      keepSequences: async () => undefined,
       begin: async () => undefined,
       encodings: { get: async () => undefined, put: async () => undefined },
       record(ddl, changes) {

@@ -43,9 +43,8 @@ export async function planCopy(
     ...(fields.filename || fields.is_program ? {} : { copy: direction }),
   };
   if (tables.length === 0) {
-    if (touch.catalogue || touch.tables.length === 0)
-      return copyOfCatalogue(fields, stripComments(sql), direction);
-    return pass;
+    const placed = touch.catalogue || touch.tables.length === 0 ? await planning.plan(query) : pass;
+    return placed.kind === 'pass' ? pass : copyOfCatalogue(fields, stripComments(sql), direction);
   }
   if (fields.filename || fields.is_program)
     throw new ClarusError(

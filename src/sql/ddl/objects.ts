@@ -2,6 +2,7 @@
  * DDL of what is not a table. It runs in the shadow; in the cloud it runs too where nothing in it could hold a
  * protected value, or where the object stands there already.
  */
+import type { LogicalColumn } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../plan.js';
@@ -131,15 +132,30 @@ export async function alterSequence(
   const sequence = await resolveRelation(read, rangeParts(range));
   if (!sequence) return { tag: await runInShadow(session, body.text) };
   const name = quoteQualified(sequence.schema, sequence.name);
-  const stands = await inCloud(session, 'to_regclass', name);
+  const owner = await newOwner(session, body.node);
+  const stands = owner?.protection === undefined && (await inCloud(session, 'to_regclass', name));
   const node = await qualifyRelations(read, body.node);
   const { tag } = await changeTables(session, deps, {
-    scope: tablesOwning(session, sequence.table),
+    scope: [...tablesOwning(session, sequence.table), ...(owner ? [owner.table] : [])],
     text: body.text,
     mirror: async () => undefined,
     afterwards: stands ? [deparse(node)] : [],
   });
   return { tag };
+}
+
+/** The column that OWNED BY names, with the shadow OID of its table. */
+async function newOwner(
+  session: SessionPort,
+  node: RawNode,
+): Promise<(Pick<LogicalColumn, 'protection'> & { readonly table: number }) | undefined> {
+  const option = list(fieldsOf(node), 'options').find(({ DefElem }) => DefElem?.defname === 'owned_by');
+  const parts = listParts(option?.DefElem?.arg as RawNode | undefined);
+  if (parts.length < 2) return undefined;
+  const relation = await resolveRelation(readerOn(session.trusted), parts.slice(0, -1));
+  const table = relation && session.catalog().tables.get(relation.oid);
+  const column = table?.columns.find(({ name }) => name === parts.at(-1));
+  return table && column && { table: table.oid, protection: column.protection };
 }
 
 const tablesOwning = (session: SessionPort, oid: number): readonly number[] =>
@@ -222,6 +238,14 @@ export async function grant(session: SessionPort, body: DdlBody): Done {
           table: table.name,
         });
     }
+  for (const object of fields.objtype === 'OBJECT_SEQUENCE' ? list(fields, 'objects') : []) {
+    const sequence = await resolveRelation(read, rangeParts(fieldsOf(object)));
+    if (sequence && !(await inCloud(session, 'to_regclass', quoteQualified(sequence.schema, sequence.name))))
+      throw new ClarusError('0A000', `rights on the sequence "${sequence.name}" are not supported`, {
+        detail: 'It feeds a protected column, so it lives on the trusted side.',
+        hint: 'Say who may connect under "users" in the configuration.',
+      });
+  }
   return onBothSides(session, body, await qualifyRelations(read, body.node));
 }
 

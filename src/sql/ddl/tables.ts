@@ -18,6 +18,7 @@ import type { DdlDependencies } from './body.js';
 import type { ChangedTable } from './changed-table.js';
 import { runPhysical } from './errors.js';
 import { requireEmptyWhereNeeded } from './rows.js';
+import { moveSequences } from './sequences.js';
 import { missingTypes } from './types.js';
 
 /** A statement as the pipeline sees it. */
@@ -165,6 +166,7 @@ async function changeCloud(
   );
   for (const sql of statement.beforehand ?? []) await cloud(sql);
   if (changed.length > 0) await makeTypes(session, changed);
+  const moves = await moveSequences(session, changed);
   if (statement.mirror && concerned.every(table => table.state === 'open')) {
     await statement.mirror();
   } else {
@@ -172,6 +174,7 @@ async function changeCloud(
     await runPhysical(cloud, changeStatements(differences, statement.cascade), concerned);
     sayWithoutEffect(session, changed);
   }
+  for (const finish of moves) await finish();
   for (const sql of statement.afterwards ?? []) await cloud(sql);
 }
 

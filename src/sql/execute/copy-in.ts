@@ -297,7 +297,7 @@ class ProtectingCopy implements CopyInExecution {
 
   /** Values of a column that the data lack, one a row. */
   async #defaults(
-    { column: { type }, sql, time }: CopyInBody['defaults'][number],
+    { column: { type }, sql, time, sequences }: CopyInBody['defaults'][number],
     count: number,
   ): Promise<PlainColumn> {
     const value = assignment(`(${sql})::${await typeNameOf(type.oid, this.session)}`, type);
@@ -312,6 +312,8 @@ class ProtectingCopy implements CopyInExecution {
       [...(time ? [1 as const] : []), 0],
       [1],
     );
+    if (sequences.length > 0)
+      await this.session.transaction.keepSequences(sequences.filter(name => name !== ''));
     return plain(columnOf(rows.map(([field]) => field ?? null)));
   }
 }

@@ -58,8 +58,23 @@ export class WrittenValues {
         }
     const { answers, refusal } = await askInOrder(asks, given.session);
     if (refusal) throw refusal.error;
+    await this.#keepSequences();
     for (const [{ row, column }, value] of answers) values[column]![row] = value;
     return values.map(column => plain(columnOf(column)));
+  }
+
+  async #keepSequences(): Promise<void> {
+    const used = this.written.flatMap(({ sources }) =>
+      sources.flatMap(source =>
+        source.kind === 'default'
+          ? source.sequences
+          : source.kind === 'expression' && source.sequence
+            ? ['']
+            : [],
+      ),
+    );
+    if (used.length === 0) return;
+    await this.given.session.transaction.keepSequences([...new Set(used)].filter(name => name !== ''));
   }
 }
 

@@ -1,0 +1,129 @@
+/**
+ * Where sequences live. One that feeds a protected column counts on the trusted side only, since its values are those
+ * of the column; every other one counts in the cloud. Nothing keeps that beside the cloud itself: what does not stand
+ * there lives here.
+ */
+import { quoteQualified } from '../catalog/quote.js';
+import { ClarusError } from '../errors.js';
+import { type Node, numberIn, textIn, walk } from './analysed/node.js';
+import { physical } from './compilation.js';
+import { collect } from './execute/collect.js';
+import { LASTVAL, sequenceCalled } from './functions.js';
+import type { SessionPort } from './plan.js';
+import { deparseExpression } from './raw/deparse.js';
+import { list, type RawNode, stringOf, visit } from './raw/node.js';
+
+/** Sequences that a statement uses, as it was analysed. */
+export interface SequenceUse {
+  /** shadow OIDs */
+  readonly named: ReadonlySet<number>;
+  /** it calls nextval, currval or setval of a sequence that it does not write as a constant */
+  readonly unknown: boolean;
+  /** it calls lastval */
+  readonly last: boolean;
+}
+
+/** Sequences by where they live: shadow OIDs. */
+export interface SequencePlaces {
+  readonly trusted: ReadonlySet<number>;
+  readonly cloud: ReadonlySet<number>;
+}
+
+/** A statement that uses none. */
+export const noSequences: SequencePlaces = { trusted: new Set(), cloud: new Set() };
+
+/** Looks for sequences in analysed trees: called, or read as relations. */
+export function sequencesUsed(trees: readonly Node[]): SequenceUse {
+  const named = new Set<number>();
+  let unknown = false;
+  let last = false;
+  for (const tree of trees)
+    walk(tree, node => {
+      const called = sequenceCalled(node);
+      if (called === 'unknown') unknown = true;
+      else if (called !== undefined) named.add(called);
+      if (node.kind === 'FUNCEXPR' && numberIn(node, 'funcid') === LASTVAL) last = true;
+      if (textIn(node, 'relkind') === 'S') named.add(numberIn(node, 'relid'));
+      return true;
+    });
+  return { named, unknown, last };
+}
+
+const namesQuery = physical(
+  `SELECT c.oid::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND c.oid >= 16384 AND ($1::pg_catalog.oid[] IS NULL OR c.oid = ANY ($1))`,
+  [1028],
+);
+const standQuery = physical(
+  `SELECT coalesce(c.relkind = 'S', false)::pg_catalog.text
+     FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY u (name, at)
+       LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(u.name) ORDER BY u.at`,
+  [1009],
+);
+
+/**
+ * Says where the sequences of a statement live.
+ * @param raw the statement
+ * @throws ClarusError 0A000 where that cannot be said: lastval, and a sequence that a parameter names, where some live
+ *   on the trusted side
+ */
+export async function placeSequences(
+  { named, unknown, last }: SequenceUse,
+  raw: RawNode,
+  session: SessionPort,
+): Promise<SequencePlaces> {
+  if (named.size === 0 && !unknown && !last) return noSequences;
+  const all = await places(unknown || last ? undefined : named, session);
+  if (!unknown && !last) return all;
+  if (all.trusted.size === 0) return { trusted: all.trusted, cloud: new Set([...named, 0]) };
+  if (last)
+    throw new ClarusError('0A000', 'lastval is not answered where sequences feed protected columns', {
+      hint: 'Ask for currval of the sequence, or use RETURNING.',
+    });
+  const found = new Set([...named, ...(await computed(raw, session))]);
+  const of = (where: ReadonlySet<number>): ReadonlySet<number> =>
+    new Set([...found].filter(oid => where.has(oid)));
+  return { trusted: of(all.trusted), cloud: of(all.cloud) };
+}
+
+async function places(
+  wanted: ReadonlySet<number> | undefined,
+  session: SessionPort,
+): Promise<SequencePlaces> {
+  const oids = wanted === undefined ? null : Buffer.from(`{${[...wanted].join()}}`);
+  const rows = await collect(session.trusted, namesQuery, [oids], [0], []);
+  const found = rows.map(row => row.map(field => Buffer.from(field ?? []).toString()));
+  const names = found.map(([, schema, name]) => quoteQualified(schema!, name!));
+  const array = `{${names.map(name => `"${name.replace(/["\\]/g, '\\$&')}"`).join()}}`;
+  const standing = await collect(session.cloud, standQuery, [Buffer.from(array)], [0], []);
+  const stands = standing.map(([field]) => Buffer.from(field ?? []).toString() === 'true');
+  const of = (here: boolean): ReadonlySet<number> =>
+    new Set(found.filter((_, i) => stands[i] === here).map(([oid]) => Number(oid)));
+  return { trusted: of(false), cloud: of(true) };
+}
+
+/** Sequences that a statement computes, as in `currval(pg_get_serial_sequence('t', 'id'))`. */
+async function computed(raw: RawNode, session: SessionPort): Promise<number[]> {
+  const expressions: string[] = [];
+  visit(raw, (kind, fields) => {
+    const name = kind === 'FuncCall' ? stringOf(list(fields, 'funcname').at(-1)) : '';
+    if (name !== 'nextval' && name !== 'currval' && name !== 'setval') return;
+    const [sequence] = list(fields, 'args');
+    if (sequence === undefined || sequence.A_Const) return;
+    visit(sequence, inner => {
+      if (inner === 'ParamRef' || inner === 'ColumnRef' || inner === 'SubLink') throw notConstant();
+    });
+    expressions.push(
+      `(${deparseExpression(sequence)})::pg_catalog.regclass::pg_catalog.oid::pg_catalog.text`,
+    );
+  });
+  if (expressions.length === 0) throw notConstant();
+  const [row] = await collect(session.trusted, physical(`SELECT ${expressions.join(', ')}`, []), [], [], []);
+  return row!.map(field => Number(Buffer.from(field ?? []).toString()));
+}
+
+const notConstant = (): ClarusError =>
+  new ClarusError('0A000', 'it cannot be told which sequence is meant, and some live on the trusted side', {
+    hint: "Name the sequence as a constant, as in nextval('name').",
+  });
