@@ -16,10 +16,7 @@ export function suitesNamed(names) {
     throw new Error(
       `no suite named ${unknown.join(', ')}; there are ${suites.map(suite => suite.name).join(', ')}`,
     );
-  // A suite with `ci: false` runs when it is named (and in `npm run soak`).
-  return names.length === 0
-    ? suites.filter(suite => suite.ci !== false)
-    : suites.filter(suite => names.includes(suite.name));
+  return names.length === 0 ? suites : suites.filter(suite => names.includes(suite.name));
 }
 
 /** The time of day, for the log. */
@@ -28,9 +25,7 @@ export const now = () => new Date().toISOString().slice(11, 19);
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   process.chdir(fileURLToPath(new URL('..', import.meta.url)));
   const rows = [];
-  const named = process.argv.slice(2);
-  // A suite with `ci: false` runs when it is named, and in `npm run soak`.
-  for (const suite of suitesNamed(named).filter(suite => named.length > 0 || suite.ci !== false)) {
+  for (const suite of suitesNamed(process.argv.slice(2))) {
     console.log(`\n== ${now()} suite ${suite.name}`);
     const done = await runTests({
       files: suite.files,
