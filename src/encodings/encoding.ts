@@ -6,6 +6,7 @@
  * The planner knows questions and exactness, never cryptography; an encoding knows values, never sockets or
  * users; a gateway knows its protocol, never how a value is protected.
  */
+import type { Awaitable } from '../awaitable.js';
 import type { ByteColumn, PlainColumn } from '../crypto/column.js';
 import type { QueryKind } from '../policy/policy.js';
 
@@ -192,14 +193,15 @@ export type FoundRows = readonly (readonly (Uint8Array | null)[])[];
  * @param values the values compared with (one for `compare`, all elements for `any`), in binary form
  * @param type their type's OID
  * @param found what the look-ups before found, one entry a look-up
- * @returns one physical parameter an entry of `operandTypes`, in binary form; null is SQL NULL
+ * @returns one physical parameter an entry of `operandTypes`, in binary form; null is SQL NULL. At once where it is
+ *   at hand
  */
 export type OperandEncoder = (
   values: PlainColumn,
   type: number,
   context: EncodingContext,
   found: readonly FoundRows[],
-) => Promise<readonly (Uint8Array | null)[]>;
+) => Awaitable<readonly (Uint8Array | null)[]>;
 
 /** What a cloud learns, in words an expert would sign and as facts for tools. */
 export interface Leakage {

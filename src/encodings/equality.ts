@@ -85,7 +85,7 @@ export const equality: Encoding = {
 const none = {
   exactness: 'exact',
   operandTypes: [],
-  operands: async () => [],
+  operands: () => [],
 } as const satisfies Partial<Answer>;
 
 const join = (question: Extract<Question, { kind: 'join' }>): string =>
@@ -104,7 +104,7 @@ const one = (column: EncodedColumn, sql: string): Answer => ({
   ...none,
   sql,
   operandTypes: ['uuid'],
-  operands: async (values, type, context) => [valueAt(tag(column, values, type, context), 0)],
+  operands: (values, type, context) => [valueAt(tag(column, values, type, context), 0)],
 });
 
 const tag = (
@@ -116,4 +116,4 @@ const tag = (
 
 const tagArray =
   (column: EncodedColumn): OperandEncoder =>
-  async (values, type, context) => [arrayOf(tag(column, values, type, context), typeOids.uuid)];
+  (values, type, context) => [arrayOf(tag(column, values, type, context), typeOids.uuid)];

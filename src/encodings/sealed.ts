@@ -40,7 +40,7 @@ export const sealed: Encoding = {
   },
 
   answers(_column, question: Question) {
-    const none = { exactness: 'exact', operandTypes: [], operands: async () => [] } as const;
+    const none = { exactness: 'exact', operandTypes: [], operands: () => [] } as const;
     if (question.kind === 'null') return { ...none, sql: `{cell} IS ${question.negated ? 'NOT ' : ''}NULL` };
     if (question.kind === 'aggregate' && question.name === 'count' && !question.distinct)
       return { ...none, sql: 'pg_catalog.count({cell})' };

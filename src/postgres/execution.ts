@@ -1,5 +1,6 @@
+import { whenKnown } from '../awaitable.js';
 import { ClarusError } from '../errors.js';
-import type { ExecuteOutcome, Plan } from '../sql/plan.js';
+import type { ExecuteOutcome, OutcomeListener, Plan } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
 import { type CarefulContext, drained } from './context.js';
@@ -233,64 +234,72 @@ function executeProtected(
   if (copyOut !== undefined) {
     pipeline.own(copyResponse(backendTypes.copyOutResponse, copyOut.format, copyOut.columns));
   }
-  const complete = (outcome: ExecuteOutcome, tell: (bytes: Buffer) => void): void => {
+  // without rows nothing of ours can go wrong after the cloud has answered
+  const queued = new QueuedOutcome(context, recording, plan.shape.columns !== undefined);
+  return whenKnown(running.execute(maxRows, queued), execution => {
+    if (execution.kind === 'pipelined') return queued.wait();
+    recording.outcome(execution);
     context.trusted.settle();
-    if (copyOut !== undefined) tell(messages.copyDone);
-    tell(outcome.kind === 'suspended' ? messages.suspended : commandComplete(outcome.tag));
-  };
-  const started = running.execute(maxRows);
-  const follow = ({
-    outcome,
-    pipelined,
-  }: {
-    outcome: Promise<ExecuteOutcome>;
-    pipelined: boolean;
-  }): void | Promise<void> => {
-    outcome.then(
-      done => recording.outcome(done),
-      error => recording.failed(error),
-    );
-    if (!pipelined) return finishAlone(context, outcome, complete);
-    // without rows nothing of ours can go wrong after the cloud has answered
-    queueOutcome(context, outcome, plan.shape.columns !== undefined, complete);
-  };
-  return started instanceof Promise ? started.then(follow) : follow(started);
+    if (copyOut !== undefined) pipeline.own(messages.copyDone);
+    pipeline.own(completion(execution));
+  });
 }
 
-type Complete = (outcome: ExecuteOutcome, tell: (bytes: Buffer) => void) => void;
+const completion = (outcome: ExecuteOutcome): Buffer =>
+  outcome.kind === 'suspended' ? messages.suspended : commandComplete(outcome.tag);
 
-/** Later messages wait for this outcome. */
-async function finishAlone(
-  { cloud }: CarefulContext,
-  outcome: Promise<ExecuteOutcome>,
-  complete: Complete,
-): Promise<void> {
-  cloud.flush();
-  complete(await outcome, bytes => cloud.pipeline.own(bytes));
-}
+/** An outcome that has its place in the pipeline: later messages are sent before it is known. */
+class QueuedOutcome implements OutcomeListener, Work {
+  settled = false;
+  wake: (() => void) | undefined;
+  readonly #context: CarefulContext;
+  readonly #recording: Recording;
+  /** work of ours may fail after the cloud has answered */
+  readonly #fallible: boolean;
+  #outcome: ExecuteOutcome | undefined;
+  #error: unknown;
 
-/**
- * The outcome has its place in the pipeline; later messages are sent before it is known.
- * @param fallible work of ours may fail after the cloud has answered
- */
-function queueOutcome(
-  context: CarefulContext,
-  outcome: Promise<ExecuteOutcome>,
-  fallible: boolean,
-  complete: Complete,
-): void {
-  const work: Work = { settled: false, wake: undefined, finish: () => undefined };
-  if (fallible) context.pending++;
-  const settle = (finish: () => void): void => {
-    work.settled = true;
-    work.finish = finish;
-    if (work.wake !== undefined) work.wake();
-    else context.cloud.pipeline.advance();
-    if (fallible) context.workSettled();
-  };
-  outcome.then(
-    done => settle(() => complete(done, bytes => context.output.bytes(bytes))),
-    error => settle(() => context.failAtTurn(error)),
-  );
-  context.cloud.pipeline.wait(work);
+  constructor(context: CarefulContext, recording: Recording, fallible: boolean) {
+    this.#context = context;
+    this.#recording = recording;
+    this.#fallible = fallible;
+  }
+
+  /** Takes its place. */
+  wait(): void {
+    if (this.#fallible) this.#context.pending++;
+    this.#context.cloud.pipeline.wait(this);
+  }
+
+  done(outcome: ExecuteOutcome): void {
+    this.#recording.outcome(outcome);
+    this.#outcome = outcome;
+    this.#settle();
+  }
+
+  failed(error: unknown): void {
+    this.#recording.failed(error);
+    this.#error = error;
+    this.#settle();
+  }
+
+  finish(): void {
+    const { trusted, output } = this.#context;
+    if (this.#outcome === undefined) this.#context.failAtTurn(this.#error);
+    else {
+      trusted.settle();
+      output.bytes(completion(this.#outcome));
+    }
+    this.dropped();
+  }
+
+  dropped(): void {
+    if (this.#fallible) this.#context.workSettled();
+  }
+
+  #settle(): void {
+    this.settled = true;
+    if (this.wake !== undefined) this.wake();
+    else this.#context.cloud.pipeline.advance();
+  }
 }

@@ -65,6 +65,8 @@ export interface Work {
   wake: (() => void) | undefined;
   /** tells the client the outcome, at its turn */
   finish(): void;
+  /** its turn will not come: an error before it ended the batch, or the connection is gone */
+  dropped(): void;
 }
 
 const expectation = (

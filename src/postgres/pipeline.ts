@@ -72,6 +72,11 @@ export class Pipeline {
     return this.#queue.length === 0 || this.#running || this.#blocked;
   }
 
+  /** Answers are being told. */
+  get running(): boolean {
+    return this.#running;
+  }
+
   /**
    * Gives the connection, at once or later; what was written before goes out now.
    * @param first statements that run before that, each on its own; what goes wrong with them is passed over
@@ -137,6 +142,10 @@ export class Pipeline {
 
   /** Queues work of ours; later answers are told after it has settled. */
   wait(work: Work): void {
+    if (this.#lost !== undefined) {
+      work.dropped();
+      return;
+    }
     this.#queue.push(waiting(work));
   }
 
@@ -199,7 +208,7 @@ export class Pipeline {
 
   /** Goes on as far as it can. */
   advance(): void {
-    if (this.#running || this.#blocked) return;
+    if (this.#running || this.#blocked || this.#lost !== undefined) return;
     this.#running = true;
     try {
       this.#run();
@@ -217,18 +226,19 @@ export class Pipeline {
     if (!this.#told) this.#output.bytes(bytes);
     const synchronised = this.#queue.synchronised;
     if (!synchronised) this.#told = true;
-    this.#queue.cutToSync(entry => {
+    const dropped = this.#queue.cutToSync(entry => {
       entry.toClient = false;
       entry.tells = false;
       return entry.expects < expects.own;
     });
+    for (const entry of dropped) entry.work?.dropped();
     return synchronised;
   }
 
   /** The connection is gone: everything expected fails. */
   close(error: unknown): void {
     this.#lost = error;
-    for (const entry of this.#queue.clear()) entry.handler?.failed?.(error);
+    drop(this.#queue.clear(), error);
     this.#idleWaiters.release();
     this.#roomWaiters.release();
   }
@@ -352,7 +362,7 @@ export class Pipeline {
     this.#failed = !this.#queue.synchronised;
     if (toldNow && this.#failed) this.#told = true;
     head.handler?.failed?.(error);
-    for (const entry of skippedEntries) entry.handler?.failed?.(error);
+    drop(skippedEntries, error);
     if (toldNow && this.#failed) this.#hooks.skipping();
   }
 
@@ -393,5 +403,13 @@ export class Pipeline {
     writer.begin(backendTypes.readyForQuery);
     writer.uint8(status.charCodeAt(0));
     writer.end();
+  }
+}
+
+/** Entries whose answers will not come. */
+function drop(entries: readonly Expectation[], error: unknown): void {
+  for (const { handler, work } of entries) {
+    handler?.failed?.(error);
+    work?.dropped();
   }
 }

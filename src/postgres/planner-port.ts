@@ -2,15 +2,17 @@
  * What the gateway asks of planning and of the durable journal of commits. Both are handed in by proxy.ts, so
  * that the gateway knows plans and no SQL.
  */
+import type { Awaitable } from '../awaitable.js';
 import type { Redo } from '../catalog/catalog.js';
 import type { ClarusError } from '../errors.js';
 import type {
   BoundParameters,
   CopyInExecution,
+  Execution,
+  OutcomeListener,
   Plan,
   ProtectedPlan,
   SessionPort,
-  Started,
 } from '../sql/plan.js';
 import type { PostgresError } from '../wire/diagnostic.js';
 
@@ -65,15 +67,18 @@ export interface Planner {
     resultFormats: readonly (0 | 1)[],
     session: SessionPort,
     portal: string | undefined,
-  ): ProtectedPortal | Promise<ProtectedPortal>;
+  ): Awaitable<ProtectedPortal>;
   /** Begins COPY ... FROM STDIN of a protected table. */
   copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution>;
 }
 
 /** A bound plan over protected tables. It writes its DataRows to `session.client`. */
 export interface ProtectedPortal {
-  /** @param maxRows 0: no limit */
-  execute(maxRows: number): Started | Promise<Started>;
+  /**
+   * @param maxRows 0: no limit
+   * @param listener hears how it ended, where it is pipelined
+   */
+  execute(maxRows: number, listener: OutcomeListener): Awaitable<Execution>;
   close(): void;
   /** for COPY ... TO STDOUT: what CopyOutResponse says; the portal then writes CopyData messages only */
   readonly copyOut?: { readonly format: 0 | 1; readonly columns: number };

@@ -105,6 +105,17 @@ class ContextClient implements ClientPort {
     if (output.full) return output.room();
   }
 
+  get writer(): MessageWriter {
+    return this.#context.output.message();
+  }
+
+  written(): void | Promise<void> {
+    const { cloud, output } = this.#context;
+    // who reads the cloud's answers writes out what they came to
+    if (!cloud.pipeline.running) output.flushSoon();
+    if (output.full) return output.room();
+  }
+
   notice(fields: Parameters<ClientPort['notice']>[0]): void {
     const writer = new MessageWriter(256);
     writeDiagnostic(writer, 'NoticeResponse', { ...fields, severityPlain: fields.severity });

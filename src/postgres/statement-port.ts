@@ -3,6 +3,7 @@ import type {
   CopyInPort,
   DataRows,
   ExecuteOutcome,
+  OutcomeListener,
   PhysicalStatement,
   PortalPort,
   RowSink,
@@ -175,22 +176,24 @@ class BoundPortal implements PortalPort {
   }
 
   execute(maxRows: number, sink: RowSink): Promise<ExecuteOutcome> {
+    return new Promise((resolve, reject) => this.start(maxRows, sink, { done: resolve, failed: reject }));
+  }
+
+  start(maxRows: number, sink: RowSink, listener: OutcomeListener): void {
     const { pipeline } = this.#port;
     writeExecute(pipeline.writer, this.name, maxRows);
-    return new Promise((resolve, reject) => {
-      pipeline.expect(
-        internal(expects.execute, {
-          rows: batch => this.#give(batch, sink),
-          done: (type, tag) => {
-            if (this.#failure !== undefined) reject(this.#failure.error);
-            else if (type === backendTypes.portalSuspended) resolve({ kind: 'suspended' });
-            else resolve({ kind: 'complete', tag });
-          },
-          failed: error => reject(this.#failure?.error ?? error),
-        }),
-      );
-      if (maxRows === 0) this.close();
-    });
+    pipeline.expect(
+      internal(expects.execute, {
+        rows: batch => this.#give(batch, sink),
+        done: (type, tag) => {
+          if (this.#failure !== undefined) listener.failed(this.#failure.error);
+          else if (type === backendTypes.portalSuspended) listener.done({ kind: 'suspended' });
+          else listener.done({ kind: 'complete', tag });
+        },
+        failed: error => listener.failed(this.#failure?.error ?? error),
+      }),
+    );
+    if (maxRows === 0) this.close();
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 /** The door of sql/: statements in, plans out, portals that run them. */
+import type { Awaitable } from '../awaitable.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
@@ -124,13 +125,13 @@ export class Sql {
     return logicalError(error, session.catalog());
   }
 
-  async bind(
+  bind(
     plan: ProtectedPlan,
     bound: BoundParameters,
     resultFormats: readonly (0 | 1)[],
     session: SessionPort,
     portal: string | undefined,
-  ): Promise<Portal> {
+  ): Awaitable<Portal> {
     const context = this.services.context(session);
     const needed = plan.shape.parameterTypes.length;
     if (bound.values.length !== needed)
@@ -161,13 +162,10 @@ export class Sql {
         return bindLines((plan.body as ExplainBody).lines, session);
       case 'ddl':
         return {
-          execute: async () => ({
-            outcome: Promise.resolve({
-              kind: 'complete',
-              tag: (await this.services.ddl.execute(plan, session)).tag,
-            }),
-            pipelined: false,
-          }),
+          execute: async () => {
+            const { tag } = await this.services.ddl.execute(plan, session);
+            return { kind: 'complete', tag };
+          },
           close: () => undefined,
         };
       default:

@@ -8,6 +8,7 @@ import type { Catalog, CatalogChange } from '../catalog/catalog.js';
 import type { EncodingState } from '../encodings/encoding.js';
 import type { ZoneOffsets } from '../wire/codecs/zone.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
+import type { MessageWriter } from '../wire/message-writer.js';
 
 /** A field of RowDescription (protocol 54.7). OIDs are the shadow's: what the client may look up. */
 export interface OutputColumn {
@@ -155,10 +156,18 @@ export type ExecuteOutcome =
   | { readonly kind: 'complete'; readonly tag: string }
   | { readonly kind: 'suspended' };
 
+/** Who hears how an Execute ended: once, while the backend's answer is read. */
+export interface OutcomeListener {
+  done(outcome: ExecuteOutcome): void;
+  failed(error: unknown): void;
+}
+
 /** A portal of ours on a backend. */
 export interface PortalPort {
-  /** Queues Execute (and Flush where asked); resolves when it completed. Rejects with the backend's error. */
+  /** Queues Execute; resolves when it completed. Rejects with the backend's error. */
   execute(maxRows: number, sink: RowSink): Promise<ExecuteOutcome>;
+  /** Queues Execute; the listener hears what `execute` resolves or rejects with. */
+  start(maxRows: number, sink: RowSink, listener: OutcomeListener): void;
   close(): void;
 }
 
@@ -203,6 +212,12 @@ export interface StatementPort {
 export interface ClientPort {
   /** complete backend messages (DataRow, CopyData ...) in order */
   write(messages: Uint8Array): void | Promise<void>;
+  /**
+   * For a sink of the cloud's rows while it is given some: where complete messages are written in place, to be
+   * followed by `written` in the same turn.
+   */
+  readonly writer: MessageWriter;
+  written(): void | Promise<void>;
   notice(fields: {
     readonly severity: string;
     readonly code: string;
@@ -283,12 +298,8 @@ export interface Analysis {
   readonly rewritten: readonly string[];
 }
 
-/** Started work: `queued` work completes on its own while the session goes on with the next message. */
-export interface Started {
-  readonly outcome: Promise<ExecuteOutcome>;
-  /** true: later messages may be sent before the outcome is known */
-  readonly pipelined: boolean;
-}
+/** What became of an execution: it is over, or queued, so that later messages may be sent before it is. */
+export type Execution = ExecuteOutcome | { readonly kind: 'pipelined' };
 
 /** A COPY FROM STDIN that executes on our side. */
 export interface CopyInExecution {

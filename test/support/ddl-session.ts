@@ -13,6 +13,7 @@ import { functionHomes, functionHomesQuery } from '../../src/sql/functions.js';
 import type { Analysis, SessionPort, StatementPort } from '../../src/sql/plan.js';
 import { parseStatements } from '../../src/sql/raw/parse.js';
 import { PostgresError } from '../../src/wire/diagnostic.js';
+import { MessageWriter } from '../../src/wire/message-writer.js';
 import type { TestServer } from './server.js';
 
 export interface DdlSession {
@@ -117,7 +118,12 @@ export async function openDdlSession(
     cloud: statementPort(cloud, sent),
     trusted: statementPort(shadow),
     check: () => Promise.reject(new Error('not used by DDL')),
-    client: { write: () => undefined, notice: ({ message }) => void notices.push(message) },
+    client: {
+      write: () => undefined,
+      writer: new MessageWriter(),
+      written: () => undefined,
+      notice: ({ message }) => void notices.push(message),
+    },
     catalog: current,
     transaction: {
       touchTrusted: async () => undefined,

@@ -108,7 +108,7 @@ async function relay(
   const formats = { parameters: parameters.formats, results: resultFormats };
   const bound = session.cloud.bind(statement, parameters.values, formats, portal);
   return {
-    async execute(maxRows) {
+    async execute(maxRows, listener) {
       const outcome = bound.execute(maxRows, {
         async rows({ buffer, starts, count }) {
           if (delay_ms > 0) await new Promise(resolve => setTimeout(resolve, delay_ms));
@@ -119,7 +119,11 @@ async function relay(
         },
       });
       const checked = fails ? outcome.then(() => Promise.reject(new Error('a cell does not open'))) : outcome;
-      return { outcome: checked, pipelined: true };
+      checked.then(
+        done => listener.done(done),
+        error => listener.failed(error),
+      );
+      return { kind: 'pipelined' };
     },
     close: () => bound.close(),
   };
@@ -131,7 +135,7 @@ function runDdl(ddl: string, session: SessionPort): ProtectedPortal {
       await session.transaction.touchTrusted();
       const tag = await session.cloud.run(ddl);
       session.transaction.record(ddl, []);
-      return { outcome: Promise.resolve({ kind: 'complete', tag }), pipelined: false };
+      return { kind: 'complete', tag };
     },
     close: () => undefined,
   };

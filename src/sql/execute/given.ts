@@ -1,7 +1,7 @@
 /** What a statement was bound with, as its values are evaluated on this side. */
 import { PostgresError } from '../../wire/diagnostic.js';
-import type { ParameterSource } from '../compilation.js';
-import type { BoundParameters, ProtectedPlan, SessionPort } from '../plan.js';
+import type { CloudStatement, ParameterSource } from '../compilation.js';
+import type { BoundParameters, OutcomeListener, ProtectedPlan, SessionPort } from '../plan.js';
 import { collect } from './collect.js';
 import { statement } from './convert.js';
 
@@ -54,15 +54,27 @@ export class Given {
 
   /**
    * Tells an error of a cloud's Bind of the client's parameter.
-   * @param parameters what the cloud's parameters are
+   * @param statement the cloud's, with what its parameters are
    */
-  placing(parameters: readonly ParameterSource[]): (error: unknown) => never {
+  placing({ parameters }: Pick<CloudStatement, 'parameters'>): (error: unknown) => never {
     return error => {
-      throw this.#placed(error, number => {
-        const source = parameters[number - 1];
-        return source?.kind === 'client' ? source.index + 1 : undefined;
-      });
+      throw this.#clients(error, parameters);
     };
+  }
+
+  /** Who hears the same of an execution. */
+  placed(listener: OutcomeListener, { parameters }: Pick<CloudStatement, 'parameters'>): OutcomeListener {
+    return {
+      done: outcome => listener.done(outcome),
+      failed: error => listener.failed(this.#clients(error, parameters)),
+    };
+  }
+
+  #clients(error: unknown, parameters: readonly ParameterSource[]): unknown {
+    return this.#placed(error, number => {
+      const source = parameters[number - 1];
+      return source?.kind === 'client' ? source.index + 1 : undefined;
+    });
   }
 
   /** A portal of ours is not the client's, and its parameters may have other numbers. */

@@ -16,7 +16,7 @@ export function bindLines(lines: readonly string[], session: SessionPort): Porta
         writer.end();
       }
       if (writer.length) await session.client.write(writer.take());
-      return { outcome: Promise.resolve({ kind: 'complete', tag: 'EXPLAIN' }), pipelined: false };
+      return { kind: 'complete', tag: 'EXPLAIN' };
     },
     close: () => undefined,
   };

@@ -2,11 +2,11 @@
  * The one way back: every row that comes from a cloud and holds cells passes here. A chunk's rows are taken
  * apart once, each column is opened as a batch, and the client's DataRows are written in its formats.
  */
+import { type Awaitable, inOrder, whenKnown } from '../../awaitable.js';
 import { type ByteColumn, type PlainColumn, plain, sealed } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
 import { readRowId } from '../../wire/arrays.js';
-import { MessageWriter } from '../../wire/message-writer.js';
 import type { DataRows, RowSink, SessionPort } from '../plan.js';
 import type { Output } from '../read/targets.js';
 import type { Answering } from './bodies.js';
@@ -24,7 +24,6 @@ interface Fields {
 
 /** Opens the rows of one answer and writes them to the client, batch by batch. */
 export class OpeningSink implements RowSink {
-  readonly #writer = new MessageWriter(64 * 1024);
   /** row ids of written rows, where side tables must follow */
   readonly writtenRows: number[] = [];
   /** rows that went to the client */
@@ -42,26 +41,10 @@ export class OpeningSink implements RowSink {
   /** @returns undefined when the rows have been written: nothing had to be waited for */
   rows(batch: DataRows): void | Promise<void> {
     const fields = takeApart(batch, this.answering.width);
-    const columns: OutputColumnBytes[] = [];
-    const { outputs } = this.answering;
-    for (let i = 0; i < outputs.length; i++) {
-      const column = this.#column(outputs[i]!, fields, this.formats[i] ?? 0);
-      if (column instanceof Promise) return this.#others(fields, columns, column);
-      columns.push(column);
-    }
-    return this.#finish(fields, columns);
-  }
-
-  /** Goes on where a column has to be waited for. */
-  async #others(
-    fields: Fields,
-    columns: OutputColumnBytes[],
-    waiting: Promise<OutputColumnBytes>,
-  ): Promise<void> {
-    columns.push(await waiting);
-    for (const [i, output] of this.answering.outputs.entries())
-      if (i >= columns.length) columns.push(await this.#column(output, fields, this.formats[i] ?? 0));
-    await this.#finish(fields, columns);
+    return whenKnown(
+      inOrder(this.answering.outputs, (output, i) => this.#column(output, fields, this.formats[i] ?? 0)),
+      columns => this.#finish(fields, columns),
+    );
   }
 
   #finish(fields: Fields, columns: readonly OutputColumnBytes[]): void | Promise<void> {
@@ -69,18 +52,24 @@ export class OpeningSink implements RowSink {
     if (written !== undefined) for (const row of rowIds(fields, written)) this.writtenRows.push(row);
     this.rowsOpened += fields.count;
     if (columns.length === 0 && written !== undefined) return undefined;
-    this.write(this.#writer, columns, fields.count);
-    return this.session.client.write(this.#writer.take());
+    const { client } = this.session;
+    const { writer } = client;
+    const before = writer.mark();
+    try {
+      this.write(writer, columns, fields.count);
+    } catch (error) {
+      writer.truncate(before);
+      throw error;
+    }
+    return client.written();
   }
 
-  #column(output: Output, fields: Fields, format: 0 | 1): OutputColumnBytes | Promise<OutputColumnBytes> {
+  #column(output: Output, fields: Fields, format: 0 | 1): Awaitable<OutputColumnBytes> {
     if (output.kind === 'open') return openPlace(fields, output.place);
-    const values = this.#values(output, fields);
-    if (values instanceof Promise) return values.then(known => this.#printed(known, output, format));
-    return this.#printed(values, output, format);
+    return whenKnown(this.#values(output, fields), values => this.#printed(values, output, format));
   }
 
-  #values(output: Exclude<Output, { kind: 'open' }>, fields: Fields): PlainColumn | Promise<PlainColumn> {
+  #values(output: Exclude<Output, { kind: 'open' }>, fields: Fields): Awaitable<PlainColumn> {
     if (output.kind === 'finish') return output.finish(gather(fields, output.place), this.context);
     const columns: Record<string, ByteColumn> = {};
     for (const role in output.places) columns[role] = sealed(gather(fields, output.places[role]!));
@@ -91,9 +80,8 @@ export class OpeningSink implements RowSink {
     values: PlainColumn,
     { type }: Exclude<Output, { kind: 'open' }>,
     format: 0 | 1,
-  ): OutputColumnBytes | Promise<OutputColumnBytes> {
-    const column = fromBinary(plain(values), type.oid, format, this.session);
-    return column instanceof Promise ? column.then(asOutput) : asOutput(column);
+  ): Awaitable<OutputColumnBytes> {
+    return whenKnown(fromBinary(plain(values), type.oid, format, this.session), asOutput);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Evaluates operands and protects them: literals and parameters become what the cloud may see. */
+import { type Awaitable, inOrder, whenKnown } from '../../awaitable.js';
 import { columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import type { EncodingContext, FoundRows } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
@@ -9,34 +10,44 @@ import type { ManySource, OperandPlan, OperandSource } from '../operand.js';
 import type { BoundParameters, PhysicalStatement } from '../plan.js';
 import { readingOf } from '../settings.js';
 import { collect, type Row } from './collect.js';
-import { convert, decided } from './conversion.js';
+import { type Converted, convert, decided } from './conversion.js';
 import { statement, typeNameOf } from './convert.js';
 import type { Given } from './given.js';
 
-/** One value, in binary form of `source.type`. */
-export async function evaluate(source: OperandSource, given: Given): Promise<Uint8Array | null> {
+/** One value, in binary form of `source.type`; at once where the codec is sure. */
+function evaluate(source: OperandSource, given: Given): Awaitable<PlainColumn> {
   const { bound, session } = given;
   switch (source.kind) {
     case 'constant':
-      return source.value;
+      return oneValue(source.value);
     case 'parameter': {
       const value = bound.values[source.index] ?? null;
-      if (value === null) return null;
-      const converted = convert(
-        columnOf([value]),
-        bound.formats[source.index] ?? 0,
-        { oid: source.type, modifier: -1 },
-        session,
-      );
-      if (converted.unsure.length) await given.mustBind();
-      return valueAt((await decided([converted], session))[0]!, 0);
+      if (value === null) return oneValue(null);
+      const target = { oid: source.type, modifier: -1 };
+      const converted = convert(columnOf([value]), bound.formats[source.index] ?? 0, target, session);
+      return converted.unsure.length === 0 ? plain(converted.column) : decideOne(converted, given);
     }
-    case 'expression': {
-      const sql = `SELECT (${source.sql})::${await typeNameOf(source.type, session)}`;
-      const { query, values, formats } = await evaluable(source, sql, given);
-      return (await collect(session.trusted, query, values, formats, [1]))[0]?.[0] ?? null;
-    }
+    case 'expression':
+      return evaluateSql(source, given);
   }
+}
+
+const oneValue = (value: Uint8Array | null): PlainColumn => plain(columnOf([value]));
+
+async function decideOne(converted: Converted, given: Given): Promise<PlainColumn> {
+  await given.mustBind();
+  return (await decided([converted], given.session))[0]!;
+}
+
+async function evaluateSql(
+  source: Extract<OperandSource, { kind: 'expression' }>,
+  given: Given,
+): Promise<PlainColumn> {
+  const { session } = given;
+  const sql = `SELECT (${source.sql})::${await typeNameOf(source.type, session)}`;
+  const { query, values, formats } = await evaluable(source, sql, given);
+  const [row] = await collect(session.trusted, query, values, formats, [1]);
+  return oneValue(row?.[0] ?? null);
 }
 
 /** A statement for the trusted PostgreSQL with what it is bound to. */
@@ -72,19 +83,28 @@ export async function evaluable(
   };
 }
 
-/** Runs an operand's look-ups, then protects its values. */
-export async function protectOperand(
+/** Runs an operand's look-ups, then protects its values; at once where nothing has to be asked. */
+export const protectOperand = (
   plan: OperandPlan,
   given: Given,
   context: EncodingContext,
+): Awaitable<readonly (Uint8Array | null)[]> =>
+  whenKnown(valuesOf(plan.source, given), values => {
+    // A NULL array compares as NULL, whatever it would hold.
+    if (values === null) return plan.types.map(() => null);
+    return plan.lookUps.length === 0
+      ? plan.encode(values, plan.source.type, context, [])
+      : encodeFound(plan, values, given, context);
+  });
+
+async function encodeFound(
+  { lookUps, source: { type }, encode }: OperandPlan,
+  values: PlainColumn,
+  { session }: Given,
+  context: EncodingContext,
 ): Promise<readonly (Uint8Array | null)[]> {
-  const { session } = given;
-  const values = await valuesOf(plan.source, given);
-  // A NULL array compares as NULL, whatever it would hold.
-  if (values === null) return plan.types.map(() => null);
-  const type = plan.source.type;
   const found: FoundRows[] = [];
-  for (const lookUp of plan.lookUps) {
+  for (const lookUp of lookUps) {
     const parameters = await lookUp.operands(values, type, context, found);
     found.push(
       await collect(
@@ -99,20 +119,23 @@ export async function protectOperand(
       ),
     );
   }
-  return plan.encode(values, type, context, found);
+  return encode(values, type, context, found);
 }
 
-async function valuesOf(source: OperandSource | ManySource, given: Given): Promise<PlainColumn | null> {
+function valuesOf(source: OperandSource | ManySource, given: Given): Awaitable<PlainColumn | null> {
   if (source.kind === 'list') {
-    const items: (Uint8Array | null)[] = [];
-    for (const item of source.items) items.push(await evaluate(item, given));
-    return plain(columnOf(items));
+    return whenKnown(
+      inOrder(source.items, item => evaluate(item, given)),
+      items => plain(columnOf(items.map(item => valueAt(item, 0)))),
+    );
   }
   if (source.kind === 'array') {
-    const array = await evaluate(source.array, given);
-    return array === null ? null : arrayElements(array);
+    return whenKnown(evaluate(source.array, given), column => {
+      const array = valueAt(column, 0);
+      return array === null ? null : arrayElements(array);
+    });
   }
-  return plain(columnOf([await evaluate(source, given)]));
+  return evaluate(source, given);
 }
 
 /** Physical parameters of a cloud statement, with their formats. */

@@ -1,4 +1,6 @@
 /** Portals of protected plans: what Bind makes and Execute runs. */
+import { type Awaitable, inOrder, whenKnown } from '../../awaitable.js';
+import type { LogicalTable } from '../../catalog/catalog.js';
 import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
@@ -8,11 +10,12 @@ import type {
   BoundParameters,
   DataRows,
   ExecuteOutcome,
+  Execution,
+  OutcomeListener,
   PortalPort,
   ProtectedPlan,
   RowSink,
   SessionPort,
-  Started,
 } from '../plan.js';
 import { physicalType } from '../write/insert.js';
 import { hasSideTables } from '../write/modify.js';
@@ -33,7 +36,8 @@ export interface ExecutionServices {
 
 /** A portal over protected tables, as the gateway runs it. */
 export interface Portal {
-  execute(maxRows: number): Promise<Started>;
+  /** @param listener hears how it ended, where it is pipelined */
+  execute(maxRows: number, listener: OutcomeListener): Awaitable<Execution>;
   close(): void;
   readonly copyOut?: CopyOutFormat;
 }
@@ -49,35 +53,63 @@ export interface Bound {
 }
 
 /** One format a column of the answer, from what Bind said (none: text; one: for all). */
-export function formatsOf(formats: readonly (0 | 1)[], columns: number): (0 | 1)[] {
+export function formatsOf(formats: readonly (0 | 1)[], columns: number): readonly (0 | 1)[] {
   if (formats.length > 1 && formats.length !== columns)
     throw new ClarusError(
       '08P01',
       `bind message has ${formats.length} result formats but query has ${columns} columns`,
     );
-  return Array.from({ length: columns }, (_, i) => (formats.length === 1 ? formats[0]! : (formats[i] ?? 0)));
+  if (formats.length > 1) return formats;
+  const same = uniform[formats[0] ?? 0];
+  same[columns] ??= new Array<0 | 1>(columns).fill(formats[0] ?? 0);
+  return same[columns];
 }
 
+/** All text and all binary: the same array for the same number of columns. */
+const uniform: readonly [(readonly (0 | 1)[])[], (readonly (0 | 1)[])[]] = [[], []];
+
+/** What was asked last of an answer, and came to. */
+const lastFormats = new WeakMap<
+  Answering,
+  { readonly asked: readonly (0 | 1)[]; readonly cloud: readonly (0 | 1)[] }
+>();
+
 /** Formats of the cloud's columns: what is opened comes in binary form, the rest as the client wants it. */
-const cloudFormats = ({ binary, width }: Answering, formats: readonly (0 | 1)[]): (0 | 1)[] =>
-  Array.from({ length: width }, (_, place) => (binary.has(place) ? 1 : (formats[place] ?? 0)));
+function cloudFormats(answering: Answering, asked: readonly (0 | 1)[]): readonly (0 | 1)[] {
+  const last = lastFormats.get(answering);
+  if (last?.asked === asked) return last.cloud;
+  const { binary, width } = answering;
+  const cloud = Array.from({ length: width }, (_, place) => (binary.has(place) ? 1 : (asked[place] ?? 0)));
+  lastFormats.set(answering, { asked, cloud });
+  return cloud;
+}
 
 const givenOf = ({ plan, bound, session, portal }: Bound): Given => new Given(plan, bound, session, portal);
 
-async function bindOperands(
+/** Physical parameters by operand and part. */
+type Operands = readonly (readonly (Uint8Array | null)[])[];
+
+const bindOperands = (
   operands: ReadBody['operands'],
   given: Given,
   context: EncodingContext,
-): Promise<(readonly (Uint8Array | null)[])[]> {
-  const values: (readonly (Uint8Array | null)[])[] = [];
-  for (const operand of operands) values.push(await protectOperand(operand, given, context));
-  return values;
-}
+): Awaitable<Operands> => inOrder(operands, operand => protectOperand(operand, given, context));
 
 /** SELECT, DELETE and UPDATE of unprotected columns: one statement, pipelined. */
-export async function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): Promise<Portal> {
+export function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): Awaitable<Portal> {
   const given = givenOf(b);
-  const operands = await bindOperands(body.operands, given, b.context);
+  return whenKnown(bindOperands(body.operands, given, b.context), operands =>
+    readPortal(body, b, given, operands, copy),
+  );
+}
+
+function readPortal(
+  body: ReadBody,
+  b: Bound,
+  given: Given,
+  operands: Operands,
+  copy: CopyOutFormat | undefined,
+): Portal {
   const { values, formats } = physicalParameters(
     body.cloud.parameters,
     b.bound,
@@ -99,21 +131,34 @@ export async function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): 
   const executions = new Executions(b, body.answering);
   return {
     ...(copy ? { copyOut: copy } : {}),
-    async execute(maxRows) {
+    execute(maxRows, listener) {
       if (executions.over) return executions.again();
       executions.begin(maxRows);
-      if (copy)
-        return { outcome: Promise.resolve(await copyOut(port, sink, copy, b.session)), pipelined: false };
-      const outcome = port.execute(maxRows, sink).catch(given.placing(body.cloud.parameters));
-      const { deletes } = body;
-      if (!deletes) return { outcome, pipelined: true };
-      b.session.cloud.flush();
-      const done = await outcome;
-      await deleteSides(deletes, undefined, Float64Array.from(sink.writtenRows.splice(0)), b.session);
-      return { outcome: Promise.resolve(done), pipelined: false };
+      if (copy) return copyOut(port, sink, copy, b.session);
+      if (body.deletes) return deleteRows(port, sink, maxRows, body.deletes, given.placing(body.cloud), b);
+      port.start(maxRows, sink, given.placed(listener, body.cloud));
+      return pipelined;
     },
     close: () => port.close(),
   };
+}
+
+const pipelined: Execution = { kind: 'pipelined' };
+
+/** Runs a DELETE, whose side tables follow. */
+async function deleteRows(
+  port: PortalPort,
+  sink: OpeningSink,
+  maxRows: number,
+  deletes: LogicalTable,
+  placing: (error: unknown) => never,
+  { session }: Bound,
+): Promise<ExecuteOutcome> {
+  const outcome = port.execute(maxRows, sink).catch(placing);
+  session.cloud.flush();
+  const done = await outcome;
+  await deleteSides(deletes, undefined, Float64Array.from(sink.writtenRows.splice(0)), session);
+  return done;
 }
 
 /** Runs a read whose rows are CopyData: what comes before and after them is written here. */
@@ -142,11 +187,14 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
   const sink = new OpeningSink(body.answering, b.formats, b.session, b.context);
   const executions = new Executions(b, body.answering);
   return {
-    async execute(maxRows) {
+    async execute(maxRows, listener) {
       if (executions.over) return executions.again();
       executions.begin(hasSideTables(body.table) ? 0 : maxRows);
-      const placing = given.placing(body.cloud.parameters);
-      if (port) return { outcome: port.execute(maxRows, sink).catch(placing), pipelined: true };
+      const placed = given.placed(listener, body.cloud);
+      if (port) {
+        port.start(maxRows, sink, placed);
+        return pipelined;
+      }
       const columns = await known.decide();
       const first = await services.rowIds(body.table.number, body.rows);
       const rows = Float64Array.from({ length: body.rows }, (_, i) => first + i);
@@ -171,13 +219,15 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
         { parameters: formats, results: cloudFormats(body.answering, b.formats) },
         b.portal,
       );
-      if (!hasSideTables(body.table))
-        return { outcome: port.execute(maxRows, sink).catch(placing), pipelined: true };
-      const outcome = port.execute(0, sink).catch(placing);
+      if (!hasSideTables(body.table)) {
+        port.start(maxRows, sink, placed);
+        return pipelined;
+      }
+      const outcome = port.execute(0, sink).catch(given.placing(body.cloud));
       b.session.cloud.flush();
       const done = await outcome;
       await writeSides(written.sides, b.session, new Set(sink.writtenRows));
-      return { outcome: Promise.resolve(done), pipelined: false };
+      return done;
     },
     close: () => port?.close(),
   };
@@ -198,12 +248,12 @@ class Executions {
   }
 
   /** @throws ClarusError 55000 for a write that returns no rows */
-  again(): Started {
+  again(): ExecuteOutcome {
     const { plan, portal } = this.bound;
     const returnsRows = plan.command === 'SELECT' || (plan.command !== 'COPY' && this.answering.width > 0);
     if (!returnsRows) throw new ClarusError('55000', cannotBeRun(portal));
     const tag = `${plan.command}${plan.command === 'INSERT' ? ' 0' : ''} 0`;
-    return { outcome: Promise.resolve({ kind: 'complete', tag }), pipelined: false };
+    return { kind: 'complete', tag };
   }
 }
 
@@ -250,7 +300,7 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
         parameters: lock.formats,
         results: [1],
       });
-      const locked = locking.execute(0, found).catch(given.placing(body.lock.parameters));
+      const locked = locking.execute(0, found).catch(given.placing(body.lock));
       b.session.cloud.flush();
       await locked;
       const values = found.ids.length > 0 ? await known.decide() : [];
@@ -281,7 +331,7 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
           await writeSides(written.sides, b.session);
         }
       }
-      return { outcome: Promise.resolve({ kind: 'complete', tag: `UPDATE ${count}` }), pipelined: false };
+      return { kind: 'complete', tag: `UPDATE ${count}` };
     },
     close: () => undefined,
   };
