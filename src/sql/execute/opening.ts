@@ -5,22 +5,12 @@
 import { type Awaitable, inOrder, whenKnown } from '../../awaitable.js';
 import { type ByteColumn, type PlainColumn, plain, sealed } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
-import { ClarusError } from '../../errors.js';
-import { readRowId } from '../../wire/arrays.js';
 import type { DataRows, RowSink, SessionPort } from '../plan.js';
 import type { Output } from '../read/targets.js';
 import type { Answering } from './bodies.js';
 import { fromBinary } from './convert.js';
+import { Fields } from './fields.js';
 import { dataRows, type OutputColumnBytes, type RowWriter } from './row-writer.js';
-
-/** Places of all fields of a batch of rows: `starts[row * width + place]`, size -1 for NULL. */
-interface Fields {
-  readonly buffer: Buffer;
-  readonly starts: Int32Array;
-  readonly sizes: Int32Array;
-  readonly width: number;
-  readonly count: number;
-}
 
 /** Opens the rows of one answer and writes them to the client, batch by batch. */
 export class OpeningSink implements RowSink {
@@ -40,7 +30,7 @@ export class OpeningSink implements RowSink {
 
   /** @returns undefined when the rows have been written: nothing had to be waited for */
   rows(batch: DataRows): void | Promise<void> {
-    const fields = takeApart(batch, this.answering.width);
+    const fields = new Fields(batch, this.answering.width);
     return whenKnown(
       inOrder(this.answering.outputs, (output, i) => this.#column(output, fields, this.formats[i] ?? 0)),
       columns => this.#finish(fields, columns),
@@ -49,7 +39,7 @@ export class OpeningSink implements RowSink {
 
   #finish(fields: Fields, columns: readonly OutputColumnBytes[]): void | Promise<void> {
     const { written } = this.answering;
-    if (written !== undefined) for (const row of rowIds(fields, written)) this.writtenRows.push(row);
+    if (written !== undefined) for (const row of fields.rowIds(written)) this.writtenRows.push(row);
     this.rowsOpened += fields.count;
     if (columns.length === 0 && written !== undefined) return undefined;
     const { client } = this.session;
@@ -65,15 +55,15 @@ export class OpeningSink implements RowSink {
   }
 
   #column(output: Output, fields: Fields, format: 0 | 1): Awaitable<OutputColumnBytes> {
-    if (output.kind === 'open') return openPlace(fields, output.place);
+    if (output.kind === 'open') return fields.inPlace(output.place);
     return whenKnown(this.#values(output, fields), values => this.#printed(values, output, format));
   }
 
   #values(output: Exclude<Output, { kind: 'open' }>, fields: Fields): Awaitable<PlainColumn> {
-    if (output.kind === 'finish') return output.finish(gather(fields, output.place), this.context);
+    if (output.kind === 'finish') return output.finish(fields.gather(output.place), this.context);
     const columns: Record<string, ByteColumn> = {};
-    for (const role in output.places) columns[role] = sealed(gather(fields, output.places[role]!));
-    return output.encoding.open!(output.encoded, rowIds(fields, output.row), columns, this.context);
+    for (const role in output.places) columns[role] = sealed(fields.gather(output.places[role]!));
+    return output.encoding.open!(output.encoded, fields.rowIds(output.row), columns, this.context);
   }
 
   #printed(
@@ -83,69 +73,6 @@ export class OpeningSink implements RowSink {
   ): Awaitable<OutputColumnBytes> {
     return whenKnown(fromBinary(plain(values), type.oid, format, this.session), asOutput);
   }
-}
-
-function takeApart({ buffer, starts: bodies, count }: DataRows, width: number): Fields {
-  const starts = new Int32Array(count * width);
-  const sizes = new Int32Array(count * width);
-  let k = 0;
-  for (let i = 0; i < count; i++) {
-    let at = bodies[i]!;
-    if (((buffer[at]! << 8) | buffer[at + 1]!) !== width)
-      throw new ClarusError('08P01', 'the cloud returned a row of another width');
-    at += 2;
-    for (let field = 0; field < width; field++, k++) {
-      const size = (buffer[at]! << 24) | (buffer[at + 1]! << 16) | (buffer[at + 2]! << 8) | buffer[at + 3]!;
-      at += 4;
-      starts[k] = at;
-      sizes[k] = size;
-      if (size > 0) at += size;
-    }
-    if (at > buffer.length) throw new ClarusError('08P01', 'the cloud returned a malformed row');
-  }
-  return { buffer, starts, sizes, width, count };
-}
-
-function gather({ buffer, starts, sizes, width, count }: Fields, place: number): ByteColumn {
-  const offsets = new Uint32Array(count + 1);
-  let nulls: Uint8Array | undefined;
-  let total = 0;
-  for (let i = 0, k = place; i < count; i++, k += width) {
-    const size = sizes[k]!;
-    if (size < 0) {
-      nulls ??= new Uint8Array(count);
-      nulls[i] = 1;
-    } else total += size;
-    offsets[i + 1] = total;
-  }
-  const data = new Uint8Array(total);
-  for (let i = 0, k = place; i < count; i++, k += width) {
-    const size = sizes[k]!;
-    if (size <= 0) continue;
-    const from = starts[k]!;
-    const to = offsets[i]!;
-    if (size < 64) for (let j = 0; j < size; j++) data[to + j] = buffer[from + j]!;
-    else data.set(buffer.subarray(from, from + size), to);
-  }
-  return { length: count, data, offsets, nulls };
-}
-
-function rowIds({ buffer, starts, sizes, width, count }: Fields, place: number): Float64Array {
-  const rows = new Float64Array(count);
-  // An outer join's missing row has no id, and its cells are NULL.
-  for (let i = 0, k = place; i < count; i++, k += width)
-    rows[i] = sizes[k] === 8 ? readRowId(buffer, starts[k]!) : 0;
-  return rows;
-}
-
-function openPlace({ buffer, starts, sizes, width, count }: Fields, place: number): OutputColumnBytes {
-  const own = new Int32Array(count);
-  const ownSizes = new Int32Array(count);
-  for (let i = 0, k = place; i < count; i++, k += width) {
-    own[i] = starts[k]!;
-    ownSizes[i] = sizes[k]!;
-  }
-  return { data: buffer, starts: own, sizes: ownSizes, nulls: undefined };
 }
 
 const asOutput = ({ data, offsets, nulls }: ByteColumn): OutputColumnBytes => ({
