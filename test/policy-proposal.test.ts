@@ -30,6 +30,7 @@ before(async () => {
   await client.connect();
   for (const name of ['filled', 'empty', 'clear'])
     await client.query(`CREATE TABLE ${name} (id int PRIMARY KEY, name text)`);
+  await client.query('CREATE TABLE numbered (id serial, name text)');
   for (const name of ['filled', 'clear']) await client.query(`INSERT INTO ${name} VALUES (1, 'x')`);
   await client.end();
 });
@@ -149,3 +150,10 @@ for (const [what, text, refused] of cases)
     const { policyVersion: after } = await loadCatalog(proxy.trusted.state, 'main');
     assert.equal(after - before, said.takesEffect ? 1 : 0);
   });
+
+test('an empty table whose sequence has counted in the cloud is not protected by a start', async () => {
+  await start(policyOf(policyText(`${standing}  public.numbered: { columns: { id: ${secret} } }\n`)));
+  const { tables } = await loadCatalog(proxy.trusted.state, 'main');
+  const numbered = [...tables.values()].find(({ name }) => name === 'numbered');
+  assert.equal(numbered?.state, 'blocked');
+});

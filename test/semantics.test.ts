@@ -227,8 +227,20 @@ suite('semantics', { timeout: 240_000 }, () => {
     await refused(
       "INSERT INTO item (tz) VALUES ('tomorrow 10:00')",
       "SELECT id FROM item WHERE d = ANY ('{today}')",
+      "INSERT INTO item (d) VALUES (('today'::text)::date)",
     );
+    const raw = await RawClient.connect(proxy);
+    raw.send(...say.run('INSERT INTO item (tz) VALUES ($1)', 'now'), say.sync);
+    raw.send(say.query('COPY item (d) FROM STDIN'), say.copyData('today\n'), say.copyDone);
+    assert.equal(
+      told(await raw.until('ReadyForQuery', 2))
+        .join()
+        .match(/ErrorResponse ERROR 0A000/g)?.length,
+      2,
+    );
+    await raw.close();
     await same(
+      [...say.run('INSERT INTO item (id, s) VALUES (1, $1)', 'now'), say.sync],
       "INSERT INTO item (id, s) VALUES (1, 'now') RETURNING s",
       "SELECT id FROM item WHERE s = 'now'",
     );

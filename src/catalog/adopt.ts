@@ -99,12 +99,12 @@ async function adoptTable(
       // A protected table that is no longer listed stays as it is: nothing of it is in the clear.
       if (!listed) return undefined;
       if (same) return keepTable(table, policies);
-      if (await input.hasRows(table)) return 'refused';
+      if (counted(described, table, policies) || (await input.hasRows(table))) return 'refused';
       return rebuild(input, base, table, derived);
     case 'open': {
       const reason = blockedBecause(described, policy);
       if (reason === undefined) return keepTable(table, policies);
-      if (!listed || (await input.hasRows(table)))
+      if (!listed || counted(described, table, policies) || (await input.hasRows(table)))
         return { table: deriveBlocked(base, table.number, reason), statements: [] };
       return rebuild(input, base, table, derived);
     }
@@ -120,6 +120,22 @@ async function adoptTable(
     }
   }
 }
+
+/**
+ * Would a column be protected whose sequence has counted in the cloud? Its count moves with the column, which a
+ * statement does and a start does not.
+ */
+const counted = (
+  { columns }: DescribedTable,
+  table: LogicalTable,
+  policies: readonly (ColumnPolicy | undefined)[],
+): boolean =>
+  columns.some(
+    ({ sequence, default: value }, i) =>
+      policies[i]?.protect === 'encrypt' &&
+      !table.columns[i]?.protection &&
+      (sequence !== null || /\bnextval\(/.test(value ?? '')),
+  );
 
 /** Classes may change without any change in the cloud. */
 function keepTable(table: LogicalTable, policies: readonly (ColumnPolicy | undefined)[]): Next | undefined {

@@ -3,7 +3,7 @@ import type { LogicalTable } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import { physical } from './compilation.js';
 import { queued, type Row } from './execute/collect.js';
-import { namesMoment } from './moment.js';
+import { readsMoment } from './moment.js';
 import { withTime } from './operand.js';
 import type { SessionPort } from './plan.js';
 import { deparseExpression } from './raw/deparse.js';
@@ -89,17 +89,6 @@ function sequencesIn(raw: RawNode): readonly string[] {
     if (kind !== 'FuncCall' || stringOf(list(fields, 'funcname').at(-1)) !== 'nextval') return;
     const cast = list(fields, 'args')[0]?.TypeCast?.arg as RawNode | undefined;
     found.push((cast?.A_Const?.sval as { sval?: string } | undefined)?.sval ?? '');
-  });
-  return found;
-}
-
-/** `'now'::text::date`: what is a literal of a date itself was read when the default was made. */
-function readsMoment(raw: RawNode): boolean {
-  let found = false;
-  visit(raw, (kind, fields) => {
-    const inner = kind === 'TypeCast' ? (fields.arg as RawNode).TypeCast : undefined;
-    const constant = (inner?.arg as RawNode | undefined)?.A_Const?.sval as { sval?: string } | undefined;
-    if (constant?.sval !== undefined && namesMoment(constant.sval)) found = true;
   });
   return found;
 }

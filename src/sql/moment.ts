@@ -23,6 +23,21 @@ export function holdsMoment(raw: RawNode): boolean {
   return found;
 }
 
+/**
+ * `'now'::text::date` is read anew each time that it is evaluated, by whoever does that; a literal of a date itself is
+ * read when its statement is.
+ */
+export function readsMoment(raw: RawNode): boolean {
+  let found = false;
+  visit(raw, (kind, fields) => {
+    const inner = kind === 'TypeCast' ? (fields.arg as RawNode).TypeCast : undefined;
+    const constant = (inner?.arg as RawNode | undefined)?.A_Const;
+    const text = constant && textOf(constant);
+    if (text !== undefined && namesMoment(text)) found = true;
+  });
+  return found;
+}
+
 const days: ReadonlySet<number> = new Set([typeOids.date, typeOids.timestamp, typeOids.timestamptz]);
 const clocks: ReadonlySet<number> = new Set([typeOids.time, typeOids.timetz]);
 /** Texts of these hold several: arrays and ranges. */
@@ -54,6 +69,7 @@ export async function withMoment(
   { parsed }: Analysis,
   session: SessionPort,
 ): Promise<RawNode | undefined> {
+  if (readsMoment(raw)) throw together();
   const types = new Map<number, number>();
   for (const tree of parsed.flatMap(readNodes))
     walk(tree, node => {
@@ -87,6 +103,18 @@ export async function withMoment(
 }
 
 const textOf = ({ sval }: RawFields): string | undefined => (sval as { sval?: string } | undefined)?.sval;
+
+/**
+ * Refuses values that would be read as the present moment of the trusted side.
+ * @param type of the values
+ * @throws ClarusError 0A000
+ */
+export function refuseMoment(text: string, type: number): void {
+  if ((days.has(type) || clocks.has(type) || composed.has(type)) && namesMoment(text))
+    throw new ClarusError('0A000', 'a text that means the present moment cannot be given as a value', {
+      hint: 'Give the time itself, or use now(), CURRENT_DATE or the like in the statement.',
+    });
+}
 
 const together = (): ClarusError =>
   new ClarusError('0A000', 'a literal that means the present moment stands together with something else', {

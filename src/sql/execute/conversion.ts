@@ -6,6 +6,7 @@
 import { type ByteColumn, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import { codecOf } from '../../wire/codecs/codecs.js';
 import { typeOids } from '../../wire/types.js';
+import { refuseMoment } from '../moment.js';
 import type { PhysicalStatement, SessionPort } from '../plan.js';
 import { queued, type Row } from './collect.js';
 import { assignment, replaced, settingsOf, statement, type TargetType, typeNameOf } from './convert.js';
@@ -131,6 +132,8 @@ export async function asksOf(
   rowOf: (place: number) => number = place => place,
 ): Promise<(Ask & { readonly place: number })[]> {
   if (unsure.length === 0) return [];
+  if (format === 0)
+    for (const place of unsure) refuseMoment(Buffer.from(valueAt(from, place) ?? []).toString(), to.oid);
   const sql = `SELECT ${assignment(`$1::${await typeNameOf(to.oid, session)}`, to)}`;
   return unsure.map(place => ({
     row: rowOf(place),
