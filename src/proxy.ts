@@ -171,6 +171,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   const commits = new Commits({
     ...recovery,
     proxy: name,
+    left: entry => abandoned.left(entry),
     applied: async () => {
       await catalog.reload();
       await fence?.awaitAcknowledgement(catalog.current.version, FENCE_TIMEOUT_MS);

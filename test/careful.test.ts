@@ -47,6 +47,9 @@ before(async () => {
       abandon: async entry => {
         journal.push(`abandon ${entry}`);
       },
+      leave: entry => {
+        journal.push(`leave ${entry}`);
+      },
     },
   });
 });

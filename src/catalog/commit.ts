@@ -18,6 +18,8 @@ export interface CommitServices {
   readonly proxy: string;
   /** called after a commit has changed the schema, before the client hears of it */
   readonly applied?: () => void | Promise<void>;
+  /** told of an entry that its session will not finish: recovery has to */
+  readonly left?: (entry: number) => void;
 }
 
 /**
@@ -49,6 +51,12 @@ export class Commits {
     if (changesSchema(redo)) await this.#services.applied?.();
   }
 
+  /** Its session cannot tell how the commit ended, or cannot follow it: recovery asks the cloud. */
+  leave(entry: number): void {
+    this.#pending.delete(entry);
+    this.#services.left?.(entry);
+  }
+
   /** The cloud did not commit: the entry goes without effect. */
   async abandon(entry: number): Promise<void> {
     this.#pending.delete(entry);
@@ -58,7 +66,7 @@ export class Commits {
 
 /** Applies an entry once: when another process has done it meanwhile, nothing happens. */
 export async function applyEntry(
-  { state, journal, keys, cloud }: Omit<CommitServices, 'proxy' | 'applied'>,
+  { state, journal, keys, cloud }: Omit<CommitServices, 'proxy' | 'applied' | 'left'>,
   entry: number,
   { changes, state: ofEncodings = [] }: Pick<Redo, 'changes' | 'state'>,
 ): Promise<void> {

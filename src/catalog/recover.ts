@@ -15,7 +15,7 @@ import { readerOf } from './reader.js';
 import { reattach } from './reattach.js';
 
 /** What recovery needs: the journal, the cloud that judges, and the shadow that follows. */
-export interface RecoveryServices extends Omit<CommitServices, 'proxy' | 'applied'> {
+export interface RecoveryServices extends Omit<CommitServices, 'proxy' | 'applied' | 'left'> {
   /** a connection to the cloud, outside a transaction */
   readonly cloudConnection: Pool | ClientBase;
   /** administrator's connections to the shadow database */

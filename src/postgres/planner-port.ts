@@ -95,6 +95,8 @@ export interface CommitCoordinator {
   prepare(redo: Redo, cloudXid: string, shadowXid: string | undefined): Promise<number>;
   /** Both sides committed: the catalogue takes the changes and the entry goes. */
   finish(entry: number): Promise<void>;
+  /** The session cannot tell how the commit ended, or cannot follow it: recovery settles the entry. */
+  leave(entry: number): void;
   /** The cloud did not commit: the entry goes without effect. */
   abandon(entry: number): Promise<void>;
 }

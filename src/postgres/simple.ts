@@ -58,8 +58,15 @@ function runPassAlone(
   statement: Statement,
   plan: Extract<Plan, { kind: 'pass' }>,
 ): boolean | Promise<boolean> {
+  const { options, port } = context;
   if (context.pending > 0) {
-    return context.settled().then(() => (context.skipping ? true : runPassAlone(context, statement, plan)));
+    return context.settled().then(() => {
+      if (context.skipping) return true;
+      // the catalogue may have changed meanwhile
+      return (options.planner.current?.(plan, port) ?? true)
+        ? runPassAlone(context, statement, plan)
+        : planAndRunAlone(context, statement);
+    });
   }
   refusePortalAsCursor(context, plan);
   return recorded(context, plan, 0, recording => sendPassAlone(context, statement, plan, recording));

@@ -123,8 +123,10 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
     }
     tag = await cloud.run(sql);
   } catch (error) {
-    // a lost connection leaves the outcome open: the entry stays for recovery
-    if (!(error instanceof ClarusError && error.code === '08006')) {
+    // a lost connection, the client's or the cloud's, leaves the outcome open
+    if (error instanceof ClarusError && error.code === '08006') {
+      if (entry !== undefined) options.commits.leave(entry);
+    } else {
       if (entry !== undefined) await options.commits.abandon(entry);
       await rollbackTrusted(context);
       transaction.end(false);
@@ -145,6 +147,7 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
   } catch (error) {
     trusted.settle();
     if (entry === undefined) throw error;
+    options.commits.leave(entry);
     // the cloud has committed: the entry brings the trusted side after it
     options.log?.('error', 'the trusted side did not follow a commit; recovery will', {
       session: context.processId,

@@ -19,13 +19,22 @@ const look_interval_ms = 3_000;
 /** A commit of a start that is younger is left to it. */
 const start_ms_max = 60_000;
 
-/** Finishes or forgets the commits of processes that are gone. @returns how many of each */
+/**
+ * Finishes or forgets the commits of processes that are gone, and of sessions of this process that are.
+ * @param left entries of this process that no session will finish; what is settled is taken out
+ * @returns how many of each
+ */
 export async function finishAbandoned(
   services: Omit<RecoveryServices, 'isAlive'>,
+  left: Set<number> = new Set(),
 ): Promise<{ readonly completed: number; readonly forgotten: number }> {
   const { state, cloud, journal } = services;
-  const isAlive = async ({ proxy, createdAt }: JournalEntry<Redo>): Promise<boolean> =>
-    proxy === STARTING ? Date.now() - createdAt.getTime() < start_ms_max : isWorkerAlive(state, proxy, cloud);
+  const settling = [...left];
+  const isAlive = async ({ id, proxy, createdAt }: JournalEntry<Redo>): Promise<boolean> => {
+    if (left.has(id)) return false;
+    if (proxy === STARTING) return Date.now() - createdAt.getTime() < start_ms_max;
+    return isWorkerAlive(state, proxy, cloud);
+  };
   const nothing = { completed: 0, forgotten: 0 };
   if ((await journal.pending(cloud)).length === 0) return nothing;
   return inTransaction(state, async client => {
@@ -33,7 +42,10 @@ export async function finishAbandoned(
       'SELECT pg_try_advisory_xact_lock($1::bigint) AS ours',
       [RECOVERY_LOCK],
     );
-    return rows[0]!.ours ? recover({ ...services, isAlive }) : nothing;
+    if (!rows[0]!.ours) return nothing;
+    const found = await recover({ ...services, isAlive });
+    for (const id of settling) left.delete(id);
+    return found;
   });
 }
 
@@ -56,6 +68,8 @@ export async function finishAtStart(
 
 /** What looks for abandoned commits from time to time. */
 export interface Watch {
+  /** Looks at once for an entry that a session of this process left behind, and until it is settled. */
+  left(entry: number): void;
   close(): void;
 }
 
@@ -69,17 +83,25 @@ export function watchAbandoned(
   finished: (found: { readonly completed: number; readonly forgotten: number }) => void,
   failed: (error: Error) => void,
 ): Watch {
+  const left = new Set<number>();
   let looking = false;
-  const timer = setInterval(() => {
+  const look = (): void => {
     if (looking) return;
     looking = true;
-    finishAbandoned(services)
+    finishAbandoned(services, left)
       .then(found => {
         if (found.completed + found.forgotten > 0) finished(found);
       }, failed)
       .finally(() => {
         looking = false;
       });
-  }, look_interval_ms).unref();
-  return { close: () => clearInterval(timer) };
+  };
+  const timer = setInterval(look, look_interval_ms).unref();
+  return {
+    left: entry => {
+      left.add(entry);
+      look();
+    },
+    close: () => clearInterval(timer),
+  };
 }

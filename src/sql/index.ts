@@ -29,6 +29,9 @@ import { fieldsOf, list, type RawNode, text } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
 import { readingOf } from './settings.js';
 
+/** How often a statement is planned anew because the catalogue changed meanwhile. */
+const attemptsMax = 20;
+
 /** DDL also runs what it plans. */
 export interface DdlRunner extends DdlPlanner {
   execute(plan: ProtectedPlan, session: SessionPort): Promise<{ readonly tag: string }>;
@@ -85,21 +88,28 @@ export class Sql {
     parameterTypes: readonly number[],
     session: SessionPort,
   ): Promise<Plan> {
-    this.services.mustBeLive();
     const known = this.cached(statement.text, parameterTypes, session);
     if (known) return known;
     const raw = parseStatements(statement.text)[0];
     if (!raw) return { kind: 'empty' };
-    const catalog = session.catalog();
-    const plan = await this.#planning.plan(raw, parameterTypes, session);
-    // Planning may have changed the catalogue's snapshot (a first look at a table): such a plan is not kept.
-    if (session.catalog() !== catalog) return plan;
-    this.#madeWith.set(plan, { catalog, searchPath: session.settings.searchPath });
-    if (keepable(plan)) this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
-    return plan;
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const catalog = session.catalog();
+      const plan = await this.#planning.plan(raw, parameterTypes, session);
+      // The catalogue may have changed meanwhile, by planning itself too (a first look at a table). DDL looks again
+      // when it runs.
+      const ddl = plan.kind === 'protected' && plan.body.kind === 'ddl';
+      if (session.catalog() !== catalog && !ddl) continue;
+      this.#madeWith.set(plan, { catalog: session.catalog(), searchPath: session.settings.searchPath });
+      if (keepable(plan)) this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
+      return plan;
+    }
+    throw new ClarusError('40001', 'the schema changes faster than the statement can be planned', {
+      hint: 'Try again.',
+    });
   }
 
   cached(text: string, parameterTypes: readonly number[], session: SessionPort): Plan | undefined {
+    this.services.mustBeLive();
     const plans = this.#plans.get(session.catalog());
     if (!plans) return undefined;
     const name = key(text, parameterTypes, session);
@@ -116,7 +126,7 @@ export class Sql {
     this.services.mustBeLive();
     if ('homed' in plan) return false;
     const made = this.#madeWith.get(plan);
-    if (made === undefined) return true;
+    if (made === undefined) return plan.kind === 'empty';
     return made.catalog === session.catalog() && made.searchPath === session.settings.searchPath;
   }
 

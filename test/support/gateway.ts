@@ -81,6 +81,7 @@ export async function startGateway(server: TestServer, changes: GatewayChanges =
       prepare: () => Promise.resolve(1),
       finish: () => Promise.resolve(),
       abandon: () => Promise.resolve(),
+      leave: () => undefined,
     },
     catalog: () => emptyCatalog,
     onCatalogChanged: () => () => undefined,
