@@ -7,7 +7,8 @@ import { writeParse } from './server-statements.js';
 
 /**
  * Settings of the trusted connection by which it reports its analysis in notices (elog_node_display), and evaluates
- * constants of a statement that it only binds.
+ * constants of a statement that it only binds. It waits for no lock for ever: whoever holds it may wait in the cloud
+ * for this session, a deadlock that no server sees.
  */
 export const analysisSettings: ReadonlyMap<string, string> = new Map([
   ['debug_print_parse', 'on'],
@@ -15,6 +16,7 @@ export const analysisSettings: ReadonlyMap<string, string> = new Map([
   ['debug_pretty_print', 'off'],
   ['client_min_messages', 'log'],
   ['plan_cache_mode', 'force_custom_plan'],
+  ['lock_timeout', '5s'],
 ]);
 
 /**

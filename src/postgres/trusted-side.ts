@@ -1,6 +1,6 @@
 import { ClarusError } from '../errors.js';
 import type { Analysis, BoundParameters, PhysicalStatement } from '../sql/plan.js';
-import type { Diagnostic, PostgresError } from '../wire/diagnostic.js';
+import { type Diagnostic, PostgresError } from '../wire/diagnostic.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { analyse, analysisSettings, isLog } from './analysis.js';
 import type { ClientOutput } from './client-output.js';
@@ -78,9 +78,17 @@ export class TrustedSide {
     return this.#opening;
   }
 
+  /** @throws PostgresError what is wrong with the statement; ClarusError 40P01 where its wait may be part of a deadlock */
   async analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
     await this.ready();
-    return analyse(this.pipeline, sql, parameterTypes);
+    for (;;)
+      try {
+        return await analyse(this.pipeline, sql, parameterTypes);
+      } catch (error) {
+        if (!(error instanceof PostgresError && error.code === '55P03')) throw error;
+        // Who has no transaction holds nothing that the other could wait for.
+        if (this.#hooks.transaction.block || this.#hooks.transaction.joined) throw mayBeDeadlock();
+      }
   }
 
   /** Binds a statement without executing it. */
@@ -215,4 +223,10 @@ const closed = (): ClarusError =>
   new ClarusError('08006', 'the connection to the trusted database was lost', {
     severity: 'FATAL',
     hint: 'Connect again; a transaction that was running has been rolled back.',
+  });
+
+const mayBeDeadlock = (): ClarusError =>
+  new ClarusError('40P01', 'deadlock suspected: a transaction that changes the schema does not end', {
+    detail: 'It may wait in the cloud for this transaction, which waits for it here.',
+    hint: 'Roll back and try again.',
   });

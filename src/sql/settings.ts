@@ -12,6 +12,8 @@ const cloudOnly = new Set([
   'debug_print_plan',
   'debug_pretty_print',
   'log_parser_stats',
+  // the trusted side has a lock_timeout of its own (postgres/analysis.ts)
+  'lock_timeout',
   // a trusted backend is idle while the cloud works
   'idle_session_timeout',
   'idle_in_transaction_session_timeout',

@@ -1,5 +1,7 @@
 /** The session's two backends as DDL uses them. */
+import type { LogicalTable } from '../../catalog/catalog.js';
 import { lockDdl } from '../../catalog/ddl-lock.js';
+import { quoteQualified } from '../../catalog/quote.js';
 import type { Reader, SchemaConnection, TextRow } from '../../catalog/reader.js';
 import type { Diagnostic } from '../../wire/diagnostic.js';
 import { physical } from '../compilation.js';
@@ -42,6 +44,16 @@ export async function beginDdl(session: SessionPort, deps: DdlDependencies): Pro
   await session.transaction.touchTrusted();
   await lockDdl(readerOn(session.trusted));
   await deps.settle(session);
+}
+
+/**
+ * Takes the cloud's locks of a statement that locks its tables against everybody, before the shadow's: whoever uses
+ * such a table meanwhile is analysed in the shadow, and must not wait there while this one waits in the cloud for it.
+ * @throws PostgresError 55P03 by the session's lock_timeout, 40P01
+ */
+export async function lockInCloud(session: SessionPort, tables: Iterable<LogicalTable>): Promise<void> {
+  const names = [...tables].map(({ physical }) => quoteQualified(physical.schema, physical.name));
+  if (names.length > 0) await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
 }
 
 /** Severities of notices, as `client_min_messages` orders them; below are LOG and what is for debugging. */

@@ -7,7 +7,7 @@ import { missingColumns } from '../../policy/unmatched.js';
 import type { SessionPort } from '../plan.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
-import { readerOn, runInShadow } from './backends.js';
+import { lockInCloud, readerOn, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { followRename } from './renames.js';
 import {
@@ -122,6 +122,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   const table = servedTable(session, relation);
   const commands = list(fieldsOf(body.node), 'cmds');
   if (table.state === 'protected') requireAlterable(table, commands);
+  if (!commands.every(addsForeignKey)) await lockInCloud(session, [table]);
   const scope = [table.oid, ...neighbours(session, table), ...(await referencedBy(session, commands))];
   return run(session, deps, body, table, {
     scope,
@@ -129,6 +130,10 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
     check: ({ changed }) => refuseTypeChange(changed),
   });
 }
+
+/** A foreign key lets readers through, in either place. */
+const addsForeignKey = ({ AlterTableCmd: command }: RawNode): boolean =>
+  (command?.def as RawNode | undefined)?.Constraint?.contype === 'CONSTR_FOREIGN';
 
 /** A new owner is a role of both sides. */
 function ownerStatements(table: LogicalTable, commands: readonly RawNode[]): readonly string[] {
@@ -176,6 +181,7 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
   const policy = followRename(session, table, body.node);
+  await lockInCloud(session, [table]);
   return run(session, deps, body, table, {
     scope: [table.oid, ...neighbours(session, table)],
     ...(policy ? { policy } : {}),
@@ -211,14 +217,17 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
   const plainBody = withoutConcurrently(session, body, fields, 'DROP INDEX CONCURRENTLY');
   const read = readerOn(session.trusted);
   const scope = new Set<number>();
+  const owners = new Set<LogicalTable>();
   for (const object of list(fields, 'objects')) {
     const found = await resolveRelation(read, listParts(object));
     if (!found) continue;
     const owner = tableOfRelation(session, found);
     if (!owner) continue;
     scope.add(owner.oid);
+    if (owner.state !== 'blocked') owners.add(owner);
     for (const neighbour of neighbours(session, owner)) scope.add(neighbour);
   }
+  await lockInCloud(session, owners);
   const cascade = fields.behavior === 'DROP_CASCADE';
   const { tag } = await changeTables(session, deps, { scope: [...scope], text: plainBody.text, cascade });
   return { tag };

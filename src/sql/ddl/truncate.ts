@@ -1,8 +1,9 @@
 /** TRUNCATE: rows are the cloud's; the shadow checks rights and foreign keys, and restarts sequences of its own. */
+import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import type { SessionPort } from '../plan.js';
 import { fieldsOf, list, type RawFields } from '../raw/node.js';
-import { readerOn, runInShadow } from './backends.js';
+import { lockInCloud, readerOn, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
 import { rangeParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
@@ -14,16 +15,20 @@ import { servedTable } from './table-statements.js';
 export async function truncate(session: SessionPort, { node, text }: DdlBody): Promise<{ tag: string }> {
   const fields = fieldsOf(node);
   const names: string[] = [];
+  const tables: LogicalTable[] = [];
   for (const { RangeVar: range } of list(fields, 'relations')) {
     const relation = await resolveRelation(readerOn(session.trusted), rangeParts(range as RawFields));
     if (!relation) continue;
-    const { physical, columns } = servedTable(session, relation);
+    const table = servedTable(session, relation);
+    const { physical, columns } = table;
+    tables.push(table);
     const only = range?.inh === true ? '' : 'ONLY ';
     names.push(only + quoteQualified(physical.schema, physical.name));
     // Side tables refer to the row ids of their table, so they are emptied with it.
     for (const { protection } of columns)
       for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
   }
+  await lockInCloud(session, tables);
   const tag = await runInShadow(session, text);
   const restart = fields.restart_seqs === true ? ' RESTART IDENTITY' : '';
   const cascade = fields.behavior === 'DROP_CASCADE' ? ' CASCADE' : '';
