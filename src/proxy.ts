@@ -14,7 +14,7 @@ import { finishAbandoned, watchAbandoned } from './proxy/abandoned.js';
 import { CatalogView } from './proxy/catalog-view.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
 import { type Prepared, type ProxyInputs, prepare, servedCloud, witnessIn } from './proxy/prepare.js';
-import { recordEvent, recordPolicy } from './proxy/recorder.js';
+import { recordEvent, recordKeys, recordPolicy } from './proxy/recorder.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
 import { Sql } from './sql/index.js';
 import type { SessionPort } from './sql/plan.js';
@@ -138,6 +138,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
       before: () => keys.refresh(),
       after: async (next, previous) => {
         recordPolicy(audit, previous, next);
+        recordKeys(audit, previous, next);
         await fence?.acknowledge(next.version);
       },
       failed: error => log('error', 'the catalogue could not be read', { what: (error as Error).message }),

@@ -37,8 +37,6 @@ export interface StatementFacts {
   /** `schema.table` */
   readonly tables: readonly string[];
   readonly columns: readonly ColumnUse[];
-  /** targets that the policy names in `declassify` and that the statement wrote to */
-  readonly declassified?: readonly string[];
 }
 
 /** Recorded at every level, and on disk before `flush` resolves. */

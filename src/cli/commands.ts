@@ -76,6 +76,35 @@ export const commands: Readonly<Record<string, Command>> = {
     arguments: { least: 1, most: 1, words: 'the name of a table' },
     load: () => import('./copy.js'),
   },
+  audit: {
+    summary: 'print the audit journal, one JSON object a line',
+    usage: '[--since TIME] [--until TIME] [--user NAME] [--kind KIND]',
+    details: [
+      'Prints every event that this proxy recorded, in the order of time; docs/spec/audit.md tells the members.',
+      '  --since TIME, --until TIME  from this time on, before this time: 2026-01-31 or 2026-01-31T12:00:00Z',
+      '  --user NAME                 of this local user',
+      '  --kind KIND                 of this kind: statement, statement-end, session-opened, ddl, key-changed ...',
+    ].join('\n'),
+    options: {
+      since: { type: 'string' },
+      until: { type: 'string' },
+      user: { type: 'string' },
+      kind: { type: 'string' },
+    },
+    load: () => import('./audit.js'),
+  },
+  key: {
+    summary: 'replace the root key',
+    usage: 'rotate [--new-key env:NAME|file:PATH]',
+    details: [
+      'Stop "clarus run" first. Wraps every key anew under a new root key; data in the cloud stay as they are.',
+      'A key file is replaced, and the old one kept beside it. Cut short, call it again: it ends what it began.',
+      '  --new-key env:NAME|file:PATH  the new key, 64 hexadecimal digits (default, for a key file: a random one)',
+    ].join('\n'),
+    options: { 'new-key': { type: 'string' } },
+    arguments: { least: 1, most: 1, words: '"rotate"' },
+    load: () => import('./key.js'),
+  },
   policy: {
     summary: 'write the policy in force as a file',
     usage: 'export',

@@ -55,12 +55,6 @@ function readConfig(source: Source, file: string, findings: Findings): Config {
   const isMapping = typeof source.value === 'object' && source.value !== null && !Array.isArray(source.value);
   const raw = (isMapping ? source.value : {}) as RawConfig;
   const policy = readPolicy(raw, reading);
-  if (raw.audit === 'rows') {
-    findings.warning(
-      source.keyAt(['audit']),
-      'audit: rows: this version records every statement, and not yet each row',
-    );
-  }
   return {
     file: resolve(file),
     trusted: readTrusted(raw.trusted ?? {}, reading),

@@ -58,7 +58,7 @@ export function writeConfigTemplate(options: TemplateOptions = {}): string {
     '# TLS towards applications: self-made (a certificate Clarus makes), off, or { certificate: PATH, key: PATH }',
     'tls: self-made',
     '',
-    '# What is kept of who did what: acts (of administration), statements, or rows',
+    '# What is kept of who did what: acts (of administration), or also statements',
     'audit: statements',
     '',
     '# Who may connect to Clarus, and with which password.',

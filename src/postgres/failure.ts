@@ -29,6 +29,16 @@ export function shifted(error: unknown, shift: number): unknown {
   return error;
 }
 
+/**
+ * Why a connection could not begin, in one line: what a server answered to the login, or the operating system. No
+ * statement has run by then, so no value stands in it.
+ */
+export function describeCause(error: unknown): string {
+  if (error instanceof PostgresError) return `${error.message} (SQLSTATE ${error.code})`;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === undefined ? describeDefect(error) : (message.split('\n')[0] ?? code);
+}
+
 /** Class and place of a defect, without its message, which could hold a value. */
 export function describeDefect(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;

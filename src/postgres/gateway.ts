@@ -4,7 +4,7 @@ import { FrameReader } from '../wire/frame-reader.js';
 import type { CancelRequest } from '../wire/messages.js';
 import { startupLimits } from '../wire/protocol.js';
 import { Endpoint } from './endpoint.js';
-import { asFatal, describeDefect, errorMessage } from './failure.js';
+import { asFatal, describeCause, describeDefect, errorMessage } from './failure.js';
 import { ConnectionClosed, FrameSource } from './frame-source.js';
 import type { GatewayOptions, ServerConnection } from './options.js';
 import { ProcessIds } from './process-ids.js';
@@ -240,7 +240,7 @@ class PostgresGateway implements Gateway, SessionOwner {
         .audit?.({ kind: 'login-refused', user, code: error.code, address })
         ?.catch(() => undefined);
       this.options.log?.('warning', 'a connection was refused', { code: error.code, reason: error.message });
-    } else this.options.log?.('warning', 'a connection failed', { what: describeDefect(error) });
+    } else this.options.log?.('warning', 'a connection failed', { what: describeCause(error) });
     new Endpoint(socket).part(errorMessage(asFatal(error)));
   }
 }

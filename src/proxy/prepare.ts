@@ -3,7 +3,9 @@
  * memory, commits that a crash cut short are finished, the policy takes effect, and what was made in the cloud
  * past Clarus is taken in.
  */
+import { join } from 'node:path';
 import type pg from 'pg';
+import { openJournal as openAudit } from '../audit/journal.js';
 import { bringUp } from '../catalog/bring-up.js';
 import type { Catalog, LogicalTable, Redo } from '../catalog/catalog.js';
 import { recover } from '../catalog/recover.js';
@@ -59,6 +61,10 @@ export const witnessIn = (pool: pg.Pool): LeaseWitness =>
     return rows as (string | null)[][];
   });
 
+/** Why a level of audit that the policy may name is not served. */
+export const rowsNotRecorded =
+  'audit: rows is not built in this version, and nothing is served that is not recorded';
+
 /** What is open once everything is settled. Its owner closes `keys`, `cloud` and `trusted`, in this order. */
 export interface Prepared {
   readonly trusted: Trusted;
@@ -74,6 +80,8 @@ export interface Prepared {
 export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
   const { config, rootKey, resolveSecret, log } = inputs;
   const served = servedCloud(config);
+  if (config.audit === 'rows')
+    throw new ClarusError('0A000', rowsNotRecorded, { hint: 'Write "audit: statements".' });
   const onProblem = (message: string): void => log('warning', message);
   const cloud = adminPool(served, resolveSecret, onProblem);
   const trusted = await openTrusted({ trusted: config.trusted, rootKey, resolveSecret, onProblem }).catch(
@@ -92,11 +100,13 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     for (const user of config.users)
       await trusted.ensureUser(served.database, user.name, user.cloud?.user ?? served.user);
     const { keys, report } = await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud) });
-    if (report.putBack)
+    if (report.putBack) {
+      await recordNewEpochs(config);
       log('warning', 'the trusted database was put back to an earlier state; new epochs were opened', {
         unknownLeases: report.unknownLeases,
         newEpochs: report.newEpochs,
       });
+    }
     const services = {
       state: trusted.state,
       journal: openJournal<Redo>(trusted.state),
@@ -141,6 +151,16 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     await trusted.close();
     throw error;
   }
+}
+
+async function recordNewEpochs({ trusted, audit }: Config): Promise<void> {
+  const journal = await openAudit({
+    directory: join(trusted.directory, 'audit'),
+    origin: 'start',
+    level: audit,
+  });
+  journal.append({ kind: 'key-changed', action: 'new epoch', subject: 'every table' });
+  await journal.close();
 }
 
 /** A protection never changes by a restart. */

@@ -1,7 +1,9 @@
 /** What the gateway tells, as the audit journal records it. */
 import type { Journal } from '../audit/journal.js';
-import type { Catalog } from '../catalog/catalog.js';
+import type { Catalog, LogicalTable } from '../catalog/catalog.js';
+import { isEncoded } from '../catalog/compare.js';
 import { diffPolicy } from '../policy/diff.js';
+import { joinName } from '../policy/names.js';
 import type { GatewayEvent } from '../postgres/options.js';
 import { factsOf } from '../sql/facts.js';
 
@@ -43,6 +45,18 @@ function append(journal: Journal, event: GatewayEvent, catalog: () => Catalog): 
     default:
       return journal.append(event);
   }
+}
+
+/** Records keys of tables that came and went with a version of the catalogue. */
+export function recordKeys(journal: Journal, before: Catalog, after: Catalog): void {
+  const numbered = ({ tables }: Catalog): ReadonlyMap<number, LogicalTable> =>
+    new Map([...tables.values()].filter(isEncoded).map(table => [table.number, table]));
+  const [old, now] = [numbered(before), numbered(after)];
+  const append = (action: string, { schema, name }: LogicalTable): void =>
+    void journal.append({ kind: 'key-changed', action, subject: joinName([schema, name]) });
+  for (const [number, table] of now) if (!old.has(number)) append('created', table);
+  const left = new Set([...after.tables.values()].map(({ number }) => number));
+  for (const [number, table] of old) if (!left.has(number)) append('destroyed', table);
 }
 
 /** Records that another version of the policy is in force in this worker. */
