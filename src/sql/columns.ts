@@ -7,6 +7,9 @@ import { flag, isNode, nodesIn, numberIn, type Value } from './analysed/node.js'
 import { type BaseColumn, columnsRead, entry, meaningOf, type Scope } from './analysed/query.js';
 import { typeOf } from './analysed/types.js';
 
+/** The shadow has committed a change that the catalogue of this worker does not show yet: plan again when it does. */
+export class CatalogueBehind extends Error {}
+
 /** A protected column at a place in a query. */
 export interface ColumnUse {
   readonly table: LogicalTable;
@@ -27,7 +30,7 @@ function usesOf(base: BaseColumn, catalog: Catalog): ColumnUse[] {
   if (base.attnum === 0) return table.columns.filter(c => c.protection).map(use);
   const column = table.columns.find(c => c.attnum === base.attnum);
   if (base.attnum > 0 && !column)
-    throw new Error(`the catalogue lacks column ${base.attnum} of a protected table`);
+    throw new CatalogueBehind(`the catalogue lacks column ${base.attnum} of a protected table`);
   return column?.protection ? [use(column)] : [];
 }
 

@@ -1,9 +1,11 @@
 /** The door of sql/: statements in, plans out, portals that run them. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Awaitable } from '../awaitable.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
 import { logicalError } from './client-error.js';
+import { CatalogueBehind } from './columns.js';
 import type {
   CopyInBody,
   CopyOutBody,
@@ -94,7 +96,14 @@ export class Sql {
     if (!raw) return { kind: 'empty' };
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const catalog = session.catalog();
-      const plan = await this.#planning.plan(raw, parameterTypes, session);
+      let plan: Plan;
+      try {
+        plan = await this.#planning.plan(raw, parameterTypes, session);
+      } catch (error) {
+        if (!(error instanceof CatalogueBehind)) throw error;
+        await catalogAfter(catalog, session);
+        continue;
+      }
       // The catalogue may have changed meanwhile, by planning itself too (a first look at a table). DDL looks again
       // when it runs.
       const ddl = plan.kind === 'protected' && plan.body.kind === 'ddl';
@@ -198,6 +207,13 @@ export class Sql {
     if (plans.size > this.services.plansMax) plans.delete(plans.keys().next().value!);
   }
 }
+
+/** Waits for the next catalogue: a session that changes the schema is not told before every worker has it. */
+async function catalogAfter(catalog: Catalog, session: SessionPort): Promise<void> {
+  for (const began = performance.now(); session.catalog() === catalog; await sleep(5))
+    if (performance.now() - began > catalogWait_ms) return;
+}
+const catalogWait_ms = 2_000;
 
 const isOurs = ({ SecLabelStmt, ExplainStmt }: RawNode): boolean =>
   SecLabelStmt?.provider === 'clarus' ||
