@@ -24,6 +24,8 @@ export interface ClientPortal {
   readonly announce?: (plan: Plan) => void;
   /** name of its portal on the trusted server, once it has begun */
   trusted: string | undefined;
+  /** tag with which the trusted server ran it to its end */
+  completed?: string;
 }
 
 /** The prepared statements of one client, those of the protocol and those of SQL alike. */

@@ -1,5 +1,8 @@
 /** Runs a client's portal on the trusted side, where the catalogue and the shadow schema are. */
+import { ClarusError } from '../errors.js';
+import { cannotBeRun } from '../sql/execute/given.js';
 import type { Plan } from '../sql/plan.js';
+import { backendTypes } from '../wire/protocol.js';
 import { type CarefulContext, drained } from './context.js';
 import { expects, forwarded, internal } from './expectations.js';
 import { aborted } from './failure.js';
@@ -7,6 +10,7 @@ import { physicalQuery } from './own-statements.js';
 import type { ClientPortal } from './prepared.js';
 import type { Recording } from './recording.js';
 import { writeBindValues, writeExecute } from './server-statements.js';
+import { commandComplete } from './shapes.js';
 import { keepSequences, touchTrusted } from './transaction-control.js';
 
 /**
@@ -24,6 +28,7 @@ export async function executeTrusted(
   if (!(await drained(context))) return;
   const { trusted, transaction } = context;
   if (context.status === 'E') throw aborted();
+  if (portal.completed !== undefined) return runAgain(context, portal, plan, recording);
   await trusted.ready();
   if (plan.homed) await refuseReadOnly(context);
   takeSnapshot(context);
@@ -43,6 +48,7 @@ export async function executeTrusted(
     const entry = forwarded(expects.execute, {
       done: (type, tag) => {
         recording.done(type, tag);
+        if (type === backendTypes.commandComplete) portal.completed = tag;
         resolve();
       },
       failed: reject,
@@ -60,6 +66,23 @@ export async function executeTrusted(
   });
   // a value that a sequence gave is durable before the client hears that its transaction is over
   if (plan.homed) await keepSequences(context, []);
+}
+
+/**
+ * A portal that has run to its end has no more rows; one that gives none does not run a second time.
+ * @throws ClarusError 55000
+ */
+function runAgain(
+  { cloud }: CarefulContext,
+  { name, completed }: ClientPortal,
+  plan: Extract<Plan, { kind: 'trusted' }>,
+  recording: Recording,
+): void {
+  if (plan.copy !== undefined || plan.shape.columns === undefined)
+    throw new ClarusError('55000', cannotBeRun(name));
+  const tag = completed!.replace(/\d+$/, '0');
+  recording.done(backendTypes.commandComplete, tag);
+  cloud.pipeline.own(commandComplete(tag));
 }
 
 const readOnly = physicalQuery("SELECT pg_catalog.current_setting('transaction_read_only')");

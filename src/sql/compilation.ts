@@ -13,6 +13,7 @@ import {
 import type { Answer, EncodedColumn, Encoding, Question } from '../encodings/encoding.js';
 import { type EncodingRegistry, encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
+import type { Node } from './analysed/node.js';
 import { apart, callsSequence } from './functions.js';
 import type { ManySource, OperandPlan, OperandSource, ValueContext } from './operand.js';
 import { parametersOf } from './operand.js';
@@ -73,6 +74,8 @@ export class Compilation {
     readonly catalog: Catalog,
     readonly registry: EncodingRegistry,
     readonly values: ValueContext,
+    /** references to protected columns, of the analysed tree, that an encoding answers for */
+    readonly answered: Set<Node> = new Set(),
   ) {}
 
   get shape(): Shape {

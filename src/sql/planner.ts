@@ -5,7 +5,7 @@
 import type { Catalog, LogicalTable } from '../catalog/catalog.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
-import { numberIn } from './analysed/node.js';
+import { type Node, numberIn } from './analysed/node.js';
 import { entry, scopeOf } from './analysed/query.js';
 import { Compilation, physical } from './compilation.js';
 import { planCopy } from './copy/plan.js';
@@ -21,6 +21,7 @@ import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
 import { child, fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js';
 import { parseOne, type RawStatement } from './raw/parse.js';
+import { refuseUnanswered } from './read/answered.js';
 import { planSelect } from './read/select.js';
 import { placeSequences, type SequencePlaces } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
@@ -222,6 +223,20 @@ export class Planning {
         '0A000',
         'a protected table together with the system catalogue is not answered yet',
       );
+    const plan = await this.#over(raw, query, tables, compilation, session);
+    refuseUnanswered(query, compilation);
+    return plan;
+  }
+
+  /** Plans over encodings; what was not answered is for the caller to find. */
+  async #over(
+    raw: RawNode,
+    query: Node,
+    tables: readonly LogicalTable[],
+    compilation: Compilation,
+    session: SessionPort,
+  ): Promise<ProtectedPlan> {
+    const { catalog } = compilation;
     if (kindOf(raw) === 'SelectStmt') return planSelect(raw, query, compilation);
     if (kindOf(raw) === 'ExplainStmt')
       throw new ClarusError('0A000', `EXPLAIN of protected table "${tables[0]!.name}" is not answered`, {

@@ -8,15 +8,16 @@ import type { RawNode } from './node.js';
 import { parseOne } from './parse.js';
 
 /**
- * @throws ClarusError 0A000 when the text would not parse back into the same tree
+ * @throws ClarusError 0A000 for a form that cannot be written, or would not parse back into the same tree
  */
 export function deparse(node: RawNode): string {
-  const sql = write(node);
+  let sql: string;
   let again: RawNode;
   try {
+    sql = write(node);
     again = parseOne(sql);
-  } catch {
-    throw cannot();
+  } catch (error) {
+    throw error instanceof RangeError ? error : cannot();
   }
   if (canonicalText(again) !== canonicalText(node)) throw cannot();
   return sql;

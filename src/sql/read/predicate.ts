@@ -12,6 +12,7 @@ import { aliasOf, asColumn, type ColumnUse, protectedColumns, refuse } from '../
 import type { Compilation } from '../compilation.js';
 import { type ManySource, manySource, type OperandSource, operandSource } from '../operand.js';
 import { child, fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
+import { markAnswered } from './answered.js';
 
 /**
  * @throws ClarusError 0A000 where no encoding answers
@@ -61,7 +62,7 @@ function nullTest(
     ? undefined
     : asColumn(analysed.fields.arg, scope, compilation.catalog);
   if (!use) throw refuse('this test for NULL', uses[0]!);
-  return answered(use, { kind: 'null', negated }, 'a test for NULL', scope, compilation, []);
+  return answered(use, { kind: 'null', negated }, 'a test for NULL', analysed, scope, compilation, []);
 }
 
 function comparison(
@@ -145,6 +146,7 @@ function compare(c: Comparison, scope: Scope, compilation: Compilation, first: C
         distinct: c.distinct,
         operator: operatorOf(c.expression, a, b, c.name),
       },
+      c.expression,
       scope,
       compilation,
     );
@@ -163,7 +165,7 @@ function compare(c: Comparison, scope: Scope, compilation: Compilation, first: C
     `the value compared with "${use.column.name}"`,
     compilation.values,
   );
-  return answered(use, question, doing, scope, compilation, [source]);
+  return answered(use, question, doing, c.expression, scope, compilation, [source]);
 }
 
 /** Two protected columns, compared by what an encoding gives both of. */
@@ -171,16 +173,19 @@ function compareColumns(
   left: ColumnUse,
   right: ColumnUse,
   asked: Omit<Question & { readonly kind: 'join' }, 'other'>,
+  expression: Node,
   scope: Scope,
   compilation: Compilation,
 ): RawNode {
   for (const { encoded, kind } of right.column.protection?.encodings ?? []) {
     const found = compilation.answer(left.column, { ...asked, other: encoded });
-    if (found && found.encoding.kind === kind)
+    if (found && found.encoding.kind === kind) {
+      markAnswered(expression, compilation);
       return compilation.expression(found.answer, found.encoded, aliasOf(scope, left.varno), [], {
         encoded,
         alias: aliasOf(scope, right.varno),
       });
+    }
   }
   throw refuse(
     `a comparison by "${asked.operator.name}"`,
@@ -209,7 +214,7 @@ export function usingCondition(
     if (equality.kind !== 'OPEXPR' || !left || !right) return undefined;
     const operator = operatorOf(equality, a, b, '=');
     const question = { kind: 'join', negated: false, distinct: false, operator } as const;
-    conjuncts.push(compareColumns(left, right, question, scope, compilation));
+    conjuncts.push(compareColumns(left, right, question, equality, scope, compilation));
   }
   return conjuncts.length === 1 ? conjuncts[0]! : { BoolExpr: { boolop: 'AND_EXPR', args: conjuncts } };
 }
@@ -252,7 +257,7 @@ function many(
     right: element,
     collation: numberIn(analysed, 'inputcollid'),
   };
-  return answered(use, { kind: 'any', negated, operator }, doing, scope, compilation, [source]);
+  return answered(use, { kind: 'any', negated, operator }, doing, analysed, scope, compilation, [source]);
 }
 
 function itemsOf(raw: unknown): readonly RawNode[] | undefined {
@@ -288,6 +293,7 @@ function answered(
   use: ColumnUse,
   question: Question,
   doing: string,
+  expression: Node,
   scope: Scope,
   compilation: Compilation,
   sources: readonly (OperandSource | ManySource)[],
@@ -297,6 +303,7 @@ function answered(
     throw refuse(`${doing} under this collation`, use);
   const found = compilation.answer(use.column, question);
   if (!found) throw refuse(doing, use, grantHint(use));
+  markAnswered(expression, compilation);
   const { answer, encoded, encoding } = found;
   const operands = sources.flatMap(source =>
     compilation.operand(source, answer.operands, answer.operandTypes, answer.lookUps, { encoded, encoding }),

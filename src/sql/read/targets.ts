@@ -10,6 +10,7 @@ import { entry, meaningOf, type Scope } from '../analysed/query.js';
 import { aliasOf, asColumn, type ColumnUse, protectedColumns, readsWholeRow, refuse } from '../columns.js';
 import { type Compilation, openingEncoding } from '../compilation.js';
 import { child, columnRef, fieldsOf, kindOf, list, type RawNode, target } from '../raw/node.js';
+import { markAnswered } from './answered.js';
 
 /** How one column of the answer is made from the cloud's columns (0-based places). */
 export type Output =
@@ -92,6 +93,7 @@ export function rewriteTargets(
       binary.add(place);
       const places: Record<string, number> = { [first!]: place };
       for (const role of more) places[role] = append(columnRef(alias, encoded.columns[role]!));
+      markAnswered(value, compilation);
       outputs.push({ kind: 'cell', encoding, encoded, places, row: rowPlace(alias), type: use.column.type });
       return;
     }
@@ -139,6 +141,7 @@ function aggregateTarget(
     resultType: type,
   });
   if (!found) throw refuse(`the aggregate ${name}`, use);
+  markAnswered(value, compilation);
   return {
     node: compilation.expression(found.answer, found.encoded, aliasOf(scope, use.varno), []),
     answer: found.answer,

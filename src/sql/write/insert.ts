@@ -12,6 +12,7 @@ import type { WrittenColumn, WrittenForm, WrittenSource } from '../execute/bodie
 import { operandSource, valuesRows } from '../operand.js';
 import type { ProtectedPlan } from '../plan.js';
 import { child, fieldsOf, kindOf, list, type RawNode, text } from '../raw/node.js';
+import { markAnswered } from '../read/answered.js';
 import { physicalName } from '../read/from.js';
 import { returningTargets } from './returning.js';
 
@@ -123,7 +124,7 @@ export function planInsert(
       relation: target(fields, table),
       cols: cols.map(name => ({ ResTarget: { name } })),
       selectStmt: { SelectStmt: { valuesLists, limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' } },
-      ...conflict(child(fields, 'onConflictClause'), table, compilation),
+      ...conflict(child(fields, 'onConflictClause'), query, table, compilation),
       ...returning.fields,
     },
   };
@@ -251,6 +252,7 @@ function withoutAssignment(value: Value | undefined): Value | undefined {
 
 function conflict(
   clause: RawNode | undefined,
+  query: Node,
   table: LogicalTable,
   compilation: Compilation,
 ): { onConflictClause?: unknown } {
@@ -271,12 +273,14 @@ function conflict(
     });
   const elements = fields.infer?.indexElems;
   if (!elements) return {};
-  const indexElems = elements.flatMap(element => {
+  const analysed = nodesIn(nodeIn(query, 'onConflict')!, 'arbiterElems');
+  const indexElems = elements.flatMap((element, i) => {
     const name = text(fieldsOf(element), 'name');
     const column = table.columns.find(c => c.name === name);
     if (!column?.protection) return [element];
     const found = compilation.answer(column, { kind: 'constraint', constraint: 'unique' });
     if (!found) throw refuse('a conflict target', { table, column });
+    markAnswered(analysed[i], compilation);
     return Object.values(found.encoded.columns).map(physicalName => ({
       IndexElem: { ...fieldsOf(element), name: physicalName },
     }));

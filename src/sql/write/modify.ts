@@ -135,7 +135,12 @@ export function planUpdate(
     },
   };
   // The values are protected once the rows are known, so each has its own compilation.
-  const writing = new Compilation(compilation.catalog, compilation.registry, compilation.values);
+  const writing = new Compilation(
+    compilation.catalog,
+    compilation.registry,
+    compilation.values,
+    compilation.answered,
+  );
   let operands = 1;
   const written = writesProtected.map(
     ({ column, raw: value, expr }): WrittenColumn => ({

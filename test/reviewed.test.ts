@@ -1,0 +1,140 @@
+/**
+ * Details of the protocol and of SQL that a review by PostgreSQL's own rules asked for, each compared with a plain
+ * PostgreSQL where one can answer.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, suite, test } from 'node:test';
+import type { FrontendMessage } from '../src/wire/messages.js';
+import { startPipe } from './heavy/support/pipe.js';
+import { startProxy, type TestProxy } from './support/proxy.js';
+import { RawClient, say, told } from './support/raw-client.js';
+
+const policy = `unlisted: pass
+tables:
+  public.patient:
+    columns:
+      id: { protect: none }
+      name: { class: identifier, protect: encrypt, queries: [equality] }
+      remark: { class: confidential, protect: encrypt }
+  public.gen:
+    columns:
+      a: { protect: none }
+      b: { protect: none }
+      s: { class: confidential, protect: encrypt }`;
+
+const schema = [
+  'CREATE TABLE patient (id int PRIMARY KEY, name text, remark text)',
+  'CREATE TABLE open (id int, note text)',
+  'CREATE TABLE gen (a int, b int GENERATED ALWAYS AS (a * 2) STORED, s text)',
+  "INSERT INTO open VALUES (1, 'n1'), (2, 'n2')",
+];
+
+const sync: FrontendMessage = { kind: 'Sync' };
+
+suite('what a review asked for', { timeout: 300_000 }, () => {
+  let proxy: TestProxy;
+  let recordings: string;
+  let pipe: Awaited<ReturnType<typeof startPipe>>;
+  let client: RawClient;
+  let plain: RawClient;
+
+  before(async () => {
+    recordings = mkdtempSync(join(tmpdir(), 'clarus-recordings-'));
+    proxy = await startProxy({
+      policy,
+      between: async cloud => {
+        pipe = await startPipe({ ...cloud, recordInto: recordings });
+        return pipe;
+      },
+    });
+    client = await RawClient.connect(proxy);
+    plain = await RawClient.connect(proxy.plain);
+    for (const sql of schema) await both(sql);
+  });
+  beforeEach(async () => {
+    await both('DELETE FROM patient');
+    await both("INSERT INTO patient VALUES (1, 'Ann', 'r1'), (2, 'Bob', 'r2'), (3, 'Cyd', NULL)");
+  });
+  after(async () => {
+    await client?.close();
+    await plain?.close();
+    await proxy?.stop();
+    await pipe?.close();
+    rmSync(recordings, { recursive: true, force: true });
+  });
+
+  const leaked = (words: string): string[] =>
+    readdirSync(recordings).filter(
+      name => name.endsWith('.sent') && readFileSync(join(recordings, name)).includes(words),
+    );
+
+  /** One Query to both; they answer the same. */
+  const both = async (sql: string): Promise<string[]> => {
+    const [ours, theirs] = await Promise.all([client.query(sql), plain.query(sql)]);
+    assert.deepEqual(told(ours), told(theirs), sql);
+    return told(ours);
+  };
+  /** Messages up to a Sync to both; they answer the same. */
+  const pipelined = async (...messages: FrontendMessage[]): Promise<string[]> => {
+    for (const to of [client, plain]) to.send(...messages, sync);
+    const [ours, theirs] = await Promise.all([client.until(), plain.until()]);
+    assert.deepEqual(told(ours), told(theirs));
+    return told(ours);
+  };
+  const errorOf = async (sql: string): Promise<string> =>
+    told(await client.query(sql)).find(line => line.startsWith('ErrorResponse')) ?? 'no error';
+
+  test('a value beside a protected column is refused wherever the statement holds it', async () => {
+    for (const sql of [
+      "SELECT p.id FROM patient p CROSS JOIN LATERAL (SELECT p.name = 'SENTINEL') s",
+      "SELECT p.id FROM patient p CROSS JOIN LATERAL (SELECT 1 WHERE p.name = 'SENTINEL') s",
+      "SELECT p.id FROM patient p LEFT JOIN LATERAL (SELECT 1 WHERE p.remark LIKE 'SENTINEL') s ON true",
+      "SELECT p.id FROM patient p, LATERAL (SELECT 1 FROM open o WHERE o.note = p.name || 'SENTINEL') s",
+      "SELECT count(*) FROM patient p, LATERAL (VALUES (p.name || 'SENTINEL')) v(x)",
+      "SELECT p.id FROM patient p, LATERAL unnest(ARRAY[p.name, 'SENTINEL']) u",
+      "SELECT p.id FROM patient p, LATERAL generate_series(1, length(p.name || 'SENTINEL')) g",
+      "SELECT p.id FROM patient p, ROWS FROM (upper(p.name || 'SENTINEL'), lower('x')) f",
+      "SELECT p.id FROM patient p, JSON_TABLE(('{\"a\":\"SENTINEL' || p.name || '\"}')::jsonb, '$' COLUMNS (a text)) j",
+      "SELECT p.id FROM patient p, XMLTABLE('/a' PASSING (('<a>SENTINEL' || p.name || '</a>')::xml) COLUMNS b text) x",
+      "SELECT p.id FROM patient p JOIN (open o JOIN LATERAL (SELECT p.name = 'SENTINEL') s ON true) ON true",
+      "INSERT INTO patient (id) VALUES (9) ON CONFLICT ((name = 'SENTINEL')) DO NOTHING",
+      "INSERT INTO patient (id) VALUES (9) ON CONFLICT (id, (name || 'SENTINEL')) DO NOTHING",
+    ]) {
+      assert.match(
+        await errorOf(sql),
+        /^ErrorResponse ERROR (0A000 .*needs protected column|0A000 .*cannot be written back)/,
+        sql,
+      );
+    }
+    assert.deepEqual(leaked('SENTINEL'), []);
+  });
+
+  test('items of FROM that read unprotected columns only are the cloud’s', async () => {
+    await both(
+      'SELECT p.id, p.name, s.twice FROM patient p, LATERAL (SELECT p.id * 2 AS twice) s WHERE p.id < 3 ORDER BY 1',
+    );
+    await both("SELECT p.name, g FROM patient p, generate_series(1, p.id) g WHERE p.name = 'Bob' ORDER BY g");
+  });
+
+  test('a portal that ran to its end has no more rows, wherever it runs', async () => {
+    for (const sql of [
+      'SELECT id, name FROM patient WHERE id < 3',
+      'SELECT id, note FROM open',
+      'SELECT 42 AS x',
+      "SELECT relname FROM pg_class WHERE relname = 'open'",
+      'SHOW application_name',
+      'COPY (SELECT 1) TO STDOUT',
+    ])
+      for (const limit of [0, 1, 5])
+        await pipelined(
+          say.parse(sql),
+          say.bind('', 'again'),
+          say.execute('again', limit),
+          say.execute('again', 0),
+          say.execute('again', limit),
+        );
+  });
+});
