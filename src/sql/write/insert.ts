@@ -5,7 +5,7 @@ import { encodingNamed } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
 import { isNode, type Node, nodeIn, nodesIn, numberIn, type Value } from '../analysed/node.js';
 import { entry, RTE, type Scope, scopeOf } from '../analysed/query.js';
-import { protectedColumns, refuse } from '../columns.js';
+import { CatalogueBehind, protectedColumns, refuse } from '../columns.js';
 import type { Compilation } from '../compilation.js';
 import type { Defaults } from '../defaults.js';
 import type { WrittenColumn, WrittenForm, WrittenSource } from '../execute/bodies.js';
@@ -114,7 +114,8 @@ export function planInsert(
     for (const [i, column] of columns.entries()) {
       const uses = column.protection ? [] : protectedColumns(analysed[r]?.[i], scope, compilation.catalog);
       if (uses.length) throw refuse('a value for an unprotected column', uses[0]!);
-      if (row.length !== columns.length) throw new Error('a row of VALUES and the column list differ');
+      if (row.length !== columns.length)
+        throw new CatalogueBehind('a row of VALUES and the column list differ');
     }
   const sides = forms.some(w => w.forms.some(f => Object.keys(f.encoded.tables).length > 0));
   const returning = returningTargets(fields, query, scope, table, compilation, sides);
