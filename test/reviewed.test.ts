@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FrontendMessage } from '../src/wire/messages.js';
 import { startPipe } from './heavy/support/pipe.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
@@ -136,5 +138,58 @@ suite('what a review asked for', { timeout: 300_000 }, () => {
           say.execute('again', 0),
           say.execute('again', limit),
         );
+  });
+
+  test('what is worded for a client that does not read is bounded', async () => {
+    const columns = Array.from({ length: 300 }, (_, i) => `c${i} int`).join();
+    await client.query(`CREATE TABLE wide (${columns})`);
+    const describes = 5_000;
+    const describing = Buffer.concat(
+      new Array<Buffer>(describes).fill(Buffer.from([0x44, 0, 0, 0, 7, 0x53, 0x77, 0])),
+    );
+    for (const before of [[], say.run('SELECT pg_sleep(1) FROM open LIMIT 1')]) {
+      const lazy = await RawClient.connect(proxy);
+      lazy.send(say.parse('SELECT * FROM wide', 'w'), sync);
+      await lazy.until();
+      const { socket } = lazy.backend as unknown as { socket: Socket };
+      socket.pause();
+      const held = (): number => process.memoryUsage().external;
+      const held_bytes = held();
+      lazy.send(...before);
+      socket.write(describing);
+      lazy.send(sync);
+      let most_bytes = 0;
+      for (let i = 0; i < 30; i++) {
+        await sleep(100);
+        most_bytes = Math.max(most_bytes, held() - held_bytes);
+      }
+      // all answers together are 38 MB
+      assert.ok(most_bytes < 15e6, `${most_bytes} bytes`);
+      socket.resume();
+      const answers = await lazy.until();
+      assert.equal(answers.filter(({ kind }) => kind === 'RowDescription').length, describes);
+      await lazy.close();
+    }
+  });
+
+  test('rows of the catalogue are bounded for a client that does not read', async () => {
+    const lazy = await RawClient.connect(proxy);
+    const { socket } = lazy.backend as unknown as { socket: Socket };
+    await lazy.query('SELECT 1');
+    socket.pause();
+    const held = (): number => process.memoryUsage().external;
+    const held_bytes = held();
+    lazy.send(say.query("SELECT repeat('x', 1000) FROM pg_attribute a, pg_namespace n, pg_am m LIMIT 30000"));
+    let most_bytes = 0;
+    for (let i = 0; i < 20; i++) {
+      await sleep(100);
+      most_bytes = Math.max(most_bytes, held() - held_bytes);
+    }
+    // all rows together are 30 MB
+    assert.ok(most_bytes < 15e6, `${most_bytes} bytes`);
+    socket.resume();
+    const answers = await lazy.until();
+    assert.equal(told(answers).at(-2), 'CommandComplete SELECT 30000');
+    await lazy.close();
   });
 });

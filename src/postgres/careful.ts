@@ -138,6 +138,7 @@ export class CarefulMode implements Mode, CarefulContext {
   clientDrained(): void {
     this.output.drained();
     this.#host.cloud.release(holds.full);
+    this.#loop.drained();
   }
 
   catalogChanged(): void {

@@ -29,6 +29,8 @@ export class ClientLoop {
   readonly #output: ClientOutput;
   readonly #handlers: LoopHandlers;
   readonly #reader: FrameReader;
+  /** answers of ours that may wait for those of the server */
+  readonly #ownBytesMax: number;
   #copy: CopyPhase | undefined;
   #pumping = false;
   #sendScheduled = false;
@@ -38,7 +40,8 @@ export class ClientLoop {
     this.#pipeline = pipeline;
     this.#output = output;
     this.#handlers = handlers;
-    const limit = host.options.limits.message_bytes_max;
+    const { message_bytes_max: limit, client_buffer_bytes_max } = host.options.limits;
+    this.#ownBytesMax = client_buffer_bytes_max;
     this.#reader = new FrameReader({ tagged: true, limits: frontendLimits(limit) });
   }
 
@@ -48,6 +51,12 @@ export class ClientLoop {
 
   data(chunk: Buffer): void {
     this.#reader.push(chunk);
+    this.#pump();
+  }
+
+  /** The client has read what it was answered. */
+  drained(): void {
+    this.#host.client.release(holds.unread);
     this.#pump();
   }
 
@@ -101,7 +110,16 @@ export class ClientLoop {
           if (!more) break;
           continue;
         }
-        if (this.busy || !this.#reader.next()) break;
+        if (this.busy) break;
+        if (this.#output.overfull) {
+          this.#host.client.hold(holds.unread);
+          break;
+        }
+        if (this.#pipeline.own_bytes > this.#ownBytesMax) {
+          this.wait(this.#pipeline.ownTurn());
+          break;
+        }
+        if (!this.#reader.next()) break;
         const pending = this.#handlers.handle(this.#reader);
         if (pending !== undefined) this.wait(pending);
       }

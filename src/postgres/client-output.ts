@@ -87,6 +87,12 @@ export class ClientOutput {
     return socket.writableNeedDrain && socket.writableLength + this.writer.length > this.#limit_bytes;
   }
 
+  /** As `full`, for whoever adds much without a pause: what has been gathered is written before it gets too much. */
+  get overfull(): boolean {
+    if (this.writer.length > this.#limit_bytes) this.flush();
+    return this.full;
+  }
+
   /** Resolves when the client has taken what waits for it. */
   room(): Promise<void> {
     return this.#waiting.wait();

@@ -8,6 +8,8 @@ export const holds = {
   busy: 2,
   /** a cancel request is under way: the next statement must not be hit */
   cancelling: 4,
+  /** the client does not read what it has been answered */
+  unread: 8,
 } as const;
 
 /** Bytes that a connection which is going away may still send before it is cut. */

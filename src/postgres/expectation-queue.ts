@@ -8,6 +8,7 @@ export class ExpectationQueue {
   #entries: Expectation[] = [];
   #head = 0;
   #syncs = 0;
+  #own_bytes = 0;
 
   get first(): Expectation | undefined {
     return this.#entries[this.#head];
@@ -22,7 +23,13 @@ export class ExpectationQueue {
     return this.#syncs > 0;
   }
 
+  /** Memory that answers worded by us take until their turn comes. */
+  get own_bytes(): number {
+    return this.#own_bytes;
+  }
+
   push(entry: Expectation): void {
+    this.#own_bytes += ownBytes(entry);
     if (isSync(entry)) this.#syncs++;
     this.#entries.push(entry);
   }
@@ -33,7 +40,9 @@ export class ExpectationQueue {
   }
 
   shift(): void {
-    if (isSync(this.#entries[this.#head]!)) this.#syncs--;
+    const entry = this.#entries[this.#head]!;
+    if (isSync(entry)) this.#syncs--;
+    this.#own_bytes -= ownBytes(entry);
     this.#head++;
     if (this.#head === this.#entries.length) {
       this.#entries.length = 0;
@@ -55,7 +64,11 @@ export class ExpectationQueue {
     for (; at < this.#entries.length; at++) {
       const entry = this.#entries[at]!;
       if (isSync(entry) || entry.expects === expects.ready) break;
-      (keep(entry) ? kept : taken).push(entry);
+      if (keep(entry)) kept.push(entry);
+      else {
+        taken.push(entry);
+        this.#own_bytes -= ownBytes(entry);
+      }
     }
     this.#entries = [...kept, ...this.#entries.slice(at)];
     this.#head = 0;
@@ -68,9 +81,16 @@ export class ExpectationQueue {
     this.#entries = [];
     this.#head = 0;
     this.#syncs = 0;
+    this.#own_bytes = 0;
     return all;
   }
 }
+
+/** An entry takes about this much beside its bytes. */
+const entryBytes = 128;
+
+const ownBytes = ({ expects: kind, bytes }: Expectation): number =>
+  kind === expects.own ? entryBytes + bytes!.length : 0;
 
 const isSync = (entry: Expectation): boolean =>
   entry.expects === expects.sync || entry.expects === expects.query;

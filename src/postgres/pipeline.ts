@@ -45,6 +45,7 @@ export class Pipeline {
   #again = false;
   readonly #idleWaiters = new Waiters();
   readonly #roomWaiters = new Waiters();
+  readonly #turnWaiters = new Waiters();
   #lost: unknown;
 
   constructor(output: ClientOutput, hooks: PipelineHooks) {
@@ -140,6 +141,17 @@ export class Pipeline {
     else this.#queue.push(ownReady());
   }
 
+  /** Memory that our own answers take while they wait for their turn. */
+  get own_bytes(): number {
+    return this.#queue.own_bytes;
+  }
+
+  /** Asks the server for what our own answers wait for. Resolves when some of them have had their turn. */
+  ownTurn(): Promise<void> {
+    this.flush();
+    return this.#turnWaiters.wait();
+  }
+
   /** Queues work of ours; later answers are told after it has settled. */
   wait(work: Work): void {
     if (this.#lost !== undefined) {
@@ -209,12 +221,14 @@ export class Pipeline {
   /** Goes on as far as it can. */
   advance(): void {
     if (this.#running || this.#blocked || this.#lost !== undefined) return;
+    const before_bytes = this.#queue.own_bytes;
     this.#running = true;
     try {
       this.#run();
     } finally {
       this.#running = false;
     }
+    if (this.#queue.own_bytes < before_bytes || this.#queue.length === 0) this.#turnWaiters.release();
     if (this.#queue.length === 0) this.#idleWaiters.release();
   }
 
@@ -241,6 +255,7 @@ export class Pipeline {
     drop(this.#queue.clear(), error);
     this.#idleWaiters.release();
     this.#roomWaiters.release();
+    this.#turnWaiters.release();
   }
 
   #run(): void {

@@ -4,7 +4,7 @@ import { type Diagnostic, PostgresError } from '../wire/diagnostic.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { analyse, analysisSettings, isLog } from './analysis.js';
 import type { ClientOutput } from './client-output.js';
-import { Endpoint } from './endpoint.js';
+import { Endpoint, holds } from './endpoint.js';
 import { expects, internal } from './expectations.js';
 import type { Connect, LocalUser, ServerConnection } from './options.js';
 import { Pipeline } from './pipeline.js';
@@ -40,6 +40,7 @@ export class TrustedSide {
   readonly port: PipelinePort;
   readonly pipeline: Pipeline;
   readonly #hooks: TrustedHooks;
+  readonly #output: ClientOutput;
   #opening: Promise<void> | undefined;
   #connection: ServerConnection | undefined;
   #endpoint: Endpoint | undefined;
@@ -49,6 +50,7 @@ export class TrustedSide {
 
   constructor(output: ClientOutput, hooks: TrustedHooks) {
     this.#hooks = hooks;
+    this.#output = output;
     this.pipeline = new Pipeline(output, {
       parameter: (name, value) => {
         if (name === 'application_name') hooks.applicationNameChanged(value);
@@ -176,9 +178,12 @@ export class TrustedSide {
     const endpoint = new Endpoint(connection.socket);
     this.#endpoint = endpoint;
     const { socket } = endpoint;
+    const output = this.#output;
     socket.on('data', (chunk: Buffer) => {
       try {
         this.pipeline.data(chunk);
+        output.flushSoon();
+        if (output.full) this.#holdFor(output, endpoint);
       } catch (error) {
         this.#hooks.failed(error);
       }
@@ -199,6 +204,12 @@ export class TrustedSide {
         ? []
         : [`SET application_name = '${applicationName.replaceAll("'", "''")}'`];
     this.pipeline.attach(endpoint, [...name, ...this.#settings.values()]);
+  }
+
+  /** Reads no more until the client has taken what waits for it. */
+  #holdFor(output: ClientOutput, endpoint: Endpoint): void {
+    endpoint.hold(holds.full);
+    void output.room().then(() => endpoint.release(holds.full));
   }
 
   async #connect(): Promise<ServerConnection> {

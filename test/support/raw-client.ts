@@ -30,7 +30,7 @@ export class RawClient {
         this.#reader.push(chunk);
         while (this.#reader.next()) {
           const { type, buffer, body, end } = this.#reader;
-          this.#messages.push(decodeBackend(type, Buffer.from(buffer), body, end));
+          this.#messages.push(decodeBackend(type, Buffer.from(buffer.subarray(body, end)), 0, end - body));
         }
         this.#wake?.();
       },
