@@ -350,6 +350,7 @@ export class CarefulMode implements Mode, CarefulContext {
     }
     this.cloud.portals.unnamedTaken = false;
     if (!transaction.explicit) return;
+    this.settings.stale = true;
     const joined = transaction.joined;
     transaction.end(false);
     if (joined) {

@@ -72,7 +72,7 @@ function run(
     case 'transaction':
       return controlTransaction(context, plan.action, shift, recording);
     case 'setting':
-      return executeSetting(context, plan);
+      return executeSetting(context, plan, portal.alone);
     case 'set-config':
       return executeSetConfig(context, portal, plan, recording);
     case 'prepare':

@@ -135,6 +135,7 @@ function bindPrepared(
       parameters: { values: parameters, formats },
       resultFormats: message.resultFormats,
       batch: context.batch,
+      alone: false,
       protected: undefined,
       trusted: undefined,
     };

@@ -18,6 +18,8 @@ export interface ClientPortal {
   readonly resultFormats: readonly (0 | 1)[];
   /** number of the Sync that ends the batch it was bound in */
   readonly batch: number;
+  /** a Query of one statement: nothing that could still fail shares its implicit transaction */
+  readonly alone: boolean;
   /** what runs it, for plans over protected tables */
   protected: ProtectedPortal | undefined;
   /** the simple protocol describes the result of EXECUTE when its arguments have proven right */

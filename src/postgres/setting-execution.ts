@@ -6,24 +6,33 @@ import { aborted } from './failure.js';
 import type { ClientPortal } from './prepared.js';
 import type { Recording } from './recording.js';
 import { commandComplete } from './shapes.js';
-import { rememberSetting, runInCloud, touchTrusted } from './transaction-control.js';
+import { beginInternal, rememberSetting, runInCloud, touchTrusted } from './transaction-control.js';
 import { executeTrusted } from './trusted-execution.js';
 
 type SettingPlan = Extract<Plan, { kind: 'setting' }>;
 type SetConfigPlan = Extract<Plan, { kind: 'set-config' }>;
 
-/** SET and its like: first the cloud, then, when it took it, the trusted side. */
-export async function executeSetting(context: CarefulContext, plan: SettingPlan): Promise<void> {
+/**
+ * SET and its like: first the cloud, then, when it took it, the trusted side.
+ * @param alone its implicit transaction holds nothing else; where it does, both sides commit together or not at all
+ */
+export async function executeSetting(
+  context: CarefulContext,
+  plan: SettingPlan,
+  alone: boolean,
+): Promise<void> {
   if (!(await drained(context))) return;
   const { cloud } = context;
   if (context.status === 'E') throw aborted();
   if (plan.sides === 'trusted') {
+    if (!alone) await beginInternal(context);
     await follow(context, plan.sql);
     cloud.pipeline.own(commandComplete(/^\s*reset\b/i.test(plan.sql) ? 'RESET' : 'SET'));
     return;
   }
-  const tag = await cloud.run(plan.sql);
+  const tag = await cloud.run(plan.sql, notice => context.port.client.notice(notice));
   context.settings.stale = true;
+  if (!alone) await beginInternal(context);
   if (plan.sides === 'both') await follow(context, plan.sql);
   cloud.pipeline.own(commandComplete(tag));
 }
@@ -43,7 +52,7 @@ export async function executeSetConfig(
   if (context.status === 'E') throw aborted();
   if (sides === 'trusted') {
     const { transaction } = context;
-    if (transaction.block) await touchTrusted(context);
+    if (transaction.block || !portal.alone) await touchTrusted(context);
     const known: ClientPortal = {
       ...portal,
       prepared: { ...portal.prepared, parameterTypes: [] },
@@ -61,6 +70,7 @@ export async function executeSetConfig(
     context.cloud.pipeline.flush();
   });
   context.settings.stale = true;
+  if (ran && !portal.alone) await beginInternal(context);
   if (ran && sides === 'both') await follow(context, sql);
 }
 

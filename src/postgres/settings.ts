@@ -10,8 +10,10 @@ const reported: Readonly<Record<string, 'dateStyle' | 'intervalStyle' | 'timeZon
   search_path: 'searchPath',
 };
 
-const notReported = physicalQuery(
-  `SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('extra_float_digits'),
+/** Settings by which plans are made. The cloud reports some of them, but only with ReadyForQuery. */
+const planning = physicalQuery(
+  `SELECT pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'),
+          pg_catalog.current_setting('timezone'), pg_catalog.current_setting('search_path'), pg_catalog.current_setting('extra_float_digits'),
           pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('array_nulls'),
           pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone_abbreviations'),
             pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('xmloption'),
@@ -32,7 +34,7 @@ const startingValues = physicalQuery(
 
 /** The session's settings as the cloud reports them, or as it says when asked. */
 export class SettingsView {
-  /** something may have changed that the cloud does not report */
+  /** something may have changed that the cloud has not reported */
   stale = true;
   /** immutable: what is derived from it is kept by its identity */
   #values: SessionSettings = {
@@ -70,11 +72,23 @@ export class SettingsView {
     }
   }
 
-  /** Asks the cloud for what it does not report. */
+  /** Asks the cloud. */
   async refresh(cloud: PipelinePort): Promise<void> {
-    const { rows } = await cloud.gather(notReported, [], false);
-    const [searchPath, extraFloatDigits, byteaOutput, arrayNulls, literals] = rows[0]!.map(text);
+    const { rows } = await cloud.gather(planning, [], false);
+    const [
+      dateStyle,
+      intervalStyle,
+      timeZone,
+      searchPath,
+      extraFloatDigits,
+      byteaOutput,
+      arrayNulls,
+      literals,
+    ] = rows[0]!.map(text);
     this.#change({
+      dateStyle: dateStyle!,
+      intervalStyle: intervalStyle!,
+      timeZone: timeZone!,
       searchPath: searchPath!,
       extraFloatDigits: Number(extraFloatDigits),
       byteaOutput: byteaOutput!,

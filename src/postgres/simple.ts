@@ -3,7 +3,7 @@ import type { Plan } from '../sql/plan.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
-import type { CarefulContext } from './context.js';
+import { type CarefulContext, drained } from './context.js';
 import { bind, execute, passCopyIn, refusePortalAsCursor } from './execution.js';
 import { expects, forwardedQuery, step } from './expectations.js';
 import { planned, refuseInFailed, shapeOf, split } from './extended.js';
@@ -11,6 +11,7 @@ import type { Statement } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
 import { type Recording, recorded } from './recording.js';
 import { messages, rowDescription } from './shapes.js';
+import { beginInternal } from './transaction-control.js';
 
 const nothing = Buffer.alloc(0);
 
@@ -99,6 +100,11 @@ function sendPassAlone(
 async function runSeveral(context: CarefulContext, found: readonly Statement[]): Promise<boolean> {
   for (const statement of found) {
     const plan = await planned(context, { statement, parameterTypes: [] });
+    // PostgreSQL's implicit block: what may not stand in a block is refused, and an error takes everything back
+    if (plan.kind !== 'transaction' && !context.transaction.block) {
+      if (!(await drained(context))) break;
+      await beginInternal(context);
+    }
     const ran = run(context, statement, plan);
     if (ran !== undefined) await ran;
     if (context.skipping) break;
@@ -117,6 +123,7 @@ function run(context: CarefulContext, statement: Statement, plan: Plan): void | 
     batch: context.batch,
     protected: undefined,
     trusted: undefined,
+    alone: !context.cloud.pipeline.dirty && !context.transaction.block,
     announce: inner => describe(context, inner),
   };
   const go = (): void | Promise<void> => {

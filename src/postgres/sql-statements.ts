@@ -70,6 +70,7 @@ export async function executePrepared(
     parameters: { values, formats: values.map(() => 0) },
     resultFormats: portal.resultFormats,
     batch: portal.batch,
+    alone: portal.alone,
     protected: undefined,
     trusted: undefined,
   };

@@ -17,12 +17,10 @@ export function controlTransaction(
   recording: AnswerHandler,
 ): void | Promise<void> {
   const { transaction, cloud } = context;
-  if (action.kind === 'begin' && transaction.internal) {
-    // the block that we opened around the batch becomes the client's
-    transaction.begin(action.sql);
-    cloud.pipeline.own(commandComplete('BEGIN'));
-    recording.done?.(backendTypes.commandComplete, 'BEGIN');
-    return;
+  if (transaction.internal) {
+    if (action.kind === 'begin') return takeOverInternal(context, action, shift, recording);
+    inImplicitBlock(context, action);
+    return controlBoth(context, action, shift, recording);
   }
   if (transaction.joined || transaction.recorded) return controlBoth(context, action, shift, recording);
   if (action.kind === 'begin') {
@@ -34,8 +32,75 @@ export function controlTransaction(
       recording.done?.(type, tag);
       applied(context, action, tag);
     },
-    failed: error => recording.failed?.(error),
+    failed: error => {
+      recording.failed?.(error);
+      // a COMMIT that fails has rolled back
+      if (action.kind === 'commit' && !(error instanceof ClarusError)) rolledBack(context);
+    },
   });
+}
+
+function rolledBack({ transaction, settings }: CarefulContext): void {
+  settings.stale = true;
+  transaction.end(false);
+}
+
+/**
+ * The block that we opened around the batch becomes the client's. Inside a block PostgreSQL takes the modes of BEGIN
+ * as SET TRANSACTION does, with a warning, which is not for the client.
+ */
+async function takeOverInternal(
+  context: CarefulContext,
+  action: TransactionAction,
+  shift: number,
+  recording: AnswerHandler,
+): Promise<void> {
+  if (!(await drained(context))) return;
+  const { transaction, cloud, trusted } = context;
+  if (transaction.queriedIn === context.batch) await cloud.run('SELECT');
+  const began = await new Promise<boolean>(resolve => {
+    runInCloud(context, action.sql, shift, {
+      done: (type, tag) => {
+        recording.done?.(type, tag);
+        resolve(true);
+      },
+      failed: error => {
+        recording.failed?.(error);
+        resolve(false);
+      },
+      notice: () => undefined,
+    });
+    cloud.flush();
+  });
+  if (!began) return;
+  transaction.begin(action.sql);
+  if (transaction.joined && /\bread\s+only\b/i.test(action.sql))
+    await trusted.port.run('SET LOCAL transaction_read_only = on');
+}
+
+/**
+ * What PostgreSQL says to a transaction statement in an implicit block (xact.c).
+ * @throws ClarusError 25P01
+ */
+function inImplicitBlock(context: CarefulContext, action: TransactionAction): void {
+  const only = (statement: string): ClarusError =>
+    new ClarusError('25P01', `${statement} can only be used in transaction blocks`);
+  switch (action.kind) {
+    case 'savepoint':
+      throw only('SAVEPOINT');
+    case 'release':
+      throw only('RELEASE SAVEPOINT');
+    case 'rollback-to':
+      throw only('ROLLBACK TO SAVEPOINT');
+    case 'commit':
+    case 'rollback':
+      if (action.chain) throw only(`${action.kind.toUpperCase()} AND CHAIN`);
+      context.port.client.notice({
+        severity: 'WARNING',
+        code: '25P01',
+        message: 'there is no transaction in progress',
+      });
+  }
 }
 
 /** What a statement that the cloud has carried out means for the rest of the session. */
@@ -56,8 +121,7 @@ function applied(context: CarefulContext, action: TransactionAction, tag: string
       settings.stale = true;
       return;
     case 'commit':
-      if (tag === 'COMMIT') for (const sql of transaction.settings) rememberSetting(context, sql);
-      else settings.stale = true;
+      ended(context, tag);
       break;
     case 'rollback':
       settings.stale = true;
@@ -77,7 +141,7 @@ async function controlBoth(
   const { transaction, trusted, cloud } = context;
   if (action.kind === 'commit') {
     const tag = await commit(context, action.sql);
-    if (tag === 'COMMIT') for (const sql of transaction.settings) rememberSetting(context, sql);
+    ended(context, tag);
     transaction.end(action.chain);
     recording.done?.(backendTypes.commandComplete, tag);
     cloud.pipeline.own(commandComplete(tag));
@@ -129,7 +193,7 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
     } else {
       if (entry !== undefined) await options.commits.abandon(entry);
       await rollbackTrusted(context);
-      transaction.end(false);
+      rolledBack(context);
     }
     throw error;
   }
@@ -200,12 +264,13 @@ export async function beginInternal({ transaction, cloud }: CarefulContext): Pro
 
 /** Ends the transaction block that we opened around the client's batch. Called where the client's Sync stands. */
 export async function endInternal(context: CarefulContext, failed: boolean): Promise<void> {
-  const { transaction, cloud } = context;
+  const { transaction, cloud, settings } = context;
   try {
     if (!failed) {
-      await commit(context, 'COMMIT');
+      ended(context, await commit(context, 'COMMIT'));
       return;
     }
+    settings.stale = true;
     cloud.pipeline.sync(internal(expects.sync));
     await rollbackTrusted(context);
     await cloud.run('ROLLBACK');
@@ -214,6 +279,14 @@ export async function endInternal(context: CarefulContext, failed: boolean): Pro
   } finally {
     transaction.end(false);
   }
+}
+
+/** COMMIT has ended the transaction. @param tag ROLLBACK when it had failed */
+function ended(context: CarefulContext, tag: string): void {
+  const { transaction, settings } = context;
+  // local ones are over, the others stay
+  if (tag !== 'COMMIT' || transaction.settings.length > 0) settings.stale = true;
+  if (tag === 'COMMIT') for (const sql of transaction.settings) rememberSetting(context, sql);
 }
 
 /** A setting that the transaction committed. SET LOCAL and SET TRANSACTION end with it. */
@@ -242,7 +315,7 @@ export function runInCloud(
   { cloud }: CarefulContext,
   sql: string,
   shift: number,
-  handler: Required<Pick<AnswerHandler, 'done' | 'failed'>>,
+  handler: Required<Pick<AnswerHandler, 'done' | 'failed'>> & Pick<AnswerHandler, 'notice'>,
   resultFormats: readonly (0 | 1)[] = [],
 ): void {
   const { pipeline } = cloud;
