@@ -3,6 +3,8 @@
  * statement; the trusted database's own parser remains the judge, since every statement is analysed there.
  */
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
+import '../../crypto/kernel.js';
 import { ClarusError } from '../../errors.js';
 import type { RawNode } from './node.js';
 
@@ -12,6 +14,9 @@ interface LibPgQuery {
 }
 // The CommonJS build: one module instance for us and for pgsql-deparser's tests.
 const library = createRequire(import.meta.url)('libpg-query') as LibPgQuery;
+// V8 would compile its larger functions a second time, for which the threads that do it keep 115 MiB; a parse takes as
+// long without. V8 reads the flag when a module is made: the kernel of the cells, which needs it, was made before.
+setFlagsFromString(`--wasm-tiering-budget=${2 ** 31 - 1}`);
 await library.loadModule();
 
 /** One statement of a query string. */
