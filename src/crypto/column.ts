@@ -8,7 +8,7 @@
 export interface ByteColumn {
   /** number of values, NULLs included */
   readonly length: number;
-  /** the bytes of all values, one after the other */
+  /** the bytes of all values, one after the other; behind them may be more, which mean nothing */
   readonly data: Uint8Array;
   /** `length + 1` positions: value i is `data[offsets[i] .. offsets[i + 1])`; a NULL is empty */
   readonly offsets: Uint32Array;

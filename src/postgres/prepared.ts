@@ -77,7 +77,10 @@ export class PreparedStatements {
 
 /** The portals of one client. */
 export class ClientPortals {
+  /** those with a name */
   readonly #byName = new Map<string, ClientPortal>();
+  /** the one without: every statement of most clients */
+  #unnamed: ClientPortal | undefined;
   readonly #max: number;
 
   constructor(max: number) {
@@ -101,23 +104,27 @@ export class ClientPortals {
   }
 
   put(portal: ClientPortal): void {
-    this.#byName.set(portal.name, portal);
+    if (portal.name === '') this.#unnamed = portal;
+    else this.#byName.set(portal.name, portal);
   }
 
   get(name: string): ClientPortal | undefined {
-    return this.#byName.get(name);
+    return name === '' ? this.#unnamed : this.#byName.get(name);
   }
 
   close(name: string): ClientPortal | undefined {
-    const portal = this.#byName.get(name);
+    const portal = this.get(name);
     if (portal === undefined) return undefined;
-    this.#byName.delete(name);
+    if (name === '') this.#unnamed = undefined;
+    else this.#byName.delete(name);
     portal.protected?.close();
     return portal;
   }
 
   /** A transaction has ended: its portals are gone. @param batch the last batch that belonged to it */
   closeUpTo(batch: number): void {
+    if (this.#unnamed !== undefined && this.#unnamed.batch <= batch) this.close('');
+    if (this.#byName.size === 0) return;
     for (const [name, portal] of this.#byName) if (portal.batch <= batch) this.close(name);
   }
 }

@@ -39,7 +39,7 @@ export function formsOf(values: ByteColumn, room: number, write: FormWriter): Ca
     if (!nulls?.[i]) at = write(data, offsets[i]!, offsets[i + 1]!, out, at);
     outOffsets[i + 1] = at;
   }
-  return canonical({ length, data: out.subarray(0, at), offsets: outOffsets, nulls });
+  return canonical({ length, data: out, offsets: outOffsets, nulls });
 }
 
 /** Bytes of all values of a column together. */

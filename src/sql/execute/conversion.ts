@@ -92,7 +92,7 @@ function read(
     from,
     format: 0,
     to,
-    column: { length, data: out.subarray(0, at), offsets: outOffsets, nulls },
+    column: { length, data: out, offsets: outOffsets, nulls },
     unsure,
   };
 }

@@ -3,6 +3,7 @@
  * written for the trusted PostgreSQL, which converts what a codec is not sure of.
  */
 import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
+import { verbatim } from '../../wire/codecs/codec.js';
 import { codecOf } from '../../wire/codecs/codecs.js';
 import { type CodecSettings, codecSettings } from '../../wire/codecs/settings.js';
 import { arrayType, typeOids } from '../../wire/types.js';
@@ -73,6 +74,7 @@ export function fromBinary(
 function printed(values: PlainColumn, type: number, session: SessionPort): ByteColumn | Promise<ByteColumn> {
   const codec = codecOf(type);
   const writer = codec?.writer(settingsOf(session));
+  if (writer === verbatim) return values;
   const unsure: number[] = [];
   const { data, offsets, nulls } = values;
   let room = 64;
@@ -89,7 +91,7 @@ function printed(values: PlainColumn, type: number, session: SessionPort): ByteC
     }
     outOffsets[i + 1] = at;
   }
-  const column = { length: values.length, data: out.subarray(0, at), offsets: outOffsets, nulls };
+  const column = { length: values.length, data: out, offsets: outOffsets, nulls };
   return unsure.length === 0 ? column : printedByServer(column, values, unsure, type, session);
 }
 

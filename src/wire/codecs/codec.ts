@@ -1,3 +1,4 @@
+import { copyBytes } from './bytes.js';
 import type { CodecSettings } from './settings.js';
 
 /**
@@ -26,6 +27,9 @@ export type TextReader = (
 
 /** Whether the bytes `data[start .. end)` are certainly a valid value, as PostgreSQL itself would send it. */
 export type BinaryCheck = (data: Uint8Array, start: number, end: number) => boolean;
+
+/** The writer of types whose text form is the binary one: a column of theirs is its own text. */
+export const verbatim: TextWriter = copyBytes;
 
 /**
  * One type's conversions between PostgreSQL's text and binary form. Every function says "not sure" (undefined,

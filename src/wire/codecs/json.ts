@@ -3,7 +3,7 @@
  * sent as its text behind a version byte; only text that is already as PostgreSQL prints jsonb is taken here.
  */
 import { copyBytes, wordEnd } from './bytes.js';
-import type { BinaryCheck, Codec, TextReader, TextWriter } from './codec.js';
+import { type BinaryCheck, type Codec, type TextReader, type TextWriter, verbatim } from './codec.js';
 import { isDigit } from './digits.js';
 import { hexValues } from './hex.js';
 import { isNormalJson } from './jsonb-normal.js';
@@ -125,7 +125,7 @@ const readJson: TextReader = (text, start, end, out, at) =>
 
 /** json: the text, in both forms. */
 export const jsonCodec: Codec = {
-  writer: (): TextWriter => copyBytes,
+  writer: (): TextWriter => verbatim,
   reader: () => readJson,
   acceptable: (): BinaryCheck => isJson,
   textSizeMax: size => size,

@@ -1,6 +1,6 @@
 import { modifierHeader } from '../types.js';
 import { copyBytes } from './bytes.js';
-import type { BinaryCheck, Codec, TextReader, TextWriter } from './codec.js';
+import { type BinaryCheck, type Codec, type TextReader, type TextWriter, verbatim } from './codec.js';
 import { isValidText, textCharacters } from './utf8.js';
 
 const blank = 0x20;
@@ -58,7 +58,7 @@ function pad(out: Uint8Array, at: number, count: number): number {
 
 function textCodec(reader: Codec['reader'], acceptable: Codec['acceptable']): Codec {
   return {
-    writer: () => copyBytes,
+    writer: () => verbatim,
     reader,
     acceptable,
     textSizeMax: size => size,
@@ -90,7 +90,7 @@ export const bpcharCodec = textCodec(
 
 /** name: at most 63 bytes; longer input, PostgreSQL truncates. */
 export const nameCodec: Codec = {
-  writer: (): TextWriter => copyBytes,
+  writer: (): TextWriter => verbatim,
   reader: () => (text, start, end, out, at) =>
     end - start > nameBytesMax ? -1 : read(text, start, end, out, at),
   acceptable: () => (data, start, end) => end - start <= nameBytesMax && isValidText(data, start, end),
