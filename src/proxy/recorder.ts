@@ -39,7 +39,8 @@ function append(journal: Journal, event: GatewayEvent, catalog: () => Catalog): 
     }
     case 'statement-end': {
       if (!journal.records('statements')) return true;
-      const { code, ...end } = event;
+      const { kind, user, session, number, rows, code, duration_ms } = event;
+      const end = { kind, user, session, number, rows, duration_ms };
       return journal.append(code === undefined ? end : { ...end, code });
     }
     default:

@@ -10,6 +10,7 @@ import { refuseMoment } from '../moment.js';
 import type { PhysicalStatement, SessionPort } from '../plan.js';
 import { queued, type Row } from './collect.js';
 import { assignment, replaced, settingsOf, statement, type TargetType, typeNameOf } from './convert.js';
+import { kept, roomFor } from './scratch.js';
 
 /** Types from here on are users' own, and a domain may refuse NULL (FirstNormalObjectId in transam.h). */
 const FIRST_USER_OID = 16_384;
@@ -77,7 +78,7 @@ function read(
   let room = 64;
   for (let i = 0; i < length; i++) room += codec.binarySizeMax(offsets[i + 1]! - offsets[i]!);
   if (to.modifier > 4 && to.oid === typeOids.bpchar) room += length * to.modifier;
-  const out = new Uint8Array(room);
+  const out = roomFor(room);
   const outOffsets = new Uint32Array(length + 1);
   let at = 0;
   for (let i = 0; i < length; i++) {
@@ -92,7 +93,7 @@ function read(
     from,
     format: 0,
     to,
-    column: { length, data: out, offsets: outOffsets, nulls },
+    column: { length, data: kept(out, at), offsets: outOffsets, nulls },
     unsure,
   };
 }

@@ -10,6 +10,7 @@ import { arrayType, typeOids } from '../../wire/types.js';
 import { physical } from '../compilation.js';
 import type { PhysicalStatement, SessionPort, SessionSettings } from '../plan.js';
 import { collect } from './collect.js';
+import { kept, roomFor } from './scratch.js';
 
 /** A type as values are converted to it. */
 export interface TargetType {
@@ -80,7 +81,7 @@ function printed(values: PlainColumn, type: number, session: SessionPort): ByteC
   let room = 64;
   if (codec && writer)
     for (let i = 0; i < values.length; i++) room += codec.textSizeMax(offsets[i + 1]! - offsets[i]!);
-  const out = new Uint8Array(room);
+  const out = roomFor(room);
   const outOffsets = new Uint32Array(values.length + 1);
   let at = 0;
   for (let i = 0; i < values.length; i++) {
@@ -91,7 +92,7 @@ function printed(values: PlainColumn, type: number, session: SessionPort): ByteC
     }
     outOffsets[i + 1] = at;
   }
-  const column = { length: values.length, data: out, offsets: outOffsets, nulls };
+  const column = { length: values.length, data: kept(out, at), offsets: outOffsets, nulls };
   return unsure.length === 0 ? column : printedByServer(column, values, unsure, type, session);
 }
 
