@@ -62,7 +62,7 @@ describe('columns of values', () => {
             const value = utf8.encode(text);
             const alone = decodeText(oid, -1, value, defaultSettings);
             const { data, start, end } = placed(value, before, behind);
-            const out = new Uint8Array(3 + maxBinarySize(oid, -1, value.length));
+            const out = new Uint8Array(3 + maxBinarySize(oid, -1, value.length)).fill(0xa5);
             const to = read(data, start, end, out, 3);
             assert.ok(to <= out.length);
             assert.equal(to < 0 ? undefined : hex(out.subarray(3, to)), hex(alone));
@@ -87,7 +87,7 @@ describe('columns of values', () => {
           fc.property(bytes, neighbours, neighbours, (value, before, behind) => {
             const alone = encodeText(oid, value, defaultSettings);
             const { data, start, end } = placed(value, before, behind);
-            const out = new Uint8Array(3 + maxTextSize(oid, value.length));
+            const out = new Uint8Array(3 + maxTextSize(oid, value.length)).fill(0xa5);
             const to = write(data, start, end, out, 3);
             assert.ok(to <= out.length);
             // only a numeric may be longer than the bound, and is then left to encodeText
