@@ -1,7 +1,11 @@
 /** What a session remembers stays in step on both sides, and is what PostgreSQL would remember. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { FrontendMessage } from '../src/wire/messages.js';
+import { type Pipe, startPipe } from './heavy/support/pipe.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
 import { RawClient, say, told } from './support/raw-client.js';
 
@@ -182,5 +186,112 @@ suite('sessions', { timeout: 300_000 }, () => {
       'DISCARD ALL; SELECT 1',
     ])
       await same(sql);
+  });
+});
+
+suite('a session of a database without protected tables', { timeout: 300_000 }, () => {
+  let pipe: Pipe;
+  let record: string;
+  let proxy: TestProxy;
+  before(async () => {
+    record = mkdtempSync(join(tmpdir(), 'clarus-sent-'));
+    proxy = await startProxy({
+      policy: 'unlisted: pass\n',
+      between: async cloud => {
+        pipe = await startPipe({ ...cloud, recordInto: record });
+        return pipe;
+      },
+    });
+  });
+  after(async () => {
+    await proxy?.stop();
+    await pipe?.close();
+    rmSync(record, { recursive: true, force: true });
+  });
+
+  const sent = (word: string): boolean =>
+    readdirSync(record).some(
+      name => name.endsWith('.sent') && readFileSync(join(record, name)).includes(word),
+    );
+
+  test('goes on untouched after a statement to Clarus, with what it has prepared and set', async () => {
+    const client = await RawClient.connect(proxy);
+    await client.query('CREATE SCHEMA apart CREATE TABLE inside (id int)');
+    await client.query('SET search_path = apart');
+    client.send(say.parse('SELECT $1::int + 1', 'sum'), say.sync);
+    await client.until();
+    const usable = async (): Promise<void> => {
+      assert.ok(told(await client.query('SELECT count(*) FROM inside')).includes('DataRow 0'));
+      client.send(say.bind('sum', '', ['1']), say.execute(), say.sync);
+      assert.ok(told(await client.until()).includes('DataRow 2'));
+      assert.ok(
+        told(await client.query('CREATE TEMP TABLE t (id int)')).includes('CommandComplete CREATE TABLE'),
+      );
+      await client.query('DROP TABLE t');
+      assert.ok(
+        told(await client.query('SELECT count(*) FROM pg_prepared_statements')).includes('DataRow 1'),
+      );
+    };
+    for (let times = 0; times < 2; times++) {
+      const explained = told(await client.query('EXPLAIN (CLARUS) SELECT 1'));
+      assert.ok(explained.includes('CommandComplete EXPLAIN'), explained.join('\n'));
+      await usable();
+      const refused = told(await client.query("SECURITY LABEL FOR clarus ON TABLE nosuch IS 'encrypt'"));
+      assert.match(refused[0]!, /42P01/);
+      await usable();
+    }
+    // by the extended protocol, prepared in one batch and executed in the next, and all in one write
+    client.send(say.parse('EXPLAIN (CLARUS) SELECT 1', 'told'), say.describe('statement', 'told'), say.sync);
+    assert.ok(!told(await client.until()).some(line => line.startsWith('Error')));
+    client.send(
+      say.bind('told'),
+      say.execute(),
+      say.sync,
+      say.query('EXPLAIN (CLARUS) SELECT 2'),
+      say.query('SELECT count(*) FROM inside'),
+    );
+    const answers = told(await client.until('ReadyForQuery', 3));
+    assert.equal(answers.filter(line => line === 'CommandComplete EXPLAIN').length, 2, answers.join('\n'));
+    assert.ok(answers.includes('DataRow 0'), answers.join('\n'));
+    await usable();
+    await client.close();
+  });
+
+  test('sends nothing more in the clear once the first protected table exists', async () => {
+    const owner = await RawClient.connect(proxy);
+    const running = await RawClient.connect(proxy);
+    const batch = await RawClient.connect(proxy);
+    const copying = await RawClient.connect(proxy);
+    const open = await RawClient.connect(proxy);
+    await owner.query('CREATE TABLE patient (id int, name text)');
+    await owner.query('CREATE TABLE other (id int, name text)');
+    running.send(say.parse('INSERT INTO patient VALUES (1, $1)', 'insert', [25]), say.sync);
+    await running.until();
+    running.send(say.query('SELECT pg_sleep(3)'));
+    batch.send(say.parse('SELECT $1::text'), say.flush);
+    await batch.until('ParseComplete');
+    copying.send(say.query('COPY other FROM STDIN'));
+    await copying.until('CopyInResponse');
+    await open.query('BEGIN');
+    const labelled = told(
+      await owner.query(
+        "SECURITY LABEL FOR clarus ON COLUMN patient.name IS 'identifier encrypt queries equality'",
+      ),
+    );
+    assert.ok(labelled.includes('CommandComplete SECURITY LABEL'), labelled.join('\n'));
+    running.send(say.query("INSERT INTO patient VALUES (2, 'SENTINEL-query')"));
+    running.send(say.bind('insert', '', ['SENTINEL-bind']), say.execute(), say.sync);
+    batch.send(say.bind('', '', ['SENTINEL-batch']), say.execute(), say.sync);
+    copying.send(say.copyData('1\tSENTINEL-copy\n'), say.copyDone);
+    open.send(say.query("SELECT 'SENTINEL-open'"));
+    const after = told(await running.until('ReadyForQuery', 3));
+    assert.equal(after.filter(line => line === 'CommandComplete INSERT 0 1').length, 2, after.join('\n'));
+    for (const client of [batch, copying, open])
+      assert.match(told(await client.until()).join('\n'), /FATAL 57P01 .* protected tables/);
+    const kept = told(await owner.query('SELECT name FROM patient'));
+    assert.ok(kept.includes('DataRow SENTINEL-query') && kept.includes('DataRow SENTINEL-bind'));
+    assert.equal(sent('SENTINEL'), false);
+    assert.equal(sent('COPY other'), true);
+    for (const client of [owner, running]) await client.close();
   });
 });

@@ -5,7 +5,7 @@ import { physicalQuery } from './own-statements.js';
 const preparedStatements = physicalQuery(
   `SELECT name, statement, from_sql::pg_catalog.text,
           ARRAY(SELECT t::pg_catalog.oid FROM pg_catalog.unnest(parameter_types) t)::pg_catalog.text
-   FROM pg_catalog.pg_prepared_statements`,
+   FROM pg_catalog.pg_prepared_statements WHERE name !~ '^clarus_s[0-9]+$'`,
 );
 const sessionSettings = physicalQuery(
   `SELECT 'SELECT pg_catalog.set_config(' || pg_catalog.quote_literal(name) || ', '
@@ -13,26 +13,33 @@ const sessionSettings = physicalQuery(
    FROM pg_catalog.pg_settings WHERE source = 'session'`,
 );
 
-/**
- * Takes over what a session did before its statements were planned: its prepared statements and its settings.
- * Statements that can no longer be planned are gone, as after DEALLOCATE.
- */
-export async function adopt(context: CarefulContext): Promise<void> {
-  const { cloud, trusted, settings, statements, options } = context;
-  const prepared = await cloud.gather(preparedStatements, [], false);
+/** Takes over the settings that a session made before its statements were planned. */
+export async function adoptSettings(context: CarefulContext): Promise<void> {
+  const { cloud, trusted, settings } = context;
   const set = await cloud.gather(sessionSettings, [], false);
-  await cloud.run('DEALLOCATE ALL');
   await settings.refresh(cloud);
+  cloud.pipeline.sync(internal(expects.sync));
+  await cloud.pipeline.drained();
+  for (const [sql] of set.rows) trusted.remember(text(sql));
+}
+
+/**
+ * Takes over its prepared statements: they are planned from now on. Those that can no longer be planned are gone,
+ * as after DEALLOCATE.
+ */
+export async function adoptStatements(context: CarefulContext): Promise<void> {
+  const { cloud, statements, options } = context;
+  const prepared = await cloud.gather(preparedStatements, [], false);
+  await cloud.run('DEALLOCATE ALL');
   cloud.statements.forget();
   cloud.pipeline.sync(internal(expects.sync));
   await cloud.pipeline.drained();
-  settings.stale = true;
-  for (const [sql] of set.rows) trusted.remember(text(sql));
   for (const [name, statement, fromSql, types] of prepared.rows) {
     const sql =
       fromSql === null || text(fromSql!) === 'false' ? text(statement) : preparedBody(text(statement));
     const oids = text(types).slice(1, -1);
     const parameterTypes = oids === '' ? [] : oids.split(',').map(Number);
+    if (statements.has(text(name))) continue;
     try {
       const [found] = options.planner.statements(sql);
       if (found === undefined) continue;

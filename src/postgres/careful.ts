@@ -1,22 +1,24 @@
 import { ClarusError } from '../errors.js';
 import type { SessionPort } from '../sql/plan.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
+import { decodeFrontend } from '../wire/decode-frontend.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { writeBackend } from '../wire/encode-backend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import { frontendTypes } from '../wire/protocol.js';
-import { adopt } from './adoption.js';
+import { adoptSettings, adoptStatements } from './adoption.js';
 import type { ClientCopy } from './client-copy.js';
 import { ClientLoop } from './client-loop.js';
 import { ClientOutput } from './client-output.js';
 import { type CarefulContext, drained } from './context.js';
 import { holds } from './endpoint.js';
-import { expects, forwarded } from './expectations.js';
+import { expects, forwarded, internal } from './expectations.js';
 import { bindMessage, closeMessage, describeMessage, executeMessage, parse } from './extended.js';
 import { describeDefect, errorMessage } from './failure.js';
 import type { Mode, ModeHost } from './mode.js';
 import type { GatewayOptions, LocalUser } from './options.js';
+import { restOf } from './pass-through.js';
 import { Pipeline } from './pipeline.js';
 import { ClientPortals, PreparedStatements } from './prepared.js';
 import { notificationFor } from './server-reports.js';
@@ -57,12 +59,17 @@ export class CarefulMode implements Mode, CarefulContext {
   /** work of ours failed when the Sync of its batch was already on its way */
   #poisonAtReady = false;
   readonly #settledWaiters = new Waiters();
+  /** the database has no protected table: the session is here only for statements to Clarus itself */
+  #visiting: boolean;
+  /** messages of a visit were taken that no Sync has followed yet */
+  #inBatch = false;
 
   constructor(host: ModeHost) {
     this.#host = host;
     const { options } = host;
     const { limits } = options;
     this.options = options;
+    this.#visiting = options.catalog().passThrough;
     this.user = host.user;
     this.processId = host.processId;
     this.output = new ClientOutput(host.client, limits.client_buffer_bytes_max, bytes =>
@@ -111,9 +118,9 @@ export class CarefulMode implements Mode, CarefulContext {
     this.cloud.pipeline.attach(this.#host.cloud);
   }
 
-  /** Takes over a session that went by untouched: its prepared statements are planned from now on. */
+  /** Takes over a session that went by untouched. */
   adopt(): void {
-    this.#loop.wait(adopt(this));
+    this.#loop.wait(adoptSettings(this).then(() => (this.#visiting ? undefined : adoptStatements(this))));
     this.#loop.finish();
   }
 
@@ -212,6 +219,59 @@ export class CarefulMode implements Mode, CarefulContext {
       this.cloud.pipeline.send();
       return this.#host.clientLeft();
     }
+    if (this.#visiting && !this.#inBatch) return this.#visit(reader);
+    return this.#message(reader);
+  }
+
+  /** Between the batches of a visit: does it end, and how? */
+  async #visit(reader: FrameReader): Promise<void> {
+    const { pipeline, statements } = this.cloud;
+    await pipeline.drained();
+    const { type } = reader;
+    if (this.status === 'I' && !this.transaction.block) {
+      if (this.options.catalog().passThrough && !this.#isForClarus(reader)) {
+        statements.close();
+        pipeline.sync(internal(expects.sync));
+        await pipeline.drained();
+        // asked again: the catalogue may have changed meanwhile
+        if (this.options.catalog().passThrough) {
+          this.output.flush();
+          this.#host.becomePassThrough(restOf(reader), pipeline.takeRest());
+          return;
+        }
+      }
+      if (!this.options.catalog().passThrough) {
+        this.#visiting = false;
+        await adoptStatements(this);
+      }
+    }
+    this.#inBatch = type !== frontendTypes.query && type !== frontendTypes.sync;
+    await this.#message(reader);
+  }
+
+  /** Does a message that begins a batch concern a statement to Clarus itself? */
+  #isForClarus(reader: FrameReader): boolean {
+    const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
+    switch (message.kind) {
+      case 'Query':
+      case 'Parse':
+        return /clarus/i.test(message.sql) && this.options.planner.speaksToClarus(message.sql);
+      case 'Bind':
+        return this.statements.has(message.statement);
+      case 'Describe':
+      case 'Close':
+        return message.target === 'statement' && this.statements.has(message.name);
+      case 'Sync':
+      case 'Flush':
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #message(reader: FrameReader): void | Promise<void> {
+    const { type } = reader;
+    if (type === frontendTypes.sync) this.#inBatch = false;
     if (this.skipping && type !== frontendTypes.sync) return;
     try {
       switch (type) {

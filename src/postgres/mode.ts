@@ -39,7 +39,9 @@ export interface ModeHost {
   readonly connection: ServerConnection;
   readonly ended: boolean;
   /** goes over to careful mode. @param unread bytes of the client that belong to it */
-  becomeCareful(unread: Buffer | undefined): void;
+  becomeCareful(unread: Buffer): void;
+  /** goes back to pass-through. @param unread bytes of the client, and of the server, that belong to it */
+  becomePassThrough(unread: Buffer, unreadOfServer: Buffer): void;
   /** everything asked is answered */
   becameIdle(): void;
   /** the client said Terminate: what it sent before still happens */

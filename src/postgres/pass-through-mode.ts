@@ -1,7 +1,7 @@
 import { ClarusError } from '../errors.js';
 import { holds } from './endpoint.js';
 import type { Mode, ModeHost } from './mode.js';
-import { PassThrough } from './pass-through.js';
+import { PassThrough, protectedMeanwhile } from './pass-through.js';
 
 /** A session whose bytes go by untouched, until the database has protected tables. */
 export class PassThroughMode implements Mode {
@@ -9,6 +9,8 @@ export class PassThroughMode implements Mode {
   readonly #stream: PassThrough;
   /** the catalogue says that this mode ends */
   #ending = false;
+  /** what the client sent since that must be planned, until what it asked before is answered */
+  #held: Buffer[] = [];
 
   constructor(session: ModeHost) {
     this.#session = session;
@@ -49,9 +51,15 @@ export class PassThroughMode implements Mode {
   }
 
   clientData(chunk: Buffer): void {
-    if (this.#ending && this.#stream.idle && this.#stream.status !== 'I') throw protectedMeanwhile();
+    if (this.#held.length > 0) {
+      this.#held.push(chunk);
+      return;
+    }
     const unread = this.#stream.clientData(chunk);
-    if (unread !== undefined) this.#session.becomeCareful(unread);
+    if (unread === undefined) return;
+    this.#held.push(unread);
+    this.#session.client.hold(holds.busy);
+    if (this.#stream.idle) this.#handOver();
   }
 
   serverData(chunk: Buffer): void {
@@ -70,7 +78,8 @@ export class PassThroughMode implements Mode {
   catalogChanged(): void {
     if (this.#session.options.catalog().passThrough) return;
     this.#ending = true;
-    if (this.#stream.idle && this.#stream.status === 'I') this.#session.becomeCareful(undefined);
+    this.#stream.end();
+    if (this.#stream.idle) this.#handOver();
   }
 
   cancel(): Promise<void> {
@@ -82,8 +91,15 @@ export class PassThroughMode implements Mode {
   }
 
   #becameIdle(): void {
-    if (this.#ending && this.#stream.status === 'I') this.#session.becomeCareful(undefined);
-    else this.#session.becameIdle();
+    if (this.#ending) this.#handOver();
+    this.#session.becameIdle();
+  }
+
+  /** Everything asked is answered: the next mode goes on, unless a transaction is open that it knows nothing of. */
+  #handOver(): void {
+    const held = this.#held;
+    if (this.#stream.status === 'I') this.#session.becomeCareful(Buffer.concat(held));
+    else if (held.length > 0) throw protectedMeanwhile();
   }
 
   /** Is a Query or Parse addressed to Clarus? Then it needs the other mode. */
@@ -96,9 +112,3 @@ export class PassThroughMode implements Mode {
     });
   }
 }
-
-const protectedMeanwhile = (): ClarusError =>
-  new ClarusError('57P01', 'terminating connection because the database has protected tables since', {
-    severity: 'FATAL',
-    hint: 'Connect again and repeat the transaction.',
-  });

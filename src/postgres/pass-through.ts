@@ -1,3 +1,4 @@
+import { ClarusError } from '../errors.js';
 import { FrameReader } from '../wire/frame-reader.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import {
@@ -29,6 +30,8 @@ const streamedFromClient = only([
   frontendTypes.copyFail,
   frontendTypes.terminate,
 ]);
+
+const nothingStreamed = new Uint8Array(256);
 
 const word = Buffer.from('clarus');
 /** the untranslated severity of an ErrorResponse that ends the connection */
@@ -63,6 +66,7 @@ export class PassThrough {
   readonly fromClient: FrameReader;
   readonly fromServer: FrameReader;
   readonly #ports: PassThroughPorts;
+  #ending = false;
 
   /** @param messageLimit largest message taken from the client, bytes */
   constructor(ports: PassThroughPorts, messageLimit: number) {
@@ -84,10 +88,17 @@ export class PassThrough {
     return this.ledger.idle && this.fromClient.atBoundary && this.fromServer.atBoundary;
   }
 
+  /** From now on nothing of the client goes to the server but what ends a batch that is under way. */
+  end(): void {
+    this.#ending = true;
+    this.fromClient.streamed = nothingStreamed;
+  }
+
   /**
    * Forwards what the client sent.
    * @returns bytes that must go through the session's next mode, when it changes; else undefined
-   * @throws ClarusError of the reader: the stream cannot be read on
+   * @throws ClarusError of the reader: the stream cannot be read on; 57P01 when it would have to go on with a batch
+   *   or a COPY that began before the end
    */
   clientData(chunk: Buffer): Buffer | undefined {
     const reader = this.fromClient;
@@ -103,19 +114,21 @@ export class PassThrough {
         to = from;
       }
       if (reader.run) {
+        if (this.#ending) throw protectedMeanwhile();
         // a run that begins inside a frame belongs to what came before
         if (reader.type !== 0 && reader.type !== frontendTypes.copyData) this.ledger.message();
       } else if (reader.type === frontendTypes.terminate) {
         if (to > from) this.#ports.toServer(buffer.subarray(from, to));
         this.#ports.terminated();
         return undefined;
+      } else if (this.#ending && !endsBatch(reader.type)) {
+        if (!this.ledger.betweenBatches) throw protectedMeanwhile();
+        if (to > from) this.#ports.toServer(buffer.subarray(from, to));
+        return restOf(reader);
       } else if (this.#mentionsClarus(reader)) {
         if (to > from) this.#ports.toServer(buffer.subarray(from, to));
         from = to;
-        if (this.#ports.mentioned(textOf(reader))) {
-          const frame = reader.buffer.subarray(reader.start, reader.end);
-          return Buffer.concat([frame, reader.takeRest()]);
-        }
+        if (this.#ports.mentioned(textOf(reader))) return restOf(reader);
         this.#note(reader.type);
       } else this.#note(reader.type);
       to = reader.end;
@@ -126,7 +139,8 @@ export class PassThrough {
 
   /**
    * Forwards what the server sent.
-   * @throws ClarusError of the reader: the server does not speak the protocol
+   * @throws ClarusError of the reader: the server does not speak the protocol; 57P01 when it asks for data of a COPY
+   *   that may no longer go to it
    */
   serverData(chunk: Buffer): void {
     const reader = this.fromServer;
@@ -139,8 +153,10 @@ export class PassThrough {
         this.status = String.fromCharCode(reader.buffer[reader.body]!) as TransactionStatus;
         this.ledger.ready();
         ready = true;
-      } else if (reader.type === backendTypes.copyInResponse) this.ledger.copyBegan();
-      else {
+      } else if (reader.type === backendTypes.copyInResponse) {
+        if (this.#ending) throw protectedMeanwhile();
+        this.ledger.copyBegan();
+      } else {
         this.ledger.failed();
         this.fatalTold ||= reader.buffer.subarray(reader.body, reader.end).includes(fatal);
       }
@@ -182,8 +198,21 @@ export class PassThrough {
   }
 }
 
-/** The statement of a Query or Parse, with what stands around it in Parse. */
-function textOf(reader: FrameReader): string {
+const endsBatch = (type: number): boolean => type === frontendTypes.sync || type === frontendTypes.flush;
+
+/** The message at hand and everything behind it: the connection changes hands. */
+export const restOf = (reader: FrameReader): Buffer =>
+  Buffer.concat([reader.buffer.subarray(reader.start, reader.end), reader.takeRest()]);
+
+/** What a session began before the first protected table cannot go on: its statements were never looked at. */
+export const protectedMeanwhile = (): ClarusError =>
+  new ClarusError('57P01', 'terminating connection because the database has protected tables since', {
+    severity: 'FATAL',
+    hint: 'Connect again and repeat the transaction.',
+  });
+
+/** The statement of a Query or Parse, without what stands around it in Parse. */
+export function textOf(reader: FrameReader): string {
   const { buffer, body, end } = reader;
   const from = reader.type === frontendTypes.parse ? buffer.indexOf(0, body) + 1 : body;
   const to = buffer.indexOf(0, from);

@@ -218,6 +218,11 @@ export class Pipeline {
     this.advance();
   }
 
+  /** Bytes of the server that are no whole message yet: the connection changes hands. */
+  takeRest(): Buffer {
+    return this.#reader.takeRest();
+  }
+
   /** Goes on as far as it can. */
   advance(): void {
     if (this.#running || this.#blocked || this.#lost !== undefined) return;

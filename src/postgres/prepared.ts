@@ -54,6 +54,10 @@ export class PreparedStatements {
     this.#byName.set(name, statement);
   }
 
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
   /** @throws ClarusError 26000 */
   get(name: string): PreparedStatement {
     const statement = this.#byName.get(name);

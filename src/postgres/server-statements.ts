@@ -43,6 +43,15 @@ export class ServerStatements {
     return name;
   }
 
+  /** Closes all of them, and the unnamed statement. */
+  close(): void {
+    for (const name of ['', ...this.#names.values()]) {
+      writeClose(this.#pipeline.writer, 0x53, name);
+      this.#pipeline.expect(internal(expects.close));
+    }
+    this.#names.clear();
+  }
+
   /** The server has forgotten all of them. */
   forget(): void {
     this.#names.clear();

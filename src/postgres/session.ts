@@ -112,12 +112,21 @@ export class Session implements ModeHost {
   }
 
   /** Goes over to careful mode. @param unread bytes of the client that belong to it */
-  becomeCareful(unread: Buffer | undefined): void {
+  becomeCareful(unread: Buffer): void {
     const careful = new CarefulMode(this);
     this.#mode = careful;
     careful.start();
     careful.adopt();
-    if (unread !== undefined && unread.length > 0) this.#onClientData(unread);
+    if (unread.length > 0) this.#onClientData(unread);
+  }
+
+  /** Goes back to pass-through: the database still has no protected table. */
+  becomePassThrough(unread: Buffer, unreadOfServer: Buffer): void {
+    this.#mode.close();
+    this.#mode = new PassThroughMode(this);
+    this.#mode.start();
+    if (unreadOfServer.length > 0) this.#mode.serverData(unreadOfServer);
+    this.#onClientData(unread);
   }
 
   catalogChanged(): void {
