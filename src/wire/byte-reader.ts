@@ -72,6 +72,10 @@ export class ByteReader {
 
   /** Zero-terminated text. @throws ClarusError 22021 when it is not UTF-8 */
   cstring(): string {
+    if (this.position < this.end && this.buffer[this.position] === 0) {
+      this.position++;
+      return '';
+    }
     const [start, end] = this.#terminated();
     const text = this.buffer.toString('utf8', start, end);
     if (text.includes('\ufffd') && !isUtf8(this.buffer.subarray(start, end))) {
