@@ -14,8 +14,9 @@ interface LibPgQuery {
 }
 // The CommonJS build: one module instance for us and for pgsql-deparser's tests.
 const library = createRequire(import.meta.url)('libpg-query') as LibPgQuery;
-// V8 would compile its larger functions a second time, for which the threads that do it keep 115 MiB; a parse takes as
-// long without. V8 reads the flag when a module is made: the kernel of the cells, which needs it, was made before.
+// V8 would compile its functions a second time, for which the threads that do it keep 85 MiB; without, a parse that took
+// 53 to 64 us takes 61 to 84. V8 reads the flag when a module is made: the kernel of the cells, which needs it, was made
+// before.
 setFlagsFromString(`--wasm-tiering-budget=${2 ** 31 - 1}`);
 await library.loadModule();
 
