@@ -34,6 +34,89 @@ const schema = [
   "INSERT INTO open VALUES (1, 'n1'), (2, 'n2')",
 ];
 
+/** Options of COPY, wrong for at least one direction or right for both. */
+const copyOptions: readonly string[] = [
+  "FREEZE, NULL 'a|b', DELIMITER '|'",
+  '"FORMAT" csv',
+  "ENCODING 'latin1x'",
+  "HEADER 'OFF'",
+  'FORMAT csv, FORCE_NULL (remark)',
+  'FORMAT csv, FORCE_NULL (name, name)',
+  'FORMAT csv, FORCE_QUOTE (ctid)',
+  "DELIMITER 'a'",
+  "DELIMITER '.'",
+  "DELIMITER E'\\\\'",
+  "DELIMITER E'\\n'",
+  "DELIMITER 'ab'",
+  "DELIMITER ''",
+  "DELIMITER 'ä'",
+  "NULL E'a\\nb'",
+  "NULL 'a|b', DELIMITER '|'",
+  "QUOTE '\"'",
+  "ESCAPE '\"'",
+  'HEADER maybe',
+  'HEADER 2',
+  'HEADER match',
+  'HEADER 0',
+  "HEADER 'on'",
+  'FORMAT binary, HEADER',
+  "FORMAT binary, DELIMITER ','",
+  "FORMAT binary, NULL ''",
+  "FORMAT csv, QUOTE ''",
+  "FORMAT csv, QUOTE 'ab'",
+  "FORMAT csv, QUOTE ','",
+  "FORMAT csv, DELIMITER '\"'",
+  "FORMAT csv, ESCAPE 'ab'",
+  "FORMAT csv, DELIMITER 'a'",
+  "FORMAT csv, NULL 'x\"y'",
+  "FORMAT csv, NULL 'a,b'",
+  'FORCE_QUOTE (name)',
+  'FORCE_NOT_NULL (name)',
+  'FORCE_NULL (name)',
+  'FORMAT csv, FORCE_QUOTE (name)',
+  'FORMAT csv, FORCE_QUOTE *',
+  'FORMAT csv, FORCE_NOT_NULL (name)',
+  'FORMAT csv, FORCE_NULL (name)',
+  'FORMAT csv, FORCE_NOT_NULL *',
+  'FORMAT csv, FORCE_NULL *',
+  'FORMAT csv, FORCE_QUOTE name',
+  'FORMAT csv, FORCE_QUOTE (nowhere)',
+  'FORMAT csv, FORCE_NOT_NULL (nowhere)',
+  'FORMAT csv, FORCE_NULL (nowhere)',
+  'FORMAT csv, FORCE_QUOTE (remark)',
+  'FORMAT csv, FORCE_NOT_NULL (remark)',
+  'FORMAT xml',
+  'FORMAT CSV',
+  'FORMAT csv, FORMAT csv',
+  'FREEZE maybe',
+  'FREEZE 2',
+  'FREEZE false',
+  "ENCODING 'nonsense'",
+  "ENCODING 'utf8'",
+  'NONSENSE 3',
+  'DELIMITER',
+  'NULL',
+  'QUOTE 3, FORMAT csv',
+  "FORMAT csv, DELIMITER ',', NULL ','",
+  "FORMAT csv, HEADER match, QUOTE E'\\n'",
+  "DELIMITER '|', DELIMITER '|'",
+  'FORMAT csv, FORCE_QUOTE (name, name)',
+  'FORMAT',
+  'FORMAT 3',
+  "FORMAT csv, DELIMITER E'\\r'",
+  'FORMAT binary, FORCE_NULL (name)',
+  "FORMAT binary, QUOTE '\"'",
+];
+
+/** Runs a COPY; one that waits for data is told to fail. */
+async function copied(client: RawClient, sql: string): Promise<string[]> {
+  client.send({ kind: 'Query', sql });
+  const first = (await client.next())!;
+  if (first.kind === 'CopyInResponse') client.send({ kind: 'CopyFail', message: 'no data' });
+  const rest = first.kind === 'ReadyForQuery' ? [] : await client.until();
+  return told([first, ...rest]);
+}
+
 const sync: FrontendMessage = { kind: 'Sync' };
 
 suite('what a review asked for', { timeout: 300_000 }, () => {
@@ -191,5 +274,62 @@ suite('what a review asked for', { timeout: 300_000 }, () => {
     const answers = await lazy.until();
     assert.equal(told(answers).at(-2), 'CommandComplete SELECT 30000');
     await lazy.close();
+  });
+
+  test('options of COPY are refused where PostgreSQL refuses them, in its words', async () => {
+    for (const options of copyOptions)
+      for (const direction of ['FROM STDIN', 'TO STDOUT']) {
+        const sql = `COPY patient (id, name) ${direction} (${options})`;
+        const [ours, theirs] = await Promise.all([client, plain].map(one => copied(one, sql)));
+        assert.deepEqual(ours, theirs, sql);
+      }
+    for (const sql of [
+      'COPY patient (id, nowhere) TO STDOUT',
+      'COPY patient (id, nowhere) FROM STDIN',
+      'COPY patient (id, id) TO STDOUT',
+      'COPY patient (name, name) FROM STDIN',
+      'COPY patient (ctid) TO STDOUT',
+      "COPY patient (nowhere) FROM STDIN (DELIMITER 'a')",
+      "COPY nowhere FROM STDIN (DELIMITER 'a')",
+      'COPY (SELECT name, id FROM patient) TO STDOUT (FORMAT csv, FORCE_QUOTE (remark))',
+    ]) {
+      const [ours, theirs] = await Promise.all([client, plain].map(one => copied(one, sql)));
+      assert.deepEqual(ours, theirs, sql);
+    }
+  });
+
+  test('COPY of a whole table leaves generated columns out, and takes none by name', async () => {
+    await both("INSERT INTO gen (a, s) VALUES (1, 'x'), (2, 'y')");
+    await both('COPY gen TO STDOUT');
+    await both('COPY gen TO STDOUT (FORMAT csv, HEADER)');
+    await both('COPY gen (s, a) TO STDOUT');
+    await both('COPY gen (a, b) TO STDOUT');
+    await both('COPY gen (b) FROM STDIN');
+    for (const one of [client, plain]) {
+      one.send(say.query('COPY gen FROM STDIN'));
+      await one.until('CopyInResponse');
+      one.send({ kind: 'CopyData', data: Buffer.from('5\tzz\n') }, { kind: 'CopyDone' });
+      await one.until();
+    }
+    await both('SELECT * FROM gen ORDER BY a');
+  });
+
+  test('a cursor over the system catalogue is refused, never the cloud’s own', async () => {
+    await client.query('BEGIN');
+    assert.match(
+      await errorOf("DECLARE c CURSOR FOR SELECT attname FROM pg_attribute WHERE attname ~ 'name'"),
+      /0A000 a cursor over the system catalogue is not answered yet/,
+    );
+    await client.query('ROLLBACK');
+    await client.query('BEGIN');
+    assert.match(
+      await errorOf('DECLARE c CURSOR FOR SELECT column_name FROM information_schema.columns'),
+      /0A000 a cursor over the system catalogue is not answered yet/,
+    );
+    await client.query('ROLLBACK');
+    await both('BEGIN');
+    await both('DECLARE c CURSOR FOR SELECT id FROM open ORDER BY id');
+    await both('FETCH ALL FROM c');
+    await both('COMMIT');
   });
 });

@@ -2,7 +2,7 @@
 import type { LogicalTable } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import { physical } from './compilation.js';
-import { queued, type Row } from './execute/collect.js';
+import { collect, queued, type Row } from './execute/collect.js';
 import { readsMoment } from './moment.js';
 import { withTime } from './operand.js';
 import type { SessionPort } from './plan.js';
@@ -68,6 +68,23 @@ export async function defaultsOf(table: LogicalTable, session: SessionPort, copy
       .filter(([, , onlyDomain]) => !(copy && onlyDomain === 't'))
       .map(([attnum, sql]) => [Number(attnum), expressionOf(sql!, table)]),
   );
+}
+
+const generatedQuery = physical(
+  `SELECT a.attname FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''`,
+  [26],
+);
+
+/** Names of the columns of a table that are computed from others. */
+export async function generatedColumns(
+  table: LogicalTable,
+  { trusted }: SessionPort,
+): Promise<ReadonlySet<string>> {
+  const oid = Buffer.alloc(4);
+  oid.writeUInt32BE(table.oid);
+  const rows = await collect(trusted, generatedQuery, [oid], [1], []);
+  return new Set(rows.map(([name]) => Buffer.from(name ?? []).toString()));
 }
 
 function expressionOf(sql: string, table: LogicalTable): DefaultExpression {

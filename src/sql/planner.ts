@@ -394,7 +394,13 @@ function place(
       });
     return { kind: 'pass', sql, shape };
   }
-  if (kindOf(raw) === 'DeclareCursorStmt') return { kind: 'pass', sql, shape };
+  if (kindOf(raw) === 'DeclareCursorStmt') {
+    if (touch.catalogue && !homes.has('statistics'))
+      throw new ClarusError('0A000', 'a cursor over the system catalogue is not answered yet', {
+        hint: 'Send the query by itself, or fetch its rows by a portal of the protocol.',
+      });
+    return { kind: 'pass', sql, shape };
+  }
   if (touch.catalogue) return { kind: touch.homes.has('statistics') ? 'pass' : 'trusted', sql, shape };
   return { kind: inCloud || sequences.cloud.size > 0 ? 'pass' : 'trusted', sql, shape };
 }

@@ -2,14 +2,16 @@
 import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../catalog/catalog.js';
 import { encodingNamed } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
+import { PostgresError } from '../../wire/diagnostic.js';
 import type { Compilation } from '../compilation.js';
-import type { Defaults } from '../defaults.js';
+import { type Defaults, generatedColumns } from '../defaults.js';
 import type { CopyInBody, CopyOutBody, ReadBody, WrittenColumn, WrittenForm } from '../execute/bodies.js';
 import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from '../plan.js';
 import { stripComments } from '../raw/comments.js';
-import { child, columnRef, list, type RawNode, stringOf, target } from '../raw/node.js';
+import { child, columnRef, list, type RawNode, stringOf, target, text } from '../raw/node.js';
+import { parseOne } from '../raw/parse.js';
 import type { Touch } from '../touch.js';
-import { copyOptions } from './options.js';
+import { checkForced, copyOptions } from './options.js';
 
 /** What COPY needs of planning. */
 export interface CopyPlanning {
@@ -28,13 +30,14 @@ const noRows: Shape = { parameterTypes: [], columns: undefined };
 export async function planCopy(
   raw: RawNode,
   sql: string,
-  _session: SessionPort,
+  session: SessionPort,
   planning: CopyPlanning,
 ): Promise<Plan> {
   const fields = raw.CopyStmt!;
   const direction = fields.is_from ? 'in' : 'out';
-  const query = child(fields, 'query') ?? selectOf(fields);
-  const { touch } = await planning.touch(query);
+  const relation = child(fields, 'query') === undefined;
+  const query = child(fields, 'query') ?? selectOf(fields, []);
+  const { touch } = await (relation ? planning.touch(query).catch(unplaced) : planning.touch(query));
   const tables = touch.tables.filter(t => t.state === 'protected');
   const pass: Plan = {
     kind: 'pass',
@@ -52,16 +55,23 @@ export async function planCopy(
       'COPY between a protected table and a file or program of the cloud is refused',
       { hint: 'Use STDIN or STDOUT (in psql: \\copy).' },
     );
-  const options = copyOptions(fields);
-  if (direction === 'out' && options.freeze)
-    throw new ClarusError('22023', 'COPY FREEZE cannot be used with COPY TO');
-  if (direction === 'in') return planCopyIn(fields, tables[0]!, options, planning);
-  const plan = await planning.plan(query);
+  if (relation && touch.views) throw ofView(fields, direction);
+  const clean = stripComments(sql);
+  const statement = clean === sql ? fields : parseOne(clean).CopyStmt!;
+  const names = relation ? await copiedColumns(fields, tables[0]!, session) : undefined;
+  const options = copyOptions(statement, clean);
+  if (names && direction === 'in') {
+    checkForced(options, names.check, names.copied);
+    return planCopyIn(fields, names.copied, tables[0]!, options, planning);
+  }
+  const plan = await planning.plan(names ? selectOf(fields, names.copied) : query);
   if (plan.kind !== 'protected' || plan.body.kind !== 'read')
     throw new ClarusError('0A000', 'COPY of an INSERT or UPDATE on a protected table is not answered yet', {
       hint: 'Send the statement by itself, with RETURNING.',
     });
   const columns = plan.shape.columns ?? [];
+  const copied = columns.map(c => c.name);
+  checkForced(options, names?.check ?? (given => checkColumns(given, copied, '')), copied);
   const body: CopyOutBody = {
     kind: 'copy-out',
     read: plan.body as ReadBody,
@@ -69,7 +79,7 @@ export async function planCopy(
       format: options.format === 'binary' ? 1 : 0,
       columns: columns.length,
       options,
-      names: columns.map(c => c.name),
+      names: copied,
     },
   };
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'out', body };
@@ -81,9 +91,63 @@ function copyOfCatalogue(fields: RawNode[string], sql: string, direction: 'in' |
   return { kind: 'trusted', sql, shape: noRows, copy: 'out' };
 }
 
-/** `SELECT columns FROM table`, so that the trusted PostgreSQL resolves the names. */
-function selectOf(fields: RawNode[string]): RawNode {
+/** PostgreSQL does not say where in a COPY the name of a relation is wrong. */
+function unplaced(error: unknown): never {
+  if (!(error instanceof PostgresError)) throw error;
+  const { position: _position, ...diagnostic } = error.diagnostic;
+  throw new PostgresError(diagnostic);
+}
+
+/** BeginCopyTo and CopyFrom (copyto.c, copyfrom.c) */
+function ofView(fields: RawNode[string], direction: 'in' | 'out'): ClarusError {
+  const name = text(fields.relation as RawNode[string], 'relname') ?? '';
+  return direction === 'out'
+    ? new ClarusError('42809', `cannot copy from view "${name}"`, {
+        hint: 'Try the COPY (SELECT ...) TO variant.',
+      })
+    : new ClarusError('42809', `cannot copy to view "${name}"`, {
+        hint: 'To enable copying to a view, provide an INSTEAD OF INSERT trigger.',
+      });
+}
+
+/**
+ * The columns that a COPY of a table is about: those it names, else all but the generated ones (CopyGetAttnums of
+ * copy.c).
+ */
+async function copiedColumns(
+  fields: RawNode[string],
+  table: LogicalTable,
+  session: SessionPort,
+): Promise<{ readonly copied: readonly string[]; readonly check: (names: readonly string[]) => void }> {
+  const generated = await generatedColumns(table, session);
+  const all = table.columns.map(c => c.name);
+  const check = (names: readonly string[]): void => {
+    checkColumns(names, all, ` of relation "${table.name}"`, generated);
+  };
   const names = list(fields, 'attlist').map(stringOf);
+  check(names);
+  return { copied: names.length > 0 ? names : all.filter(name => !generated.has(name)), check };
+}
+
+/** @param of what the columns are of, as the error says it */
+function checkColumns(
+  names: readonly string[],
+  known: readonly string[],
+  of: string,
+  generated: ReadonlySet<string> = new Set(),
+): void {
+  for (const [i, name] of names.entries()) {
+    if (generated.has(name))
+      throw new ClarusError('42P10', `column "${name}" is a generated column`, {
+        detail: 'Generated columns cannot be used in COPY.',
+      });
+    if (!known.includes(name)) throw new ClarusError('42703', `column "${name}"${of} does not exist`);
+    if (names.indexOf(name) < i) throw new ClarusError('42701', `column "${name}" specified more than once`);
+  }
+}
+
+/** `SELECT names FROM table`, so that the trusted PostgreSQL resolves them; all columns where there are none. */
+function selectOf(fields: RawNode[string], names: readonly string[]): RawNode {
   return {
     SelectStmt: {
       targetList: names.length
@@ -98,17 +162,17 @@ function selectOf(fields: RawNode[string]): RawNode {
 
 async function planCopyIn(
   fields: RawNode[string],
+  names: readonly string[],
   table: LogicalTable,
   options: ReturnType<typeof copyOptions>,
   planning: CopyPlanning,
 ): Promise<ProtectedPlan> {
   if (fields.whereClause)
     throw new ClarusError('0A000', 'COPY ... WHERE into a protected table is not answered yet');
-  const names = list(fields, 'attlist').map(stringOf);
-  const columns = names.length ? names.map(name => table.columns.find(c => c.name === name)!) : table.columns;
+  const columns = names.map(name => table.columns.find(c => c.name === name)!);
   const defaults = await planning.defaults(table);
   const missing = table.columns.filter(c => c.protection && !columns.includes(c) && defaults.has(c.attnum));
-  const { analysis } = await planning.touch(selectOf(fields));
+  const { analysis } = await planning.touch(selectOf(fields, names));
   const { registry } = await planning.compilation(analysis);
   let operands = 0;
   const written = (column: LogicalColumn): WrittenColumn => ({
