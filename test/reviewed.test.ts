@@ -21,6 +21,9 @@ tables:
       id: { protect: none }
       name: { class: identifier, protect: encrypt, queries: [equality] }
       remark: { class: confidential, protect: encrypt }
+  public.patient2:
+    columns:
+      name: { class: identifier, protect: encrypt }
   public.gen:
     columns:
       a: { protect: none }
@@ -331,5 +334,88 @@ suite('what a review asked for', { timeout: 300_000 }, () => {
     await both('DECLARE c CURSOR FOR SELECT id FROM open ORDER BY id');
     await both('FETCH ALL FROM c');
     await both('COMMIT');
+  });
+
+  test('a cursor that SQL declared is described and closed as a portal', async () => {
+    for (const end of [
+      [],
+      [say.describe('portal', 'k')],
+      [say.execute('k', 1), say.describe('portal', 'k')],
+    ]) {
+      await both('BEGIN');
+      await both('DECLARE k CURSOR FOR SELECT id FROM open ORDER BY id');
+      await pipelined(say.describe('portal', 'k'), ...end);
+      await pipelined(say.close('portal', 'k'));
+      await both('FETCH ALL FROM k');
+      await both('ROLLBACK');
+    }
+    await both('BEGIN');
+    await pipelined(say.describe('portal', 'nowhere'));
+    await both('ROLLBACK');
+    await pipelined(say.close('portal', 'nowhere'));
+  });
+
+  test('portals of Clarus in the cloud are nobody else’s', async () => {
+    const open = [say.parse('SELECT id, name FROM patient'), say.bind('', 'own'), say.execute('own', 1)];
+    await client.query('BEGIN');
+    client.send(...open, sync);
+    await client.until();
+    for (const [messages, error] of [
+      [[say.execute('clarus_p1')], /34000 portal "clarus_p1" does not exist/],
+      [[say.describe('portal', 'clarus_p1')], /34000 portal "clarus_p1" does not exist/],
+      [[say.execute('')], /34000 portal "" does not exist/],
+      [[say.describe('portal', '')], /34000 portal "" does not exist/],
+      [[say.parse('SELECT 1'), say.bind('', 'clarus_p9')], /42602/],
+    ] as const) {
+      await client.query('SAVEPOINT s');
+      client.send(...messages, sync);
+      assert.match(told(await client.until()).join('\n'), error);
+      await client.query('ROLLBACK TO s');
+    }
+    for (const [sql, error] of [
+      ['FETCH ALL FROM clarus_p1', /34000 cursor "clarus_p1" does not exist/],
+      ['MOVE ALL FROM clarus_p1', /34000 cursor "clarus_p1" does not exist/],
+      ['CLOSE clarus_p1', /34000 cursor "clarus_p1" does not exist/],
+      ['UPDATE open SET id = 0 WHERE CURRENT OF clarus_p1', /34000 cursor "clarus_p1" does not exist/],
+      ['DECLARE clarus_p7 CURSOR FOR SELECT id FROM open', /42602/],
+    ] as const) {
+      await client.query('SAVEPOINT s');
+      assert.match(await errorOf(sql), error);
+      await client.query('ROLLBACK TO s');
+    }
+    client.send(say.close('portal', 'clarus_p1'), say.execute('own', 0), sync);
+    assert.deepEqual(told(await client.until()).slice(0, 4), [
+      'CloseComplete',
+      'DataRow 2|Bob',
+      'DataRow 3|Cyd',
+      'CommandComplete SELECT 2',
+    ]);
+    await client.query('ROLLBACK');
+  });
+
+  test('a prepared statement is described as it is now', async () => {
+    for (const table of ['shown', 'patient2']) {
+      await both(`CREATE TABLE ${table} (id int, name text)`);
+      await pipelined(
+        say.parse(`SELECT * FROM ${table}`, 'all'),
+        say.parse(`SELECT id FROM ${table}`, 'one'),
+      );
+      await pipelined(say.describe('statement', 'all'));
+      await both(`ALTER TABLE ${table} ADD COLUMN more int`);
+      await pipelined(say.describe('statement', 'all'));
+      await pipelined(say.describe('statement', 'one'));
+      await both('BEGIN');
+      await both('SELECT length(note) / (id - id) FROM open');
+      await pipelined(say.describe('statement', 'one'));
+      await both('ROLLBACK');
+      await pipelined(say.close('statement', 'all'), say.close('statement', 'one'));
+    }
+  });
+
+  test('CREATE TABLE AS with parameters is refused when it is parsed', async () => {
+    for (const sql of ['CREATE TABLE made AS SELECT $1::int AS a', 'SELECT $1::int AS a INTO made']) {
+      client.send(say.parse(sql), say.bind('', '', ['1']), say.execute(), sync);
+      assert.match(told(await client.until())[0]!, /0A000 parameters of CREATE TABLE AS and SELECT INTO/);
+    }
   });
 });

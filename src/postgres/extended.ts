@@ -1,6 +1,7 @@
 /** The extended query protocol: Parse, Bind, Describe, Execute and Close (PostgreSQL manual, 54.2.3). */
 import { ClarusError } from '../errors.js';
 import type { Plan, Shape } from '../sql/plan.js';
+import { isPortalName } from '../sql/portal-names.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
@@ -13,7 +14,7 @@ import { aborted, shifted } from './failure.js';
 import type { Statement } from './planner-port.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
 import { writeClose } from './server-statements.js';
-import { messages, resultDescription, statementDescription } from './shapes.js';
+import { messages, parameterDescription, resultDescription, statementDescription } from './shapes.js';
 import { checkSameResult, currentPlan, readNow } from './sql-statements.js';
 
 /** Parse. */
@@ -180,27 +181,65 @@ function finish(context: CarefulContext, portal: ClientPortal, reader: FrameRead
 }
 
 /** Describe. */
-export function describeMessage(context: CarefulContext, reader: FrameReader): void {
+export function describeMessage(context: CarefulContext, reader: FrameReader): void | Promise<void> {
   const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
   if (message.kind !== 'Describe') return;
-  const { pipeline, statements } = context.cloud;
   if (message.target === 'statement') {
     const prepared = context.statements.get(message.name);
-    const shape = shapeOf(context, prepared.plan);
-    if (shape !== undefined) {
-      pipeline.own(statementDescription(shape));
-      return;
+    if (context.settings.stale && !isFailed(context) && bySettings(prepared.plan))
+      return refreshSettings(context).then(() => describeCurrent(context, prepared));
+    return describeCurrent(context, prepared);
+  }
+  const portal = context.portals.get(message.name);
+  if (portal === undefined) return describeCursor(context, message.name);
+  const shape = shapeOf(context, portal.plan);
+  if (shape !== undefined) context.cloud.pipeline.own(resultDescription(shape, portal.resultFormats));
+  else writeDescribe(context, 0x50, message.name);
+}
+
+/** Describes a statement as it is now: what it returns must not have changed since it was parsed. */
+function describeCurrent(context: CarefulContext, prepared: PreparedStatement): void | Promise<void> {
+  if (isFailed(context)) {
+    // only what returns no rows can be described without looking at tables
+    if (shapeOf(context, prepared.plan)?.columns !== undefined) throw aborted();
+    return describeStatement(context, prepared);
+  }
+  const current = currentPlan(context, prepared.plan, () => planned(context, prepared));
+  if (!(current instanceof Promise)) return describeStatement(context, prepared);
+  return current.then(plan => {
+    try {
+      checkSameResult(prepared.plan, plan);
+    } catch (error) {
+      // PostgreSQL looks at the result when it has told the parameters
+      const parameterTypes = shapeOf(context, plan)?.parameterTypes ?? [];
+      context.cloud.pipeline.own(parameterDescription(parameterTypes));
+      throw error;
     }
-    if (prepared.plan.kind !== 'pass') return;
-    const { plan } = prepared;
-    const name = statements.prepare(plan, plan.sql, prepared.parameterTypes, true);
-    writeDescribe(context, 0x53, name);
+    prepared.plan = plan;
+    describeStatement(context, prepared);
+  });
+}
+
+function describeStatement(context: CarefulContext, { plan, parameterTypes }: PreparedStatement): void {
+  const { pipeline, statements } = context.cloud;
+  const shape = shapeOf(context, plan);
+  if (shape !== undefined) {
+    pipeline.own(statementDescription(shape));
     return;
   }
-  const portal = portalNamed(context, message.name);
-  const shape = shapeOf(context, portal.plan);
-  if (shape !== undefined) pipeline.own(resultDescription(shape, portal.resultFormats));
-  else writeDescribe(context, 0x50, message.name);
+  if (plan.kind !== 'pass') return;
+  writeDescribe(context, 0x53, statements.prepare(plan, plan.sql, parameterTypes, true));
+}
+
+/** A cursor that SQL declared is a portal too, which only the cloud knows. */
+function describeCursor(context: CarefulContext, name: string): void {
+  mustBeCursor(name);
+  writeDescribe(context, 0x50, name);
+}
+
+/** @throws ClarusError 34000 for the names of portals of ours, which the cloud knows too */
+function mustBeCursor(name: string): void {
+  if (isPortalName(name)) throw new ClarusError('34000', `portal "${name}" does not exist`);
 }
 
 /** Execute. */
@@ -209,7 +248,7 @@ export function executeMessage(context: CarefulContext, reader: FrameReader): vo
   if (message.kind !== 'Execute') return;
   const portal = context.portals.get(message.portal);
   if (portal !== undefined) return execute(context, portal, message.maxRows);
-  // a cursor that SQL declared is a portal too, which only the cloud knows
+  mustBeCursor(message.portal);
   const { pipeline } = context.cloud;
   pipeline.writer.slice(reader.buffer, reader.start, reader.end);
   pipeline.expect(forwarded(expects.execute));
@@ -222,9 +261,10 @@ export function closeMessage(context: CarefulContext, reader: FrameReader): void
   const { pipeline, portals } = context.cloud;
   if (message.target === 'portal') {
     const portal = context.portals.close(message.name);
-    if (portal?.plan.kind === 'pass') {
-      if (portal.name === '') portals.unnamedTaken = false;
-      writeClose(pipeline.writer, 0x50, portal.name);
+    const ofCloud = portal === undefined ? !isPortalName(message.name) : portal.plan.kind === 'pass';
+    if (ofCloud) {
+      if (message.name === '') portals.unnamedTaken = false;
+      writeClose(pipeline.writer, 0x50, message.name);
       pipeline.expect(forwarded(expects.close));
       return;
     }
@@ -254,12 +294,6 @@ export function shapeOf(context: CarefulContext, plan: Plan): Shape | undefined 
 }
 
 const noShape = (): Shape => ({ parameterTypes: [], columns: undefined });
-
-function portalNamed(context: CarefulContext, name: string): ClientPortal {
-  const portal = context.portals.get(name);
-  if (portal === undefined) throw new ClarusError('34000', `portal "${name}" does not exist`);
-  return portal;
-}
 
 function writeDescribe(context: CarefulContext, target: number, name: string): void {
   const { pipeline } = context.cloud;

@@ -1,5 +1,6 @@
 import { ClarusError } from '../errors.js';
 import type { BoundParameters, Plan } from '../sql/plan.js';
+import { mustBeFree } from '../sql/portal-names.js';
 import type { ProtectedPortal, Statement } from './planner-port.js';
 
 /** A statement of the client: by Parse, or by PREPARE. */
@@ -98,8 +99,7 @@ export class ClientPortals {
       return;
     }
     if (this.#byName.has(name)) throw new ClarusError('42P03', `cursor "${name}" already exists`);
-    if (name.startsWith('clarus_'))
-      throw new ClarusError('42602', 'names of portals may not begin with "clarus_"');
+    mustBeFree(name);
     if (this.#byName.size >= this.#max) {
       throw new ClarusError('54000', `more than ${this.#max} portals`, {
         hint: 'Close some, or raise limits.portals_max.',

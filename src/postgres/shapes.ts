@@ -68,13 +68,16 @@ export const resultDescription = (shape: Shape, formats: readonly (0 | 1)[]): Bu
   shape.columns === undefined ? noData : rowDescription(shape.columns, formats);
 
 /** What Describe of a statement answers: ParameterDescription, then RowDescription or NoData. */
-export function statementDescription(shape: Shape): Buffer {
-  const writer = new MessageWriter(256);
+export const statementDescription = (shape: Shape): Buffer =>
+  Buffer.concat([parameterDescription(shape.parameterTypes), resultDescription(shape, [])]);
+
+/** ParameterDescription. @param types their OIDs */
+export function parameterDescription(types: readonly number[]): Buffer {
+  const writer = new MessageWriter(16 + 4 * types.length);
   writer.begin(backendTypes.parameterDescription);
-  writer.int16(shape.parameterTypes.length);
-  for (const oid of shape.parameterTypes) writer.int32(oid);
+  writer.int16(types.length);
+  for (const oid of types) writer.int32(oid);
   writer.end();
-  writer.bytes(resultDescription(shape, []));
   return writer.take();
 }
 

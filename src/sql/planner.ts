@@ -16,7 +16,9 @@ import { statement as physicalStatement } from './execute/convert.js';
 import { explainPlan } from './explain.js';
 import { apart, type FunctionHomes, functionHomes, functionHomesQuery } from './functions.js';
 import { holdsMoment, withMoment } from './moment.js';
+import { parametersOf } from './operand.js';
 import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from './plan.js';
+import { mustBeCursorOfClient, mustBeFree } from './portal-names.js';
 import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
 import { child, fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js';
@@ -89,10 +91,16 @@ export class Planning {
         if (raw.SelectStmt!.intoClause) break;
         return this.#query(raw, sql, parameterTypes, session);
       case 'InsertStmt':
-      case 'UpdateStmt':
-      case 'DeleteStmt':
       case 'MergeStmt':
+        return this.#query(raw, sql, parameterTypes, session);
+      case 'UpdateStmt':
+      case 'DeleteStmt': {
+        const where = child(fieldsOf(raw), 'whereClause');
+        mustBeCursorOfClient(where?.CurrentOfExpr && text(where.CurrentOfExpr, 'cursor_name'));
+        return this.#query(raw, sql, parameterTypes, session);
+      }
       case 'DeclareCursorStmt':
+        mustBeFree(text(raw.DeclareCursorStmt!, 'portalname')!);
         return this.#query(raw, sql, parameterTypes, session);
       case 'ExplainStmt':
         return this.#explain(raw, sql, parameterTypes, session);
@@ -111,6 +119,7 @@ export class Planning {
           : { kind: 'pass', sql: stripComments(sql), shape };
       }
       case 'FetchStmt':
+        mustBeCursorOfClient(text(raw.FetchStmt!, 'portalname'));
         return {
           kind: 'pass',
           sql: stripComments(sql),
@@ -118,6 +127,7 @@ export class Planning {
           cursor: text(raw.FetchStmt!, 'portalname'),
         };
       case 'ClosePortalStmt':
+        mustBeCursorOfClient(text(raw.ClosePortalStmt!, 'portalname'));
         return {
           kind: 'pass',
           sql: stripComments(sql),
@@ -151,6 +161,7 @@ export class Planning {
           { hint: 'Send the statements by themselves.' },
         );
     }
+    mustHoldNoParameter(raw);
     const ddl = await this.services.ddl.plan(raw, sql, session);
     if (ddl) return ddl;
     throw new ClarusError(
@@ -327,6 +338,18 @@ export class Planning {
       throw error;
     }
   }
+}
+
+/**
+ * What makes a table of a query runs in two steps, on either side.
+ * @throws ClarusError 0A000 where it has parameters
+ */
+function mustHoldNoParameter(raw: RawNode): void {
+  if (kindOf(raw) !== 'CreateTableAsStmt' && kindOf(raw) !== 'SelectStmt') return;
+  if (parametersOf(raw).length > 0)
+    throw new ClarusError('0A000', 'parameters of CREATE TABLE AS and SELECT INTO are not answered yet', {
+      hint: 'Create the table first, then INSERT ... SELECT with the parameters, or write them as constants.',
+    });
 }
 
 const noRows: Shape = { parameterTypes: [], columns: undefined };
