@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import pg from 'pg';
 import type { FrontendMessage } from '../src/wire/messages.js';
 import { type Pipe, startPipe } from './heavy/support/pipe.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
@@ -186,6 +187,99 @@ suite('sessions', { timeout: 300_000 }, () => {
       'DISCARD ALL; SELECT 1',
     ])
       await same(sql);
+  });
+
+  test('application_name goes back to what the client began with', async () => {
+    for (const application_name of ["it's mine", undefined]) {
+      const ours = new pg.Client({ ...proxy, application_name });
+      const theirs = new pg.Client({ ...proxy.plain, application_name });
+      await Promise.all([ours.connect(), theirs.connect()]);
+      for (const reset of [
+        'SELECT 1',
+        'RESET ALL',
+        'DISCARD ALL',
+        'RESET application_name',
+        'SET application_name TO DEFAULT',
+        'BEGIN; RESET ALL; ROLLBACK',
+      ]) {
+        const names: string[] = [];
+        for (const client of [ours, theirs]) {
+          await client.query("SET application_name = 'other'");
+          await client.query(reset);
+          names.push((await client.query('SHOW application_name')).rows[0].application_name);
+        }
+        assert.equal(names[0], names[1], reset);
+      }
+      await Promise.all([ours.end(), theirs.end()]);
+    }
+  });
+
+  test('the modes of a transaction cannot be set after a query, whichever side answered it', async () => {
+    for (const query of [
+      'SELECT 1',
+      "SELECT relname FROM pg_class WHERE relname = 'open'",
+      'SELECT count(*) FROM open',
+      'SELECT birth FROM patient WHERE id = 1',
+    ]) {
+      await same('BEGIN');
+      await same(query);
+      await same('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE');
+      await same('ROLLBACK');
+    }
+    // the first query takes the snapshot, though the cloud does not get to see it
+    const writer = { clarus: await RawClient.connect(proxy), plain: await RawClient.connect(proxy.plain) };
+    for (const level of ['REPEATABLE READ', 'SERIALIZABLE']) {
+      await same(`BEGIN ISOLATION LEVEL ${level}`);
+      await same('SELECT 1');
+      await same('INSERT INTO open VALUES (1000)', writer);
+      await same('SELECT count(*) FROM open WHERE id = 1000');
+      await same('COMMIT');
+      await same('DELETE FROM open WHERE id = 1000');
+    }
+    await writer.clarus.close();
+    await writer.plain.close();
+  });
+
+  test('EXECUTE converts its arguments as an assignment does', async () => {
+    const placeless = (lines: string[]): string[] => lines.map(line => line.replace(/ \d+$/, ' '));
+    await same('PREPARE number (int) AS SELECT $1 + 0 AS x');
+    await same('PREPARE letters (char, varchar, date) AS SELECT $1, $2, $3');
+    await same('PREPARE put (int, date) AS INSERT INTO patient VALUES ($1, $2)');
+    for (const sql of [
+      'EXECUTE number(5)',
+      "EXECUTE number('5')",
+      'EXECUTE number(5.4)',
+      'EXECUTE number(NULL)',
+      'EXECUTE number(2147483648)',
+      "EXECUTE number('5'::text)",
+      "EXECUTE number('five')",
+      'EXECUTE number(true)',
+      "EXECUTE number(date '2020-01-02')",
+      "EXECUTE letters('abc', 12, '2020-01-02')",
+      "EXECUTE letters(1, date '2020-01-02', timestamp '2020-01-02 03:04')",
+      "EXECUTE put(500, '2020-01-02'::text)",
+      "EXECUTE put(500, '2020-01-02'::timestamp)",
+      'SELECT birth FROM patient WHERE id = 500',
+    ]) {
+      const [ours, theirs] = await Promise.all([clarus.query(sql), plain.query(sql)]);
+      assert.deepEqual(placeless(told(ours)), placeless(told(theirs)), sql);
+    }
+    await same('DEALLOCATE ALL');
+  });
+
+  test('errors of planning and of Bind come when and as PostgreSQL words them', async () => {
+    await same('SELECT 1/0');
+    await same('SELECT 1; SELECT 1/0; SELECT 2');
+    await same("SET datestyle = 'ISO, DMY'; SELECT 1/0");
+    for (const sql of [
+      'SELECT birth FROM patient WHERE id = $1',
+      'SELECT d FROM open WHERE id = $1',
+      'SELECT $1::int',
+    ]) {
+      await both([say.parse(sql, 'named', [23]), say.bind('named', '', ['1', '2']), say.execute(), say.sync]);
+      await both([say.bind('named'), say.execute(), say.sync]);
+      await both([say.close('statement', 'named'), say.parse(sql), say.bind(), say.sync]);
+    }
   });
 });
 

@@ -20,7 +20,7 @@ import { closedEarly } from './socket.js';
 const handshakeMessageBytesMax = 65_535;
 /** Derived keys kept: each connection of each session would else cost PBKDF2 again. */
 const keysKept = 64;
-const applicationName = 'clarus';
+const ours = 'clarus';
 
 /** What the server told on the way to its first ReadyForQuery. */
 export interface Greeting {
@@ -63,7 +63,7 @@ class Handshake {
   async run(): Promise<Greeting> {
     const { user, database, parameters = [] } = this.#options;
     const settings = new Map([...parameters, ['user', user], ['database', database]]);
-    settings.set('application_name', applicationName);
+    settings.set('application_name', this.#options.applicationName ?? ours);
     if (!settings.has('client_encoding')) settings.set('client_encoding', 'UTF8');
     writeStartup(this.#writer, {
       kind: 'StartupMessage',

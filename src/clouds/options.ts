@@ -18,8 +18,10 @@ export interface ConnectionOptions {
   readonly tls: 'verify' | 'off';
   /** PEM text of the authorities to trust instead of the well-known ones */
   readonly ca?: string | undefined;
-  /** run-time settings for the startup message. `application_name` is always ours. */
+  /** run-time settings for the startup message; an `application_name` among them is not sent */
   readonly parameters?: Iterable<readonly [string, string]>;
+  /** the client's, for the trusted server only: no cloud may see it. Default: `clarus` */
+  readonly applicationName?: string | undefined;
   /** for everything until the server is ready; default 10,000 */
   readonly connectTimeout_ms?: number;
   /** is given every byte sent, before encryption; tests prove by it what left */

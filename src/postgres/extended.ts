@@ -129,6 +129,12 @@ function bindPrepared(
       ? parameterFormats
       : parameters.map(() => parameterFormats[0] ?? 0);
   const make = (plan: Plan): ClientPortal => {
+    const needed = 'shape' in plan ? (plan.shape?.parameterTypes.length ?? parameters.length) : 0;
+    if (parameters.length !== needed)
+      throw new ClarusError(
+        '08P01',
+        `bind message supplies ${parameters.length} parameters, but prepared statement "${message.statement}" requires ${needed}`,
+      );
     const portal: ClientPortal = {
       name: message.portal,
       prepared,

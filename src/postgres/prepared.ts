@@ -23,7 +23,7 @@ export interface ClientPortal {
   readonly alone: boolean;
   /** what runs it, for plans over protected tables */
   protected: ProtectedPortal | undefined;
-  /** the simple protocol describes the result of EXECUTE when its arguments have proven right */
+  /** the simple protocol describes a result only when the arguments of EXECUTE, and planning, have proven right */
   readonly announce?: (plan: Plan) => void;
   /** name of its portal on the trusted server, once it has begun */
   trusted: string | undefined;

@@ -114,6 +114,8 @@ async function runSeveral(context: CarefulContext, found: readonly Statement[]):
 
 /** Runs one statement by the extended protocol, answered as the simple one is. */
 function run(context: CarefulContext, statement: Statement, plan: Plan): void | Promise<void> {
+  // described when the arguments, or the planning, have proven right
+  const late = plan.kind === 'execute' || plan.kind === 'trusted';
   const portal: ClientPortal = {
     name: '',
     prepared: { statement, parameterTypes: [], plan },
@@ -124,10 +126,10 @@ function run(context: CarefulContext, statement: Statement, plan: Plan): void | 
     protected: undefined,
     trusted: undefined,
     alone: !context.cloud.pipeline.dirty && !context.transaction.block,
-    announce: inner => describe(context, inner),
+    ...(late ? { announce: (inner: Plan) => describe(context, inner) } : {}),
   };
   const go = (): void | Promise<void> => {
-    if (plan.kind !== 'execute') describe(context, plan);
+    if (!late) describe(context, plan);
     return execute(context, portal, 0);
   };
   const bound = bind(context, portal);
@@ -138,7 +140,11 @@ function describe(context: CarefulContext, plan: Plan): void {
   const { pipeline } = context.cloud;
   const shape = shapeOf(context, plan);
   if (shape !== undefined) {
-    if (shape.columns !== undefined) pipeline.own(rowDescription(shape.columns, []));
+    if (shape.columns === undefined) return;
+    const description = rowDescription(shape.columns, []);
+    // the trusted side's rows do not queue up behind what the cloud is still asked for
+    if (plan.kind === 'trusted') context.output.bytes(description);
+    else pipeline.own(description);
     return;
   }
   pipeline.writer.begin(frontendTypes.describe);

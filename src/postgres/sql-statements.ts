@@ -1,6 +1,7 @@
 /** PREPARE, EXECUTE, DEALLOCATE and DISCARD: the statements of SQL that act on what the protocol calls its own. */
 import { ClarusError } from '../errors.js';
 import type { Plan } from '../sql/plan.js';
+import { PostgresError } from '../wire/diagnostic.js';
 import { type CarefulContext, drained } from './context.js';
 import { physicalQuery } from './own-statements.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
@@ -11,7 +12,7 @@ type PlanOf<Kind extends Plan['kind']> = Extract<Plan, { kind: Kind }>;
 const oidOfType = physicalQuery(
   'SELECT ($1::pg_catalog.text::pg_catalog.regtype)::pg_catalog.oid::pg_catalog.text',
 );
-const nameOfType = physicalQuery('SELECT pg_catalog.format_type($1::pg_catalog.text::pg_catalog.oid, NULL)');
+const nameOfType = physicalQuery('SELECT pg_catalog.format_type($1::pg_catalog.text::pg_catalog.oid, -1)');
 
 /** PREPARE name (types) AS statement. */
 export async function prepareBySql(context: CarefulContext, plan: PlanOf<'prepare'>): Promise<void> {
@@ -62,7 +63,7 @@ export async function executePrepared(
       detail: `Expected ${types.length} parameters but got ${plan.arguments.length}.`,
     });
   }
-  const values = await evaluate(context, plan.arguments, types, inner);
+  const values = await evaluate(context, plan.arguments, types, inner).catch(unplaced);
   const bound: ClientPortal = {
     name: portal.name,
     prepared,
@@ -134,7 +135,11 @@ export function checkSameResult(before: Plan, after: Plan): void {
   }
 }
 
-/** Evaluates the arguments where they may be seen and where their functions have their home. */
+/**
+ * Evaluates the arguments where they may be seen and where their functions have their home. They are given to a
+ * statement that only returns them: that converts them as EXECUTE does, which is more than an implicit cast and less
+ * than an explicit one.
+ */
 async function evaluate(
   context: CarefulContext,
   expressions: readonly string[],
@@ -143,11 +148,8 @@ async function evaluate(
 ): Promise<(Uint8Array | null)[]> {
   if (expressions.length === 0) return [];
   const { trusted, cloud, options, port } = context;
-  const casts: string[] = [];
-  for (const [i, expression] of expressions.entries()) {
-    casts.push(`((${expression})::${await ask(context, nameOfType, String(types[i]))})`);
-  }
-  const [statement] = options.planner.statements(`SELECT ${casts.join(', ')}`);
+  const given = expressions.map(expression => `(${expression})`).join(', ');
+  const [statement] = options.planner.statements(`SELECT ${given}`);
   const plan = await options.planner.plan(statement!, [], port);
   if (plan.kind !== 'trusted' && !(plan.kind === 'pass' && inner.kind === 'pass'))
     throw new ClarusError(
@@ -157,11 +159,23 @@ async function evaluate(
         hint: 'Compute the value first, then give it as a constant.',
       },
     );
+  const parameters: string[] = [];
+  for (const [i, type] of types.entries())
+    parameters.push(`$${i + 1}::${await ask(context, nameOfType, String(type))}`);
+  const returning = `SELECT ${parameters.join(', ')}`;
   const side = plan.kind === 'trusted' ? trusted.port : cloud;
   if (side !== cloud) await trusted.ready();
-  const { rows } = await side.gather(physicalQuery(plan.sql), [], false);
+  const name = side.statements.prepare(returning, returning, types);
+  const { rows } = await side.gather(physicalQuery(`EXECUTE ${name}(${given})`), [], false);
   if (side !== cloud) trusted.settle();
   return [...rows[0]!];
+}
+
+/** Positions in what we wrote say nothing to the client. @throws always */
+function unplaced(error: unknown): never {
+  if (!(error instanceof PostgresError)) throw error;
+  const { position: _, ...diagnostic } = error.diagnostic;
+  throw new PostgresError(diagnostic);
 }
 
 async function ask(

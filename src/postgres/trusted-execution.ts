@@ -40,7 +40,8 @@ export async function executeTrusted(
     portal.trusted = port.portals.take(maxRows === 0);
     const { values, formats } = portal.parameters;
     writeBindValues(pipeline.writer, portal.trusted, name, values, formats, portal.resultFormats);
-    pipeline.expect(internal(expects.bind)); // Execute hears of its error, and tells
+    // Execute hears of its error, and tells
+    pipeline.expect(internal(expects.bind, { done: () => portal.announce?.(plan) }));
   }
   const name = portal.trusted;
   await new Promise<void>((resolve, reject) => {

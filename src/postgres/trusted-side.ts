@@ -198,12 +198,7 @@ export class TrustedSide {
     socket.on('end', gone);
     socket.on('close', gone);
     socket.resume();
-    const { applicationName } = this.#hooks;
-    const name =
-      applicationName === undefined
-        ? []
-        : [`SET application_name = '${applicationName.replaceAll("'", "''")}'`];
-    this.pipeline.attach(endpoint, [...name, ...this.#settings.values()]);
+    this.pipeline.attach(endpoint, [...this.#settings.values()]);
   }
 
   /** Reads no more until the client has taken what waits for it. */
@@ -213,8 +208,10 @@ export class TrustedSide {
   }
 
   async #connect(): Promise<ServerConnection> {
-    const { connect, user, settings } = this.#hooks;
-    const base = new Map([...this.#hooks.defaults(), ...analysisSettings]);
+    const { connect, user, settings, applicationName = '' } = this.#hooks;
+    // in the startup message, because RESET goes back to what stood there
+    const name = ['application_name', applicationName] as const;
+    const base = new Map([...this.#hooks.defaults(), ...analysisSettings, name]);
     try {
       return await connect(user, new Map([...settings, ...base]));
     } catch (error) {

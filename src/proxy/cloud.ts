@@ -52,6 +52,7 @@ export function trustedOptions(
     tls,
     ca,
     parameters: settings,
+    applicationName: settings.get('application_name'),
   };
 }
 
