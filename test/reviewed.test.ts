@@ -418,4 +418,69 @@ suite('what a review asked for', { timeout: 300_000 }, () => {
       assert.match(told(await client.until())[0]!, /0A000 parameters of CREATE TABLE AS and SELECT INTO/);
     }
   });
+
+  test('rows of RETURNING come in the parts that the client asks for', async () => {
+    for (const [sql, limits] of [
+      ["INSERT INTO patient (id, name) VALUES (7, 'a'), (8, 'b') RETURNING id, name", [1, 1, 1, 1]],
+      ["UPDATE patient SET name = 'c' WHERE id < 3 RETURNING id, name", [1, 1, 1, 1]],
+      ["UPDATE patient SET name = 'd' WHERE id < 3 RETURNING name", [2, 2]],
+      ["UPDATE patient SET name = 'e' WHERE id < 3 RETURNING name", [1, 0, 0]],
+      ["UPDATE patient SET name = 'f' WHERE id < 3 RETURNING name", [9, 1]],
+      ["UPDATE patient SET name = 'g' WHERE id < 3", [1]],
+      ["UPDATE patient SET name = 'h' WHERE id < 0 RETURNING name", [1, 1]],
+      ['DELETE FROM patient WHERE id < 3 RETURNING name', [1, 0]],
+    ] as const)
+      await pipelined(
+        say.parse(sql),
+        say.bind('', 'parts'),
+        ...limits.map(limit => say.execute('parts', limit)),
+      );
+    await both('SELECT id, name FROM patient ORDER BY id');
+    await both('BEGIN');
+    await pipelined(
+      say.parse("UPDATE patient SET name = 'i' RETURNING id, name"),
+      say.bind('', 'parts'),
+      say.execute('parts', 1),
+    );
+    await both("SELECT name FROM patient WHERE name = 'i'");
+    await pipelined(say.execute('parts', 1));
+    await pipelined(say.close('portal', 'parts'));
+    await both('COMMIT');
+  });
+
+  test('what RETURNING keeps for a client is bounded, and refused as a whole', async () => {
+    await client.query(`UPDATE patient SET name = '${'x'.repeat(6_000_000)}'`);
+    client.send(
+      say.parse("UPDATE patient SET remark = 'new' RETURNING name, remark"),
+      say.bind('', 'parts'),
+      say.execute('parts', 1),
+      sync,
+    );
+    assert.deepEqual(told(await client.until()).slice(2), [
+      'ErrorResponse ERROR 54000 too many rows of RETURNING are to be kept for a client A statement that is executed with a limit of rows may return 16777216 bytes. ',
+      'ReadyForQuery I',
+    ]);
+    assert.deepEqual(told(await client.query('SELECT remark FROM patient WHERE id = 1')).slice(1, 2), [
+      'DataRow r1',
+    ]);
+  });
+
+  test('an UPDATE of more rows than are written at a time writes each once', async () => {
+    await both("INSERT INTO patient (id, name) VALUES (100, 'many')");
+    const rows = 25_000;
+    for (const one of [client, plain]) {
+      one.send(say.query('COPY patient (id, name) FROM STDIN'));
+      await one.until('CopyInResponse');
+      const data = Array.from({ length: rows }, (_, i) => `${i + 1000}\tmany\n`).join('');
+      one.send({ kind: 'CopyData', data: Buffer.from(data) }, { kind: 'CopyDone' });
+      await one.until();
+    }
+    assert.deepEqual(await both("UPDATE patient SET name = 'most' WHERE name = 'many'"), [
+      'CommandComplete UPDATE 25001',
+      'ReadyForQuery I',
+    ]);
+    await both("SELECT count(*) FROM patient WHERE name = 'most'");
+    await both("UPDATE patient SET name = 'all' WHERE name = 'most' AND id >= 11000 AND id < 21000");
+    await both("SELECT count(*) FROM patient WHERE name = 'all'");
+  });
 });

@@ -16,15 +16,9 @@ import type {
 } from './execute/bodies.js';
 import { startCopyIn } from './execute/copy-in.js';
 import { bindLines } from './execute/lines.js';
-import {
-  type Bound,
-  bindInsert,
-  bindRead,
-  bindUpdate,
-  type ExecutionServices,
-  formatsOf,
-  type Portal,
-} from './execute/portal.js';
+import { type Bound, type ExecutionServices, formatsOf, type Portal } from './execute/portal.js';
+import { bindRead } from './execute/read-portal.js';
+import { bindInsert, bindUpdate } from './execute/write-portal.js';
 import type { BoundParameters, CopyInExecution, Plan, ProtectedPlan, SessionPort } from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
 import { fieldsOf, list, type RawNode, text } from './raw/node.js';

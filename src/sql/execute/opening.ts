@@ -5,7 +5,7 @@
 import { type Awaitable, inOrder, whenKnown } from '../../awaitable.js';
 import { type ByteColumn, type PlainColumn, plain, sealed } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
-import type { DataRows, RowSink, SessionPort } from '../plan.js';
+import type { ClientPort, DataRows, RowSink, SessionPort } from '../plan.js';
 import type { Output } from '../read/targets.js';
 import type { Answering } from './bodies.js';
 import { fromBinary } from './convert.js';
@@ -26,6 +26,7 @@ export class OpeningSink implements RowSink {
     private readonly session: SessionPort,
     private readonly context: EncodingContext,
     private readonly write: RowWriter = dataRows,
+    private readonly client: Pick<ClientPort, 'writer' | 'written'> = session.client,
   ) {}
 
   /** @returns undefined when the rows have been written: nothing had to be waited for */
@@ -42,7 +43,7 @@ export class OpeningSink implements RowSink {
     if (written !== undefined) for (const row of fields.rowIds(written)) this.writtenRows.push(row);
     this.rowsOpened += fields.count;
     if (columns.length === 0 && written !== undefined) return undefined;
-    const { client } = this.session;
+    const { client } = this;
     const { writer } = client;
     const before = writer.mark();
     try {
