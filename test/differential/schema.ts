@@ -76,7 +76,8 @@ const shapes: readonly Omit<ColumnShape, 'name' | 'base'>[] = [
     equality: true,
     domain: 'number',
     pool: ['1', '-7', '0.005', '9999.99'],
-    other: fc.tuple(fc.integer({ min: -9999, max: 9999 }), fc.nat(999)).map(([a, b]) => `${a}.${b}`),
+    // 9999.995 and more would be rounded up to what does not fit
+    other: fc.tuple(fc.integer({ min: -9998, max: 9998 }), fc.nat(999)).map(([a, b]) => `${a}.${b}`),
     bad: ['10000', '99999.99'],
   },
   {
