@@ -483,4 +483,50 @@ suite('what a review asked for', { timeout: 300_000 }, () => {
     await both("UPDATE patient SET name = 'all' WHERE name = 'most' AND id >= 11000 AND id < 21000");
     await both("SELECT count(*) FROM patient WHERE name = 'all'");
   });
+
+  test('a result that the cloud describes otherwise is described as the cloud does, or refused before it is written', async () => {
+    const behind = await RawClient.connect(proxy.behind);
+    await both('CREATE TABLE changed (id int, note text)');
+    await both("INSERT INTO changed VALUES (1, 'n1')");
+    for (const one of [behind, plain]) await one.query('ALTER TABLE changed ADD COLUMN more int');
+    const refused =
+      'ErrorResponse ERROR 55000 the cloud returns other columns than the catalogue knows A table was changed past Clarus, or a view of the system differs between the versions. ';
+    // the number of an attribute is that of the table in the cloud
+    const rows = (messages: string[]): string[] => messages.map(line => line.replace(/:\d+(?=,|$)/g, ''));
+    for (const sql of ['SELECT * FROM changed', "INSERT INTO changed VALUES (2, 'n2') RETURNING *"]) {
+      const [ours, theirs] = await Promise.all([client, plain].map(async one => told(await one.query(sql))));
+      assert.deepEqual(rows(ours!), rows(theirs!));
+    }
+    const extended = async (...statements: string[]): Promise<string[]> => {
+      client.send(...statements.flatMap(sql => say.run(sql)), sync);
+      return told(await client.until());
+    };
+    for (const sql of [
+      'SELECT * FROM changed -- parsed',
+      "INSERT INTO changed VALUES (3, 'n3') RETURNING *",
+      "WITH w AS (INSERT INTO changed VALUES (3, 'n3') RETURNING *) SELECT * FROM w",
+    ]) {
+      const before = ['ParseComplete'];
+      assert.deepEqual(await extended(sql), [...before, refused, 'ReadyForQuery I'], sql);
+      assert.deepEqual(
+        (await extended(sql, 'SELECT 1')).filter(line => !line.startsWith('Parse')),
+        [refused, 'ReadyForQuery I'],
+        sql,
+      );
+      await client.query('BEGIN');
+      assert.deepEqual((await extended(sql)).slice(-2), [refused, 'ReadyForQuery E'], sql);
+      assert.match(await errorOf('SELECT 1'), /25P02/);
+      await client.query('ROLLBACK');
+    }
+    assert.deepEqual(told(await client.query('SELECT count(*) FROM changed'))[1], 'DataRow 2');
+    assert.deepEqual(await extended('SELECT id FROM changed ORDER BY id'), [
+      'ParseComplete',
+      'BindComplete',
+      'DataRow 1',
+      'DataRow 2',
+      'CommandComplete SELECT 2',
+      'ReadyForQuery I',
+    ]);
+    await behind.close();
+  });
 });

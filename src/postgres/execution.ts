@@ -7,6 +7,7 @@ import { type CarefulContext, drained } from './context.js';
 import { type AnswerHandler, expects, forwarded, step, type Work } from './expectations.js';
 import type { ProtectedPortal } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
+import { prepareChecked } from './preparing.js';
 import { type Recording, recorded } from './recording.js';
 import { writeBindValues, writeExecute } from './server-statements.js';
 import { executeSetConfig, executeSetting } from './setting-execution.js';
@@ -108,15 +109,9 @@ export function bind(
   const { cloud } = context;
   if (portal.name === '') cloud.portals.unnamedTaken = false;
   if (plan.kind === 'pass') {
-    const shift = portal.prepared.statement.start;
-    const name = cloud.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes, true, shift);
-    if (portal.name === '') cloud.portals.unnamedTaken = true;
-    if (frame !== undefined) frame(name);
-    else {
-      const { values, formats } = portal.parameters;
-      writeBindValues(cloud.pipeline.writer, portal.name, name, values, formats, portal.resultFormats);
-      cloud.pipeline.expect(step(expects.bind, undefined, shift));
-    }
+    const described = prepareChecked(context, plan, portal.prepared);
+    if (described !== undefined) return described.then(() => bindPass(context, portal, plan, frame));
+    bindPass(context, portal, plan, frame);
     return;
   }
   if (plan.kind !== 'protected' || plan.copy === 'in') return;
@@ -125,6 +120,24 @@ export function bind(
     return trusted.ready().then(() => bindProtected(context, portal, plan));
   }
   return bindProtected(context, portal, plan);
+}
+
+function bindPass(
+  { cloud }: CarefulContext,
+  portal: ClientPortal,
+  plan: PassPlan,
+  frame: ((statement: string) => void) | undefined,
+): void {
+  const { statement, parameterTypes } = portal.prepared;
+  const name = cloud.statements.prepare(plan, plan.sql, parameterTypes, true, statement.start);
+  if (portal.name === '') cloud.portals.unnamedTaken = true;
+  if (frame !== undefined) {
+    frame(name);
+    return;
+  }
+  const { values, formats } = portal.parameters;
+  writeBindValues(cloud.pipeline.writer, portal.name, name, values, formats, portal.resultFormats);
+  cloud.pipeline.expect(step(expects.bind, undefined, statement.start));
 }
 
 function bindProtected(

@@ -13,7 +13,7 @@ import { expects, forwarded, internal } from './expectations.js';
 import { aborted, shifted } from './failure.js';
 import type { Statement } from './planner-port.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
-import { writeClose } from './server-statements.js';
+import { writeClose, writeDescribe } from './server-statements.js';
 import { messages, parameterDescription, resultDescription, statementDescription } from './shapes.js';
 import { checkSameResult, currentPlan, readNow } from './sql-statements.js';
 
@@ -24,16 +24,18 @@ export function parse(context: CarefulContext, reader: FrameReader): void | Prom
   const { name, sql, parameterTypes } = message;
   const { statements, options, port, cloud } = context;
   statements.check(name);
-  const put = (prepared: PreparedStatement): void => {
-    statements.put(name, prepared);
-    readNow(context, prepared);
-    cloud.pipeline.own(messages.parseComplete);
+  const put = (prepared: PreparedStatement): void | Promise<void> => {
+    const done = (): void => {
+      statements.put(name, prepared);
+      cloud.pipeline.own(messages.parseComplete);
+    };
+    const read = readNow(context, prepared);
+    return read === undefined ? done() : read.then(done);
   };
   const known = context.settings.stale ? undefined : options.planner.cached?.(sql, parameterTypes, port);
   if (known !== undefined) {
     refuseInFailed(context, known);
-    put({ statement: { text: sql, start: 0 }, parameterTypes, plan: known });
-    return;
+    return put({ statement: { text: sql, start: 0 }, parameterTypes, plan: known });
   }
   const found = split(context, sql);
   if (found instanceof Promise) return found;
@@ -42,8 +44,7 @@ export function parse(context: CarefulContext, reader: FrameReader): void | Prom
   }
   const [statement] = found;
   if (statement === undefined) {
-    put({ statement: { text: sql, start: 0 }, parameterTypes, plan: { kind: 'empty' } });
-    return;
+    return put({ statement: { text: sql, start: 0 }, parameterTypes, plan: { kind: 'empty' } });
   }
   return planned(context, { statement, parameterTypes }).then(plan =>
     put({ statement, parameterTypes, plan }),
@@ -163,7 +164,7 @@ function finish(context: CarefulContext, portal: ClientPortal, reader: FrameRead
   const { pipeline } = context.cloud;
   if (portal.plan.kind === 'pass') {
     const { buffer, body, end } = reader;
-    void bind(context, portal, statement => {
+    const bound = bind(context, portal, statement => {
       // the client's own message, with the name under which the cloud knows the statement
       const afterPortal = buffer.indexOf(0, body) + 1;
       const afterStatement = buffer.indexOf(0, afterPortal) + 1;
@@ -176,7 +177,7 @@ function finish(context: CarefulContext, portal: ClientPortal, reader: FrameRead
       pipeline.expect(forwarded(expects.bind, undefined, portal.prepared.statement.start));
     });
     context.portals.put(portal);
-    return;
+    return bound;
   }
   const done = (): void => {
     context.portals.put(portal);
@@ -200,7 +201,7 @@ export function describeMessage(context: CarefulContext, reader: FrameReader): v
   if (portal === undefined) return describeCursor(context, message.name);
   const shape = shapeOf(context, portal.plan);
   if (shape !== undefined) context.cloud.pipeline.own(resultDescription(shape, portal.resultFormats));
-  else writeDescribe(context, 0x50, message.name);
+  else describeInCloud(context, 0x50, message.name);
 }
 
 /** Describes a statement as it is now: what it returns must not have changed since it was parsed. */
@@ -234,13 +235,13 @@ function describeStatement(context: CarefulContext, { plan, parameterTypes }: Pr
     return;
   }
   if (plan.kind !== 'pass') return;
-  writeDescribe(context, 0x53, statements.prepare(plan, plan.sql, parameterTypes, true));
+  describeInCloud(context, 0x53, statements.prepare(plan, plan.sql, parameterTypes, true));
 }
 
 /** A cursor that SQL declared is a portal too, which only the cloud knows. */
 function describeCursor(context: CarefulContext, name: string): void {
   mustBeCursor(name);
-  writeDescribe(context, 0x50, name);
+  describeInCloud(context, 0x50, name);
 }
 
 /** @throws ClarusError 34000 for the names of portals of ours, which the cloud knows too */
@@ -301,11 +302,8 @@ export function shapeOf(context: CarefulContext, plan: Plan): Shape | undefined 
 
 const noShape = (): Shape => ({ parameterTypes: [], columns: undefined });
 
-function writeDescribe(context: CarefulContext, target: number, name: string): void {
+function describeInCloud(context: CarefulContext, target: number, name: string): void {
   const { pipeline } = context.cloud;
-  pipeline.writer.begin(frontendTypes.describe);
-  pipeline.writer.uint8(target);
-  pipeline.writer.cstring(name);
-  pipeline.writer.end();
+  writeDescribe(pipeline.writer, target, name);
   pipeline.expect(forwarded(expects.describe));
 }

@@ -5,6 +5,7 @@ import type { TransactionStatus } from '../wire/messages.js';
 import { backendLimits, backendTypes, frontendTypes, messageBytesMax } from '../wire/protocol.js';
 import { isCompletion, meaning, meaningOf, streamedFor } from './answers.js';
 import type { ClientOutput } from './client-output.js';
+import { descriptionFor } from './described.js';
 import { type Endpoint, holds } from './endpoint.js';
 import { ExpectationQueue } from './expectation-queue.js';
 import { type Expectation, expects, internal, own, ownReady, type Work, waiting } from './expectations.js';
@@ -348,7 +349,8 @@ export class Pipeline {
       return;
     }
     if (entry.toClient) {
-      if (type === backendTypes.rowDescription && entry.bytes !== undefined) this.#output.bytes(entry.bytes);
+      if (type === backendTypes.rowDescription && entry.bytes !== undefined)
+        this.#output.bytes(descriptionFor(entry.bytes, buffer, reader.start, end));
       else this.#output.add(buffer, reader.start, end);
     }
     if (ended) this.#queue.shift();

@@ -26,8 +26,16 @@ export class ServerStatements {
    * Name of a statement, after seeing to it that it is prepared when the next message arrives.
    * @param key identifies the statement for this session
    * @param clients an error is the client's to hear
+   * @param described is given the server's description, once, when the statement is prepared
    */
-  prepare(key: unknown, sql: string, parameterTypes: readonly number[], clients = false, shift = 0): string {
+  prepare(
+    key: unknown,
+    sql: string,
+    parameterTypes: readonly number[],
+    clients = false,
+    shift = 0,
+    described?: AnswerHandler,
+  ): string {
     const known = this.#names.get(key);
     if (known !== undefined) return known;
     const name = `clarus_s${this.#next++}`;
@@ -39,6 +47,10 @@ export class ServerStatements {
       },
     };
     this.#pipeline.expect(clients ? step(expects.parse, handler, shift) : internal(expects.parse, handler));
+    if (described !== undefined) {
+      writeDescribe(this.#pipeline.writer, 0x53, name);
+      this.#pipeline.expect(step(expects.describe, described, shift));
+    }
     if (this.#names.size > preparedMax) this.#evict();
     return name;
   }
@@ -52,16 +64,27 @@ export class ServerStatements {
     this.#names.clear();
   }
 
+  /** Is it prepared, or about to be? */
+  has(key: unknown): boolean {
+    return this.#names.has(key);
+  }
+
+  /** It is to be prepared anew at its next use. */
+  drop(key: unknown): void {
+    const name = this.#names.get(key);
+    if (name === undefined) return;
+    this.#names.delete(key);
+    writeClose(this.#pipeline.writer, 0x53, name);
+    this.#pipeline.expect(internal(expects.close));
+  }
+
   /** The server has forgotten all of them. */
   forget(): void {
     this.#names.clear();
   }
 
   #evict(): void {
-    const [key, name] = this.#names.entries().next().value!;
-    this.#names.delete(key);
-    writeClose(this.#pipeline.writer, 0x53, name);
-    this.#pipeline.expect(internal(expects.close));
+    this.drop(this.#names.keys().next().value);
   }
 }
 
@@ -78,6 +101,14 @@ export function writeParse(
   writer.cstring(sql);
   writer.int16(parameterTypes.length);
   for (const oid of parameterTypes) writer.int32(sameTypes || oid < firstUserOid ? oid : 0);
+  writer.end();
+}
+
+/** Writes Describe. @param target S (0x53) or P (0x50) */
+export function writeDescribe(writer: MessageWriter, target: number, name: string): void {
+  writer.begin(frontendTypes.describe);
+  writer.uint8(target);
+  writer.cstring(name);
   writer.end();
 }
 

@@ -5,6 +5,7 @@ import { PostgresError } from '../wire/diagnostic.js';
 import { type CarefulContext, drained } from './context.js';
 import { physicalQuery } from './own-statements.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
+import { prepareChecked } from './preparing.js';
 import { commandComplete } from './shapes.js';
 
 type PlanOf<Kind extends Plan['kind']> = Extract<Plan, { kind: Kind }>;
@@ -25,18 +26,18 @@ export async function prepareBySql(context: CarefulContext, plan: PlanOf<'prepar
   if (statement === undefined) throw new ClarusError('42601', 'PREPARE without a statement');
   const planned = await options.planner.plan(statement, parameterTypes, port);
   const prepared = { statement, parameterTypes, plan: planned };
-  readNow(context, prepared);
+  await readNow(context, prepared);
   statements.put(plan.name, prepared);
   cloud.pipeline.own(commandComplete('PREPARE'));
 }
 
 /** Literals that mean the present moment are read when a statement is parsed, not when it is first bound. */
-export function readNow(
-  { cloud }: CarefulContext,
-  { statement, plan, parameterTypes }: PreparedStatement,
-): void {
-  if (plan.kind === 'pass' && plan.once)
-    cloud.statements.prepare(plan, plan.sql, parameterTypes, true, statement.start);
+export function readNow(context: CarefulContext, prepared: PreparedStatement): Promise<void> | undefined {
+  const { statement, plan, parameterTypes } = prepared;
+  if (plan.kind !== 'pass' || !plan.once) return undefined;
+  const checked = prepareChecked(context, plan, prepared);
+  context.cloud.statements.prepare(plan, plan.sql, parameterTypes, true, statement.start);
+  return checked;
 }
 
 /**
