@@ -56,6 +56,8 @@ export class CarefulMode implements Mode, CarefulContext {
   readonly #loop: ClientLoop;
   /** number of ReadyForQuery told */
   #answered = 0;
+  /** number of the batch whose end alone tells whether there is a transaction block, and whether it has failed */
+  #unsure = 0;
   /** work of ours failed when the Sync of its batch was already on its way */
   #poisonAtReady = false;
   readonly #settledWaiters = new Waiters();
@@ -201,8 +203,7 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   sentQuery(): void {
-    this.batch++;
-    this.wrote = false;
+    this.#endBatch();
   }
 
   copy(copy: ClientCopy): Promise<void> {
@@ -272,6 +273,18 @@ export class CarefulMode implements Mode, CarefulContext {
   #message(reader: FrameReader): void | Promise<void> {
     const { type } = reader;
     if (type === frontendTypes.sync) this.#inBatch = false;
+    else if (this.#unsure > this.#answered) return this.#sure().then(() => this.#act(reader));
+    return this.#act(reader);
+  }
+
+  /** Resolves when it is known how the last batch has left the transaction. */
+  async #sure(): Promise<void> {
+    await drained(this);
+    this.#followCloud();
+  }
+
+  #act(reader: FrameReader): void | Promise<void> {
+    const { type } = reader;
     if (this.skipping && type !== frontendTypes.sync) return;
     try {
       switch (type) {
@@ -342,13 +355,27 @@ export class CarefulMode implements Mode, CarefulContext {
 
   #sendSync(): void {
     this.skipping = false;
-    this.wrote = false;
-    this.batch++;
+    this.#endBatch();
     this.trusted.settle();
     const { pipeline } = this.cloud;
     if (pipeline.dirty || pipeline.failed) pipeline.sync(forwarded(expects.sync));
     else pipeline.ownReady();
     pipeline.send();
+  }
+
+  /** A Sync or a Query ends a batch, and with it an implicit transaction. */
+  #endBatch(): void {
+    const { transaction } = this;
+    this.wrote = false;
+    this.batch++;
+    if (transaction.explicit || transaction.controlled || this.status !== 'I') this.#unsure = this.batch;
+    else this.#endPortals();
+    transaction.controlled = false;
+  }
+
+  #endPortals(): void {
+    this.portals.forget();
+    this.cloud.portals.unnamedTaken = false;
   }
 
   #cloudPipeline(): Pipeline {
@@ -398,7 +425,7 @@ export class CarefulMode implements Mode, CarefulContext {
 
   #batchEnded(): void {
     this.#answered++;
-    if (this.status === 'I') this.portals.closeUpTo(this.#answered - 1);
+    if (this.status === 'I' && this.#answered === this.#unsure) this.#endPortals();
   }
 
   /** The cloud's word on whether there is a transaction block is the last one. */

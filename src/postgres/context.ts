@@ -26,8 +26,8 @@ export interface CarefulContext {
   readonly settings: SettingsView;
   /** the session as planning and executors see it */
   readonly port: SessionPort;
-  /** status told with the last ReadyForQuery of the cloud */
-  readonly status: TransactionStatus;
+  /** status told with the last ReadyForQuery of the cloud, or come to since by a statement that ended a failed one */
+  status: TransactionStatus;
   /** an error was told: the client's messages are skipped until Sync */
   readonly skipping: boolean;
   /** number of the batch that is being sent: one more with each Sync */
@@ -53,6 +53,9 @@ export interface CarefulContext {
   /** the server has ended it */
   copyOver(): void;
 }
+
+/** The transaction has failed: PostgreSQL takes only what ends it, or goes back to a savepoint. */
+export const isFailed = ({ status }: CarefulContext): boolean => status === 'E';
 
 /** Everything asked of the cloud is answered. @returns false when an error among it made the session skip */
 export async function drained(context: CarefulContext): Promise<boolean> {

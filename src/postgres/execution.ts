@@ -1,5 +1,6 @@
 import { whenKnown } from '../awaitable.js';
 import { ClarusError } from '../errors.js';
+import { cannotBeRun } from '../sql/execute/given.js';
 import type { ExecuteOutcome, OutcomeListener, Plan } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
@@ -33,6 +34,9 @@ export function execute(
   if (context.pending > 0 && !isRead(plan)) {
     return context.settled().then(() => (context.skipping ? undefined : execute(context, portal, maxRows)));
   }
+  // the cloud knows it of its own
+  if (portal.execution?.hasFailed && plan.kind !== 'pass')
+    throw new ClarusError('55000', cannotBeRun(portal.name));
   refusePortalAsCursor(context, plan);
   if (!isRead(plan) && plan.kind !== 'empty') context.wrote = true;
   return recorded(context, plan, maxRows, recording =>
@@ -61,7 +65,7 @@ function run(
   recording: Recording,
 ): void | Promise<void> {
   const { plan } = portal;
-  const shift = portal.prepared.statement.start;
+  portal.execution = recording;
   switch (plan.kind) {
     case 'pass':
       return executePass(context, portal, plan, maxRows, recording);
@@ -71,7 +75,7 @@ function run(
     case 'trusted':
       return executeTrusted(context, portal, plan, maxRows, recording);
     case 'transaction':
-      return controlTransaction(context, plan.action, shift, recording);
+      return controlTransaction(context, portal, plan.action, recording);
     case 'setting':
       return executeSetting(context, plan, portal.alone);
     case 'set-config':

@@ -100,8 +100,9 @@ export const forwardedQuery = (
   shift = 0,
 ): Expectation => expectation(expects.query, true, handler, rowDescription, shift);
 
-/** Bytes of ours. */
-export const own = (bytes: Buffer): Expectation => expectation(expects.own, true, undefined, bytes);
+/** Bytes of ours. @param handler hears where an error before them keeps them from being sent */
+export const own = (bytes: Buffer, handler?: AnswerHandler): Expectation =>
+  expectation(expects.own, true, handler, bytes);
 
 /** ReadyForQuery of ours. */
 export const ownReady = (): Expectation => expectation(expects.ready, true);

@@ -7,7 +7,7 @@ import { PostgresError } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import type { FrontendMessage } from '../wire/messages.js';
 import { frontendTypes } from '../wire/protocol.js';
-import type { CarefulContext } from './context.js';
+import { type CarefulContext, isFailed } from './context.js';
 import { bind, execute } from './execution.js';
 import { expects, forwarded, internal } from './expectations.js';
 import { aborted, shifted } from './failure.js';
@@ -85,8 +85,6 @@ export async function planned(
   }
 }
 
-const isFailed = ({ status, cloud }: CarefulContext): boolean => status === 'E' && cloud.pipeline.idle;
-
 /** Asks the cloud for the settings that it does not report. */
 async function refreshSettings({ settings, cloud, transaction }: CarefulContext): Promise<void> {
   const alone = !cloud.pipeline.dirty && !transaction.block;
@@ -95,7 +93,7 @@ async function refreshSettings({ settings, cloud, transaction }: CarefulContext)
   if (alone) cloud.pipeline.sync(internal(expects.sync));
 }
 
-/** In a failed transaction PostgreSQL takes only what ends it, or goes back to a savepoint. */
+/** @throws ClarusError 25P02 for what a failed transaction does not take */
 export function refuseInFailed(context: CarefulContext, plan: Plan): void {
   if (!isFailed(context)) return;
   if (plan.kind === 'transaction' && ['commit', 'rollback', 'rollback-to'].includes(plan.action.kind)) return;
@@ -142,7 +140,6 @@ function bindPrepared(
       plan,
       parameters: { values: parameters, formats },
       resultFormats: message.resultFormats,
-      batch: context.batch,
       alone: false,
       protected: undefined,
       trusted: undefined,
@@ -162,8 +159,11 @@ function bindPrepared(
 
 function finish(context: CarefulContext, portal: ClientPortal, reader: FrameReader): void | Promise<void> {
   const { pipeline } = context.cloud;
+  // also where the server skips it
+  const refused = { failed: () => context.portals.remove(portal) };
   if (portal.plan.kind === 'pass') {
     const { buffer, body, end } = reader;
+    context.portals.put(portal);
     const bound = bind(context, portal, statement => {
       // the client's own message, with the name under which the cloud knows the statement
       const afterPortal = buffer.indexOf(0, body) + 1;
@@ -174,14 +174,13 @@ function finish(context: CarefulContext, portal: ClientPortal, reader: FrameRead
       writer.cstring(statement);
       writer.slice(buffer, afterStatement, end);
       writer.end();
-      pipeline.expect(forwarded(expects.bind, undefined, portal.prepared.statement.start));
+      pipeline.expect(forwarded(expects.bind, refused, portal.prepared.statement.start));
     });
-    context.portals.put(portal);
     return bound;
   }
   const done = (): void => {
     context.portals.put(portal);
-    pipeline.own(messages.bindComplete);
+    pipeline.own(messages.bindComplete, refused);
   };
   const bound = bind(context, portal);
   return bound === undefined ? done() : bound.then(done);
@@ -200,6 +199,7 @@ export function describeMessage(context: CarefulContext, reader: FrameReader): v
   const portal = context.portals.get(message.name);
   if (portal === undefined) return describeCursor(context, message.name);
   const shape = shapeOf(context, portal.plan);
+  if (isFailed(context) && shape?.columns !== undefined) throw aborted();
   if (shape !== undefined) context.cloud.pipeline.own(resultDescription(shape, portal.resultFormats));
   else describeInCloud(context, 0x50, message.name);
 }

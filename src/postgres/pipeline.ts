@@ -8,7 +8,16 @@ import type { ClientOutput } from './client-output.js';
 import { descriptionFor } from './described.js';
 import { type Endpoint, holds } from './endpoint.js';
 import { ExpectationQueue } from './expectation-queue.js';
-import { type Expectation, expects, internal, own, ownReady, type Work, waiting } from './expectations.js';
+import {
+  type AnswerHandler,
+  type Expectation,
+  expects,
+  internal,
+  own,
+  ownReady,
+  type Work,
+  waiting,
+} from './expectations.js';
 import { aborted, shifted } from './failure.js';
 import type { PipelineHooks } from './pipeline-hooks.js';
 import { RowBatch } from './row-batch.js';
@@ -29,6 +38,8 @@ export class Pipeline {
   readonly writer = new MessageWriter();
   /** something was asked since the last Sync */
   dirty = false;
+  /** number of what is asked until the next Sync */
+  batch = 0;
   readonly #reader = new FrameReader({ tagged: true, limits: backendLimits(messageBytesMax) });
   readonly #queue = new ExpectationQueue();
   readonly #output: ClientOutput;
@@ -105,6 +116,7 @@ export class Pipeline {
     const { expects: kind } = entry;
     if (kind === expects.sync || kind === expects.query) {
       this.dirty = false;
+      this.batch++;
       this.#unflushed = false;
       this.#failed = false;
       this.#told = false;
@@ -120,11 +132,11 @@ export class Pipeline {
     this.#queue.push(entry);
   }
 
-  /** Sends bytes to the client when everything asked before is answered. */
-  own(bytes: Buffer): void {
-    if (this.#failed) return;
-    if (this.#queue.length === 0) this.#output.bytes(bytes);
-    else this.#queue.push(own(bytes));
+  /** Sends bytes to the client when everything asked before is answered. @param handler hears where that fails */
+  own(bytes: Buffer, handler?: Pick<AnswerHandler, 'failed'>): void {
+    if (this.#failed) handler?.failed?.(aborted());
+    else if (this.#queue.length === 0) this.#output.bytes(bytes);
+    else this.#queue.push(own(bytes, handler));
   }
 
   /** Tells the client an error of ours in its turn, unless it has been told another in this batch. */

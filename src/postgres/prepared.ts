@@ -17,8 +17,8 @@ export interface ClientPortal {
   readonly plan: Plan;
   readonly parameters: BoundParameters;
   readonly resultFormats: readonly (0 | 1)[];
-  /** number of the Sync that ends the batch it was bound in */
-  readonly batch: number;
+  /** place among the portals of the session, in the order in which they were bound */
+  order?: number;
   /** a Query of one statement: nothing that could still fail shares its implicit transaction */
   readonly alone: boolean;
   /** what runs it, for plans over protected tables */
@@ -29,6 +29,8 @@ export interface ClientPortal {
   trusted: string | undefined;
   /** tag with which the trusted server ran it to its end */
   completed?: string;
+  /** its last execution */
+  execution?: { readonly hasFailed: boolean };
 }
 
 /** The prepared statements of one client, those of the protocol and those of SQL alike. */
@@ -80,16 +82,31 @@ export class PreparedStatements {
   }
 }
 
-/** The portals of one client. */
+/**
+ * The portals of one client, as they will be when the server has got all that was sent. What ends their transaction
+ * forgets them: the servers close their own.
+ */
 export class ClientPortals {
   /** those with a name */
   readonly #byName = new Map<string, ClientPortal>();
   /** the one without: every statement of most clients */
   #unnamed: ClientPortal | undefined;
   readonly #max: number;
+  #bound = 0;
 
   constructor(max: number) {
     this.#max = max;
+  }
+
+  /** Number of portals bound so far. */
+  get bound(): number {
+    return this.#bound;
+  }
+
+  /** Is there any but this one? */
+  hasOthers(portal: ClientPortal): boolean {
+    if (this.#unnamed !== undefined && this.#unnamed !== portal) return true;
+    return this.#byName.size > (this.#byName.get(portal.name) === portal ? 1 : 0);
   }
 
   /** Makes room for a portal. @throws ClarusError 42P03 when the name is taken, 42602, 54000 */
@@ -108,6 +125,7 @@ export class ClientPortals {
   }
 
   put(portal: ClientPortal): void {
+    portal.order ??= ++this.#bound;
     if (portal.name === '') this.#unnamed = portal;
     else this.#byName.set(portal.name, portal);
   }
@@ -125,10 +143,17 @@ export class ClientPortals {
     return portal;
   }
 
-  /** A transaction has ended: its portals are gone. @param batch the last batch that belonged to it */
-  closeUpTo(batch: number): void {
-    if (this.#unnamed !== undefined && this.#unnamed.batch <= batch) this.close('');
+  /** It was not bound. */
+  remove(portal: ClientPortal): void {
+    if (this.get(portal.name) !== portal) return;
+    if (portal.name === '') this.#unnamed = undefined;
+    else this.#byName.delete(portal.name);
+  }
+
+  /** Their transaction ends, or goes back. @param bound those bound first, which stay */
+  forget(bound = 0): void {
+    if (this.#unnamed !== undefined && this.#unnamed.order! > bound) this.#unnamed = undefined;
     if (this.#byName.size === 0) return;
-    for (const [name, portal] of this.#byName) if (portal.batch <= batch) this.close(name);
+    for (const [name, { order }] of this.#byName) if (order! > bound) this.#byName.delete(name);
   }
 }

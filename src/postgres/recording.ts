@@ -13,6 +13,7 @@ export class Recording implements AnswerHandler {
   readonly #maxRows: number;
   readonly #began_ms = performance.now();
   #ended = false;
+  #failed = false;
 
   /** @param maxRows of its Execute; 0: no limit */
   constructor(context: CarefulContext, number: number, maxRows: number) {
@@ -26,7 +27,13 @@ export class Recording implements AnswerHandler {
     this.#end(type === backendTypes.portalSuspended ? this.#maxRows : rowsOf(tag), undefined);
   }
 
+  /** It ended with an error. */
+  get hasFailed(): boolean {
+    return this.#failed;
+  }
+
   failed(error: unknown): void {
+    if (!this.#ended) this.#failed = true;
     this.#end(0, codeOf(error));
   }
 

@@ -8,11 +8,19 @@ const preparedMax = 512;
 /** OIDs below this are PostgreSQL's own, the same on every server (FirstNormalObjectId in transam.h). */
 const firstUserOid = 16_384;
 
+interface Prepared {
+  readonly name: string;
+  /** the batch in which it was sent: an error before it makes the server skip it, which later batches cannot tell */
+  readonly batch: number;
+  /** the server has prepared it */
+  certain: boolean;
+}
+
 /** Statements that this session has prepared on a server, under names of ours. */
 export class ServerStatements {
   readonly #pipeline: Pipeline;
   /** by what identifies the statement: an id or a plan; in order of use, oldest first */
-  readonly #names = new Map<unknown, string>();
+  readonly #prepared = new Map<unknown, Prepared>();
   readonly #sameTypes: boolean;
   #next = 1;
 
@@ -36,14 +44,21 @@ export class ServerStatements {
     shift = 0,
     described?: AnswerHandler,
   ): string {
-    const known = this.#names.get(key);
-    if (known !== undefined) return known;
+    const known = this.#prepared.get(key);
+    if (known !== undefined) {
+      if (known.certain || known.batch === this.#pipeline.batch) return known.name;
+      this.drop(key);
+    }
     const name = `clarus_s${this.#next++}`;
-    this.#names.set(key, name);
+    const prepared: Prepared = { name, batch: this.#pipeline.batch, certain: false };
+    this.#prepared.set(key, prepared);
     writeParse(this.#pipeline.writer, name, sql, parameterTypes, this.#sameTypes);
     const handler: AnswerHandler = {
+      done: () => {
+        prepared.certain = true;
+      },
       failed: () => {
-        if (this.#names.get(key) === name) this.#names.delete(key);
+        if (this.#prepared.get(key) === prepared) this.#prepared.delete(key);
       },
     };
     this.#pipeline.expect(clients ? step(expects.parse, handler, shift) : internal(expects.parse, handler));
@@ -51,40 +66,43 @@ export class ServerStatements {
       writeDescribe(this.#pipeline.writer, 0x53, name);
       this.#pipeline.expect(step(expects.describe, described, shift));
     }
-    if (this.#names.size > preparedMax) this.#evict();
+    if (this.#prepared.size > preparedMax) this.#evict();
     return name;
   }
 
   /** Closes all of them, and the unnamed statement. */
   close(): void {
-    for (const name of ['', ...this.#names.values()]) {
-      writeClose(this.#pipeline.writer, 0x53, name);
-      this.#pipeline.expect(internal(expects.close));
-    }
-    this.#names.clear();
+    this.#close('');
+    for (const { name } of this.#prepared.values()) this.#close(name);
+    this.#prepared.clear();
   }
 
   /** Is it prepared, or about to be? */
   has(key: unknown): boolean {
-    return this.#names.has(key);
+    return this.#prepared.has(key);
   }
 
   /** It is to be prepared anew at its next use. */
   drop(key: unknown): void {
-    const name = this.#names.get(key);
-    if (name === undefined) return;
-    this.#names.delete(key);
-    writeClose(this.#pipeline.writer, 0x53, name);
-    this.#pipeline.expect(internal(expects.close));
+    const prepared = this.#prepared.get(key);
+    if (prepared === undefined) return;
+    this.#prepared.delete(key);
+    this.#close(prepared.name);
   }
 
   /** The server has forgotten all of them. */
   forget(): void {
-    this.#names.clear();
+    this.#prepared.clear();
   }
 
   #evict(): void {
-    this.drop(this.#names.keys().next().value);
+    this.drop(this.#prepared.keys().next().value);
+  }
+
+  /** Closes what may never have been prepared, too: that is no error (PostgreSQL manual, 54.2.3). */
+  #close(name: string): void {
+    writeClose(this.#pipeline.writer, 0x53, name);
+    this.#pipeline.expect(internal(expects.close));
   }
 }
 

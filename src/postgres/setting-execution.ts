@@ -1,7 +1,7 @@
 /** SET, RESET and set_config: kept in step on the cloud's side and on the trusted one. */
 import type { Plan } from '../sql/plan.js';
 import { PostgresError } from '../wire/diagnostic.js';
-import { type CarefulContext, drained } from './context.js';
+import { type CarefulContext, drained, isFailed } from './context.js';
 import { aborted } from './failure.js';
 import type { ClientPortal } from './prepared.js';
 import type { Recording } from './recording.js';
@@ -23,7 +23,7 @@ export async function executeSetting(
 ): Promise<void> {
   if (!(await drained(context))) return;
   const { cloud } = context;
-  if (context.status === 'E') throw aborted();
+  if (isFailed(context)) throw aborted();
   if (plan.sides === 'trusted') {
     if (!alone) await beginInternal(context);
     await follow(context, plan.sql);
@@ -49,7 +49,7 @@ export async function executeSetConfig(
 ): Promise<void> {
   const { sql, sides } = plan.given(portal.parameters);
   if (!(await drained(context))) return;
-  if (context.status === 'E') throw aborted();
+  if (isFailed(context)) throw aborted();
   if (sides === 'trusted') {
     const { transaction } = context;
     if (transaction.block || !portal.alone) await touchTrusted(context);

@@ -122,7 +122,6 @@ function run(context: CarefulContext, statement: Statement, plan: Plan): void | 
     plan,
     parameters: { values: [], formats: [] },
     resultFormats: [],
-    batch: context.batch,
     protected: undefined,
     trusted: undefined,
     alone: !context.cloud.pipeline.dirty && !context.transaction.block,

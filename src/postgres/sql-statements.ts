@@ -71,7 +71,7 @@ export async function executePrepared(
     plan: inner,
     parameters: { values, formats: values.map(() => 0) },
     resultFormats: portal.resultFormats,
-    batch: portal.batch,
+    ...(portal.order === undefined ? {} : { order: portal.order }),
     alone: portal.alone,
     protected: undefined,
     trusted: undefined,

@@ -1,16 +1,52 @@
 import { ClarusError } from '../errors.js';
 import type { TransactionAction } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
-import { type CarefulContext, drained } from './context.js';
+import { type CarefulContext, drained, isFailed } from './context.js';
 import { type AnswerHandler, expects, forwarded, internal, step } from './expectations.js';
 import { physicalQuery } from './own-statements.js';
+import type { ClientPortal } from './prepared.js';
 import { writeBindValues, writeClose, writeExecute } from './server-statements.js';
 import { commandComplete } from './shapes.js';
 
 const transactionId = physicalQuery('SELECT pg_catalog.pg_current_xact_id()::text');
 
-/** Runs a transaction statement on the cloud, and on the trusted side where it takes part. */
+/**
+ * Runs a transaction statement on the cloud, and on the trusted side where it takes part.
+ * @param portal the one that it is executed by
+ */
 export function controlTransaction(
+  context: CarefulContext,
+  portal: ClientPortal,
+  action: TransactionAction,
+  recording: AnswerHandler,
+): void | Promise<void> {
+  context.transaction.controlled = true;
+  const shift = portal.prepared.statement.start;
+  if (!endsPortals(action)) return control(context, action, shift, recording);
+  // other portals end only if it is carried out: nothing sent before it may fail any more
+  if (context.portals.hasOthers(portal))
+    return drained(context).then(going => {
+      if (!going) return;
+      endPortals(context, action);
+      return control(context, action, shift, recording);
+    });
+  endPortals(context, action);
+  return control(context, action, shift, recording);
+}
+
+type Ending = Extract<TransactionAction, { kind: 'commit' | 'rollback' | 'rollback-to' }>;
+
+const endsPortals = (action: TransactionAction): action is Ending =>
+  action.kind === 'commit' || action.kind === 'rollback' || action.kind === 'rollback-to';
+
+/** Portals end with their transaction, also one that cannot be committed, and with their subtransaction. */
+function endPortals({ portals, cloud, transaction }: CarefulContext, action: Ending): void {
+  const kept = action.kind === 'rollback-to' ? transaction.portalsAt(action.name) : 0;
+  if (kept !== undefined) portals.forget(kept);
+  if (portals.get('') === undefined) cloud.portals.unnamedTaken = false;
+}
+
+function control(
   context: CarefulContext,
   action: TransactionAction,
   shift: number,
@@ -27,10 +63,11 @@ export function controlTransaction(
     transaction.explicit = true;
     if (transaction.queriedIn === context.batch) cloud.run('SELECT').catch(() => undefined);
   } else if (action.kind === 'commit' || action.kind === 'rollback') transaction.explicit = action.chain;
+  const bound = context.portals.bound;
   runInCloud(context, action.sql, shift, {
     done: (type, tag) => {
       recording.done?.(type, tag);
-      applied(context, action, tag);
+      applied(context, action, tag, bound);
     },
     failed: error => {
       recording.failed?.(error);
@@ -38,6 +75,8 @@ export function controlTransaction(
       if (action.kind === 'commit' && !(error instanceof ClarusError)) rolledBack(context);
     },
   });
+  // what follows is taken, or not, as it is then
+  if (isFailed(context)) return drained(context).then(() => undefined);
 }
 
 function rolledBack({ transaction, settings }: CarefulContext): void {
@@ -103,21 +142,25 @@ function inImplicitBlock(context: CarefulContext, action: TransactionAction): vo
   }
 }
 
-/** What a statement that the cloud has carried out means for the rest of the session. */
-function applied(context: CarefulContext, action: TransactionAction, tag: string): void {
+/**
+ * What a statement that the cloud has carried out means for the rest of the session.
+ * @param bound number of portals that the client had bound when it was sent
+ */
+function applied(context: CarefulContext, action: TransactionAction, tag: string, bound: number): void {
   const { transaction, trusted, settings } = context;
   switch (action.kind) {
     case 'begin':
       transaction.begin(action.sql);
       return;
     case 'savepoint':
-      transaction.savepoint(action.name, action.sql);
+      transaction.savepoint(action.name, action.sql, bound);
       return;
     case 'release':
       transaction.release(action.name);
       return;
     case 'rollback-to':
       transaction.rollbackTo(action.name);
+      if (isFailed(context)) context.status = 'T';
       settings.stale = true;
       return;
     case 'commit':
@@ -127,6 +170,7 @@ function applied(context: CarefulContext, action: TransactionAction, tag: string
       settings.stale = true;
       break;
   }
+  if (isFailed(context)) context.status = action.chain ? 'T' : 'I';
   transaction.end(action.chain);
   trusted.settle();
 }
@@ -152,7 +196,7 @@ async function controlBoth(
       done: (type, tag) => {
         recording.done?.(type, tag);
         const joined = transaction.joined;
-        applied(context, action, tag);
+        applied(context, action, tag, context.portals.bound);
         if (!joined) return resolve();
         trusted.settle();
         trusted.port.run(action.kind === 'rollback' ? 'ROLLBACK' : action.sql).then(() => {
@@ -180,7 +224,7 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
   let entry: number | undefined;
   let tag: string;
   try {
-    if (transaction.recorded && context.status !== 'E') {
+    if (transaction.recorded && !isFailed(context)) {
       const xid = await idOf(cloud);
       const shadowXid = transaction.joined ? await idOf(trusted.port) : undefined;
       entry = await options.commits.prepare(transaction.redo(user.name), xid, shadowXid);

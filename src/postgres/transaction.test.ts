@@ -6,7 +6,7 @@ test('the trusted side joins late with modes, settings and savepoints in their o
   const transaction = new Transaction();
   transaction.begin('BEGIN ISOLATION LEVEL SERIALIZABLE');
   transaction.set('SET LOCAL a.b = 1');
-  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.savepoint('s', 'SAVEPOINT s', 0);
   transaction.set('SET a.c = 2');
   assert.deepEqual(transaction.joinSql(), [
     'BEGIN ISOLATION LEVEL SERIALIZABLE',
@@ -20,9 +20,9 @@ test('a rollback to a savepoint forgets what was recorded behind it, and keeps t
   const transaction = new Transaction();
   transaction.begin('BEGIN');
   transaction.record('CREATE TABLE a ()', [], 'public');
-  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.savepoint('s', 'SAVEPOINT s', 0);
   transaction.record('CREATE TABLE b ()', [], 'public');
-  transaction.savepoint('t', 'SAVEPOINT t');
+  transaction.savepoint('t', 'SAVEPOINT t', 0);
   transaction.rollbackTo('s');
   assert.deepEqual(
     transaction.redo('app').ddl.map(d => d.sql),
@@ -34,9 +34,9 @@ test('a rollback to a savepoint forgets what was recorded behind it, and keeps t
 test('of two savepoints of one name the later is meant', () => {
   const transaction = new Transaction();
   transaction.begin('BEGIN');
-  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.savepoint('s', 'SAVEPOINT s', 0);
   transaction.record('CREATE TABLE a ()', [], 'public');
-  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.savepoint('s', 'SAVEPOINT s', 0);
   transaction.record('CREATE TABLE b ()', [], 'public');
   transaction.rollbackTo('s');
   assert.equal(transaction.redo('app').ddl.length, 1);
@@ -50,7 +50,7 @@ test('a chained transaction keeps its modes and nothing else', () => {
   const transaction = new Transaction();
   transaction.begin('BEGIN READ ONLY');
   transaction.joined = true;
-  transaction.savepoint('s', 'SAVEPOINT s');
+  transaction.savepoint('s', 'SAVEPOINT s', 0);
   transaction.end(true);
   assert.ok(transaction.explicit && !transaction.joined);
   assert.deepEqual(transaction.joinSql(), ['BEGIN READ ONLY']);

@@ -15,6 +15,8 @@ interface Savepoint {
   readonly records: number;
   readonly settings: number;
   readonly state: number;
+  /** number of portals that the client had bound */
+  readonly portals: number;
 }
 
 /**
@@ -24,6 +26,8 @@ interface Savepoint {
 export class Transaction {
   /** inside BEGIN ... COMMIT, as far as statements were sent */
   explicit = false;
+  /** a statement that begins, ends or marks a transaction was sent since the last Sync */
+  controlled = false;
   /** a transaction block that we opened around the client's implicit transaction */
   internal = false;
   /** the trusted backend takes part */
@@ -75,14 +79,21 @@ export class Transaction {
     this.#beginSql ??= sql;
   }
 
-  savepoint(name: string, sql: string): void {
+  /** @param portals number of portals that the client had bound when it was sent */
+  savepoint(name: string, sql: string, portals: number): void {
     this.#savepoints.push({
       name,
       sql,
       records: this.#records.length,
       settings: this.#settings.length,
       state: this.#stateMark,
+      portals,
     });
+  }
+
+  /** Number of portals that the client had bound at a savepoint; undefined: there is none of that name. */
+  portalsAt(savepoint: string): number | undefined {
+    return this.#savepoints[this.#find(savepoint)]?.portals;
   }
 
   release(name: string): void {

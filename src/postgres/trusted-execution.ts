@@ -3,7 +3,7 @@ import { ClarusError } from '../errors.js';
 import { cannotBeRun } from '../sql/execute/given.js';
 import type { Plan } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
-import { type CarefulContext, drained } from './context.js';
+import { type CarefulContext, drained, isFailed } from './context.js';
 import { expects, forwarded, internal } from './expectations.js';
 import { aborted } from './failure.js';
 import { physicalQuery } from './own-statements.js';
@@ -27,7 +27,7 @@ export async function executeTrusted(
 ): Promise<void> {
   if (!(await drained(context))) return;
   const { trusted, transaction } = context;
-  if (context.status === 'E') throw aborted();
+  if (isFailed(context)) throw aborted();
   if (portal.completed !== undefined) return runAgain(context, portal, plan, recording);
   await trusted.ready();
   if (plan.homed) await refuseReadOnly(context);

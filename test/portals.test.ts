@@ -1,0 +1,159 @@
+/** Portals live and die with their transactions as in PostgreSQL, whatever they are over and wherever they run. */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import fc from 'fast-check';
+import type { FrontendMessage } from '../src/wire/messages.js';
+import { count, seed } from './heavy/support/scale.js';
+import { startProxy, type TestProxy } from './support/proxy.js';
+import { RawClient, say, told } from './support/raw-client.js';
+
+/** Messages up to a Sync; a text: a Query. */
+type Step = string | readonly FrontendMessage[];
+
+suite('portals', { timeout: 400_000 }, () => {
+  let proxy: TestProxy;
+  let plain: RawClient;
+  let clarus: RawClient;
+  before(async () => {
+    proxy = await startProxy({
+      policy: `unlisted: pass
+tables:
+  public.item:
+    columns:
+      id: { protect: none }
+      s: { protect: encrypt, queries: [equality] }`,
+    });
+    plain = await RawClient.connect(proxy.plain);
+    clarus = await RawClient.connect(proxy);
+    for (const client of [plain, clarus])
+      for (const sql of ['CREATE TABLE item (id int, s text)', 'CREATE TABLE open (id int, note text)'])
+        await client.query(sql);
+  });
+  after(async () => {
+    await plain?.close();
+    await clarus?.close();
+    await proxy?.stop();
+  });
+
+  const fill = [
+    'DELETE FROM item',
+    'DELETE FROM open',
+    "INSERT INTO item VALUES (1, 'a'), (2, 'b'), (3, 'c')",
+    "INSERT INTO open VALUES (1, 'x'), (2, 'y'), (3, 'z')",
+  ];
+
+  /** Plays steps, and looks at what they left. */
+  async function play(client: RawClient, steps: readonly Step[], ahead: boolean): Promise<string[][]> {
+    for (const sql of fill) await client.query(sql);
+    const lines: string[][] = [];
+    const end = ['ROLLBACK', 'SELECT * FROM item ORDER BY id', 'SELECT * FROM open ORDER BY id'];
+    const all = [...steps, ...end].map(step =>
+      typeof step === 'string' ? [say.query(step)] : [...step, say.sync],
+    );
+    if (ahead) client.send(...all.flat());
+    for (const messages of all) {
+      if (!ahead) client.send(...messages);
+      lines.push(told(await client.until()));
+    }
+    return lines;
+  }
+
+  /** Plays steps on both databases and expects the same, whether or not the client waits for each answer. */
+  async function same(...steps: Step[]): Promise<void> {
+    const expected = await play(plain, steps, false);
+    for (const ahead of [false, true]) {
+      const ours = await play(clarus, steps, ahead);
+      const script = [...steps, 'ROLLBACK', 'item', 'open'].map(
+        (step, i) => `${shown(step)}\n    plain: ${expected[i]}\n    ours:  ${ours[i]}`,
+      );
+      assert.deepEqual(ours, expected, `${ahead ? 'all sent at once' : ''}\n${script.join('\n')}`);
+    }
+  }
+
+  const portal = (sql: string, name = 'p'): FrontendMessage[] => [say.parse(sql), say.bind('', name)];
+  const reads = ['SELECT id, s FROM item ORDER BY id', 'SELECT id, note FROM open ORDER BY id'];
+  const writes = [
+    "INSERT INTO item VALUES (9, 'w') RETURNING s",
+    "INSERT INTO item VALUES (9, 'w')",
+    "UPDATE item SET s = 'w' RETURNING s",
+    'DELETE FROM item RETURNING s',
+    "INSERT INTO open VALUES (9, 'w') RETURNING note",
+  ];
+  const catalog = 'SELECT relname FROM pg_class WHERE oid = 1259';
+
+  test('a portal dies with its transaction', async () => {
+    for (const sql of [...reads, ...writes, catalog])
+      for (const end of ['COMMIT', 'ROLLBACK', say.run('ROLLBACK')])
+        for (const then of [
+          [say.execute('p')],
+          [say.describe('portal', 'p')],
+          [...portal(sql), say.execute('p', 1)],
+        ]) {
+          await same('BEGIN', portal(sql), end, then);
+          if (typeof end !== 'string') await same('BEGIN', portal(sql), [...end, ...then]);
+          await same('BEGIN', [...portal(sql), say.execute('p', 1)], end, then);
+          await same('BEGIN', [...portal(sql), say.execute('p')], end, then);
+        }
+  });
+
+  test('a portal of an implicit transaction dies at its Sync', async () => {
+    for (const sql of [...reads, ...writes, catalog])
+      for (const then of [[say.execute('p')], [...portal(sql), say.execute('p', 1)]]) {
+        await same(portal(sql), then);
+        await same([...portal(sql), say.execute('p', 1)], then);
+      }
+  });
+
+  test('generated sequences of messages are answered as on a plain PostgreSQL', async () => {
+    const one = fc.constantFrom<FrontendMessage[]>(
+      ...[...reads, ...writes, catalog, 'SELECT 1 / (id - 2) FROM open', 'SELECT nowhere'].flatMap(sql => [
+        portal(sql, 'p'),
+        portal(sql, 'q'),
+        [...portal(sql, ''), say.execute('', 1), say.execute('')],
+      ]),
+      ...['p', 'q'].flatMap(name => [
+        [say.execute(name)],
+        [say.execute(name)],
+        [say.execute(name, 1)],
+        [say.execute(name, 1)],
+        [say.describe('portal', name)],
+        [say.close('portal', name)],
+      ]),
+      ...['BEGIN', 'COMMIT', 'ROLLBACK', 'SAVEPOINT s', 'ROLLBACK TO s', 'RELEASE s'].map(sql =>
+        say.run(sql),
+      ),
+    );
+    const batch = fc.array(one, { minLength: 1, maxLength: 3 }).map(messages => messages.flat());
+    const query = fc.constantFrom(
+      'BEGIN',
+      'BEGIN',
+      'COMMIT',
+      'ROLLBACK',
+      'SAVEPOINT s',
+      'ROLLBACK TO s',
+      'RELEASE s',
+      'SELECT nowhere',
+      "SELECT 'x'::int FROM open",
+      writes[0]!,
+      'SELECT 1',
+    );
+    const steps = fc.array(fc.oneof({ weight: 3, arbitrary: batch }, { weight: 2, arbitrary: query }), {
+      minLength: 2,
+      maxLength: 8,
+    });
+    await fc.assert(
+      fc.asyncProperty(steps, script => same('BEGIN', ...script)),
+      { numRuns: count('sequences of portals', 3_000, 100), seed, endOnFailure: true },
+    );
+  });
+});
+
+const shown = (step: Step): string =>
+  typeof step === 'string'
+    ? `Query ${step}`
+    : step
+        .map(message => {
+          const { kind, ...fields } = message;
+          return `${kind} ${Object.values(fields).join(' ').trim()}`;
+        })
+        .join('; ');
