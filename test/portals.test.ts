@@ -1,7 +1,9 @@
 /** Portals live and die with their transactions as in PostgreSQL, whatever they are over and wherever they run. */
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import fc from 'fast-check';
+import pg from 'pg';
 import type { FrontendMessage } from '../src/wire/messages.js';
 import { count, seed } from './heavy/support/scale.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
@@ -102,6 +104,37 @@ tables:
         await same(portal(sql), then);
         await same([...portal(sql), say.execute('p', 1)], then);
       }
+  });
+
+  test('DDL that waits for other DDL heeds timeouts and requests to cancel', async () => {
+    const [holder, waiter] = [new pg.Client(proxy), new pg.Client(proxy)];
+    await holder.connect();
+    await waiter.connect();
+    try {
+      await holder.query('BEGIN');
+      await holder.query('CREATE TABLE held (a int)');
+      for (const [setting, code] of [
+        ['statement_timeout', '57014'],
+        ['lock_timeout', '55P03'],
+      ]) {
+        await waiter.query(`SET ${setting} = '300ms'`);
+        await assert.rejects(waiter.query('CREATE TABLE waits (a int)'), { code });
+        await waiter.query(`RESET ${setting}`);
+      }
+      const waiting = assert.rejects(waiter.query('CREATE TABLE waits (a int)'), { code: '57014' });
+      await new Promise(resolve => setTimeout(resolve, 300));
+      const { processID, secretKey } = waiter as unknown as { processID: number; secretKey: number };
+      const request = Buffer.alloc(16);
+      for (const [i, word] of [16, 80_877_102, processID, secretKey].entries())
+        request.writeInt32BE(word, 4 * i);
+      connect(proxy.port, proxy.host).end(request);
+      await waiting;
+      await holder.query('ROLLBACK');
+      await waiter.query('CREATE TABLE waits (a int)');
+    } finally {
+      await holder.end();
+      await waiter.end();
+    }
   });
 
   test('generated sequences of messages are answered as on a plain PostgreSQL', async () => {

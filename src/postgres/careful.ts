@@ -51,6 +51,7 @@ export class CarefulMode implements Mode, CarefulContext {
   batch = 0;
   executed = 0;
   wrote = false;
+  unseen = false;
   pending = 0;
   readonly #host: ModeHost;
   readonly #loop: ClientLoop;
@@ -367,6 +368,7 @@ export class CarefulMode implements Mode, CarefulContext {
   #endBatch(): void {
     const { transaction } = this;
     this.wrote = false;
+    this.unseen = false;
     this.batch++;
     if (transaction.explicit || transaction.controlled || this.status !== 'I') this.#unsure = this.batch;
     else this.#endPortals();

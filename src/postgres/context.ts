@@ -36,6 +36,8 @@ export interface CarefulContext {
   executed: number;
   /** something other than a read was executed since the last Sync */
   wrote: boolean;
+  /** a write was executed with a limit of rows, whose effect the rest of the batch sees only after a Parse */
+  unseen: boolean;
   /** work of ours whose outcome may still be an error, in its place in the pipeline */
   pending: number;
   /** one of those has its outcome, and the client knows it */

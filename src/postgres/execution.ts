@@ -38,7 +38,10 @@ export function execute(
   if (portal.execution?.hasFailed && plan.kind !== 'pass')
     throw new ClarusError('55000', cannotBeRun(portal.name));
   refusePortalAsCursor(context, plan);
-  if (!isRead(plan) && plan.kind !== 'empty') context.wrote = true;
+  if (!isRead(plan) && plan.kind !== 'empty') {
+    context.wrote = true;
+    if (maxRows > 0) context.unseen = true;
+  }
   return recorded(context, plan, maxRows, recording =>
     recording.watch(() => run(context, portal, maxRows, recording), answeredByItself(plan)),
   );

@@ -9,7 +9,7 @@ import type { FrontendMessage } from '../wire/messages.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { type CarefulContext, isFailed } from './context.js';
 import { bind, execute } from './execution.js';
-import { expects, forwarded, internal } from './expectations.js';
+import { type AnswerHandler, expects, forwarded, internal } from './expectations.js';
 import { aborted, shifted } from './failure.js';
 import type { Statement } from './planner-port.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
@@ -24,6 +24,11 @@ export function parse(context: CarefulContext, reader: FrameReader): void | Prom
   const { name, sql, parameterTypes } = message;
   const { statements, options, port, cloud } = context;
   statements.check(name);
+  if (context.unseen) {
+    // PostgreSQL counts commands on with each Parse (exec_parse_message); the cloud does not get all of the client's
+    cloud.statements.parseNothing();
+    context.unseen = false;
+  }
   const put = (prepared: PreparedStatement): void | Promise<void> => {
     const done = (): void => {
       statements.put(name, prepared);
@@ -254,7 +259,10 @@ export function executeMessage(context: CarefulContext, reader: FrameReader): vo
   const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
   if (message.kind !== 'Execute') return;
   const portal = context.portals.get(message.portal);
-  if (portal !== undefined) return execute(context, portal, message.maxRows);
+  if (portal !== undefined) {
+    refuseInFailed(context, portal.plan);
+    return execute(context, portal, message.maxRows);
+  }
   mustBeCursor(message.portal);
   const { pipeline } = context.cloud;
   pipeline.writer.slice(reader.buffer, reader.start, reader.end);
@@ -266,17 +274,20 @@ export function closeMessage(context: CarefulContext, reader: FrameReader): void
   const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
   if (message.kind !== 'Close') return;
   const { pipeline, portals } = context.cloud;
+  let skipped: Pick<AnswerHandler, 'failed'> | undefined;
   if (message.target === 'portal') {
     const portal = context.portals.close(message.name);
+    // the server may skip it
+    if (portal !== undefined) skipped = { failed: () => context.portals.restore(portal) };
     const ofCloud = portal === undefined ? !isPortalName(message.name) : portal.plan.kind === 'pass';
     if (ofCloud) {
       if (message.name === '') portals.unnamedTaken = false;
       writeClose(pipeline.writer, 0x50, message.name);
-      pipeline.expect(forwarded(expects.close));
+      pipeline.expect(forwarded(expects.close, skipped));
       return;
     }
   } else context.statements.delete(message.name);
-  pipeline.own(messages.closeComplete);
+  pipeline.own(messages.closeComplete, skipped);
 }
 
 /** What a plan returns; undefined when only the cloud can tell. */

@@ -143,6 +143,11 @@ export class ClientPortals {
     return portal;
   }
 
+  /** It was not closed. */
+  restore(portal: ClientPortal): void {
+    if (this.get(portal.name) === undefined) this.put(portal);
+  }
+
   /** It was not bound. */
   remove(portal: ClientPortal): void {
     if (this.get(portal.name) !== portal) return;

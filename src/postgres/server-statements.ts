@@ -70,6 +70,12 @@ export class ServerStatements {
     return name;
   }
 
+  /** Makes the server see what was done before, as every Parse does. */
+  parseNothing(): void {
+    writeParse(this.#pipeline.writer, '', '', [], this.#sameTypes);
+    this.#pipeline.expect(internal(expects.parse));
+  }
+
   /** Closes all of them, and the unnamed statement. */
   close(): void {
     this.#close('');

@@ -79,9 +79,15 @@ function control(
   if (isFailed(context)) return drained(context).then(() => undefined);
 }
 
-function rolledBack({ transaction, settings }: CarefulContext): void {
-  settings.stale = true;
-  transaction.end(false);
+function rolledBack(context: CarefulContext): void {
+  context.settings.stale = true;
+  over(context, false);
+}
+
+/** The transaction is over. @param chain another has begun */
+function over(context: CarefulContext, chain: boolean): void {
+  if (isFailed(context)) context.status = chain ? 'T' : 'I';
+  context.transaction.end(chain);
 }
 
 /**
@@ -170,8 +176,7 @@ function applied(context: CarefulContext, action: TransactionAction, tag: string
       settings.stale = true;
       break;
   }
-  if (isFailed(context)) context.status = action.chain ? 'T' : 'I';
-  transaction.end(action.chain);
+  over(context, action.chain);
   trusted.settle();
 }
 
@@ -186,7 +191,7 @@ async function controlBoth(
   if (action.kind === 'commit') {
     const tag = await commit(context, action.sql);
     ended(context, tag);
-    transaction.end(action.chain);
+    over(context, action.chain);
     recording.done?.(backendTypes.commandComplete, tag);
     cloud.pipeline.own(commandComplete(tag));
     return;
