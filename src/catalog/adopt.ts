@@ -12,7 +12,7 @@ import type { DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
 import { physicalTable } from './physical.js';
 import { changeStatements } from './physical-changes.js';
-import { columnPolicy, sameProtection } from './protection.js';
+import { columnPolicies, sameProtection } from './protection.js';
 import { quoteQualified } from './quote.js';
 import type { Reader } from './reader.js';
 import { blockedBecause } from './take-in.js';
@@ -91,7 +91,7 @@ async function adoptTable(
     tableOf: oid => derived.get(oid),
     reprotect: true,
   };
-  const policies = table.columns.map(({ name }) => columnPolicy(policy, table.schema, table.name, name));
+  const policies = columnPolicies(policy, table, table);
   const listed = policies.every(found => found !== undefined);
   const same = table.columns.every(({ policy: own }, i) => policies[i] && sameProtection(policies[i], own));
   switch (table.state) {
@@ -102,7 +102,7 @@ async function adoptTable(
       if (counted(described, table, policies) || (await input.hasRows(table))) return 'refused';
       return rebuild(input, base, table, derived);
     case 'open': {
-      const reason = blockedBecause(described, policy);
+      const reason = blockedBecause(policies);
       if (reason === undefined) return keepTable(table, policies);
       if (!listed || counted(described, table, policies) || (await input.hasRows(table)))
         return { table: deriveBlocked(base, table.number, reason), statements: [] };
@@ -110,7 +110,7 @@ async function adoptTable(
     }
     case 'blocked': {
       if (isEncoded(table)) return undefined;
-      const reason = blockedBecause(described, policy);
+      const reason = blockedBecause(policies);
       if (reason !== undefined)
         return reason === table.reason
           ? undefined

@@ -23,6 +23,8 @@ export interface LogicalColumn {
   /** pg_attribute.attnum in the shadow schema */
   readonly attnum: number;
   readonly name: string;
+  /** the name by which the policy says what it says of the column, since that was renamed; absent: its own */
+  readonly listedAs?: string;
   readonly type: TypeRef;
   /** as PostgreSQL writes it in DDL, e.g. `character varying(20)` */
   readonly typeName: string;
@@ -61,6 +63,8 @@ export interface LogicalTable {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
+  /** the name by which the policy lists the table, since that was renamed; absent: its own */
+  readonly listedAs?: { readonly schema: string; readonly name: string };
   readonly state: 'protected' | 'open' | 'blocked';
   readonly reason: string | undefined;
   readonly cloud: string;

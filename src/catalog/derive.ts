@@ -13,10 +13,17 @@ import {
   type LogicalTable,
   ROW_COLUMN,
 } from './catalog.js';
-import type { DescribedColumn, DescribedTable } from './description.js';
+import type { DescribedTable } from './description.js';
 import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
 import { HELPER_SCHEMA } from './object-queries.js';
-import { columnPolicy, openColumn, sameProtection, unlistedRefused } from './protection.js';
+import {
+  columnListedAs,
+  columnPolicies,
+  openColumn,
+  sameProtection,
+  tableListedAs,
+  unlistedRefused,
+} from './protection.js';
 import { boundedName, quoteQualified } from './quote.js';
 import { refuseUnsupported } from './unsupported.js';
 
@@ -69,7 +76,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   const { described, previous, numbers } = input;
   if (previous?.state === 'blocked')
     return { table: deriveBlocked(input, previous.number, previous.reason ?? ''), notices: [] };
-  const policies = described.columns.map(column => policyOf(input, column));
+  const policies = policiesOf(input);
   const isProtected = policies.some(column => column.protect === 'encrypt');
   if (isProtected) refuseUnsupported(described, policies);
   const number = previous?.number ?? (await numbers.table());
@@ -85,6 +92,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
       number: columnNumber,
       attnum: column.attnum,
       name: column.name,
+      ...columnListedAs(input.policy, column.name, previous && before && { table: previous, column: before }),
       type: column.type,
       typeName: column.typeName,
       notNull: column.notNull,
@@ -102,6 +110,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
     oid: described.oid,
     schema: described.schema,
     name: described.name,
+    ...tableListedAs(input.policy, described, previous),
     state: isProtected ? 'protected' : 'open',
     reason: undefined,
     cloud: input.cloud,
@@ -122,17 +131,19 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
 export function deriveBlocked(input: DeriveInput, number: number, reason: string): LogicalTable {
   const { described, previous, policy } = input;
   const { schema, name } = described;
+  const policies = columnPolicies(policy, described, previous);
   let last = previous?.columnNumberLast ?? 0;
-  const columns = described.columns.map((column): LogicalColumn => {
+  const columns = described.columns.map((column, i): LogicalColumn => {
     const before = previous?.columns.find(c => c.attnum === column.attnum);
     return {
       number: before?.number ?? ++last,
       attnum: column.attnum,
       name: column.name,
+      ...columnListedAs(policy, column.name, previous && before && { table: previous, column: before }),
       type: column.type,
       typeName: column.typeName,
       notNull: column.notNull,
-      policy: columnPolicy(policy, schema, name, column.name) ?? openColumn(column.name),
+      policy: policies[i] ?? openColumn(column.name),
       protection: before?.protection,
     };
   });
@@ -141,6 +152,7 @@ export function deriveBlocked(input: DeriveInput, number: number, reason: string
     oid: described.oid,
     schema,
     name,
+    ...tableListedAs(policy, described, previous),
     state: 'blocked',
     reason,
     cloud: input.cloud,
@@ -151,16 +163,17 @@ export function deriveBlocked(input: DeriveInput, number: number, reason: string
   };
 }
 
-/** A column that existed keeps its policy under a new name; a new one gets what the policy says. */
-function policyOf(
-  { described, previous, policy, reprotect }: DeriveInput,
-  column: DescribedColumn,
-): ColumnPolicy {
-  const before = previous?.columns.find(c => c.attnum === column.attnum);
-  if (before && !reprotect) return { ...before.policy, name: column.name };
-  const found = columnPolicy(policy, described.schema, described.name, column.name);
-  if (found === undefined) throw unlistedRefused(described.schema, described.name);
-  return found;
+/** Columns that existed keep their policies under new names; new ones get what the policy says. */
+function policiesOf({ described, previous, policy, reprotect }: DeriveInput): readonly ColumnPolicy[] {
+  const standing = previous && { ...previous, ...tableListedAs(policy, described, previous) };
+  const said = columnPolicies(policy, described, standing);
+  return described.columns.map((column, i) => {
+    const before = previous?.columns.find(c => c.attnum === column.attnum);
+    if (before && !reprotect) return { ...before.policy, name: column.name };
+    const found = said[i];
+    if (found === undefined) throw unlistedRefused(described.schema, described.name);
+    return found;
+  });
 }
 
 async function protectionOf(

@@ -9,7 +9,7 @@ import { type CatalogNumbers, deriveBlocked, deriveTable } from './derive.js';
 import { describeDatabase, describeTables, qualified } from './describe.js';
 import type { DatabaseDescription, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
-import { columnPolicy } from './protection.js';
+import { columnPolicies } from './protection.js';
 import { quoteQualified } from './quote.js';
 import type { Reader, SchemaConnection } from './reader.js';
 import { reattach } from './reattach.js';
@@ -111,7 +111,7 @@ async function tableChanges(
     const known = made.get(described.oid) ?? tableNamed(catalog, schema, name);
     const previous = known && reattach(known, described);
     const base = { described, policy, cloud, registry, numbers, tableOf: (oid: number) => made.get(oid) };
-    const reason = blockedBecause(described, policy);
+    const reason = blockedBecause(columnPolicies(policy, described, previous));
     if (reason !== undefined) {
       const number = previous?.number ?? (await numbers.table());
       made.set(described.oid, deriveBlocked({ ...base, previous }, number, reason));
@@ -131,12 +131,11 @@ async function tableChanges(
   });
 }
 
-/** Why a table that stands in the clear may not be served, or undefined. */
-export function blockedBecause(
-  { schema, name, columns }: DescribedTable,
-  policy: Catalog['policy'],
-): string | undefined {
-  const policies = columns.map(column => columnPolicy(policy, schema, name, column.name));
+/**
+ * Why a table that stands in the clear may not be served, or undefined.
+ * @param policies of its columns
+ */
+export function blockedBecause(policies: ReturnType<typeof columnPolicies>): string | undefined {
   if (policies.some(found => found === undefined))
     return 'It was made past Clarus, and the policy does not list it ("unlisted: refuse").';
   const protectedOnes = policies.flatMap(found => (found?.protect === 'encrypt' ? [found.name] : []));

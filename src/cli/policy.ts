@@ -1,5 +1,6 @@
 /** `clarus policy export`: clarus.yaml with the policy version in force. */
 import { readFileSync } from 'node:fs';
+import { writtenOut } from '../catalog/protection.js';
 import { loadCatalog } from '../catalog/store.js';
 import { ClarusError } from '../errors.js';
 import { replacePolicy } from '../policy/format.js';
@@ -9,7 +10,7 @@ import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { openOrJoinTrusted } from './trusted.js';
 
 /**
- * Prints the file with the policy in force put in, or the policy alone as JSON.
+ * Prints the file with the policy in force put in, what was renamed by its own name too, or the policy alone as JSON.
  * @returns exit code 0
  * @throws ClarusError 55000 when none is in force yet; UsageError for another word than `export`
  */
@@ -27,10 +28,11 @@ export async function main({ config: path, json, positionals }: Invocation): Pro
       throw new ClarusError('55000', 'no policy is in force yet', {
         hint: 'the first "clarus run" takes that of the file',
       });
+    const policy = writtenOut(catalog.policy, catalog.tables.values());
     process.stdout.write(
       json
-        ? `${JSON.stringify({ version: catalog.policyVersion, policy: catalog.policy })}\n`
-        : replacePolicy(readFileSync(config.file, 'utf8'), catalog.policy),
+        ? `${JSON.stringify({ version: catalog.policyVersion, policy })}\n`
+        : replacePolicy(readFileSync(config.file, 'utf8'), policy),
     );
     return 0;
   } finally {

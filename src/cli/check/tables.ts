@@ -3,7 +3,7 @@ import type { Catalog, LogicalColumn, LogicalTable } from '../../catalog/catalog
 import { compareWithCloud } from '../../catalog/compare.js';
 import type { DatabaseDescription, DescribedTable } from '../../catalog/description.js';
 import { encodingsFor } from '../../catalog/encodings-for.js';
-import { columnPolicy } from '../../catalog/protection.js';
+import { columnPolicies, listingOf, openColumn } from '../../catalog/protection.js';
 import { blockedBecause } from '../../catalog/take-in.js';
 import type { TypeRef } from '../../encodings/encoding.js';
 import { type EncodingRegistry, encodingNamed } from '../../encodings/registry.js';
@@ -20,6 +20,8 @@ export interface Learned {
 /** A column: what the policy says of it, and what the cloud learns of it. */
 export interface CheckedColumn {
   readonly name: string;
+  /** the name by which the policy names it, since it was renamed */
+  readonly listedAs?: string;
   /** undefined: the table is not made yet */
   readonly type: string | undefined;
   readonly class: string | undefined;
@@ -44,6 +46,8 @@ export interface CheckedColumn {
 export interface CheckedTable {
   readonly name: string;
   readonly listed: boolean;
+  /** the name by which the policy lists it, since it was renamed */
+  readonly listedAs?: string;
   readonly state: LogicalTable['state'] | 'absent';
   readonly reason: string | undefined;
   /** true: what the cloud holds of it is in the clear */
@@ -88,9 +92,6 @@ export function checkTables({
   );
 }
 
-const isListed = (policy: Policy, schema: string, name: string): boolean =>
-  policy.tables.some(t => t.schema === schema && t.name === name);
-
 function ofCatalog(
   table: LogicalTable,
   all: readonly LogicalTable[],
@@ -99,17 +100,16 @@ function ofCatalog(
   policy: Policy,
 ): CheckedTable {
   const encoded = table.columns.some(({ protection }) => protection !== undefined);
+  const policies = columnPolicies(policy, table, table);
   return {
     name: joinName([table.schema, table.name]),
-    listed: isListed(policy, table.schema, table.name),
+    listed: listingOf(policy, table) !== undefined,
+    ...(table.listedAs ? { listedAs: joinName([table.listedAs.schema, table.listedAs.name]) } : {}),
     state: damage === undefined ? table.state : 'blocked',
     reason: damage ?? table.reason,
     plaintext: !encoded,
-    columns: table.columns.map(column => {
-      const to =
-        encoded || table.state === 'open'
-          ? undefined
-          : columnPolicy(policy, table.schema, table.name, column.name);
+    columns: table.columns.map((column, i) => {
+      const to = encoded || table.state === 'open' ? undefined : policies[i];
       return to ? planned(to, registry, column) : ofColumn(table, column, all, registry);
     }),
   };
@@ -126,6 +126,7 @@ function ofColumn(
   const tagged = kinds.includes('equality');
   return {
     name: column.name,
+    ...(column.listedAs === undefined ? {} : { listedAs: column.listedAs }),
     type: column.typeName,
     class: policy.class,
     protect: protection ? 'encrypt' : 'none',
@@ -165,28 +166,17 @@ const learnedBy = (
 
 /** A table that the catalogue does not know yet: what the next start makes of it. */
 function ofCloud(table: DescribedTable, policy: Policy, registry: EncodingRegistry): CheckedTable {
-  const reason = blockedBecause(table, policy);
+  const policies = columnPolicies(policy, table, undefined);
+  const reason = blockedBecause(policies);
   return {
     name: joinName([table.schema, table.name]),
-    listed: isListed(policy, table.schema, table.name),
+    listed: listingOf(policy, table) !== undefined,
     state: reason === undefined ? 'open' : 'blocked',
     reason,
     plaintext: true,
-    columns: table.columns.map(column => {
-      const found = columnPolicy(policy, table.schema, table.name, column.name);
-      return planned(
-        found ?? {
-          name: column.name,
-          class: undefined,
-          protect: 'none',
-          queries: [],
-          domain: undefined,
-          position: undefined,
-        },
-        registry,
-        column,
-      );
-    }),
+    columns: table.columns.map((column, i) =>
+      planned(policies[i] ?? openColumn(column.name), registry, column),
+    ),
   };
 }
 

@@ -71,6 +71,7 @@ function tableLines(table: CheckedTable): readonly string[] {
   return [
     '',
     `${name}: ${states[state]}`,
+    ...(table.listedAs === undefined ? [] : [`  listed as ${table.listedAs} before it was renamed`]),
     ...(reason ? [`  ${reason}`] : []),
     ...(toCome && listed ? ['  Once its protected copy is made:'] : []),
     ...(state === 'open' || (toCome && !listed) ? [] : columns.flatMap(columnLines)),
@@ -87,6 +88,7 @@ function columnLines(column: CheckedColumn): readonly string[] {
   ];
   return [
     `  ${column.name}: ${words.filter(Boolean).join(', ')}`,
+    ...(column.listedAs === undefined ? [] : [`    listed as ${column.listedAs} before it was renamed`]),
     ...column.learned.flatMap(({ encoding, atRest, fromQueries }) => [
       `    ${encoding}: the cloud learns ${atRest};`,
       `      from queries ${fromQueries}`,

@@ -3,6 +3,7 @@
  * transaction, and only while the table is empty.
  */
 import type { LogicalTable } from '../../catalog/catalog.js';
+import { writtenOut } from '../../catalog/protection.js';
 import { takeIn } from '../../catalog/take-in.js';
 import { ClarusError } from '../../errors.js';
 import { listedTable } from '../../policy/effective.js';
@@ -96,17 +97,19 @@ async function takeInHere(
  */
 export function withLabel(
   policy: Policy,
-  table: Pick<LogicalTable, 'schema' | 'name' | 'columns'>,
+  table: Pick<LogicalTable, 'schema' | 'name' | 'listedAs' | 'columns'>,
   column: string | undefined,
   label: string | undefined,
 ): Policy {
   const said = label === undefined ? undefined : parseLabel(label);
-  const listed = listedTable(policy, table.schema, table.name);
+  // What follows the names that the label is about keeps what it has.
+  const listed = listedTable(writtenOut(policy, [table]), table.schema, table.name);
   const names = column === undefined ? table.columns.map(({ name }) => name) : [column];
   // Columns of a table that becomes listed by its first label keep what they have.
-  const before: readonly ColumnPolicy[] = listed?.columns ?? table.columns.map(({ policy: own }) => own);
+  const before: readonly ColumnPolicy[] =
+    listed?.columns ?? table.columns.map(({ name, policy: own }) => ({ ...own, name }));
   const kept = before.filter(({ name }) => !names.includes(name));
-  const others = policy.tables.filter(one => one !== listed);
+  const others = policy.tables.filter(({ schema, name }) => schema !== table.schema || name !== table.name);
   if (column === undefined && said === undefined) return { ...policy, tables: others };
   const columns = said ? [...kept, ...names.map(name => ({ ...said, name, position: undefined }))] : kept;
   const position = listed?.position;

@@ -9,7 +9,7 @@ import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
 import { lockInCloud, readerOn, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
-import { followRename } from './renames.js';
+import { refuseOtherProtection } from './renames.js';
 import {
   creationSchema,
   listParts,
@@ -180,11 +180,10 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
   );
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
-  const policy = followRename(session, table, body.node);
   await lockInCloud(session, [table]);
   return run(session, deps, body, table, {
     scope: [table.oid, ...neighbours(session, table)],
-    ...(policy ? { policy } : {}),
+    check: ({ changed }) => refuseOtherProtection(changed, session.catalog().policy),
   });
 }
 
