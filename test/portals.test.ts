@@ -106,10 +106,23 @@ tables:
       }
   });
 
+  test('a portal of an INSERT that is lost with a savepoint is told by its own name', async () => {
+    await clarus.query('BEGIN');
+    clarus.send(...portal("INSERT INTO item VALUES (1, 'a'), (2, 'b') RETURNING s"), say.sync);
+    await clarus.until();
+    await clarus.query('SAVEPOINT s');
+    clarus.send(say.execute('p', 1), say.sync);
+    await clarus.until();
+    await clarus.query('ROLLBACK TO s');
+    clarus.send(say.execute('p'), say.sync);
+    assert.match(told(await clarus.until()).join(), /ErrorResponse ERROR 34000 portal "p" does not exist/);
+    await clarus.query('ROLLBACK');
+  });
+
   test('DDL that waits for other DDL heeds timeouts and requests to cancel', async () => {
-    const [holder, waiter] = [new pg.Client(proxy), new pg.Client(proxy)];
-    await holder.connect();
-    await waiter.connect();
+    const clients = [new pg.Client(proxy), new pg.Client(proxy), new pg.Client(proxy.behind)] as const;
+    const [holder, waiter, behind] = clients;
+    for (const client of clients) await client.connect();
     try {
       await holder.query('BEGIN');
       await holder.query('CREATE TABLE held (a int)');
@@ -122,7 +135,12 @@ tables:
         await waiter.query(`RESET ${setting}`);
       }
       const waiting = assert.rejects(waiter.query('CREATE TABLE waits (a int)'), { code: '57014' });
-      await new Promise(resolve => setTimeout(resolve, 300));
+      for (let asleep = false; !asleep; ) {
+        const { rows } = await behind.query(
+          "SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%pg_sleep%'",
+        );
+        asleep = rows.length > 0;
+      }
       const { processID, secretKey } = waiter as unknown as { processID: number; secretKey: number };
       const request = Buffer.alloc(16);
       for (const [i, word] of [16, 80_877_102, processID, secretKey].entries())
@@ -132,8 +150,7 @@ tables:
       await holder.query('ROLLBACK');
       await waiter.query('CREATE TABLE waits (a int)');
     } finally {
-      await holder.end();
-      await waiter.end();
+      for (const client of clients) await client.end();
     }
   });
 

@@ -50,6 +50,7 @@ export class CarefulMode implements Mode, CarefulContext {
   skipping = false;
   batch = 0;
   executed = 0;
+  cancelRequests = 0;
   wrote = false;
   unseen = false;
   pending = 0;
@@ -156,6 +157,7 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   async cancel(): Promise<void> {
+    this.cancelRequests++;
     await Promise.all([
       this.cloud.pipeline.idle ? undefined : this.#host.connection.cancel(),
       this.trusted.cancel(),

@@ -32,6 +32,8 @@ export interface CarefulContext {
   readonly skipping: boolean;
   /** number of the batch that is being sent: one more with each Sync */
   readonly batch: number;
+  /** number of requests to cancel */
+  readonly cancelRequests: number;
   /** number of statements executed */
   executed: number;
   /** something other than a read was executed since the last Sync */

@@ -42,6 +42,10 @@ export class ContextPort implements SessionPort {
     this.client = new ContextClient(context);
   }
 
+  get cancelRequests(): number {
+    return this.#context.cancelRequests;
+  }
+
   get user(): string {
     return this.#context.user.name;
   }

@@ -251,6 +251,8 @@ export interface ZoneSource {
 
 /** What the session gives to planning and execution. */
 export interface SessionPort {
+  /** number of requests to cancel that came so far: what waits between statements looks whether there is one more */
+  readonly cancelRequests: number;
   readonly user: string;
   readonly database: string;
   readonly settings: SessionSettings;

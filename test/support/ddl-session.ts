@@ -102,6 +102,7 @@ export async function openDdlSession(
   let inTransaction = false;
   const current = (): Catalog => applyChanges(committed, pending?.changes ?? []);
   const port: SessionPort = {
+    cancelRequests: 0,
     user: 'postgres',
     database: name,
     settings: {

@@ -49,13 +49,16 @@ export async function beginDdl(session: SessionPort, deps: DdlDependencies): Pro
 
 /**
  * Waits as the client's own lock wait in PostgreSQL would: as long as the cloud's timeouts allow, and asleep in the
- * cloud, where a request to cancel finds it.
+ * cloud, where a request to cancel finds it; one that comes between is counted.
  */
 function pausing(session: SessionPort): (wait_ms: number) => Promise<void> {
   const began_ms = performance.now();
+  const { cancelRequests } = session;
   const cloud = readerOn(session.cloud);
   let limits: readonly TextRow[] | undefined;
   return async wait_ms => {
+    if (session.cancelRequests > cancelRequests)
+      throw new ClarusError('57014', 'canceling statement due to user request');
     limits ??= await cloud(
       "SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('lock_timeout', 'statement_timeout') AND setting <> '0' ORDER BY setting::bigint LIMIT 1",
       [],

@@ -88,7 +88,10 @@ export class Given {
     );
     return new PostgresError({
       ...diagnostic,
-      message: message.replace(/^portal "(?:clarus_p\d+)?" cannot be run$/, cannotBeRun(this.portal)),
+      message: message.replace(
+        /^portal "(?:clarus_p\d+)?" (?=cannot be run$|does not exist$)/,
+        `portal "${this.portal ?? ''}" `,
+      ),
       ...(placed === undefined ? {} : { where: placed }),
     });
   }
