@@ -8,6 +8,7 @@ import { changesSchema, type Redo } from './catalog/catalog.js';
 import { Commits } from './catalog/commit.js';
 import { loadCatalog } from './catalog/store.js';
 import { ClarusError } from './errors.js';
+import { Carriers } from './postgres/carriers.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
 import type { CancelRouter, LocalUser, Logger } from './postgres/options.js';
 import { finishAbandoned, watchAbandoned } from './proxy/abandoned.js';
@@ -43,6 +44,8 @@ export interface WorkerInputs extends ProxyInputs {
   readonly cancels?: CancelRouter;
   /** the connections come from another process, through `gateway.accept` */
   readonly accepts?: 'from the primary';
+  /** name of the door for carriers that the primary opened; undefined: that of `prepared`, or there is none */
+  readonly door?: string;
   /** verifiers by user, made once by the primary; undefined: made here */
   readonly verifiers?: ReadonlyMap<string, ScramVerifier>;
 }
@@ -50,6 +53,7 @@ export interface WorkerInputs extends ProxyInputs {
 /** A worker process that serves. */
 export interface Worker {
   readonly gateway: Gateway;
+  readonly carriers: Carriers;
   /** drains, then closes every connection of this process */
   close(timeout_ms: number): Promise<void>;
 }
@@ -99,6 +103,7 @@ export async function startAlone(inputs: ProxyInputs): Promise<Worker> {
   try {
     return await startWorker({ ...inputs, worker: 0, prepared });
   } catch (error) {
+    prepared.door?.close();
     prepared.keys.close();
     await prepared.cloud.end();
     await prepared.trusted.close();
@@ -198,6 +203,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   const sql: Sql = new Sql({
     registry,
     plansMax: config.limits.plans_max,
+    splitLimits: { rows_max: config.limits.split_rows_max, bytes_max: config.limits.split_bytes_max },
     mustBeLive: () => {
       if (!fence?.isLive())
         throw new ClarusError('57P03', 'the trusted database does not answer, and statements wait for it', {
@@ -220,6 +226,8 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
       },
     ]),
   );
+  const carriers = new Carriers();
+  const door = inputs.prepared?.door?.proxy ?? inputs.door;
   const { host, port } = config.listen.postgres;
   const gateway = await createGateway({
     worker: inputs.worker,
@@ -247,6 +255,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     connectTrusted: (user, settings) =>
       connectBackend(trustedOptions(trusted.sessionTarget(served.database, user.name), settings)),
     ...(inputs.cancels ? { cancels: inputs.cancels } : {}),
+    residual: door === undefined ? undefined : { carriers, proxy: door },
     audit: event => recordEvent(audit, event, () => catalog.current),
     log: log as Logger,
   });
@@ -258,10 +267,13 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     await audit.close();
     await fence?.close();
     if (!ofPreparation) return;
+    inputs.prepared?.door?.close();
     keys.close();
     await (cloud as pg.Pool).end();
     await trusted.close();
   };
+  if (inputs.prepared?.door)
+    inputs.prepared.door.deliver = (socket, call) => carriers.serve(socket, call);
   try {
     await catalog.reload();
     if (inputs.accepts) gateway.serve();
@@ -272,6 +284,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   }
   return {
     gateway,
+    carriers,
     async close(timeout_ms) {
       await gateway.drain(timeout_ms);
       await new Promise(done => setImmediate(done)); // what cut statements came to is recorded

@@ -12,7 +12,7 @@ const mistakes: readonly (readonly [mistake: string, text: string, ...said: stri
   [
     'an unknown key that is like none',
     'limits: { colour: 1 }',
-    '4:11: unknown key "colour" (known: message_bytes_max, connections_max, prepared_statements_max, portals_max, idle_timeout_ms, authentication_timeout_ms, plans_max, client_buffer_bytes_max, drain_timeout_ms)',
+    '4:11: unknown key "colour" (known: message_bytes_max, connections_max, prepared_statements_max, portals_max, idle_timeout_ms, authentication_timeout_ms, plans_max, client_buffer_bytes_max, split_rows_max, split_bytes_max, drain_timeout_ms)',
   ],
   [
     'a column without columns:',

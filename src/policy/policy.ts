@@ -147,6 +147,10 @@ export interface Limits {
   readonly plans_max: number;
   /** bytes buffered for one client that does not read, before its cloud connection is paused */
   readonly client_buffer_bytes_max: number;
+  /** rows that one statement may fetch to be finished on the trusted side */
+  readonly split_rows_max: number;
+  /** bytes of those rows */
+  readonly split_bytes_max: number;
   /** drain time on SIGTERM */
   readonly drain_timeout_ms: number;
 }
@@ -161,5 +165,7 @@ export const defaultLimits: Limits = {
   authentication_timeout_ms: 60_000,
   plans_max: 5_000,
   client_buffer_bytes_max: 1024 * 1024,
+  split_rows_max: 1_000_000,
+  split_bytes_max: 1024 * 1024 * 1024,
   drain_timeout_ms: 30_000,
 };

@@ -23,6 +23,7 @@ import { Pipeline } from './pipeline.js';
 import { ClientPortals, PreparedStatements } from './prepared.js';
 import { notificationFor } from './server-reports.js';
 import { ContextPort } from './session-port.js';
+import { ResidualSide } from './residual-side.js';
 import { SettingsView } from './settings.js';
 import { query } from './simple.js';
 import { PipelinePort } from './statement-port.js';
@@ -39,6 +40,7 @@ export class CarefulMode implements Mode, CarefulContext {
   readonly output: ClientOutput;
   readonly cloud: PipelinePort;
   readonly trusted: TrustedSide;
+  readonly residual: ResidualSide | undefined;
   readonly encodingState: SessionEncodingState | undefined;
   readonly transaction: Transaction;
   readonly statements: PreparedStatements;
@@ -95,6 +97,7 @@ export class CarefulMode implements Mode, CarefulContext {
         this.output.flushSoon();
       },
     });
+    this.residual = options.residual && new ResidualSide(this, options.residual, error => host.terminate(error));
     this.statements = new PreparedStatements(limits.prepared_statements_max);
     this.portals = new ClientPortals(limits.portals_max);
     this.settings = new SettingsView(host.connection.parameters);
@@ -114,7 +117,8 @@ export class CarefulMode implements Mode, CarefulContext {
       !this.skipping &&
       this.cloud.pipeline.idle &&
       !this.cloud.pipeline.dirty &&
-      this.trusted.pipeline.idle
+      this.trusted.pipeline.idle &&
+      (this.residual?.pipeline.idle ?? true)
     );
   }
 
@@ -161,12 +165,14 @@ export class CarefulMode implements Mode, CarefulContext {
     await Promise.all([
       this.cloud.pipeline.idle ? undefined : this.#host.connection.cancel(),
       this.trusted.cancel(),
+      this.residual?.cancel(),
     ]);
   }
 
   close(): void {
     this.cloud.pipeline.close(gone());
     this.trusted.close();
+    this.residual?.close();
     this.output.drained();
     this.#loop.copyOver();
     this.workSettled(this.pending);

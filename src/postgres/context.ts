@@ -1,4 +1,5 @@
 import type { SessionPort } from '../sql/plan.js';
+import type { ResidualPort } from '../sql/residual.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import type { ClientCopy } from './client-copy.js';
@@ -18,6 +19,7 @@ export interface CarefulContext {
   readonly output: ClientOutput;
   readonly cloud: PipelinePort;
   readonly trusted: TrustedSide;
+  readonly residual: ResidualPort | undefined;
   readonly transaction: Transaction;
   /** state of encodings, with this transaction's changes */
   readonly encodingState: SessionEncodingState | undefined;

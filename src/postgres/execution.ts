@@ -249,6 +249,11 @@ function executeProtected(
   recording: Recording,
 ): void | Promise<void> {
   const { pipeline } = context.cloud;
+  if (plan.split && (context.pending > 0 || !pipeline.idle)) {
+    return drained(context).then(goOn =>
+      goOn ? executeProtected(context, portal, plan, maxRows, recording) : recording.over(),
+    );
+  }
   const running = portal.protected!;
   const { copyOut } = running;
   if (copyOut !== undefined) {

@@ -6,6 +6,7 @@ import type { Plan, ZoneSource } from '../sql/plan.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { ScramVerifier } from '../wire/scram.js';
 import type { CommitCoordinator, Planner } from './planner-port.js';
+import type { ResidualOptions } from './residual-side.js';
 
 /** A user who may log in to the proxy. */
 export interface LocalUser {
@@ -113,6 +114,8 @@ export interface GatewayOptions {
   readonly connectCloud: Connect;
   readonly connectTrusted: Connect;
   readonly cancels?: CancelRouter;
+  /** absent: what no encoding answers is refused */
+  readonly residual?: ResidualOptions | undefined;
   readonly count?: (counter: GatewayCounter, amount?: number) => void;
   /**
    * Takes events for the audit journal, without waiting where it can.

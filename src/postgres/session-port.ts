@@ -12,6 +12,7 @@ import type {
   StatementPort,
   ZoneSource,
 } from '../sql/plan.js';
+import type { ResidualPort } from '../sql/residual.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { writeDiagnostic } from '../wire/diagnostic.js';
 import { MessageWriter } from '../wire/message-writer.js';
@@ -68,6 +69,10 @@ export class ContextPort implements SessionPort {
 
   get trusted(): StatementPort {
     return this.#context.trusted.port;
+  }
+
+  get residual(): ResidualPort | undefined {
+    return this.#context.residual;
   }
 
   catalog(): Catalog {

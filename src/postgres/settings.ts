@@ -15,7 +15,7 @@ const planning = physicalQuery(
   `SELECT pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'),
           pg_catalog.current_setting('timezone'), pg_catalog.current_setting('search_path'), pg_catalog.current_setting('extra_float_digits'),
           pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('array_nulls'),
-          pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone_abbreviations'),
+          pg_catalog.concat_ws(E'\\n', pg_catalog.current_setting('timezone_abbreviations'),
             pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('xmloption'),
             pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('default_text_search_config'))`,
 );

@@ -311,6 +311,33 @@ export async function beginInternal({ transaction, cloud }: CarefulContext): Pro
   await cloud.run('BEGIN');
 }
 
+const isolation = physicalQuery('SHOW transaction_isolation');
+const snapshot = physicalQuery('SELECT pg_catalog.pg_current_snapshot()::text');
+
+/**
+ * Sees to it that what is read next comes from one snapshot, where that is for us to decide: a statement outside a
+ * transaction block gets one that is REPEATABLE READ.
+ * @returns false in a block of READ COMMITTED, where each query has a snapshot of its own
+ */
+export async function oneSnapshot({ transaction, cloud }: CarefulContext): Promise<boolean> {
+  const fresh = !transaction.block && !cloud.pipeline.dirty;
+  if (!transaction.block) {
+    transaction.internal = true;
+    cloud.run('BEGIN').catch(() => undefined);
+  }
+  const { rows } = await cloud.gather(isolation, [], false);
+  if (/^read/.test(Buffer.from(rows[0]![0]!).toString()) === false) return true;
+  if (!fresh) return false;
+  await cloud.run('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+  return true;
+}
+
+/** The snapshot that a query of the cloud would have now: equal texts are equal snapshots. */
+export async function snapshotNow({ cloud }: CarefulContext): Promise<string> {
+  const { rows } = await cloud.gather(snapshot, [], false);
+  return Buffer.from(rows[0]![0]!).toString();
+}
+
 /** Ends the transaction block that we opened around the client's batch. Called where the client's Sync stands. */
 export async function endInternal(context: CarefulContext, failed: boolean): Promise<void> {
   const { transaction, cloud, settings } = context;

@@ -25,6 +25,8 @@ export interface TrustedHooks {
   /** what settings by which values are read and printed begin with in the cloud */
   defaults(): ReadonlyMap<string, string>;
   readonly applicationName: string | undefined;
+  /** settings of the connection itself, in place of those for analysis */
+  readonly own?: ReadonlyMap<string, string>;
   readonly transaction: Transaction;
   /** the connection is gone or speaks nonsense: the session cannot go on */
   failed(error: unknown): void;
@@ -68,6 +70,11 @@ export class TrustedSide {
     this.port = new PipelinePort(this.pipeline, true, () => {
       this.open().catch(error => hooks.failed(error));
     });
+  }
+
+  /** of its backend; 0 while it is not open */
+  get processId(): number {
+    return this.#connection?.processId ?? 0;
   }
 
   get isOpen(): boolean {
@@ -208,10 +215,10 @@ export class TrustedSide {
   }
 
   async #connect(): Promise<ServerConnection> {
-    const { connect, user, settings, applicationName = '' } = this.#hooks;
+    const { connect, user, settings, applicationName = '', own = analysisSettings } = this.#hooks;
     // in the startup message, because RESET goes back to what stood there
     const name = ['application_name', applicationName] as const;
-    const base = new Map([...this.#hooks.defaults(), ...analysisSettings, name]);
+    const base = new Map([...this.#hooks.defaults(), ...own, name]);
     try {
       return await connect(user, new Map([...settings, ...base]));
     } catch (error) {

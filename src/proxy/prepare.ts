@@ -3,6 +3,7 @@
  * memory, commits that a crash cut short are finished, the policy takes effect, and what was made in the cloud
  * past Clarus is taken in.
  */
+import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { openJournal as openAudit } from '../audit/journal.js';
@@ -15,6 +16,8 @@ import { ClarusError } from '../errors.js';
 import type { CloudConfig, Config } from '../policy/policy.js';
 import { formatProblem } from '../policy/problems.js';
 import { missingColumns } from '../policy/unmatched.js';
+import { CarrierDoor } from '../postgres/carriers.js';
+import { ensureCarriers } from '../trusted/carriers.js';
 import { openJournal } from '../trusted/journal.js';
 import type { KeyStore } from '../trusted/keys.js';
 import { openTrusted, type Trusted } from '../trusted/open.js';
@@ -71,6 +74,8 @@ export interface Prepared {
   readonly cloud: pg.Pool;
   readonly keys: KeyStore;
   readonly catalog: Catalog;
+  /** where carriers come in; undefined: what no encoding answers is refused */
+  readonly door: CarrierDoor | undefined;
 }
 
 /**
@@ -145,13 +150,37 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     const catalog = await loadCatalog(trusted.state, served.name);
     for (const problem of missingColumns(config.policy, [...catalog.tables.values()]))
       log('warning', formatProblem(problem), { table: problem.table });
-    return { trusted, cloud, keys, catalog };
+    const door = await openDoor(trusted, served.database, trusted.server, log);
+    return { trusted, cloud, keys, catalog, door };
   } catch (error) {
     await cloud.end();
     await trusted.close();
     throw error;
   }
 }
+
+/** Opens the door for carriers, and makes what they need in the shadow database. */
+async function openDoor(
+  trusted: Trusted,
+  database: string,
+  { host }: { readonly host: string },
+  log: ProxyInputs['log'],
+): Promise<CarrierDoor | undefined> {
+  const refused = (why: string): undefined =>
+    void log('warning', `statements that no encoding answers are refused: ${why}`);
+  if (trusted.major < 15) return refused('the trusted PostgreSQL is older than 15');
+  if (!/^(127\.|::1$|localhost$|\/)/.test(host)) return refused('the trusted PostgreSQL is on another machine');
+  const token = randomBytes(24).toString('base64url');
+  const door = new CarrierDoor(randomUUID(), token);
+  const port = await door.listen(carrierHost);
+  const why = await ensureCarriers(trusted.shadowAdmin(database), { host: carrierHost, port, token });
+  if (why === undefined) return door;
+  door.close();
+  return refused(why);
+}
+
+/** Carriers read from this machine only. */
+const carrierHost = '127.0.0.1';
 
 async function recordNewEpochs({ trusted, audit }: Config): Promise<void> {
   const journal = await openAudit({

@@ -1,6 +1,6 @@
 /** EXPLAIN (CLARUS) and `clarus explain`: which way a statement goes, why, and what it would take to do better. */
 import type { LogicalTable } from '../catalog/catalog.js';
-import type { Answering, InsertBody, ReadBody, UpdateBody } from './execute/bodies.js';
+import type { Answering, InsertBody, ReadBody, SplitBody, UpdateBody } from './execute/bodies.js';
 import type { OperandPlan } from './operand.js';
 import type { Plan } from './plan.js';
 
@@ -35,6 +35,14 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
         `  Cloud: ${body.cloud.statement.sql}`,
         ...operandLines(body.operands),
         ...openingLines(body.answering),
+      ];
+    }
+    case 'split': {
+      const body = plan.body as SplitBody;
+      return [
+        'Split: the trusted database runs the statement over rows that the cloud delivers',
+        ...body.why.map(reason => `  Why: ${reason}`),
+        ...body.names.map(name => `  Reads: ${name}`),
       ];
     }
     case 'insert': {

@@ -12,6 +12,7 @@ import type {
   ExplainBody,
   InsertBody,
   ReadBody,
+  SplitBody,
   UpdateBody,
 } from './execute/bodies.js';
 import { startCopyIn } from './execute/copy-in.js';
@@ -24,6 +25,9 @@ import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
 import { fieldsOf, list, type RawNode, text } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
 import { readingOf } from './settings.js';
+import type { SplitLimits } from './split/cloud-rows.js';
+import { fetching } from './split/fetching.js';
+import { bindSplit } from './split/portal.js';
 
 /** How often a statement is planned anew because the catalogue changed meanwhile. */
 const attemptsMax = 20;
@@ -38,6 +42,7 @@ export interface SqlServices extends PlanningServices, ExecutionServices {
   readonly ddl: DdlRunner;
   /** plans kept for one snapshot of the catalogue */
   readonly plansMax: number;
+  readonly splitLimits: SplitLimits;
   /** @throws ClarusError 57P03 while this worker may have missed a change of the catalogue */
   mustBeLive(): void;
 }
@@ -171,6 +176,14 @@ export class Sql {
         const { read, copy } = plan.body as CopyOutBody;
         return bindRead(read, { ...b, formats: new Array<0 | 1>(copy.columns).fill(copy.format) }, copy);
       }
+      case 'split': {
+        if (!session.residual) throw new Error('a split statement without a residual engine');
+        return bindSplit(plan.body as SplitBody, b, session.residual, {
+          limits: this.services.splitLimits,
+          plan: sql => this.plan({ text: sql }, [], fetching(session)),
+          context,
+        });
+      }
       case 'explain':
         return bindLines((plan.body as ExplainBody).lines, session);
       case 'ddl':
@@ -223,5 +236,9 @@ const keepable = (plan: Plan): boolean =>
   !('homed' in plan);
 
 /** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
-const key = (text: string, parameterTypes: readonly number[], { user, settings }: SessionPort): string =>
-  [user, settings.searchPath, readingOf(settings), parameterTypes.join(), text].join('\0');
+const key = (
+  text: string,
+  parameterTypes: readonly number[],
+  { user, settings, residual }: SessionPort,
+): string =>
+  [user, settings.searchPath, readingOf(settings), parameterTypes.join(), residual ? '' : 'fetch', text].join('\0');

@@ -9,6 +9,7 @@ import type { EncodingState } from '../encodings/encoding.js';
 import type { ZoneOffsets } from '../wire/codecs/zone.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 import type { MessageWriter } from '../wire/message-writer.js';
+import type { ResidualPort } from './residual.js';
 
 /** A field of RowDescription (protocol 54.7). OIDs are the shadow's: what the client may look up. */
 export interface OutputColumn {
@@ -115,6 +116,8 @@ export interface ProtectedPlan {
   readonly copy?: 'in' | 'out';
   readonly once?: true;
   readonly homed?: true;
+  /** the trusted side finishes it: it runs when all before it has been answered */
+  readonly split?: true;
   /**
    * What the trusted PostgreSQL binds to say what PostgreSQL says at Bind: the statement itself where it writes,
    * else one that only takes the same parameters
@@ -260,6 +263,8 @@ export interface SessionPort {
   /** opened at first use; joins the transaction when `transaction.touchTrusted` was called */
   readonly trusted: StatementPort;
   readonly client: ClientPort;
+  /** absent: what no encoding answers is refused */
+  readonly residual?: ResidualPort | undefined;
   /** the catalogue as this session sees it: its own uncommitted changes included */
   catalog(): Catalog;
   readonly transaction: {

@@ -28,6 +28,7 @@ import { planSelect } from './read/select.js';
 import { placeSequences, type SequencePlaces } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { planSetConfig } from './set-config.js';
+import { planSplit } from './split/plan.js';
 import { readingOf } from './settings.js';
 import { type Touch, touchOf } from './touch.js';
 import { planInsert } from './write/insert.js';
@@ -204,7 +205,10 @@ export class Planning {
       homes,
       session,
       sequences.trusted,
-    );
+    ).catch(error => {
+      if (!(error instanceof ClarusError) || error.code !== '0A000') throw error;
+      return planSplit(fresh, clean, analysis, touch, homes, session, error);
+    });
     const checked = plan.command === 'SELECT' ? (shape.parameterTypes.length ? 'SELECT' : undefined) : clean;
     return {
       ...plan,

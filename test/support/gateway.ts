@@ -21,6 +21,8 @@ const limits: Limits = {
   authentication_timeout_ms: 10_000,
   plans_max: 1_000,
   client_buffer_bytes_max: 1024 * 1024,
+  split_rows_max: 1_000_000,
+  split_bytes_max: 1024 * 1024 * 1024,
   drain_timeout_ms: 5_000,
 };
 

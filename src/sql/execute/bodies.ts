@@ -2,6 +2,7 @@
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
 import type { EncodedColumn, Encoding } from '../../encodings/encoding.js';
 import type { CloudStatement } from '../compilation.js';
+import type { PhysicalStatement } from '../plan.js';
 import type { DefaultExpression } from '../defaults.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
 import type { Output } from '../read/targets.js';
@@ -99,4 +100,18 @@ export interface CopyInBody {
   readonly options: CopyOptions;
   /** the cloud's COPY; its columns are the row id, the unprotected columns, then the physical ones by operand */
   readonly sql: string;
+}
+
+/** A statement that the trusted PostgreSQL runs over rows that the cloud delivers. */
+export interface SplitBody {
+  readonly kind: 'split';
+  /** the client's statement; its parameters are the client's, then the time where `time` says so */
+  readonly statement: PhysicalStatement;
+  /** it asks for the time of the transaction */
+  readonly time: boolean;
+  /** shadow OIDs of the tables that it reads, and their names */
+  readonly tables: readonly number[];
+  readonly names: readonly string[];
+  /** why the cloud cannot answer it */
+  readonly why: readonly string[];
 }

@@ -1,0 +1,174 @@
+/**
+ * The session's connection to the trusted PostgreSQL on which statements are finished over rows of the cloud: apart
+ * from the one that analyses, because it is busy while its carriers' queries are planned.
+ */
+import { ClarusError } from '../errors.js';
+import type { SessionSettings, StatementPort } from '../sql/plan.js';
+import type { Residual, ResidualPort, RowSource } from '../sql/residual.js';
+import { CARRIER_SCHEMA } from '../trusted/carriers.js';
+import type { CarrierSession } from './carrier-connection.js';
+import { carrierName, type Carriers } from './carriers.js';
+import type { CarefulContext } from './context.js';
+import { physicalQuery } from './own-statements.js';
+import { PipelinePort } from './statement-port.js';
+import { Transaction } from './transaction.js';
+import { oneSnapshot, snapshotNow } from './transaction-control.js';
+import { TrustedSide } from './trusted-side.js';
+
+const attach = physicalQuery(`SELECT ${CARRIER_SCHEMA}.attach($1)`, [1028]);
+const settle = physicalQuery(
+  `SELECT ${['datestyle', 'intervalstyle', 'timezone', 'search_path', 'extra_float_digits', 'bytea_output', 'array_nulls', 'timezone_abbreviations', 'transform_null_equals', 'xmloption', 'lc_monetary', 'default_text_search_config']
+    .map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, false)`)
+    .join(', ')}`,
+);
+
+/** What the residual engine of a worker is reached by. */
+export interface ResidualOptions {
+  readonly carriers: Carriers;
+  /** name of the proxy process, as the carriers' door knows it */
+  readonly proxy: string;
+}
+
+/** The residual engine of one session. */
+export class ResidualSide implements ResidualPort, CarrierSession {
+  readonly #context: CarefulContext;
+  readonly #options: ResidualOptions;
+  readonly #side: TrustedSide;
+  #unregister: (() => void) | undefined;
+  #settings: SessionSettings | undefined;
+  /** statements that are being finished: the last one's rows are asked for */
+  readonly #running: Running[] = [];
+  /** tables whose carriers this session has seen */
+  readonly #attached = new Set<number>();
+
+  constructor(context: CarefulContext, options: ResidualOptions, failed: (error: unknown) => void) {
+    this.#context = context;
+    this.#options = options;
+    this.#side = new TrustedSide(context.output, {
+      connect: context.options.connectTrusted,
+      user: context.user,
+      settings: new Map(),
+      defaults: () => context.settings.defaults,
+      own: new Map([
+        ['postgres_fdw.application_name', carrierName(options.proxy, context.options.worker)],
+        ['lock_timeout', '5s'],
+      ]),
+      applicationName: undefined,
+      transaction: new Transaction(),
+      failed,
+      applicationNameChanged: () => undefined,
+    });
+  }
+
+  get source(): RowSource | undefined {
+    return this.#running.at(-1)?.source;
+  }
+
+  failed(error: unknown): void {
+    const running = this.#running.at(-1);
+    if (running) running.failure ??= error;
+  }
+
+  /** The pipeline to it, whatever it does. */
+  get pipeline(): TrustedSide['pipeline'] {
+    return this.#side.pipeline;
+  }
+
+  async begin(source: RowSource, tables: readonly number[]): Promise<Residual> {
+    const context = this.#context;
+    if (context.transaction.joined)
+      throw new ClarusError('0A000', 'the statement needs the residual engine, in a transaction that has changed the schema', {
+        hint: 'Commit first.',
+      });
+    const side = this.#side;
+    await side.open();
+    this.#unregister ??= this.#options.carriers.register(side.processId, this);
+    const isOne = await oneSnapshot(context);
+    const running = new Running(source, side, isOne ? undefined : await snapshotNow(context), context, () => {
+      this.#running.splice(this.#running.indexOf(running), 1);
+      if (this.#running.length === 0) side.settle();
+    });
+    const port = side.port;
+    try {
+      await this.#follow(port);
+      await this.#attach(port, tables);
+    } catch (error) {
+      side.settle();
+      throw error;
+    }
+    this.#running.push(running);
+    return running;
+  }
+
+  cancel(): Promise<void> {
+    return this.#side.cancel();
+  }
+
+  close(): void {
+    this.#unregister?.();
+    this.#side.close();
+  }
+
+  /** Brings its settings to those of the session. */
+  async #follow(port: PipelinePort): Promise<void> {
+    const { current } = this.#context.settings;
+    if (this.#settings === current) return;
+    const { dateStyle, intervalStyle, timeZone, searchPath, extraFloatDigits, byteaOutput, arrayNulls, literals } =
+      current;
+    const values = [
+      dateStyle,
+      intervalStyle,
+      timeZone,
+      searchPath,
+      String(extraFloatDigits),
+      byteaOutput,
+      arrayNulls ? 'on' : 'off',
+      ...literals.split('\n'),
+    ];
+    await port.gather(
+      settle,
+      values.map(value => Buffer.from(value)),
+      false,
+    );
+    this.#side.settle();
+    this.#settings = current;
+  }
+
+  /** Sees to it that the carriers are there until the transaction ends. */
+  async #attach(port: PipelinePort, tables: readonly number[]): Promise<void> {
+    const list = Buffer.from(`{${tables.join()}}`);
+    if (tables.some(table => !this.#attached.has(table))) {
+      // Made in a transaction of their own: others need them too.
+      await port.gather(attach, [list], false);
+      this.#side.settle();
+      for (const table of tables) this.#attached.add(table);
+    }
+    await port.gather(attach, [list], false);
+  }
+}
+
+class Running implements Residual {
+  failure: unknown;
+
+  constructor(
+    readonly source: RowSource,
+    private readonly side: TrustedSide,
+    /** undefined: the transaction has one snapshot */
+    private readonly snapshot: string | undefined,
+    private readonly context: CarefulContext,
+    private readonly ended: () => void,
+  ) {}
+
+  get port(): StatementPort {
+    return this.side.port;
+  }
+
+  async oneSnapshot(queries: number): Promise<boolean> {
+    if (this.snapshot === undefined || queries <= 1) return true;
+    return (await snapshotNow(this.context)) === this.snapshot;
+  }
+
+  over(): void {
+    this.ended();
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Carriers: what lets the trusted PostgreSQL run a statement over rows that stand in a cloud. In a shadow database each
+ * table is empty; its carrier is a foreign table that inherits from it and reads, through postgres_fdw, from an endpoint
+ * of Clarus. So whatever means the table, a view or a subquery too, finds the rows, by OID and not by name.
+ *
+ * Carriers are made when they are first needed, and dropped before DDL changes their table. `attach` is called in the
+ * transaction of each statement that reads through one: it sees to it that the carrier is there, and stays.
+ */
+import pg from 'pg';
+import { sqlState } from './server.js';
+
+/** Schema of the carriers in a shadow database, and name of their server. */
+export const CARRIER_SCHEMA = 'clarus_carrier';
+
+/** Where carriers read from. */
+export interface CarrierEndpoint {
+  readonly host: string;
+  readonly port: number;
+  /** what postgres_fdw proves itself with */
+  readonly token: string;
+}
+
+/** Rows that postgres_fdw asks for at a time. */
+const fetchSize = 2_000;
+
+
+const { escapeLiteral } = pg;
+
+/** DDL of what does not change between starts. */
+const objects = `
+CREATE SCHEMA IF NOT EXISTS ${CARRIER_SCHEMA};
+CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA ${CARRIER_SCHEMA};
+CREATE SERVER IF NOT EXISTS ${CARRIER_SCHEMA} FOREIGN DATA WRAPPER postgres_fdw
+  OPTIONS (host '', port '', dbname 'rows', fetch_size '${fetchSize}', keep_connections 'on');
+CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER ${CARRIER_SCHEMA} OPTIONS (user 'clarus', password '');
+
+CREATE OR REPLACE FUNCTION ${CARRIER_SCHEMA}.attach(tables oid[]) RETURNS void
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+  parent oid;
+BEGIN
+  FOREACH parent IN ARRAY tables LOOP
+    -- Held until the transaction ends: DDL on the table, which drops the carrier, waits for it.
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', parent::regclass);
+    CONTINUE WHEN EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent
+      AND inhrelid = to_regclass(format('${CARRIER_SCHEMA}.%I', 't' || parent)));
+    BEGIN
+      EXECUTE format('CREATE FOREIGN TABLE ${CARRIER_SCHEMA}.%I () INHERITS (%s) SERVER ${CARRIER_SCHEMA} '
+        'OPTIONS (schema_name %L, table_name %L)', 't' || parent, parent::regclass, '${CARRIER_SCHEMA}', parent::text);
+    EXCEPTION WHEN duplicate_table THEN NULL; -- of another session, at the same moment
+    END;
+  END LOOP;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ${CARRIER_SCHEMA}.detach(parent oid) RETURNS void
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+  -- The lock that DDL takes anyway, so that nobody makes the carrier again meanwhile.
+  EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent::regclass);
+  EXECUTE format('DROP FOREIGN TABLE IF EXISTS ${CARRIER_SCHEMA}.%I', 't' || parent);
+END
+$function$;
+GRANT USAGE ON SCHEMA ${CARRIER_SCHEMA} TO PUBLIC;
+`;
+
+/** Key of the advisory lock under which they are made: two proxies may start at once. */
+const carrierLock = '109304467351924';
+
+/**
+ * Makes in a shadow database what carriers need, and tells it where they read from.
+ * @param shadow administrator's connections to the shadow database
+ * @returns why there are none, in words; undefined: they can be used
+ */
+export async function ensureCarriers(shadow: pg.Pool, endpoint: CarrierEndpoint): Promise<string | undefined> {
+  const client = await shadow.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query('SET LOCAL client_min_messages = warning');
+    await client.query('SELECT pg_advisory_xact_lock($1)', [carrierLock]);
+    await client.query(objects);
+    const { host, port, token } = endpoint;
+    await client.query(
+      `ALTER SERVER ${CARRIER_SCHEMA} OPTIONS (SET host ${escapeLiteral(host)}, SET port '${port}');
+       ALTER USER MAPPING FOR PUBLIC SERVER ${CARRIER_SCHEMA} OPTIONS (SET password ${escapeLiteral(token)})`,
+    );
+    await client.query('COMMIT');
+    return undefined;
+  } catch (error) {
+    await client.query('ROLLBACK');
+    if (sqlState(error) === '42501' || sqlState(error) === '58P01' || sqlState(error) === '0A000')
+      return `the trusted PostgreSQL gives no postgres_fdw (${(error as Error).message})`;
+    throw error;
+  } finally {
+    client.release();
+  }
+}
