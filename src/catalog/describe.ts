@@ -73,7 +73,8 @@ const tablesQuery = `
 SELECT jsonb_build_object(
   'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
   'parents', coalesce((SELECT jsonb_agg(h.inhparent::int8 ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid), '[]'),
-  'hasChildren', EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),
+  'hasChildren', EXISTS (SELECT FROM pg_inherits h JOIN pg_class hc ON hc.oid = h.inhrelid JOIN pg_namespace hn ON hn.oid = hc.relnamespace
+    WHERE h.inhparent = c.oid AND ${users('hn')}),
   'partitionKey', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
   'partitionBound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
   'rowSecurity', c.relrowsecurity,

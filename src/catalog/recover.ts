@@ -9,6 +9,7 @@ import type { JournalEntry } from '../trusted/journal.js';
 import { inTransaction } from '../trusted/server.js';
 import type { CatalogChange, Redo } from './catalog.js';
 import { applyEntry, type CommitServices } from './commit.js';
+import { dropCarriers } from '../trusted/carriers.js';
 import { describeTables, qualified } from './describe.js';
 import { quoteName } from './quote.js';
 import { readerOf } from './reader.js';
@@ -118,6 +119,7 @@ async function replay(
   return inTransaction(shadow, async client => {
     const before = await client.query<{ path: string }>("SELECT current_setting('search_path') AS path");
     await client.query('SET LOCAL check_function_bodies = off');
+    await dropCarriers(sql => client.query(sql));
     for (const { user, searchPath, sql } of entry.redo.ddl) {
       await client.query(`SET LOCAL ROLE ${quoteName(await roleOf(client, user))}`);
       await client.query("SELECT set_config('search_path', $1, true)", [searchPath]);

@@ -17,7 +17,7 @@ import type { CloudConfig, Config } from '../policy/policy.js';
 import { formatProblem } from '../policy/problems.js';
 import { missingColumns } from '../policy/unmatched.js';
 import { CarrierDoor } from '../postgres/carriers.js';
-import { ensureCarriers } from '../trusted/carriers.js';
+import { dropCarriers, ensureCarriers } from '../trusted/carriers.js';
 import { openJournal } from '../trusted/journal.js';
 import type { KeyStore } from '../trusted/keys.js';
 import { openTrusted, type Trusted } from '../trusted/open.js';
@@ -123,6 +123,7 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
       cloudConnection: cloud,
       shadow: trusted.shadowAdmin(served.database),
     };
+    await dropCarriers(sql => trusted.shadowAdmin(served.database).query(sql));
     // Nobody else serves by an embedded database; workers that share an external one finish their own commits.
     const recovered = await (config.trusted.database === 'embedded' ? recover : finishAtStart)(recovery);
     if (recovered.completed + recovered.forgotten)

@@ -9,8 +9,10 @@
 import pg from 'pg';
 import { sqlState } from './server.js';
 
-/** Schema of the carriers in a shadow database, and name of their server. */
-export const CARRIER_SCHEMA = 'clarus_carrier';
+/** Schema of the carriers in a shadow database: no schema of an application has its name. */
+export const CARRIER_SCHEMA = 'clarus';
+/** Name of their server. */
+const server = 'clarus_carriers';
 
 /** Where carriers read from. */
 export interface CarrierEndpoint {
@@ -30,22 +32,29 @@ const { escapeLiteral } = pg;
 const objects = `
 CREATE SCHEMA IF NOT EXISTS ${CARRIER_SCHEMA};
 CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA ${CARRIER_SCHEMA};
-CREATE SERVER IF NOT EXISTS ${CARRIER_SCHEMA} FOREIGN DATA WRAPPER postgres_fdw
+CREATE SERVER IF NOT EXISTS ${server} FOREIGN DATA WRAPPER postgres_fdw
   OPTIONS (host '', port '', dbname 'rows', fetch_size '${fetchSize}', keep_connections 'on');
-CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER ${CARRIER_SCHEMA} OPTIONS (user 'clarus', password '');
+CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER ${server} OPTIONS (user 'clarus', password '');
 
 CREATE OR REPLACE FUNCTION ${CARRIER_SCHEMA}.attach(tables oid[]) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   parent oid;
+  carrier oid;
 BEGIN
   FOREACH parent IN ARRAY tables LOOP
     -- Held until the transaction ends: DDL on the table, which drops the carrier, waits for it.
     EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', parent::regclass);
-    CONTINUE WHEN EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent
-      AND inhrelid = to_regclass(format('${CARRIER_SCHEMA}.%I', 't' || parent)));
+    carrier := to_regclass(format('${CARRIER_SCHEMA}.%I', 't' || parent));
+    IF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = parent OR inhparent = parent AND inhrelid IS DISTINCT FROM carrier)
+        OR (SELECT relkind FROM pg_class WHERE oid = parent) <> 'r' THEN
+      RAISE feature_not_supported USING
+        MESSAGE = format('table "%s" cannot be read by a statement that is finished on the trusted side', parent::regclass),
+        DETAIL = 'It is partitioned, takes part in inheritance, or is a materialised view.';
+    END IF;
+    CONTINUE WHEN carrier IS NOT NULL;
     BEGIN
-      EXECUTE format('CREATE FOREIGN TABLE ${CARRIER_SCHEMA}.%I () INHERITS (%s) SERVER ${CARRIER_SCHEMA} '
+      EXECUTE format('CREATE FOREIGN TABLE ${CARRIER_SCHEMA}.%I () INHERITS (%s) SERVER ${server} '
         'OPTIONS (schema_name %L, table_name %L)', 't' || parent, parent::regclass, '${CARRIER_SCHEMA}', parent::text);
     EXCEPTION WHEN duplicate_table THEN NULL; -- of another session, at the same moment
     END;
@@ -68,6 +77,25 @@ GRANT USAGE ON SCHEMA ${CARRIER_SCHEMA} TO PUBLIC;
 const carrierLock = '109304467351924';
 
 /**
+ * Drops all carriers of a shadow database, so that DDL on its tables meets nothing but them; they are made again when
+ * they are needed.
+ * @param query runs SQL as an administrator of the shadow database
+ */
+export async function dropCarriers(
+  query: (sql: string) => Promise<{ readonly rows: readonly { readonly name: string }[] }>,
+): Promise<void> {
+  const { rows } = await query(
+    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = '${CARRIER_SCHEMA}' AND c.relkind = 'f'`,
+  );
+  if (rows.length > 0) await query(`DROP FOREIGN TABLE ${rows.map(row => row.name).join(', ')}`);
+}
+
+/** What drops the carrier of a table, in a session's transaction, before DDL changes the table. */
+export const detachSql = (table: number): string => `SELECT ${CARRIER_SCHEMA}.detach(${table})`;
+
+/**
  * Makes in a shadow database what carriers need, and tells it where they read from.
  * @param shadow administrator's connections to the shadow database
  * @returns why there are none, in words; undefined: they can be used
@@ -81,8 +109,8 @@ export async function ensureCarriers(shadow: pg.Pool, endpoint: CarrierEndpoint)
     await client.query(objects);
     const { host, port, token } = endpoint;
     await client.query(
-      `ALTER SERVER ${CARRIER_SCHEMA} OPTIONS (SET host ${escapeLiteral(host)}, SET port '${port}');
-       ALTER USER MAPPING FOR PUBLIC SERVER ${CARRIER_SCHEMA} OPTIONS (SET password ${escapeLiteral(token)})`,
+      `ALTER SERVER ${server} OPTIONS (SET host ${escapeLiteral(host)}, SET port '${port}');
+       ALTER USER MAPPING FOR PUBLIC SERVER ${server} OPTIONS (SET password ${escapeLiteral(token)})`,
     );
     await client.query('COMMIT');
     return undefined;

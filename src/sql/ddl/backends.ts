@@ -4,6 +4,7 @@ import { lockDdl } from '../../catalog/ddl-lock.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import type { Reader, SchemaConnection, TextRow } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
+import { detachSql } from '../../trusted/carriers.js';
 import type { Diagnostic } from '../../wire/diagnostic.js';
 import { physical } from '../compilation.js';
 import type { PhysicalStatement, SessionPort, StatementPort } from '../plan.js';
@@ -111,3 +112,12 @@ export async function runInShadow(session: SessionPort, sql: string): Promise<st
 
 const severityOf = ({ severity, severityPlain }: Diagnostic): string => severityPlain ?? severity;
 const rankOf = (notice: Diagnostic): number => severities.indexOf(severityOf(notice));
+
+/**
+ * Drops the carriers of tables that a statement changes, so that it meets nothing but them (trusted/carriers.ts). Locks
+ * the tables as the statement is going to.
+ */
+export async function detachCarriers(session: SessionPort, tables: Iterable<LogicalTable>): Promise<void> {
+  if (!session.residual) return;
+  for (const { oid } of tables) await session.trusted.run(detachSql(oid));
+}

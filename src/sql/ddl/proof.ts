@@ -31,6 +31,15 @@ export async function doubtOfQuery(context: ProofContext, sql: string): Promise<
   return doubtOfTrees(context, rewritten.flatMap(readNodes));
 }
 
+/** Analyses a query that may read protected tables, where only the trusted side runs it. */
+export async function doubtOfServedQuery(context: ProofContext, sql: string): Promise<Doubt> {
+  const { rewritten } = await context.session.analyse(sql, []);
+  const trees = rewritten.flatMap(readNodes);
+  const { tables } = context.session.catalog();
+  const others = [...relationsIn(trees)].filter(oid => tables.get(oid)?.state !== 'protected');
+  return (await doubtOfRelations(context.session, new Set(others))) ?? doubtOfFunctions(context, functionsIn(trees));
+}
+
 async function doubtOfTrees(context: ProofContext, trees: readonly Node[]): Promise<Doubt> {
   const relations = await doubtOfRelations(context.session, relationsIn(trees));
   return relations ?? doubtOfFunctions(context, functionsIn(trees));

@@ -7,7 +7,7 @@ import { missingColumns } from '../../policy/unmatched.js';
 import type { SessionPort } from '../plan.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
-import { lockInCloud, readerOn, runInShadow } from './backends.js';
+import { detachCarriers, lockInCloud, readerOn, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { refuseOtherProtection } from './renames.js';
 import {
@@ -122,7 +122,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   const table = servedTable(session, relation);
   const commands = list(fieldsOf(body.node), 'cmds');
   if (table.state === 'protected') requireAlterable(table, commands);
-  if (!commands.every(addsForeignKey)) await lockInCloud(session, [table]);
+  if (!commands.every(addsForeignKey)) await lockBoth(session, [table]);
   const scope = [table.oid, ...neighbours(session, table), ...(await referencedBy(session, commands))];
   return run(session, deps, body, table, {
     scope,
@@ -180,7 +180,7 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
   );
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
-  await lockInCloud(session, [table]);
+  await lockBoth(session, [table]);
   return run(session, deps, body, table, {
     scope: [table.oid, ...neighbours(session, table)],
     check: ({ changed }) => refuseOtherProtection(changed, session.catalog().policy),
@@ -226,7 +226,7 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
     if (owner.state !== 'blocked') owners.add(owner);
     for (const neighbour of neighbours(session, owner)) scope.add(neighbour);
   }
-  await lockInCloud(session, owners);
+  await lockBoth(session, owners);
   const cascade = fields.behavior === 'DROP_CASCADE';
   const { tag } = await changeTables(session, deps, { scope: [...scope], text: plainBody.text, cascade });
   return { tag };
@@ -272,4 +272,10 @@ export function servedTable(session: SessionPort, relation: Relation): LogicalTa
 export function refuseBlocked(table: LogicalTable): LogicalTable {
   if (table.state === 'blocked') throw blockedTable(table);
   return table;
+}
+
+/** Takes the locks of a statement that locks its tables against everybody, the cloud's first. */
+async function lockBoth(session: SessionPort, tables: Iterable<LogicalTable>): Promise<void> {
+  await lockInCloud(session, tables);
+  await detachCarriers(session, tables);
 }

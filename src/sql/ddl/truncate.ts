@@ -2,6 +2,7 @@
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import type { SessionPort } from '../plan.js';
+import { deparse } from '../raw/deparse.js';
 import { fieldsOf, list, type RawFields } from '../raw/node.js';
 import { lockInCloud, readerOn, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
@@ -16,7 +17,8 @@ export async function truncate(session: SessionPort, { node, text }: DdlBody): P
   const fields = fieldsOf(node);
   const names: string[] = [];
   const tables: LogicalTable[] = [];
-  for (const { RangeVar: range } of list(fields, 'relations')) {
+  const relations = list(fields, 'relations');
+  for (const { RangeVar: range } of relations) {
     const relation = await resolveRelation(readerOn(session.trusted), rangeParts(range as RawFields));
     if (!relation) continue;
     const table = servedTable(session, relation);
@@ -29,10 +31,13 @@ export async function truncate(session: SessionPort, { node, text }: DdlBody): P
       for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
   }
   await lockInCloud(session, tables);
-  const tag = await runInShadow(session, text);
+  // Carriers are not emptied with their tables.
+  const only = relations.map(({ RangeVar: range }) => ({ RangeVar: { ...range, inh: false } }));
+  const shadowText = session.residual ? deparse({ TruncateStmt: { ...fields, relations: only } }) : text;
+  const tag = await runInShadow(session, shadowText);
   const restart = fields.restart_seqs === true ? ' RESTART IDENTITY' : '';
   const cascade = fields.behavior === 'DROP_CASCADE' ? ' CASCADE' : '';
   await session.cloud.run(`TRUNCATE ${names.join(', ')}${restart}${cascade}`);
-  if (restart !== '') session.transaction.record(text, []);
+  if (restart !== '') session.transaction.record(shadowText, []);
   return { tag };
 }
