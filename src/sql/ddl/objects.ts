@@ -238,6 +238,14 @@ export async function grant(session: SessionPort, body: DdlBody): Done {
           table: table.name,
         });
     }
+  const views = fields.objtype === 'OBJECT_TABLE' ? await onlyInShadow(session, list(fields, 'objects')) : [];
+  if (views.length > 0) {
+    if (views.length === list(fields, 'objects').length) return inShadow(session, body);
+    throw new ClarusError('0A000', `rights on "${views[0]}" and on tables of the cloud cannot be given at once`, {
+      detail: 'It is a view over protected tables, which stands on the trusted side.',
+      hint: 'Use one statement for each.',
+    });
+  }
   for (const object of fields.objtype === 'OBJECT_SEQUENCE' ? list(fields, 'objects') : []) {
     const sequence = await resolveRelation(read, rangeParts(fieldsOf(object)));
     if (sequence && !(await inCloud(session, 'to_regclass', quoteQualified(sequence.schema, sequence.name))))
@@ -247,6 +255,17 @@ export async function grant(session: SessionPort, body: DdlBody): Done {
       });
   }
   return onBothSides(session, body, await qualifyRelations(read, body.node));
+}
+
+/** Names of the relations that do not stand in the cloud: views over protected tables. */
+async function onlyInShadow(session: SessionPort, objects: readonly RawNode[]): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (const object of objects) {
+    const found = await resolveRelation(readerOn(session.trusted), rangeParts(fieldsOf(object)));
+    if (found && !(await inCloud(session, 'to_regclass', quoteQualified(found.schema, found.name))))
+      names.push(found.name);
+  }
+  return names;
 }
 
 /** ALTER ... OWNER TO and SET SCHEMA of what is no table. */

@@ -2,7 +2,6 @@
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import type { SessionPort } from '../plan.js';
-import { deparse } from '../raw/deparse.js';
 import { fieldsOf, list, type RawFields } from '../raw/node.js';
 import { lockInCloud, readerOn, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
@@ -31,12 +30,13 @@ export async function truncate(session: SessionPort, { node, text }: DdlBody): P
       for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
   }
   await lockInCloud(session, tables);
-  // Carriers are not emptied with their tables.
-  const only = relations.map(({ RangeVar: range }) => ({ RangeVar: { ...range, inh: false } }));
-  const shadowText = session.residual ? deparse({ TruncateStmt: { ...fields, relations: only } }) : text;
-  const tag = await runInShadow(session, shadowText);
   const restart = fields.restart_seqs === true ? ' RESTART IDENTITY' : '';
   const cascade = fields.behavior === 'DROP_CASCADE' ? ' CASCADE' : '';
+  // Without ONLY it would reach for the rows of their carriers. A table that is not there is for PostgreSQL to tell.
+  const logical = tables.map(({ schema, name }) => quoteQualified(schema, name));
+  const shadowText =
+    tables.length === relations.length ? `TRUNCATE ONLY ${logical.join(', ONLY ')}${restart}${cascade}` : text;
+  const tag = await runInShadow(session, shadowText);
   await session.cloud.run(`TRUNCATE ${names.join(', ')}${restart}${cascade}`);
   if (restart !== '') session.transaction.record(shadowText, []);
   return { tag };
