@@ -61,6 +61,7 @@ async function serveAlone(inputs: ProxyInputs, prepared: Prepared): Promise<() =
   try {
     worker = await startWorker({ ...inputs, worker: 0, prepared });
   } catch (error) {
+    prepared.door?.close();
     prepared.keys.close();
     await prepared.cloud.end();
     await prepared.trusted.close();
@@ -92,6 +93,7 @@ async function serveByWorkers(
       worker,
       name: workerName(),
       server: prepared.trusted.server,
+      door: prepared.door?.proxy,
       verifiers,
     }),
     died: ({ worker, name }, code) => {
@@ -102,8 +104,10 @@ async function serveByWorkers(
     },
     failed: error => jsonLog('error', error.message),
   });
+  if (prepared.door) prepared.door.deliver = (socket, call) => pool.carry(socket, call);
   const close = async (): Promise<void> => {
     await pool.drain(config.limits.drain_timeout_ms + exit_ms);
+    prepared.door?.close();
     prepared.keys.close();
     await prepared.cloud.end();
     await prepared.trusted.close();
@@ -135,6 +139,7 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
       worker: order.worker,
       name: order.name,
       server: order.server,
+      ...(order.door === undefined ? {} : { door: order.door }),
       accepts: 'from the primary',
       verifiers: new Map(
         order.verifiers.flatMap(([name, text]): [string, ScramVerifier][] => {
@@ -166,6 +171,9 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
             socket.once('close', () => tell({ kind: 'left' }));
             worker.gateway.accept(socket, message.elsewhere);
           } else tell({ kind: 'left' }); // its client was gone
+          break;
+        case 'carrier':
+          if (socket) worker.carriers.serve(socket, message);
           break;
         case 'cancel':
           worker.gateway.cancel(message.processId, Buffer.from(message.secretKey, 'base64'));

@@ -7,10 +7,11 @@ import cluster, { type Worker as Process } from 'node:cluster';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { ClarusError } from '../errors.js';
 import { backlog } from '../postgres/gateway.js';
+import type { CarrierCall } from '../postgres/carriers.js';
 import type { TrustedServer } from '../trusted/server.js';
 
 /** What the primary tells a worker. */
-export type ToWorker = Order | CancelMessage | { readonly kind: 'drain' } | ConnectionMessage;
+export type ToWorker = Order | CancelMessage | { readonly kind: 'drain' } | ConnectionMessage | CarrierMessage;
 
 /** What a worker needs to serve. */
 export interface Order {
@@ -19,6 +20,8 @@ export interface Order {
   /** by which the trusted database knows it */
   readonly name: string;
   readonly server: TrustedServer;
+  /** name of the door for carriers; undefined: there is none */
+  readonly door: string | undefined;
   /** lines of verifiers by user */
   readonly verifiers: readonly (readonly [string, string])[];
 }
@@ -37,6 +40,11 @@ export interface ConnectionMessage {
   readonly kind: 'connection';
   /** connections of the other workers */
   readonly elsewhere: number;
+}
+
+/** Comes with the socket of a carrier's connection. */
+export interface CarrierMessage extends CarrierCall {
+  readonly kind: 'carrier';
 }
 
 /** What a worker tells the primary. */
@@ -115,6 +123,13 @@ export class WorkerPool {
     for (let worker = 0; worker < workers; worker++) if (!this.#members.has(worker)) this.#replace(worker);
     const bound = this.#server.address() as AddressInfo;
     return { host: bound.address, port: bound.port };
+  }
+
+  /** Hands a carrier's connection to the worker whose session it reads for. */
+  carry(socket: Socket, call: CarrierCall): void {
+    const member = this.#members.get(call.worker);
+    if (!member?.process.isConnected()) socket.destroy();
+    else member.process.send({ kind: 'carrier', ...call } satisfies ToWorker, socket);
   }
 
   /** Ends the workers: by themselves, or after `timeout_ms` by force. Nothing is accepted any more. */

@@ -52,6 +52,10 @@ export class ResidualSide implements ResidualPort, CarrierSession {
       own: new Map([
         ['postgres_fdw.application_name', carrierName(options.proxy, context.options.worker)],
         ['lock_timeout', '5s'],
+        // a parameter of a generic plan could not be told from a value of a column
+        ['plan_cache_mode', 'force_custom_plan'],
+        // costs of carriers are made up
+        ['jit', 'off'],
       ]),
       applicationName: undefined,
       transaction: new Transaction(),

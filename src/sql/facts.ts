@@ -10,6 +10,7 @@ import type {
   CopyOutBody,
   InsertBody,
   ReadBody,
+  SplitBody,
   UpdateBody,
   WrittenColumn,
 } from './execute/bodies.js';
@@ -66,6 +67,15 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
       return readFacts(body as ReadBody, command, catalog);
     case 'copy-out':
       return readFacts((body as CopyOutBody).read, command, catalog);
+    case 'split': {
+      const { statement, columns } = body as SplitBody;
+      // What of it the cloud is asked to compare is decided as it runs: every column that it can compare may be.
+      const uses = columns.flatMap(({ table, name }) => [
+        { table, column: name, direction: 'from-cloud' as const, protection: 'sealed' },
+        ...comparable(catalog, table, name),
+      ]);
+      return { ...facts(statement.sql, command, uses, catalog, undefined), plan: 'split' };
+    }
     case 'insert': {
       const { cloud, table, written, answering } = body as InsertBody;
       return facts(
@@ -106,6 +116,13 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
 
 const readFacts = ({ cloud, operands, answering, deletes }: ReadBody, command: string, catalog: Catalog) =>
   facts(cloud.statement.sql, command, [...compares(operands), ...opens(answering)], catalog, deletes);
+
+const comparable = (catalog: Catalog, table: number, name: string): Use[] =>
+  (
+    tableNumbered(catalog, table)?.columns.find(column => column.name === name)?.protection?.encodings ?? []
+  )
+    .filter(({ kind }) => kind !== 'sealed')
+    .map(({ kind }) => ({ table, column: name, direction: 'to-cloud', protection: kind }));
 
 /** A use of a column by an encoding. */
 interface Use {

@@ -6,6 +6,7 @@ import type { PhysicalStatement } from '../plan.js';
 import type { DefaultExpression } from '../defaults.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
 import type { Output } from '../read/targets.js';
+import type { Shown } from '../split/shown.js';
 import type { CopyOptions, CopyOutFormat } from './copy-out.js';
 
 /** How the cloud's rows become the client's. */
@@ -112,6 +113,10 @@ export interface SplitBody {
   /** shadow OIDs of the tables that it reads, and their names */
   readonly tables: readonly number[];
   readonly names: readonly string[];
+  /** protected columns that it reads: number of the table, name of the column */
+  readonly columns: readonly { readonly table: number; readonly name: string }[];
+  /** what it compares with unprotected columns */
+  readonly shown: readonly Shown[];
   /** why the cloud cannot answer it */
   readonly why: readonly string[];
 }

@@ -1,10 +1,11 @@
 /**
  * What postgres_fdw asks a carrier for (deparse.c of postgres_fdw): columns of one table, conditions that PostgreSQL's
- * planner gave to it, and perhaps an order. Functions, operators and types stand without a schema there and mean those
- * of pg_catalog.
+ * planner gave to it, and perhaps an order. Functions, operators and types stand there without a schema and mean those
+ * of pg_catalog, which a search_path has first unless it says otherwise.
  */
+import { ClarusError } from '../../errors.js';
 import { CARRIER_SCHEMA } from '../../trusted/carriers.js';
-import { child, fieldsOf, list, type RawFields, type RawNode, rewrite, str, stringOf, visit } from '../raw/node.js';
+import { child, fieldsOf, list, type RawNode, stringOf, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 
 /** A query over one carrier. */
@@ -15,8 +16,14 @@ export interface CarrierQuery {
   readonly columns: readonly (string | undefined)[];
   /** conditions that all must hold */
   readonly conditions: readonly Condition[];
-  /** entries of ORDER BY */
-  readonly order: readonly RawNode[];
+  readonly order: readonly Order[];
+}
+
+/** An entry of ORDER BY. */
+export interface Order {
+  readonly tree: RawNode;
+  /** `ASC NULLS LAST` and the like: postgres_fdw always says all of it */
+  readonly how: string;
 }
 
 /** One of the conditions. */
@@ -44,7 +51,7 @@ export function readCarrierQuery(sql: string): CarrierQuery {
     table: Number(relname),
     columns: list(select, 'targetList').map(target => nameOf(child(fieldsOf(target), 'val')!)),
     conditions: (where === undefined ? [] : conjuncts(where)).map(condition),
-    order: list(select, 'sortClause'),
+    order: list(select, 'sortClause').map(orderOf),
   };
 }
 
@@ -53,6 +60,14 @@ function nameOf(value: RawNode): string | undefined {
   const [name, ...more] = value.ColumnRef ? list(value.ColumnRef, 'fields') : [];
   if (!name?.String || more.length > 0) throw new Error('a carrier is asked for something else than columns');
   return stringOf(name);
+}
+
+function orderOf({ SortBy: sort }: RawNode): Order {
+  if (!sort || (sort.useOp as readonly unknown[] | undefined)?.length)
+    throw new ClarusError('0A000', 'rows are asked for in the order of an operator of users');
+  const direction = sort.sortby_dir === 'SORTBY_DESC' ? 'DESC' : 'ASC';
+  const nulls = sort.sortby_nulls === 'SORTBY_NULLS_FIRST' ? 'NULLS FIRST' : 'NULLS LAST';
+  return { tree: sort.node as RawNode, how: `${direction} ${nulls}` };
 }
 
 const conjuncts = (tree: RawNode): readonly RawNode[] =>
@@ -79,32 +94,3 @@ export function columnsIn(tree: unknown): ReadonlySet<string> {
   });
   return columns;
 }
-
-const catalogue = str('pg_catalog');
-/** Kinds of A_Expr whose operator can be written with its schema. */
-const named: ReadonlySet<unknown> = new Set(['AEXPR_OP', 'AEXPR_OP_ANY', 'AEXPR_OP_ALL']);
-
-/** The same with schemas written out, so that it means the same under every search_path. */
-export const inCatalogue = <T>(tree: T): T =>
-  rewrite(typed(tree), (kind, fields) => {
-    if (kind === 'FuncCall') return one(fields, 'funcname', kind);
-    if (kind === 'A_Expr' && named.has(fields.kind)) return one(fields, 'name', kind);
-    return undefined;
-  });
-
-const one = (fields: RawFields, name: string, kind: string): RawNode | undefined =>
-  list(fields, name).length === 1 ? { [kind]: { ...fields, [name]: [catalogue, ...list(fields, name)] } } : undefined;
-
-/** The names of types, which are no nodes of their own kind in casts. */
-function typed<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(typed) as T;
-  if (value === null || typeof value !== 'object') return value;
-  const copy: Record<string, unknown> = {};
-  for (const [key, field] of Object.entries(value)) {
-    const names = key === 'typeName' ? list(field as RawFields, 'names') : [];
-    copy[key] =
-      names.length === 1 ? { ...(field as RawFields), names: [catalogue, names[0]] } : typed(field);
-  }
-  return copy as T;
-}
-

@@ -18,7 +18,14 @@ import type {
 } from '../plan.js';
 import type { RowCursor, RowSource } from '../residual.js';
 import { readCarrierQuery } from './carrier-query.js';
-import { type Delivery, type FetchPlan, type Finish, planDelivery, type PlanStatement } from './delivery.js';
+import {
+  type Delivery,
+  type FetchPlan,
+  type Finish,
+  type PlanStatement,
+  planDelivery,
+  type ShowsItself,
+} from './delivery.js';
 import { fetching } from './fetching.js';
 import { TextColumns } from './text-columns.js';
 
@@ -35,26 +42,47 @@ export interface SplitServices {
   readonly context: EncodingContext;
 }
 
+/** Bytes of fetched rows that are kept for a table that is read again and again. */
+const keptBytesMax = 32 * 1024 * 1024;
+
 /** Fetches for one statement, and counts what it fetches. */
 export class CloudRows implements RowSource {
-  /** queries made */
-  queries = 0;
+  /** fetches made */
+  fetches = 0;
   #rows = 0;
   #bytes = 0;
+  /** rows of what a correlated subquery reads, by the statement that fetched them */
+  readonly #kept = new Map<string, Buffer>();
+  #kept_bytes = 0;
 
   constructor(
     private readonly session: SessionPort,
     private readonly services: SplitServices,
+    private readonly statement: ShowsItself,
   ) {}
 
   async open(sql: string, parameters: readonly (Uint8Array | null)[]): Promise<RowCursor> {
-    this.queries++;
     const query = readCarrierQuery(sql);
-    const table = this.session.catalog().tables.get(query.table);
+    const { session, services } = this;
+    const table = session.catalog().tables.get(query.table);
     if (!table || table.state === 'blocked') throw gone();
-    const delivery = await planDelivery(query, table, this.session, this.services.plan);
-    const fetched = await fetch(delivery, parameters, this.session, this.services.context);
-    const counted: Fetched = {
+    const delivery = await planDelivery(query, table, session, services.plan, this.statement);
+    const width = query.columns.length;
+    const { finish } = delivery;
+    if (!finish) return new FetchedRows(await this.#fetch(delivery), width);
+    const fetched =
+      this.#keptRows(delivery) ??
+      (parameters.length > 0
+        ? await this.#keep(delivery, await this.#fetch(delivery))
+        : await this.#fetch(delivery));
+    return new FinishedRows(fetched, finish, delivery.width, width, parameters, session.trusted);
+  }
+
+  async #fetch(delivery: Delivery): Promise<Fetched> {
+    this.fetches++;
+    const { session, services } = this;
+    const fetched = await fetch(delivery, session, services.context);
+    return {
       next: async (count, writer) => {
         const before = writer.length;
         const outcome = await fetched.next(count, writer);
@@ -63,10 +91,25 @@ export class CloudRows implements RowSource {
       },
       close: () => fetched.close(),
     };
-    const width = query.columns.length;
-    return delivery.finish
-      ? new FinishedRows(counted, delivery.finish, delivery.width, width, parameters, this.session.trusted)
-      : new FetchedRows(counted, width);
+  }
+
+  /** Reads on until it is over, or too much to be kept. */
+  async #keep({ sql }: Delivery, fetched: Fetched): Promise<Fetched> {
+    const rows = new MessageWriter(64 * 1024);
+    let outcome: ExecuteOutcome;
+    do outcome = await fetched.next(keptBatch, rows);
+    while (outcome.kind === 'suspended' && this.#kept_bytes + rows.length <= keptBytesMax);
+    const bytes = Buffer.from(rows.take());
+    if (outcome.kind === 'suspended') return afterwards(bytes, fetched);
+    fetched.close();
+    this.#kept.set(sql, bytes);
+    this.#kept_bytes += bytes.length;
+    return kept(bytes);
+  }
+
+  #keptRows({ sql }: Delivery): Fetched | undefined {
+    const bytes = this.#kept.get(sql);
+    return bytes && kept(bytes);
   }
 
   #count(rows: number, bytes: number): void {
@@ -90,28 +133,47 @@ interface Fetched {
 
 const rowsOf = (tag: string): number => Number(/\d+$/.exec(tag)?.[0] ?? 0);
 const text = [0] as const;
+/** Rows that are fetched at a time to be kept. */
+const keptBatch = 2_000;
 
-async function fetch(
-  { fetch: plan, parameters: numbers }: Delivery,
-  given: readonly (Uint8Array | null)[],
+/** Rows that were kept: all at once. */
+const kept = (bytes: Buffer): Fetched => ({
+  async next(_count, writer) {
+    writer.bytes(bytes);
+    return { kind: 'complete', tag: 'SELECT 0' };
+  },
+  close: () => undefined,
+});
+
+/** Rows that were fetched already, then the rest. */
+function afterwards(bytes: Buffer, rest: Fetched): Fetched {
+  let first = true;
+  return {
+    async next(count, writer) {
+      if (!first) return rest.next(count, writer);
+      first = false;
+      writer.bytes(bytes);
+      return { kind: 'suspended' };
+    },
+    close: () => rest.close(),
+  };
+}
+
+const nothing: BoundParameters = { values: [], formats: [] };
+
+/** The values in the conditions of a fetch are constants, which become operands. */
+const fetch = async (
+  { fetch: plan }: Delivery,
   session: SessionPort,
   context: EncodingContext,
-): Promise<Fetched> {
-  const values = numbers.map(number => given[number - 1] ?? null);
-  const bound: BoundParameters = { values, formats: values.map(() => 0) };
-  return plan.kind === 'pass' ? passed(plan, bound, session) : opened(plan, bound, session, context);
-}
+): Promise<Fetched> => (plan.kind === 'pass' ? passed(plan, session) : opened(plan, session, context));
 
 const statements = new WeakMap<FetchPlan, PhysicalStatement>();
 
-function passed(
-  plan: Extract<FetchPlan, { kind: 'pass' }>,
-  { values }: BoundParameters,
-  { cloud }: SessionPort,
-): Fetched {
+function passed(plan: Extract<FetchPlan, { kind: 'pass' }>, { cloud }: SessionPort): Fetched {
   const known = statements.get(plan) ?? physical(plan.sql, []);
   statements.set(plan, known);
-  const portal = cloud.bind(known, values, { parameters: text, results: text }, named);
+  const portal = cloud.bind(known, [], { parameters: [], results: text }, named);
   return {
     async next(count, writer) {
       const outcome = portal.execute(count, { rows: batch => copyRows(batch, writer) });
@@ -124,14 +186,13 @@ function passed(
 
 async function opened(
   plan: Extract<FetchPlan, { kind: 'protected' }>,
-  bound: BoundParameters,
   session: SessionPort,
   context: EncodingContext,
 ): Promise<Fetched> {
   const client = new WriterPort();
   const portal: Portal = await bindRead(plan.body as ReadBody, {
     plan,
-    bound,
+    bound: nothing,
     formats: formatsOf(text, plan.shape.columns?.length ?? 0),
     session: fetching(session, client),
     context,
@@ -206,14 +267,22 @@ class FinishedRows implements RowCursor {
     let left = count;
     while (left > 0 && !this.#over) {
       this.#batch.discard();
-      const all = this.finish.sorts ? 0 : left;
-      this.#over = (await this.fetched.next(all, this.#batch)).kind === 'complete';
+      if (this.finish.sorts) await this.#all();
+      else this.#over = (await this.fetched.next(left, this.#batch)).kind === 'complete';
       left -= await this.#evaluate(writer);
     }
   }
 
   close(): void {
     this.fetched.close();
+  }
+
+  /** @throws ClarusError 54000 where they are too many to be sorted at once */
+  async #all(): Promise<void> {
+    while (!this.#over) {
+      this.#over = (await this.fetched.next(keptBatch, this.#batch)).kind === 'complete';
+      if (this.#batch.length > sortedBytesMax) throw tooMuchToSort();
+    }
   }
 
   async #evaluate(writer: MessageWriter): Promise<number> {
@@ -232,6 +301,14 @@ class FinishedRows implements RowCursor {
     return done.kind === 'complete' ? rowsOf(done.tag) : 0;
   }
 }
+
+/** Bytes of rows that are sorted at once. */
+const sortedBytesMax = 64 * 1024 * 1024;
+
+const tooMuchToSort = (): ClarusError =>
+  new ClarusError('54000', 'a table is too large to be delivered in the order that a statement asks for', {
+    hint: 'Leave ORDER BY out, or order by an expression such as (a || \'\').',
+  });
 
 const gone = (): ClarusError =>
   new ClarusError('40001', 'a table was changed while the statement read it', { hint: 'Try again.' });

@@ -7,10 +7,12 @@ import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { physical } from '../compilation.js';
 import { collect } from '../execute/collect.js';
-import type { PhysicalStatement, Plan, SessionPort } from '../plan.js';
+import type { BoundParameters, PhysicalStatement, Plan, SessionPort } from '../plan.js';
+import { typeOids } from '../../wire/types.js';
 import { deparseExpression } from '../raw/deparse.js';
 import { paramRef, type RawNode, renumberAll } from '../raw/node.js';
-import { type CarrierQuery, type Condition, columnsIn, inCatalogue } from './carrier-query.js';
+import { type CarrierQuery, type Condition, columnsIn } from './carrier-query.js';
+import { isShown, type Shown } from './shown.js';
 
 /** A plan that rows come by. */
 export type FetchPlan = Extract<Plan, { kind: 'pass' | 'protected' }>;
@@ -18,8 +20,8 @@ export type FetchPlan = Extract<Plan, { kind: 'pass' | 'protected' }>;
 /** How the rows of a query come. */
 export interface Delivery {
   readonly fetch: FetchPlan;
-  /** numbers of the query's parameters that the fetch has */
-  readonly parameters: readonly number[];
+  /** what fetches, for telling fetches apart */
+  readonly sql: string;
   /** columns that are fetched */
   readonly width: number;
   /** absent: rows are delivered as they are fetched */
@@ -38,6 +40,12 @@ export interface Finish {
 /** Plans a statement of ours in the session. @throws ClarusError 0A000 for what no encoding answers */
 export type PlanStatement = (sql: string) => Promise<Plan>;
 
+/** What the statement that reads shows of itself. */
+export interface ShowsItself {
+  readonly shown: readonly Shown[];
+  readonly bound: BoundParameters;
+}
+
 /**
  * @param plan the session's planning
  * @throws ClarusError of planning
@@ -47,66 +55,107 @@ export async function planDelivery(
   table: LogicalTable,
   session: SessionPort,
   plan: PlanStatement,
+  statement: ShowsItself,
 ): Promise<Delivery> {
-  const pushed = await pushable(query, table, plan);
+  const candidates: Condition[] = [];
+  for (const condition of query.conditions)
+    if (await mayBeSeen(condition, table, session, statement)) candidates.push(condition);
+  const pushed = await answered(candidates, table, plan);
   const left = query.conditions.filter(c => !pushed.includes(c));
-  const finishing = left.length > 0 || query.order.length > 0;
+  const sorted = left.length === 0 && query.order.length > 0 && cloudSorts(query, table);
+  const finishing = left.length > 0 || (query.order.length > 0 && !sorted);
   const columns = finishing
-    ? [...new Set([...named(query.columns), ...left.flatMap(c => [...c.columns]), ...columnsIn(query.order)])]
+    ? [...new Set([...named(query.columns), ...left.flatMap(c => [...c.columns]), ...columnsIn(query.order.map(o => o.tree))])]
     : query.columns;
-  const { sql, parameters } = fetchSql(columns, table, pushed);
+  const sql = fetchSql(columns, table, pushed) + (sorted ? orderBy(query) : '');
   const fetch = await plan(sql);
   if (fetch.kind !== 'pass' && fetch.kind !== 'protected') throw new Error('rows of a table come from no cloud');
   return {
     fetch,
-    parameters,
+    sql,
     width: columns.length,
     ...(finishing ? { finish: await finishOf(query, named(columns), left, table, session) } : {}),
   };
 }
 
+/** Types that every server sorts alike, whatever its collations. */
+const sortedAlike: ReadonlySet<number> = new Set([
+  typeOids.int2,
+  typeOids.int4,
+  typeOids.int8,
+  typeOids.numeric,
+  typeOids.float4,
+  typeOids.float8,
+  typeOids.bool,
+  typeOids.date,
+  typeOids.timestamp,
+  typeOids.timestamptz,
+  typeOids.uuid,
+]);
+
+/** Can the cloud give the order: of unprotected columns alone? */
+const cloudSorts = ({ order }: CarrierQuery, table: LogicalTable): boolean =>
+  order.every(({ tree }) => {
+    const name = tree.ColumnRef && [...columnsIn(tree)][0];
+    const column = table.columns.find(c => c.name === name);
+    return column !== undefined && !column.protection && sortedAlike.has(column.type.oid);
+  });
+
+const orderBy = ({ order }: CarrierQuery): string =>
+  order.length === 0 ? '' : ` ORDER BY ${order.map(({ tree, how }) => `${deparseExpression(tree)} ${how}`).join(', ')}`;
+
 const named = (columns: readonly (string | undefined)[]): string[] => columns.filter(c => c !== undefined);
 
 /**
- * The conditions that the cloud may see and answers. A constant may have come from a protected column, by what
- * PostgreSQL concludes from equalities, and so may a parameter: they go only to protected columns, as encodings.
+ * May the cloud see a condition? A parameter may be a value of any column, and a constant too, by what PostgreSQL
+ * concludes from equalities: it goes to protected columns only, as an encoding, or where the statement itself shows it.
  */
-async function pushable(
-  { conditions }: CarrierQuery,
+async function mayBeSeen(
+  { tree, columns, valued, parameters }: Condition,
+  table: LogicalTable,
+  session: SessionPort,
+  { shown, bound }: ShowsItself,
+): Promise<boolean> {
+  if (parameters.length > 0) return false;
+  if (tree.NullTest) return true;
+  const isOpen = (name: string): boolean => table.columns.find(c => c.name === name)?.protection === undefined;
+  if (![...columns].some(isOpen)) return true;
+  if (!valued || ![...columns].every(isOpen) || shown.length === 0) return false;
+  const sql = fetchSql([undefined], table, [{ tree, columns, valued, parameters }]);
+  return isShown(await session.analyse(sql, []), tree, shown, bound, session.catalog());
+}
+
+/** Those of the conditions that the cloud answers exactly. */
+async function answered(
+  candidates: readonly Condition[],
   table: LogicalTable,
   plan: PlanStatement,
 ): Promise<readonly Condition[]> {
-  const isProtected = (name: string): boolean =>
-    table.columns.find(c => c.name === name)?.protection !== undefined;
-  const candidates = conditions.filter(({ columns, valued }) => !valued || [...columns].every(isProtected));
-  const answered = async (tried: readonly Condition[]): Promise<boolean> => {
+  const areAnswered = async (tried: readonly Condition[]): Promise<boolean> => {
     try {
-      await plan(fetchSql([undefined], table, tried).sql);
+      await plan(fetchSql([undefined], table, tried));
       return true;
     } catch (error) {
       if (error instanceof ClarusError && error.code === '0A000') return false;
       throw error;
     }
   };
-  if (candidates.length === 0 || (await answered(candidates))) return candidates;
+  if (candidates.length === 0 || (await areAnswered(candidates))) return candidates;
   if (candidates.length === 1) return [];
   const found: Condition[] = [];
-  for (const candidate of candidates) if (await answered([candidate])) found.push(candidate);
+  for (const candidate of candidates) if (await areAnswered([candidate])) found.push(candidate);
   return found;
 }
 
+/** The statement that fetches. */
 function fetchSql(
   columns: readonly (string | undefined)[],
   { schema, name }: LogicalTable,
   conditions: readonly Condition[],
-): { readonly sql: string; readonly parameters: readonly number[] } {
-  const parameters = [...new Set(conditions.flatMap(c => c.parameters))];
-  const where = conditions.map(({ tree }) => `(${deparseExpression(renumbered(tree, parameters, 0))})`);
+): string {
+  const where = conditions.map(({ tree }) => `(${deparseExpression(tree)})`);
   const list = columns.map(c => (c === undefined ? 'NULL' : quoteName(c))).join(', ');
-  return {
-    sql: `SELECT ${list} FROM ${quoteQualified(schema, name)}${where.length ? ` WHERE ${where.join(' AND ')}` : ''}`,
-    parameters,
-  };
+  return `SELECT ${list} FROM ${quoteQualified(schema, name)}${where.length ? ` WHERE ${where.join(' AND ')}` : ''}`;
 }
 
 const renumbered = (tree: RawNode, parameters: readonly number[], before: number): RawNode =>
@@ -142,27 +191,18 @@ async function finishOf(
   const arrays = columns.map((_, i) => `pg_catalog.unnest($${i + 1}::pg_catalog.text[])`);
   const names = columns.map((_, i) => `c${i}`);
   const where = left.map(
-    ({ tree }) => `(${deparseExpression(inCatalogue(renumbered(tree, parameters, columns.length)))})`,
+    ({ tree }) => `(${deparseExpression(renumbered(tree, parameters, columns.length))})`,
   );
   const targets = query.columns.map(c => (c === undefined ? 'NULL' : quoteName(c)));
-  const order = query.order.map(orderSql);
+  const order = orderBy(query);
   return {
     statement: physical(
       `SELECT ${targets.join(', ')} FROM (SELECT ${typed.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${names.join(', ')})) AS r` +
         (where.length ? ` WHERE ${where.join(' AND ')}` : '') +
-        (order.length ? ` ORDER BY ${order.join(', ')}` : ''),
+        order,
       columns.map(() => 1009),
     ),
     parameters,
-    sorts: order.length > 0,
+    sorts: order !== '',
   };
-}
-
-/** postgres_fdw writes direction and place of NULLs always. */
-function orderSql({ SortBy: sort }: RawNode): string {
-  if (!sort || (sort.useOp !== undefined && (sort.useOp as readonly unknown[]).length > 0))
-    throw new ClarusError('0A000', 'an order by an operator of its own is not delivered yet');
-  const direction = sort.sortby_dir === 'SORTBY_DESC' ? 'DESC' : 'ASC';
-  const nulls = sort.sortby_nulls === 'SORTBY_NULLS_FIRST' ? 'NULLS FIRST' : 'NULLS LAST';
-  return `${deparseExpression(inCatalogue(sort.node as RawNode))} ${direction} ${nulls}`;
 }

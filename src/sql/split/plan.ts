@@ -2,9 +2,11 @@
  * Split execution: what no encoding answers, the trusted PostgreSQL answers. It runs the statement as it stands over
  * the rows that the clouds deliver (docs/architecture.md, "Split").
  */
+import type { Catalog } from '../../catalog/catalog.js';
 import { ClarusError } from '../../errors.js';
 import { flag, isNode, type Node, nodesIn, numberIn, readNodes, textIn, walk } from '../analysed/node.js';
-import { COMMAND, RTE } from '../analysed/query.js';
+import { COMMAND, RTE, scopeOf } from '../analysed/query.js';
+import { protectedColumns } from '../columns.js';
 import { physical } from '../compilation.js';
 import type { SplitBody } from '../execute/bodies.js';
 import type { FunctionHomes } from '../functions.js';
@@ -13,6 +15,7 @@ import type { Analysis, ProtectedPlan, SessionPort } from '../plan.js';
 import { deparse } from '../raw/deparse.js';
 import { kindOf, type RawNode } from '../raw/node.js';
 import { type Touch, touchOf } from '../touch.js';
+import { comparisonsShown } from './shown.js';
 
 /**
  * @param raw a SelectStmt; its text is `sql`
@@ -51,10 +54,20 @@ export async function planSplit(
     statement: physical(text, types),
     time,
     tables: touch.tables.map(t => t.oid),
+    columns: columnsOf(analysis, session.catalog()),
+    shown: comparisonsShown(analysis, session.catalog()),
     names: touch.tables.map(t => `${t.schema}.${t.name}`),
     why: [cause.message, ...(cause.fields.detail === undefined ? [] : [cause.fields.detail])],
   };
   return { kind: 'protected', command: 'SELECT', shape, split: true, body };
+}
+
+function columnsOf({ rewritten }: Analysis, catalog: Catalog): SplitBody['columns'] {
+  const found = new Map<string, SplitBody['columns'][number]>();
+  for (const query of rewritten.flatMap(readNodes))
+    for (const { table, column } of protectedColumns(query, scopeOf(query), catalog))
+      found.set(`${table.number} ${column.number}`, { table: table.number, name: column.name });
+  return [...found.values()];
 }
 
 const timestamptz = 1184;
@@ -77,7 +90,10 @@ function mustBeReadable({ parsed, rewritten }: Analysis, cause: ClarusError): vo
 }
 
 const isPlainRead = (query: Node): boolean =>
-  numberIn(query, 'commandType') === COMMAND.select && nodesIn(query, 'rowMarks').length === 0;
+  numberIn(query, 'commandType') === COMMAND.select &&
+  nodesIn(query, 'rowMarks').length === 0 &&
+  // postgres_fdw would offer rows in the order of a set
+  !(flag(query, 'hasTargetSRFs') && nodesIn(query, 'sortClause').length > 0);
 
 function isWhole(rte: Node): boolean {
   if (numberIn(rte, 'rtekind') !== RTE.relation) return true;
@@ -85,8 +101,17 @@ function isWhole(rte: Node): boolean {
   return textIn(rte, 'relkind') !== 'r' || flag(rte, 'inh');
 }
 
-/** Values travel as texts, which must be read as what was printed. @throws ClarusError 0A000 */
-function mustPrintExactly({ settings: { extraFloatDigits, intervalStyle } }: SessionPort): void {
+/**
+ * Values travel as texts, which must be read as what was printed, and carriers are asked in words of pg_catalog.
+ * @throws ClarusError 0A000
+ */
+function mustPrintExactly({
+  settings: { extraFloatDigits, intervalStyle, searchPath },
+}: SessionPort): void {
+  if (/,\s*"?pg_catalog"?\s*(,|$)/.test(searchPath))
+    throw new ClarusError('0A000', 'a statement that is finished on the trusted side needs pg_catalog first in search_path', {
+      hint: 'Leave it out of search_path: then it is searched first.',
+    });
   if (extraFloatDigits < 1)
     throw new ClarusError('0A000', 'a statement that is finished on the trusted side needs extra_float_digits of 1 or more', {
       hint: 'SET extra_float_digits = 1, which is PostgreSQL\'s default.',

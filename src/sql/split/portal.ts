@@ -24,7 +24,7 @@ class SplitPortal implements Portal {
     private readonly residual: ResidualPort,
     services: SplitServices,
   ) {
-    this.#rows = new CloudRows(bound.session, services);
+    this.#rows = new CloudRows(bound.session, services, { shown: body.shown, bound: bound.bound });
   }
 
   async execute(maxRows: number): Promise<ExecuteOutcome> {
@@ -44,7 +44,7 @@ class SplitPortal implements Portal {
       residual.port.flush();
       const outcome = await executed;
       if (outcome.kind === 'complete') {
-        if (!(await residual.oneSnapshot(this.#rows.queries))) throw changed();
+        if (!(await residual.oneSnapshot(this.#rows.fetches))) throw changed();
         this.close();
       }
       return outcome;

@@ -1,0 +1,219 @@
+/**
+ * What no encoding answers is finished on the trusted side: the answers are PostgreSQL's, and the cloud sees nothing of
+ * protected values.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import pg from 'pg';
+import { startPipe } from './heavy/support/pipe.js';
+import { policy, type Read, reads, sentinels, tables } from './split/reads.js';
+import { startProxy, type TestProxy } from './support/proxy.js';
+
+suite('split', { timeout: 300_000 }, () => {
+  let proxy: TestProxy;
+  let recordings: string;
+  let pipe: Awaited<ReturnType<typeof startPipe>>;
+  let ours: pg.Client;
+  let plain: pg.Client;
+
+  before(async () => {
+    recordings = mkdtempSync(join(tmpdir(), 'clarus-recordings-'));
+    proxy = await startProxy({
+      policy: `${policy}\nlimits: { split_rows_max: 5000 }`,
+      between: async cloud => {
+        pipe = await startPipe({ ...cloud, recordInto: recordings });
+        return pipe;
+      },
+    });
+    ours = new pg.Client(proxy);
+    plain = new pg.Client(proxy.plain);
+    for (const client of [ours, plain]) {
+      await client.connect();
+      await client.query("SET TimeZone = 'Europe/Berlin'");
+      for (const sql of tables) await client.query(sql);
+    }
+  });
+  after(async () => {
+    await ours?.end();
+    await plain?.end();
+    await proxy?.stop();
+    await pipe?.close();
+    rmSync(recordings, { recursive: true, force: true });
+  });
+
+  /** Rows or SQLSTATE, message and position, as one text. */
+  const answer = async (client: pg.Client, read: Read, prepared: boolean): Promise<string> => {
+    const [text, ...values] = typeof read === 'string' ? [read] : read;
+    const name = prepared ? { name: text.slice(0, 60) + text.length } : {};
+    try {
+      const result = await client.query<unknown[]>({
+        text,
+        ...(prepared || values.length > 0 ? { values } : {}),
+        ...name,
+        rowMode: 'array',
+        types: { getTypeParser: () => (value: string) => value },
+      });
+      const rows = result.rows.map(row => JSON.stringify(row));
+      if (!/ORDER BY/i.test(text)) rows.sort();
+      return `${result.command} ${result.rowCount} ${result.fields.map(f => `${f.name} ${f.dataTypeID < 16384 ? f.dataTypeID : 'own'} ${f.dataTypeModifier}`).join()}\n${rows.join('\n')}`;
+    } catch (error) {
+      const { code, message, position } = error as pg.DatabaseError;
+      return `${code} ${message} ${position}`;
+    }
+  };
+
+  for (const [theme, list] of Object.entries(reads))
+    test(`gives PostgreSQL's answers: ${theme}`, async () => {
+      for (const read of list)
+        for (const prepared of [false, true])
+          assert.equal(
+            await answer(ours, read, prepared),
+            await answer(plain, read, prepared),
+            `${read}${prepared ? ', prepared' : ''}`,
+          );
+    });
+
+  test('shows the cloud no protected value', () => {
+    for (const file of readdirSync(recordings).filter(name => name.endsWith('.sent'))) {
+      const bytes = readFileSync(join(recordings, file)).toString('latin1');
+      for (const sentinel of sentinels)
+        for (const form of [sentinel, Buffer.from(sentinel).toString('hex'), Buffer.from(sentinel).toString('base64').slice(0, -2)])
+          assert.ok(!bytes.includes(form), `${sentinel} was sent`);
+    }
+  });
+
+  /** What the cloud was sent while something ran. */
+  const sentWhile = async (work: () => Promise<unknown>): Promise<string> => {
+    const sizes = new Map(readdirSync(recordings).map(name => [name, readFileSync(join(recordings, name)).length]));
+    await work();
+    return readdirSync(recordings)
+      .filter(name => name.endsWith('.sent'))
+      .map(name => readFileSync(join(recordings, name)).subarray(sizes.get(name) ?? 0).toString('latin1'))
+      .join('');
+  };
+
+  test('lets the cloud choose rows by what the statement itself compares with unprotected columns', async () => {
+    const sent = await sentWhile(() =>
+      ours.query("SELECT upper(name) FROM patient WHERE ward = 'b' AND id > 1 AND weight > 1"),
+    );
+    assert.match(sent, /ward.*= 'b'/);
+    assert.match(sent, /id.* > 1/);
+    assert.ok(!sent.includes('weight >'));
+    const bound = await sentWhile(() =>
+      ours.query("SELECT upper(name) FROM patient WHERE ward = $1 AND id = $2", ['b', 2]),
+    );
+    assert.match(bound, /ward.*= 'b'/);
+  });
+
+  test('does not show an unprotected column the value of a protected one', async () => {
+    const sent = await sentWhile(async () => {
+      await ours.query("SELECT w.beds FROM ward w, patient p WHERE w.code = p.name AND p.name = 'hidden-constant'");
+      await ours.query('SELECT w.beds FROM ward w, patient p WHERE w.code = p.name AND p.name = $1', ['hidden-parameter']);
+      await ours.query('SELECT (SELECT beds FROM ward w WHERE w.code = p.name) FROM patient p');
+    });
+    for (const value of ['hidden-constant', 'hidden-parameter', 'Targaryen']) assert.ok(!sent.includes(value), value);
+  });
+
+  test('sees the own writes of a transaction', async () => {
+    await ours.query('BEGIN');
+    await ours.query("INSERT INTO patient (id, name, weight) VALUES (100, 'Zoe', 1)");
+    const { rows } = await ours.query("SELECT upper(name) u, (SELECT count(*) FROM visit WHERE cost > 5) c FROM patient WHERE id = 100");
+    assert.deepEqual(rows, [{ u: 'ZOE', c: '5' }]);
+    await ours.query('ROLLBACK');
+    assert.equal((await ours.query('SELECT upper(name) FROM patient WHERE id = 100')).rowCount, 0);
+  });
+
+  test('fetches all tables of a statement in one snapshot', async () => {
+    const writer = new pg.Client(proxy);
+    await writer.connect();
+    await ours.query('CREATE TABLE IF NOT EXISTS ledger (id int, amount int)');
+    await ours.query('INSERT INTO ledger VALUES (1, 0), (2, 0)');
+    let stop = false;
+    const writing = (async () => {
+      for (let i = 0; !stop; i++) {
+        await writer.query('BEGIN');
+        await writer.query('UPDATE ledger SET amount = amount + 1 WHERE id = 1');
+        await writer.query('UPDATE ledger SET amount = amount - 1 WHERE id = 2');
+        await writer.query('COMMIT');
+      }
+    })();
+    for (let i = 0; i < 40; i++) {
+      const { rows } = await ours.query(
+        "SELECT (SELECT amount FROM ledger WHERE id = 1) + (SELECT amount FROM ledger WHERE id = 2) AS sum, upper(name) FROM patient WHERE id = 1",
+      );
+      assert.equal(rows[0].sum, 0);
+    }
+    // in READ COMMITTED each query of the cloud has a snapshot of its own: what is not of one is not answered
+    let refused = 0;
+    await ours.query('BEGIN');
+    for (let i = 0; i < 20; i++) {
+      await ours.query('SAVEPOINT s');
+      try {
+        const { rows } = await ours.query(
+          "SELECT (SELECT amount FROM ledger WHERE id = 1) + (SELECT amount FROM ledger WHERE id = 2) AS sum, upper(name) FROM patient WHERE id = 1",
+        );
+        assert.equal(rows[0].sum, 0);
+      } catch (error) {
+        assert.equal((error as pg.DatabaseError).code, '40001');
+        await ours.query('ROLLBACK TO s');
+        refused++;
+      }
+    }
+    await ours.query('ROLLBACK');
+    stop = true;
+    await writing;
+    await writer.end();
+    assert.ok(refused <= 20);
+  });
+
+  test('is bounded in what it fetches', async () => {
+    await ours.query('CREATE TABLE many (id int, secret text)');
+    await ours.query("INSERT INTO many SELECT g, 'open' FROM generate_series(1, 6000) g");
+    await assert.rejects(
+      ours.query('SELECT count(*) FROM many m JOIN patient p ON m.secret = p.name'),
+      (error: pg.DatabaseError) => error.code === '54000' && /split_rows_max/.test(error.detail ?? ''),
+    );
+    assert.equal((await ours.query('SELECT upper(name) FROM patient WHERE id = 1')).rowCount, 1);
+  });
+
+  test('goes on after DDL changed a table that it reads', async () => {
+    for (const ddl of [
+      'ALTER TABLE patient ADD COLUMN extra text',
+      'ALTER TABLE patient RENAME COLUMN extra TO more',
+      'ALTER TABLE visit ALTER COLUMN day SET NOT NULL',
+      'ALTER TABLE ward RENAME TO wards',
+      'CREATE INDEX ON patient (name)',
+      'TRUNCATE visit',
+      'DROP TABLE visit',
+    ]) {
+      await ours.query(ddl);
+      await plain.query(ddl);
+      for (const read of [
+        'SELECT upper(name), patient.* FROM patient ORDER BY id',
+        'SELECT upper(who), count(*) FROM visit GROUP BY 1',
+        'SELECT id, (SELECT max(beds) FROM wards) FROM patient WHERE weight > 0 ORDER BY 1',
+      ])
+        assert.equal(await answer(ours, read, false), await answer(plain, read, false), `${read} after ${ddl}`);
+    }
+  });
+
+  test('holds no row on the trusted side afterwards', async () => {
+    const shadow = proxy.trusted.shadowAdmin(proxy.database);
+    const { rows } = await shadow.query<{ name: string }>(
+      "SELECT format('%I.%I', schemaname, relname) AS name FROM pg_stat_user_tables",
+    );
+    for (const { name } of rows)
+      assert.equal((await shadow.query(`SELECT FROM ONLY ${name} LIMIT 1`)).rowCount, 0, name);
+  });
+
+  test('says which way a statement takes, and why', async () => {
+    const { rows } = await ours.query('EXPLAIN (CLARUS) SELECT upper(name) FROM patient');
+    const lines = rows.map(row => row['QUERY PLAN'] as string);
+    assert.match(lines[0]!, /^Split: /);
+    assert.ok(lines.some(line => /Why: .*protected column "name"/.test(line)));
+    assert.ok(lines.includes('  Reads: public.patient'));
+  });
+});
