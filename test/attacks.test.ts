@@ -55,12 +55,17 @@ tables:
       "NOT ((s, i) IS DISTINCT FROM ('a', 1))",
       "(s, id) IS DISTINCT FROM ('a', 1)",
       '(s, i) IS DISTINCT FROM (NULL, NULL)',
-    ])
-      await assert.rejects(
-        client.query(`SELECT id FROM item WHERE ${condition}`),
-        { code: '0A000' },
-        condition,
-      );
+    ]) {
+      const all = await client.query('SELECT id, s, i FROM item ORDER BY id');
+      const kept = all.rows.filter(({ id, s, i }) => {
+        if (condition.includes('NULL')) return s !== null || i !== null;
+        const distinct = s !== 'a' || (condition.includes('(s, id)') ? id : i) !== 1;
+        return condition.startsWith('NOT') ? !distinct : distinct;
+      });
+      const { rows } = await client.query(`SELECT id FROM item WHERE ${condition} ORDER BY id`);
+      assert.deepEqual(rows, kept.map(({ id }) => ({ id })), condition);
+      await assert.rejects(client.query(`DELETE FROM item WHERE ${condition}`), { code: '0A000' }, condition);
+    }
     const found = await client.query("SELECT id FROM item WHERE NOT (s IS DISTINCT FROM 'a') ORDER BY id");
     assert.deepEqual(found.rows, [{ id: 1 }, { id: 2 }]);
   });

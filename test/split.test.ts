@@ -200,6 +200,22 @@ suite('split', { timeout: 300_000 }, () => {
     }
   });
 
+  test('shows an application nothing of what it needs', async () => {
+    for (const read of [
+      "SELECT relname, relkind, relhassubclass FROM pg_class WHERE relname ~ '^t[0-9]' OR relname = 'patient' OR relnamespace = to_regnamespace('clarus')",
+      "SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhparent = 'patient'::regclass",
+      'SELECT nspname FROM pg_namespace ORDER BY 1',
+      'SELECT extname FROM pg_extension',
+      'SELECT srvname FROM pg_foreign_server',
+      "SELECT tableoid = 'pg_class'::regclass, relname FROM pg_class WHERE relname ~ '^t[0-9]'",
+      "SELECT table_name FROM information_schema.tables WHERE table_schema <> 'pg_catalog' AND table_name ~ '^t[0-9]'",
+      "SELECT schema_name FROM information_schema.schemata WHERE schema_name !~ '^pg_' ORDER BY 1",
+      "SELECT routine_name FROM information_schema.routines WHERE routine_schema <> 'pg_catalog' ORDER BY 1",
+      'WITH pg_class AS (SELECT 1 AS relname) SELECT relname FROM pg_class',
+    ])
+      assert.equal(await answer(ours, read, false), await answer(plain, read, false), String(read));
+  });
+
   test('holds no row on the trusted side afterwards', async () => {
     const shadow = proxy.trusted.shadowAdmin(proxy.database);
     const { rows } = await shadow.query<{ name: string }>(

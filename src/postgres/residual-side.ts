@@ -5,7 +5,7 @@
 import { ClarusError } from '../errors.js';
 import type { SessionSettings, StatementPort } from '../sql/plan.js';
 import type { Residual, ResidualPort, RowSource } from '../sql/residual.js';
-import { CARRIER_SCHEMA } from '../trusted/carriers.js';
+import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import type { CarrierSession } from './carrier-connection.js';
 import { carrierName, type Carriers } from './carriers.js';
 import type { CarefulContext } from './context.js';
@@ -15,7 +15,7 @@ import { Transaction } from './transaction.js';
 import { oneSnapshot, snapshotNow } from './transaction-control.js';
 import { TrustedSide } from './trusted-side.js';
 
-const attach = physicalQuery(`SELECT ${CARRIER_SCHEMA}.attach($1)`, [1028]);
+const attach = physicalQuery(`SELECT ${OWN_SCHEMA}.attach($1)`, [1028]);
 const settle = physicalQuery(
   `SELECT ${['datestyle', 'intervalstyle', 'timezone', 'search_path', 'extra_float_digits', 'bytea_output', 'array_nulls', 'timezone_abbreviations', 'transform_null_equals', 'xmloption', 'lc_monetary', 'default_text_search_config']
     .map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, false)`)

@@ -17,6 +17,7 @@ import { explainPlan } from './explain.js';
 import { apart, type FunctionHomes, functionHomes, functionHomesQuery } from './functions.js';
 import { holdsMoment, withMoment } from './moment.js';
 import { parametersOf } from './operand.js';
+import { withoutOwnObjects } from './own-objects.js';
 import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from './plan.js';
 import { mustBeCursorOfClient, mustBeFree } from './portal-names.js';
 import { stripComments } from './raw/comments.js';
@@ -188,7 +189,12 @@ export class Planning {
     const tables = touch.tables.filter(t => t.state === 'protected');
     const momentary = holdsMoment(raw);
     const sequences = await placeSequences(touch.sequences, raw, session);
-    if (tables.length === 0) return place(raw, clean, shape, touch, sequences, momentary);
+    if (tables.length === 0) {
+      const placed = place(raw, clean, shape, touch, sequences, momentary);
+      return placed.kind === 'trusted' && touch.catalogue && session.residual
+        ? { ...placed, sql: withoutOwnObjects(raw, clean) }
+        : placed;
+    }
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);
     const dated = momentary ? await withMoment(fresh, analysis, session) : undefined;

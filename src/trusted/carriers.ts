@@ -7,12 +7,10 @@
  * transaction of each statement that reads through one: it sees to it that the carrier is there, and stays.
  */
 import pg from 'pg';
+import { catalogueViewsDdl } from './catalogue-views.js';
+import { CARRIER_SERVER, OWN_SCHEMA } from './own-schema.js';
 import { sqlState } from './server.js';
 
-/** Schema of the carriers in a shadow database: no schema of an application has its name. */
-export const CARRIER_SCHEMA = 'clarus';
-/** Name of their server. */
-const server = 'clarus_carriers';
 
 /** Where carriers read from. */
 export interface CarrierEndpoint {
@@ -30,13 +28,13 @@ const { escapeLiteral } = pg;
 
 /** DDL of what does not change between starts. */
 const objects = `
-CREATE SCHEMA IF NOT EXISTS ${CARRIER_SCHEMA};
-CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA ${CARRIER_SCHEMA};
-CREATE SERVER IF NOT EXISTS ${server} FOREIGN DATA WRAPPER postgres_fdw
+CREATE SCHEMA IF NOT EXISTS ${OWN_SCHEMA};
+CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA ${OWN_SCHEMA};
+CREATE SERVER IF NOT EXISTS ${CARRIER_SERVER} FOREIGN DATA WRAPPER postgres_fdw
   OPTIONS (host '', port '', dbname 'rows', fetch_size '${fetchSize}', keep_connections 'on');
-CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER ${server} OPTIONS (user 'clarus', password '');
+CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER ${CARRIER_SERVER} OPTIONS (user 'clarus', password '');
 
-CREATE OR REPLACE FUNCTION ${CARRIER_SCHEMA}.attach(tables oid[]) RETURNS void
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.attach(tables oid[]) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   parent oid;
@@ -45,7 +43,7 @@ BEGIN
   FOREACH parent IN ARRAY tables LOOP
     -- Held until the transaction ends: DDL on the table, which drops the carrier, waits for it.
     EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', parent::regclass);
-    carrier := to_regclass(format('${CARRIER_SCHEMA}.%I', 't' || parent));
+    carrier := to_regclass(format('${OWN_SCHEMA}.%I', 't' || parent));
     IF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = parent OR inhparent = parent AND inhrelid IS DISTINCT FROM carrier)
         OR (SELECT relkind FROM pg_class WHERE oid = parent) <> 'r' THEN
       RAISE feature_not_supported USING
@@ -54,23 +52,23 @@ BEGIN
     END IF;
     CONTINUE WHEN carrier IS NOT NULL;
     BEGIN
-      EXECUTE format('CREATE FOREIGN TABLE ${CARRIER_SCHEMA}.%I () INHERITS (%s) SERVER ${server} '
-        'OPTIONS (schema_name %L, table_name %L)', 't' || parent, parent::regclass, '${CARRIER_SCHEMA}', parent::text);
+      EXECUTE format('CREATE FOREIGN TABLE ${OWN_SCHEMA}.%I () INHERITS (%s) SERVER ${CARRIER_SERVER} '
+        'OPTIONS (schema_name %L, table_name %L)', 't' || parent, parent::regclass, '${OWN_SCHEMA}', parent::text);
     EXCEPTION WHEN duplicate_table THEN NULL; -- of another session, at the same moment
     END;
   END LOOP;
 END
 $function$;
 
-CREATE OR REPLACE FUNCTION ${CARRIER_SCHEMA}.detach(parent oid) RETURNS void
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.detach(parent oid) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   -- The lock that DDL takes anyway, so that nobody makes the carrier again meanwhile.
   EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent::regclass);
-  EXECUTE format('DROP FOREIGN TABLE IF EXISTS ${CARRIER_SCHEMA}.%I', 't' || parent);
+  EXECUTE format('DROP FOREIGN TABLE IF EXISTS ${OWN_SCHEMA}.%I', 't' || parent);
 END
 $function$;
-GRANT USAGE ON SCHEMA ${CARRIER_SCHEMA} TO PUBLIC;
+GRANT USAGE ON SCHEMA ${OWN_SCHEMA} TO PUBLIC;
 `;
 
 /** Key of the advisory lock under which they are made: two proxies may start at once. */
@@ -87,13 +85,13 @@ export async function dropCarriers(
   const { rows } = await query(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = '${CARRIER_SCHEMA}' AND c.relkind = 'f'`,
+      WHERE n.nspname = '${OWN_SCHEMA}' AND c.relkind = 'f'`,
   );
   if (rows.length > 0) await query(`DROP FOREIGN TABLE ${rows.map(row => row.name).join(', ')}`);
 }
 
 /** What drops the carrier of a table, in a session's transaction, before DDL changes the table. */
-export const detachSql = (table: number): string => `SELECT ${CARRIER_SCHEMA}.detach(${table})`;
+export const detachSql = (table: number): string => `SELECT ${OWN_SCHEMA}.detach(${table})`;
 
 /**
  * Makes in a shadow database what carriers need, and tells it where they read from.
@@ -107,10 +105,11 @@ export async function ensureCarriers(shadow: pg.Pool, endpoint: CarrierEndpoint)
     await client.query('SET LOCAL client_min_messages = warning');
     await client.query('SELECT pg_advisory_xact_lock($1)', [carrierLock]);
     await client.query(objects);
+    await client.query(catalogueViewsDdl);
     const { host, port, token } = endpoint;
     await client.query(
-      `ALTER SERVER ${server} OPTIONS (SET host ${escapeLiteral(host)}, SET port '${port}');
-       ALTER USER MAPPING FOR PUBLIC SERVER ${server} OPTIONS (SET password ${escapeLiteral(token)})`,
+      `ALTER SERVER ${CARRIER_SERVER} OPTIONS (SET host ${escapeLiteral(host)}, SET port '${port}');
+       ALTER USER MAPPING FOR PUBLIC SERVER ${CARRIER_SERVER} OPTIONS (SET password ${escapeLiteral(token)})`,
     );
     await client.query('COMMIT');
     return undefined;

@@ -4,7 +4,7 @@
  * of pg_catalog, which a search_path has first unless it says otherwise.
  */
 import { ClarusError } from '../../errors.js';
-import { CARRIER_SCHEMA } from '../../trusted/carriers.js';
+import { OWN_SCHEMA } from '../../trusted/own-schema.js';
 import { child, fieldsOf, list, type RawNode, stringOf, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 
@@ -42,7 +42,7 @@ export function readCarrierQuery(sql: string): CarrierQuery {
   const select = parseOne(sql).SelectStmt;
   const [from, ...more] = list(select ?? {}, 'fromClause');
   const { schemaname, relname } = (from?.RangeVar ?? {}) as { schemaname?: string; relname?: string };
-  if (!select || more.length > 0 || schemaname !== CARRIER_SCHEMA || !/^\d+$/.test(relname ?? ''))
+  if (!select || more.length > 0 || schemaname !== OWN_SCHEMA || !/^\d+$/.test(relname ?? ''))
     throw new Error('a carrier is asked for something else than rows of its table');
   for (const field of ['lockingClause', 'groupClause', 'limitCount', 'limitOffset', 'distinctClause', 'havingClause'])
     if (select[field] !== undefined) throw new Error(`a carrier is asked for ${field}`);
