@@ -272,8 +272,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     await (cloud as pg.Pool).end();
     await trusted.close();
   };
-  if (inputs.prepared?.door)
-    inputs.prepared.door.deliver = (socket, call) => carriers.serve(socket, call);
+  if (inputs.prepared?.door) inputs.prepared.door.deliver = (socket, call) => carriers.serve(socket, call);
   try {
     await catalog.reload();
     if (inputs.accepts) gateway.serve();

@@ -63,7 +63,11 @@ tables:
         return condition.startsWith('NOT') ? !distinct : distinct;
       });
       const { rows } = await client.query(`SELECT id FROM item WHERE ${condition} ORDER BY id`);
-      assert.deepEqual(rows, kept.map(({ id }) => ({ id })), condition);
+      assert.deepEqual(
+        rows,
+        kept.map(({ id }) => ({ id })),
+        condition,
+      );
       await assert.rejects(client.query(`DELETE FROM item WHERE ${condition}`), { code: '0A000' }, condition);
     }
     const found = await client.query("SELECT id FROM item WHERE NOT (s IS DISTINCT FROM 'a') ORDER BY id");

@@ -80,18 +80,28 @@ suite('split', { timeout: 300_000 }, () => {
     for (const file of readdirSync(recordings).filter(name => name.endsWith('.sent'))) {
       const bytes = readFileSync(join(recordings, file)).toString('latin1');
       for (const sentinel of sentinels)
-        for (const form of [sentinel, Buffer.from(sentinel).toString('hex'), Buffer.from(sentinel).toString('base64').slice(0, -2)])
+        for (const form of [
+          sentinel,
+          Buffer.from(sentinel).toString('hex'),
+          Buffer.from(sentinel).toString('base64').slice(0, -2),
+        ])
           assert.ok(!bytes.includes(form), `${sentinel} was sent`);
     }
   });
 
   /** What the cloud was sent while something ran. */
   const sentWhile = async (work: () => Promise<unknown>): Promise<string> => {
-    const sizes = new Map(readdirSync(recordings).map(name => [name, readFileSync(join(recordings, name)).length]));
+    const sizes = new Map(
+      readdirSync(recordings).map(name => [name, readFileSync(join(recordings, name)).length]),
+    );
     await work();
     return readdirSync(recordings)
       .filter(name => name.endsWith('.sent'))
-      .map(name => readFileSync(join(recordings, name)).subarray(sizes.get(name) ?? 0).toString('latin1'))
+      .map(name =>
+        readFileSync(join(recordings, name))
+          .subarray(sizes.get(name) ?? 0)
+          .toString('latin1'),
+      )
       .join('');
   };
 
@@ -103,24 +113,31 @@ suite('split', { timeout: 300_000 }, () => {
     assert.match(sent, /id.* > 1/);
     assert.ok(!sent.includes('weight >'));
     const bound = await sentWhile(() =>
-      ours.query("SELECT upper(name) FROM patient WHERE ward = $1 AND id = $2", ['b', 2]),
+      ours.query('SELECT upper(name) FROM patient WHERE ward = $1 AND id = $2', ['b', 2]),
     );
     assert.match(bound, /ward.*= 'b'/);
   });
 
   test('does not show an unprotected column the value of a protected one', async () => {
     const sent = await sentWhile(async () => {
-      await ours.query("SELECT w.beds FROM ward w, patient p WHERE w.code = p.name AND p.name = 'hidden-constant'");
-      await ours.query('SELECT w.beds FROM ward w, patient p WHERE w.code = p.name AND p.name = $1', ['hidden-parameter']);
+      await ours.query(
+        "SELECT w.beds FROM ward w, patient p WHERE w.code = p.name AND p.name = 'hidden-constant'",
+      );
+      await ours.query('SELECT w.beds FROM ward w, patient p WHERE w.code = p.name AND p.name = $1', [
+        'hidden-parameter',
+      ]);
       await ours.query('SELECT (SELECT beds FROM ward w WHERE w.code = p.name) FROM patient p');
     });
-    for (const value of ['hidden-constant', 'hidden-parameter', 'Targaryen']) assert.ok(!sent.includes(value), value);
+    for (const value of ['hidden-constant', 'hidden-parameter', 'Targaryen'])
+      assert.ok(!sent.includes(value), value);
   });
 
   test('sees the own writes of a transaction', async () => {
     await ours.query('BEGIN');
     await ours.query("INSERT INTO patient (id, name, weight) VALUES (100, 'Zoe', 1)");
-    const { rows } = await ours.query("SELECT upper(name) u, (SELECT count(*) FROM visit WHERE cost > 5) c FROM patient WHERE id = 100");
+    const { rows } = await ours.query(
+      'SELECT upper(name) u, (SELECT count(*) FROM visit WHERE cost > 5) c FROM patient WHERE id = 100',
+    );
     assert.deepEqual(rows, [{ u: 'ZOE', c: '5' }]);
     await ours.query('ROLLBACK');
     assert.equal((await ours.query('SELECT upper(name) FROM patient WHERE id = 100')).rowCount, 0);
@@ -133,7 +150,7 @@ suite('split', { timeout: 300_000 }, () => {
     await ours.query('INSERT INTO ledger VALUES (1, 0), (2, 0)');
     let stop = false;
     const writing = (async () => {
-      for (let i = 0; !stop; i++) {
+      while (!stop) {
         await writer.query('BEGIN');
         await writer.query('UPDATE ledger SET amount = amount + 1 WHERE id = 1');
         await writer.query('UPDATE ledger SET amount = amount - 1 WHERE id = 2');
@@ -142,7 +159,7 @@ suite('split', { timeout: 300_000 }, () => {
     })();
     for (let i = 0; i < 40; i++) {
       const { rows } = await ours.query(
-        "SELECT (SELECT amount FROM ledger WHERE id = 1) + (SELECT amount FROM ledger WHERE id = 2) AS sum, upper(name) FROM patient WHERE id = 1",
+        'SELECT (SELECT amount FROM ledger WHERE id = 1) + (SELECT amount FROM ledger WHERE id = 2) AS sum, upper(name) FROM patient WHERE id = 1',
       );
       assert.equal(rows[0].sum, 0);
     }
@@ -153,7 +170,7 @@ suite('split', { timeout: 300_000 }, () => {
       await ours.query('SAVEPOINT s');
       try {
         const { rows } = await ours.query(
-          "SELECT (SELECT amount FROM ledger WHERE id = 1) + (SELECT amount FROM ledger WHERE id = 2) AS sum, upper(name) FROM patient WHERE id = 1",
+          'SELECT (SELECT amount FROM ledger WHERE id = 1) + (SELECT amount FROM ledger WHERE id = 2) AS sum, upper(name) FROM patient WHERE id = 1',
         );
         assert.equal(rows[0].sum, 0);
       } catch (error) {
@@ -196,7 +213,11 @@ suite('split', { timeout: 300_000 }, () => {
         'SELECT upper(who), count(*) FROM visit GROUP BY 1',
         'SELECT id, (SELECT max(beds) FROM wards) FROM patient WHERE weight > 0 ORDER BY 1',
       ])
-        assert.equal(await answer(ours, read, false), await answer(plain, read, false), `${read} after ${ddl}`);
+        assert.equal(
+          await answer(ours, read, false),
+          await answer(plain, read, false),
+          `${read} after ${ddl}`,
+        );
     }
   });
 

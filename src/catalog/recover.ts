@@ -5,11 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientBase, Pool } from 'pg';
 import { ClarusError } from '../errors.js';
+import { dropCarriers } from '../trusted/carriers.js';
 import type { JournalEntry } from '../trusted/journal.js';
 import { inTransaction } from '../trusted/server.js';
 import type { CatalogChange, Redo } from './catalog.js';
 import { applyEntry, type CommitServices } from './commit.js';
-import { dropCarriers } from '../trusted/carriers.js';
 import { describeTables, qualified } from './describe.js';
 import { quoteName } from './quote.js';
 import { readerOf } from './reader.js';

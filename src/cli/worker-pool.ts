@@ -6,12 +6,17 @@
 import cluster, { type Worker as Process } from 'node:cluster';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { ClarusError } from '../errors.js';
-import { backlog } from '../postgres/gateway.js';
 import type { CarrierCall } from '../postgres/carriers.js';
+import { backlog } from '../postgres/gateway.js';
 import type { TrustedServer } from '../trusted/server.js';
 
 /** What the primary tells a worker. */
-export type ToWorker = Order | CancelMessage | { readonly kind: 'drain' } | ConnectionMessage | CarrierMessage;
+export type ToWorker =
+  | Order
+  | CancelMessage
+  | { readonly kind: 'drain' }
+  | ConnectionMessage
+  | CarrierMessage;
 
 /** What a worker needs to serve. */
 export interface Order {

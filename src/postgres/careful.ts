@@ -21,9 +21,9 @@ import type { GatewayOptions, LocalUser } from './options.js';
 import { restOf } from './pass-through.js';
 import { Pipeline } from './pipeline.js';
 import { ClientPortals, PreparedStatements } from './prepared.js';
+import { ResidualSide } from './residual-side.js';
 import { notificationFor } from './server-reports.js';
 import { ContextPort } from './session-port.js';
-import { ResidualSide } from './residual-side.js';
 import { SettingsView } from './settings.js';
 import { query } from './simple.js';
 import { PipelinePort } from './statement-port.js';
@@ -97,7 +97,8 @@ export class CarefulMode implements Mode, CarefulContext {
         this.output.flushSoon();
       },
     });
-    this.residual = options.residual && new ResidualSide(this, options.residual, error => host.terminate(error));
+    this.residual =
+      options.residual && new ResidualSide(this, options.residual, error => host.terminate(error));
     this.statements = new PreparedStatements(limits.prepared_statements_max);
     this.portals = new ClientPortals(limits.portals_max);
     this.settings = new SettingsView(host.connection.parameters);

@@ -42,6 +42,13 @@ export class Carriers {
   }
 }
 
+/** What the residual engine of a worker is reached by. */
+export interface ResidualOptions {
+  readonly carriers: Carriers;
+  /** name of the proxy process, as the door knows it */
+  readonly proxy: string;
+}
+
 /** Where postgres_fdw comes in: a port of this machine for the workers of one proxy. */
 export class CarrierDoor {
   readonly #server: Server;

@@ -1,5 +1,4 @@
-import type { SessionPort } from '../sql/plan.js';
-import type { ResidualPort } from '../sql/residual.js';
+import type { ResidualPort, SessionPort } from '../sql/plan.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import type { ClientCopy } from './client-copy.js';

@@ -5,8 +5,8 @@ import type { Limits } from '../policy/policy.js';
 import type { Plan, ZoneSource } from '../sql/plan.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { ScramVerifier } from '../wire/scram.js';
+import type { ResidualOptions } from './carriers.js';
 import type { CommitCoordinator, Planner } from './planner-port.js';
-import type { ResidualOptions } from './residual-side.js';
 
 /** A user who may log in to the proxy. */
 export interface LocalUser {

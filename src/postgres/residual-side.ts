@@ -3,31 +3,37 @@
  * from the one that analyses, because it is busy while its carriers' queries are planned.
  */
 import { ClarusError } from '../errors.js';
-import type { SessionSettings, StatementPort } from '../sql/plan.js';
-import type { Residual, ResidualPort, RowSource } from '../sql/residual.js';
+import type { Residual, ResidualPort, SessionSettings, StatementPort } from '../sql/plan.js';
+import type { RowSource } from '../sql/residual.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import type { CarrierSession } from './carrier-connection.js';
-import { carrierName, type Carriers } from './carriers.js';
+import { carrierName, type ResidualOptions } from './carriers.js';
 import type { CarefulContext } from './context.js';
 import { physicalQuery } from './own-statements.js';
-import { PipelinePort } from './statement-port.js';
+import type { PipelinePort } from './statement-port.js';
 import { Transaction } from './transaction.js';
 import { oneSnapshot, snapshotNow } from './transaction-control.js';
 import { TrustedSide } from './trusted-side.js';
 
 const attach = physicalQuery(`SELECT ${OWN_SCHEMA}.attach($1)`, [1028]);
 const settle = physicalQuery(
-  `SELECT ${['datestyle', 'intervalstyle', 'timezone', 'search_path', 'extra_float_digits', 'bytea_output', 'array_nulls', 'timezone_abbreviations', 'transform_null_equals', 'xmloption', 'lc_monetary', 'default_text_search_config']
+  `SELECT ${[
+    'datestyle',
+    'intervalstyle',
+    'timezone',
+    'search_path',
+    'extra_float_digits',
+    'bytea_output',
+    'array_nulls',
+    'timezone_abbreviations',
+    'transform_null_equals',
+    'xmloption',
+    'lc_monetary',
+    'default_text_search_config',
+  ]
     .map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, false)`)
     .join(', ')}`,
 );
-
-/** What the residual engine of a worker is reached by. */
-export interface ResidualOptions {
-  readonly carriers: Carriers;
-  /** name of the proxy process, as the carriers' door knows it */
-  readonly proxy: string;
-}
 
 /** The residual engine of one session. */
 export class ResidualSide implements ResidualPort, CarrierSession {
@@ -81,9 +87,13 @@ export class ResidualSide implements ResidualPort, CarrierSession {
   async begin(source: RowSource, tables: readonly number[]): Promise<Residual> {
     const context = this.#context;
     if (context.transaction.joined)
-      throw new ClarusError('0A000', 'the statement needs the residual engine, in a transaction that has changed the schema', {
-        hint: 'Commit first.',
-      });
+      throw new ClarusError(
+        '0A000',
+        'the statement needs the residual engine, in a transaction that has changed the schema',
+        {
+          hint: 'Commit first.',
+        },
+      );
     const side = this.#side;
     await side.open();
     this.#unregister ??= this.#options.carriers.register(side.processId, this);
@@ -117,8 +127,16 @@ export class ResidualSide implements ResidualPort, CarrierSession {
   async #follow(port: PipelinePort): Promise<void> {
     const { current } = this.#context.settings;
     if (this.#settings === current) return;
-    const { dateStyle, intervalStyle, timeZone, searchPath, extraFloatDigits, byteaOutput, arrayNulls, literals } =
-      current;
+    const {
+      dateStyle,
+      intervalStyle,
+      timeZone,
+      searchPath,
+      extraFloatDigits,
+      byteaOutput,
+      arrayNulls,
+      literals,
+    } = current;
     const values = [
       dateStyle,
       intervalStyle,

@@ -7,12 +7,12 @@ import type {
   BoundParameters,
   ClientPort,
   PhysicalStatement,
+  ResidualPort,
   SessionPort,
   SessionSettings,
   StatementPort,
   ZoneSource,
 } from '../sql/plan.js';
-import type { ResidualPort } from '../sql/residual.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { writeDiagnostic } from '../wire/diagnostic.js';
 import { MessageWriter } from '../wire/message-writer.js';

@@ -170,7 +170,8 @@ async function openDoor(
   const refused = (why: string): undefined =>
     void log('warning', `statements that no encoding answers are refused: ${why}`);
   if (trusted.major < 15) return refused('the trusted PostgreSQL is older than 15');
-  if (!/^(127\.|::1$|localhost$|\/)/.test(host)) return refused('the trusted PostgreSQL is on another machine');
+  if (!/^(127\.|::1$|localhost$|\/)/.test(host))
+    return refused('the trusted PostgreSQL is on another machine');
   const token = randomBytes(24).toString('base64url');
   const door = new CarrierDoor(randomUUID(), token);
   const port = await door.listen(carrierHost);

@@ -118,9 +118,7 @@ const readFacts = ({ cloud, operands, answering, deletes }: ReadBody, command: s
   facts(cloud.statement.sql, command, [...compares(operands), ...opens(answering)], catalog, deletes);
 
 const comparable = (catalog: Catalog, table: number, name: string): Use[] =>
-  (
-    tableNumbered(catalog, table)?.columns.find(column => column.name === name)?.protection?.encodings ?? []
-  )
+  (tableNumbered(catalog, table)?.columns.find(column => column.name === name)?.protection?.encodings ?? [])
     .filter(({ kind }) => kind !== 'sealed')
     .map(({ kind }) => ({ table, column: name, direction: 'to-cloud', protection: kind }));
 

@@ -241,4 +241,6 @@ const key = (
   parameterTypes: readonly number[],
   { user, settings, residual }: SessionPort,
 ): string =>
-  [user, settings.searchPath, readingOf(settings), parameterTypes.join(), residual ? '' : 'fetch', text].join('\0');
+  [user, settings.searchPath, readingOf(settings), parameterTypes.join(), residual ? '' : 'fetch', text].join(
+    '\0',
+  );

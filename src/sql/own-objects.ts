@@ -1,6 +1,7 @@
 /** What Clarus keeps in the shadow database itself is left out of what queries of the catalogue show. */
-import { OWN_SCHEMA } from '../trusted/own-schema.js';
+
 import { catalogueView, systemColumns } from '../trusted/catalogue-views.js';
+import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { deparse } from './raw/deparse.js';
 import { kindOf, list, type RawFields, type RawNode, stringOf, visit } from './raw/node.js';
 

@@ -9,7 +9,7 @@ import type { EncodingState } from '../encodings/encoding.js';
 import type { ZoneOffsets } from '../wire/codecs/zone.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 import type { MessageWriter } from '../wire/message-writer.js';
-import type { ResidualPort } from './residual.js';
+import type { RowSource } from './residual.js';
 
 /** A field of RowDescription (protocol 54.7). OIDs are the shadow's: what the client may look up. */
 export interface OutputColumn {
@@ -250,6 +250,30 @@ export interface ZoneSource {
   /** undefined: not loaded yet */
   known(name: string): ZoneOffsets | undefined;
   load(name: string): Promise<ZoneOffsets>;
+}
+
+/** The connection of a session on which statements are finished over rows of a cloud. */
+export interface ResidualPort {
+  /**
+   * Begins a statement: its carriers are there, and its rows will come from one snapshot where that is possible.
+   * @param tables shadow OIDs of those that it reads
+   * @throws ClarusError 0A000 inside a transaction that has changed the schema
+   */
+  begin(source: RowSource, tables: readonly number[]): Promise<Residual>;
+}
+
+/** A statement that is being finished on the trusted side. */
+export interface Residual {
+  readonly port: StatementPort;
+  /** what the cloud said to a carrier's query, which postgres_fdw tells in other words */
+  readonly failure: unknown;
+  /**
+   * Were all rows of one snapshot? Asked when the last row has come.
+   * @param queries how many were made
+   */
+  oneSnapshot(queries: number): Promise<boolean>;
+  /** Ends its transaction on the trusted side. */
+  over(): void;
 }
 
 /** What the session gives to planning and execution. */

@@ -11,7 +11,6 @@ import { catalogueViewsDdl } from './catalogue-views.js';
 import { CARRIER_SERVER, OWN_SCHEMA } from './own-schema.js';
 import { sqlState } from './server.js';
 
-
 /** Where carriers read from. */
 export interface CarrierEndpoint {
   readonly host: string;
@@ -22,7 +21,6 @@ export interface CarrierEndpoint {
 
 /** Rows that postgres_fdw asks for at a time. */
 const fetchSize = 2_000;
-
 
 const { escapeLiteral } = pg;
 
@@ -98,7 +96,10 @@ export const detachSql = (table: number): string => `SELECT ${OWN_SCHEMA}.detach
  * @param shadow administrator's connections to the shadow database
  * @returns why there are none, in words; undefined: they can be used
  */
-export async function ensureCarriers(shadow: pg.Pool, endpoint: CarrierEndpoint): Promise<string | undefined> {
+export async function ensureCarriers(
+  shadow: pg.Pool,
+  endpoint: CarrierEndpoint,
+): Promise<string | undefined> {
   const client = await shadow.connect();
   try {
     await client.query('BEGIN');

@@ -39,7 +39,14 @@ tables:
       day: { protect: none }`;
 
 /** What may never reach the cloud. */
-export const sentinels: readonly string[] = ['Targaryen', 'Lannister', 'Baratheon', 'Greyjoy', 'fever', 'cough'];
+export const sentinels: readonly string[] = [
+  'Targaryen',
+  'Lannister',
+  'Baratheon',
+  'Greyjoy',
+  'fever',
+  'cough',
+];
 
 /** A statement, with parameters in text form where it has some. */
 export type Read = string | readonly [string, ...(string | null)[]];
@@ -75,16 +82,16 @@ export const reads: Readonly<Record<string, readonly Read[]>> = {
     'SELECT id FROM patient WHERE weight BETWEEN 60 AND 75',
     "SELECT id FROM patient WHERE born > '1975-01-01' OR born IS NULL",
     "SELECT id FROM patient WHERE (name, born) = ('Ann Targaryen', '1970-01-01')",
-    "SELECT id FROM patient WHERE (weight, id) > (61.5, 1)",
+    'SELECT id FROM patient WHERE (weight, id) > (61.5, 1)',
     "SELECT id FROM patient WHERE name = ANY ('{Ann Targaryen,Dan Greyjoy}')",
-    "SELECT id FROM patient WHERE weight IN (61.5, 80)",
+    'SELECT id FROM patient WHERE weight IN (61.5, 80)',
     "SELECT id FROM patient WHERE name IS NOT DISTINCT FROM 'Bob Lannister' AND weight > 1",
     "SELECT id FROM patient WHERE NOT (weight > 60) OR score = 'Infinity'",
-    "SELECT id FROM patient WHERE length(name) > 11 AND id < 6",
-    "SELECT id FROM patient WHERE active AND weight IS NOT NULL",
-    "SELECT id FROM patient WHERE active IS NOT TRUE",
+    'SELECT id FROM patient WHERE length(name) > 11 AND id < 6',
+    'SELECT id FROM patient WHERE active AND weight IS NOT NULL',
+    'SELECT id FROM patient WHERE active IS NOT TRUE',
     "SELECT id FROM patient WHERE 'x' = ANY (tags)",
-    "SELECT id FROM patient WHERE doc @> '{\"k\": 1}'",
+    'SELECT id FROM patient WHERE doc @> \'{"k": 1}\'',
     "SELECT id FROM patient WHERE tags && '{x}'",
     "SELECT id FROM patient WHERE seen > '2020-01-01 10:00+01' AND seen < '2022-01-01'",
     ['SELECT id FROM patient WHERE name = $1 AND weight > $2', 'Ann Targaryen', '61.75'],
@@ -122,7 +129,7 @@ export const reads: Readonly<Record<string, readonly Read[]>> = {
     'SELECT x.n, count(*) FROM (SELECT upper(name) n FROM patient) x GROUP BY x.n',
     'SELECT (SELECT name FROM patient WHERE id = 2), (SELECT count(*) FROM visit)',
     'SELECT ARRAY(SELECT name FROM patient WHERE name IS NOT NULL ORDER BY name, id)',
-    "SELECT id FROM visit v WHERE (who, cost) IN (SELECT name, 10 FROM patient)",
+    'SELECT id FROM visit v WHERE (who, cost) IN (SELECT name, 10 FROM patient)',
     'SELECT id FROM ward w JOIN patient p ON p.ward = w.code WHERE (SELECT count(*) FROM visit v WHERE v.who = p.name) = 2',
     'SELECT code FROM ward w WHERE EXISTS (SELECT FROM patient p WHERE p.ward = w.code AND p.weight > 70)',
   ],

@@ -241,10 +241,14 @@ export async function grant(session: SessionPort, body: DdlBody): Done {
   const views = fields.objtype === 'OBJECT_TABLE' ? await onlyInShadow(session, list(fields, 'objects')) : [];
   if (views.length > 0) {
     if (views.length === list(fields, 'objects').length) return inShadow(session, body);
-    throw new ClarusError('0A000', `rights on "${views[0]}" and on tables of the cloud cannot be given at once`, {
-      detail: 'It is a view over protected tables, which stands on the trusted side.',
-      hint: 'Use one statement for each.',
-    });
+    throw new ClarusError(
+      '0A000',
+      `rights on "${views[0]}" and on tables of the cloud cannot be given at once`,
+      {
+        detail: 'It is a view over protected tables, which stands on the trusted side.',
+        hint: 'Use one statement for each.',
+      },
+    );
   }
   for (const object of fields.objtype === 'OBJECT_SEQUENCE' ? list(fields, 'objects') : []) {
     const sequence = await resolveRelation(read, rangeParts(fieldsOf(object)));

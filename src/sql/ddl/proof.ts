@@ -37,7 +37,10 @@ export async function doubtOfServedQuery(context: ProofContext, sql: string): Pr
   const trees = rewritten.flatMap(readNodes);
   const { tables } = context.session.catalog();
   const others = [...relationsIn(trees)].filter(oid => tables.get(oid)?.state !== 'protected');
-  return (await doubtOfRelations(context.session, new Set(others))) ?? doubtOfFunctions(context, functionsIn(trees));
+  return (
+    (await doubtOfRelations(context.session, new Set(others))) ??
+    doubtOfFunctions(context, functionsIn(trees))
+  );
 }
 
 async function doubtOfTrees(context: ProofContext, trees: readonly Node[]): Promise<Doubt> {

@@ -35,7 +35,9 @@ export async function truncate(session: SessionPort, { node, text }: DdlBody): P
   // Without ONLY it would reach for the rows of their carriers. A table that is not there is for PostgreSQL to tell.
   const logical = tables.map(({ schema, name }) => quoteQualified(schema, name));
   const shadowText =
-    tables.length === relations.length ? `TRUNCATE ONLY ${logical.join(', ONLY ')}${restart}${cascade}` : text;
+    tables.length === relations.length
+      ? `TRUNCATE ONLY ${logical.join(', ONLY ')}${restart}${cascade}`
+      : text;
   const tag = await runInShadow(session, shadowText);
   await session.cloud.run(`TRUNCATE ${names.join(', ')}${restart}${cascade}`);
   if (restart !== '') session.transaction.record(shadowText, []);

@@ -2,9 +2,9 @@
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
 import type { EncodedColumn, Encoding } from '../../encodings/encoding.js';
 import type { CloudStatement } from '../compilation.js';
-import type { PhysicalStatement } from '../plan.js';
 import type { DefaultExpression } from '../defaults.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
+import type { PhysicalStatement } from '../plan.js';
 import type { Output } from '../read/targets.js';
 import type { Shown } from '../split/shown.js';
 import type { CopyOptions, CopyOutFormat } from './copy-out.js';

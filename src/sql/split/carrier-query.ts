@@ -44,7 +44,14 @@ export function readCarrierQuery(sql: string): CarrierQuery {
   const { schemaname, relname } = (from?.RangeVar ?? {}) as { schemaname?: string; relname?: string };
   if (!select || more.length > 0 || schemaname !== OWN_SCHEMA || !/^\d+$/.test(relname ?? ''))
     throw new Error('a carrier is asked for something else than rows of its table');
-  for (const field of ['lockingClause', 'groupClause', 'limitCount', 'limitOffset', 'distinctClause', 'havingClause'])
+  for (const field of [
+    'lockingClause',
+    'groupClause',
+    'limitCount',
+    'limitOffset',
+    'distinctClause',
+    'havingClause',
+  ])
     if (select[field] !== undefined) throw new Error(`a carrier is asked for ${field}`);
   const where = child(select, 'whereClause');
   return {

@@ -12,7 +12,6 @@ import type {
   DataRows,
   ExecuteOutcome,
   PhysicalStatement,
-
   SessionPort,
   StatementPort,
 } from '../plan.js';
@@ -117,10 +116,14 @@ export class CloudRows implements RowSource {
     this.#bytes += bytes;
     const { rows_max, bytes_max } = this.services.limits;
     if (this.#rows > rows_max || this.#bytes > bytes_max)
-      throw new ClarusError('54000', 'the statement needs more rows of the cloud than one statement may fetch', {
-        detail: `At most ${rows_max} rows and ${bytes_max} bytes are fetched (limits.split_rows_max, split_bytes_max).`,
-        hint: 'EXPLAIN (CLARUS) shows what is fetched; a query kind on the column that it compares would let the cloud choose the rows.',
-      });
+      throw new ClarusError(
+        '54000',
+        'the statement needs more rows of the cloud than one statement may fetch',
+        {
+          detail: `At most ${rows_max} rows and ${bytes_max} bytes are fetched (limits.split_rows_max, split_bytes_max).`,
+          hint: 'EXPLAIN (CLARUS) shows what is fetched; a query kind on the column that it compares would let the cloud choose the rows.',
+        },
+      );
   }
 }
 
@@ -307,9 +310,8 @@ const sortedBytesMax = 64 * 1024 * 1024;
 
 const tooMuchToSort = (): ClarusError =>
   new ClarusError('54000', 'a table is too large to be delivered in the order that a statement asks for', {
-    hint: 'Leave ORDER BY out, or order by an expression such as (a || \'\').',
+    hint: "Leave ORDER BY out, or order by an expression such as (a || '').",
   });
 
 const gone = (): ClarusError =>
   new ClarusError('40001', 'a table was changed while the statement read it', { hint: 'Try again.' });
-

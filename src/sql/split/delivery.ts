@@ -5,10 +5,10 @@
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
+import { typeOids } from '../../wire/types.js';
 import { physical } from '../compilation.js';
 import { collect } from '../execute/collect.js';
 import type { BoundParameters, PhysicalStatement, Plan, SessionPort } from '../plan.js';
-import { typeOids } from '../../wire/types.js';
 import { deparseExpression } from '../raw/deparse.js';
 import { paramRef, type RawNode, renumberAll } from '../raw/node.js';
 import { type CarrierQuery, type Condition, columnsIn } from './carrier-query.js';
@@ -65,11 +65,18 @@ export async function planDelivery(
   const sorted = left.length === 0 && query.order.length > 0 && cloudSorts(query, table);
   const finishing = left.length > 0 || (query.order.length > 0 && !sorted);
   const columns = finishing
-    ? [...new Set([...named(query.columns), ...left.flatMap(c => [...c.columns]), ...columnsIn(query.order.map(o => o.tree))])]
+    ? [
+        ...new Set([
+          ...named(query.columns),
+          ...left.flatMap(c => [...c.columns]),
+          ...columnsIn(query.order.map(o => o.tree)),
+        ]),
+      ]
     : query.columns;
   const sql = fetchSql(columns, table, pushed) + (sorted ? orderBy(query) : '');
   const fetch = await plan(sql);
-  if (fetch.kind !== 'pass' && fetch.kind !== 'protected') throw new Error('rows of a table come from no cloud');
+  if (fetch.kind !== 'pass' && fetch.kind !== 'protected')
+    throw new Error('rows of a table come from no cloud');
   return {
     fetch,
     sql,
@@ -102,7 +109,9 @@ const cloudSorts = ({ order }: CarrierQuery, table: LogicalTable): boolean =>
   });
 
 const orderBy = ({ order }: CarrierQuery): string =>
-  order.length === 0 ? '' : ` ORDER BY ${order.map(({ tree, how }) => `${deparseExpression(tree)} ${how}`).join(', ')}`;
+  order.length === 0
+    ? ''
+    : ` ORDER BY ${order.map(({ tree, how }) => `${deparseExpression(tree)} ${how}`).join(', ')}`;
 
 const named = (columns: readonly (string | undefined)[]): string[] => columns.filter(c => c !== undefined);
 
@@ -118,7 +127,8 @@ async function mayBeSeen(
 ): Promise<boolean> {
   if (parameters.length > 0) return false;
   if (tree.NullTest) return true;
-  const isOpen = (name: string): boolean => table.columns.find(c => c.name === name)?.protection === undefined;
+  const isOpen = (name: string): boolean =>
+    table.columns.find(c => c.name === name)?.protection === undefined;
   if (![...columns].some(isOpen)) return true;
   if (!valued || ![...columns].every(isOpen) || shown.length === 0) return false;
   const sql = fetchSql([undefined], table, [{ tree, columns, valued, parameters }]);
@@ -182,9 +192,9 @@ async function finishOf(
   oid.writeUInt32BE(table.oid);
   const rows = await collect(session.trusted, typesQuery, [oid], [1], [0]);
   const types = new Map(
-    rows.map(row => row.map(field => field && Buffer.from(field).toString()) as [string, string, string | null]).map(
-      ([name, type, collation]) => [name, collation === null ? type : `${type} COLLATE ${collation}`],
-    ),
+    rows
+      .map(row => row.map(field => field && Buffer.from(field).toString()) as [string, string, string | null])
+      .map(([name, type, collation]) => [name, collation === null ? type : `${type} COLLATE ${collation}`]),
   );
   const parameters = [...new Set(left.flatMap(c => c.parameters))];
   const typed = columns.map((name, i) => `u.c${i}::${types.get(name)} AS ${quoteName(name)}`);

@@ -105,19 +105,29 @@ function isWhole(rte: Node): boolean {
  * Values travel as texts, which must be read as what was printed, and carriers are asked in words of pg_catalog.
  * @throws ClarusError 0A000
  */
-function mustPrintExactly({
-  settings: { extraFloatDigits, intervalStyle, searchPath },
-}: SessionPort): void {
+function mustPrintExactly({ settings: { extraFloatDigits, intervalStyle, searchPath } }: SessionPort): void {
   if (/,\s*"?pg_catalog"?\s*(,|$)/.test(searchPath))
-    throw new ClarusError('0A000', 'a statement that is finished on the trusted side needs pg_catalog first in search_path', {
-      hint: 'Leave it out of search_path: then it is searched first.',
-    });
+    throw new ClarusError(
+      '0A000',
+      'a statement that is finished on the trusted side needs pg_catalog first in search_path',
+      {
+        hint: 'Leave it out of search_path: then it is searched first.',
+      },
+    );
   if (extraFloatDigits < 1)
-    throw new ClarusError('0A000', 'a statement that is finished on the trusted side needs extra_float_digits of 1 or more', {
-      hint: 'SET extra_float_digits = 1, which is PostgreSQL\'s default.',
-    });
+    throw new ClarusError(
+      '0A000',
+      'a statement that is finished on the trusted side needs extra_float_digits of 1 or more',
+      {
+        hint: "SET extra_float_digits = 1, which is PostgreSQL's default.",
+      },
+    );
   if (intervalStyle === 'sql_standard')
-    throw new ClarusError('0A000', 'a statement that is finished on the trusted side needs another IntervalStyle than sql_standard', {
-      hint: 'SET IntervalStyle = postgres.',
-    });
+    throw new ClarusError(
+      '0A000',
+      'a statement that is finished on the trusted side needs another IntervalStyle than sql_standard',
+      {
+        hint: 'SET IntervalStyle = postgres.',
+      },
+    );
 }

@@ -3,12 +3,16 @@ import { ClarusError } from '../../errors.js';
 import type { SplitBody } from '../execute/bodies.js';
 import { transactionTime } from '../execute/given.js';
 import { type Bound, named, type Portal } from '../execute/portal.js';
-import type { ExecuteOutcome, PortalPort } from '../plan.js';
-import type { Residual, ResidualPort } from '../residual.js';
+import type { ExecuteOutcome, PortalPort, Residual, ResidualPort } from '../plan.js';
 import { CloudRows, type SplitServices } from './cloud-rows.js';
 
 /** @param residual of the session */
-export function bindSplit(body: SplitBody, bound: Bound, residual: ResidualPort, services: SplitServices): Portal {
+export function bindSplit(
+  body: SplitBody,
+  bound: Bound,
+  residual: ResidualPort,
+  services: SplitServices,
+): Portal {
   return new SplitPortal(body, bound, residual, services);
 }
 

@@ -56,7 +56,9 @@ function comparison(node: Node, scope: Scope, catalog: Catalog): Shown | undefin
   if (value.kind === 'PARAM')
     return { table: relid, attnum, operator, constant: undefined, parameter: numberIn(value, 'paramid') };
   const constant = value.kind === 'CONST' ? constantValue(value) : undefined;
-  return constant ? { table: relid, attnum, operator, constant: hexadecimal(constant), parameter: 0 } : undefined;
+  return constant
+    ? { table: relid, attnum, operator, constant: hexadecimal(constant), parameter: 0 }
+    : undefined;
 }
 
 const hexadecimal = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -109,4 +111,3 @@ function literalText(node: RawNode): string | undefined {
   if (constant.fval) return (constant.fval as { fval: string }).fval;
   return undefined;
 }
-
