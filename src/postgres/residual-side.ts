@@ -165,7 +165,8 @@ export class ResidualSide implements ResidualPort, CarrierSession {
       this.#side.settle();
       for (const table of tables) this.#attached.add(table);
     }
-    await port.gather(attach, [list], false);
+    // What fails of it, the statement that follows hears too.
+    port.gather(attach, [list], false).catch(error => this.failed(error));
   }
 }
 

@@ -19,10 +19,10 @@ import type { RowCursor, RowSource } from '../residual.js';
 import { readCarrierQuery } from './carrier-query.js';
 import {
   type Delivery,
+  deliveryOf,
   type FetchPlan,
   type Finish,
   type PlanStatement,
-  planDelivery,
   type ShowsItself,
 } from './delivery.js';
 import { fetching } from './fetching.js';
@@ -65,7 +65,7 @@ export class CloudRows implements RowSource {
     const { session, services } = this;
     const table = session.catalog().tables.get(query.table);
     if (!table || table.state === 'blocked') throw gone();
-    const delivery = await planDelivery(query, table, session, services.plan, this.statement);
+    const delivery = await deliveryOf(sql, query, table, session, services.plan, this.statement);
     const width = query.columns.length;
     const { finish } = delivery;
     if (!finish) return new FetchedRows(await this.#fetch(delivery), width);

@@ -2,7 +2,7 @@
  * How the rows of a carrier's query are had: a statement that the cloud answers, with the conditions that its encodings
  * answer exactly, and, where that leaves some, a statement that finishes each batch on the trusted side.
  */
-import type { LogicalTable } from '../../catalog/catalog.js';
+import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { typeOids } from '../../wire/types.js';
@@ -11,8 +11,9 @@ import { collect } from '../execute/collect.js';
 import type { BoundParameters, PhysicalStatement, Plan, SessionPort } from '../plan.js';
 import { deparseExpression } from '../raw/deparse.js';
 import { paramRef, type RawNode, renumberAll } from '../raw/node.js';
+import { readingOf } from '../settings.js';
 import { type CarrierQuery, type Condition, columnsIn } from './carrier-query.js';
-import { isShown, type Shown } from './shown.js';
+import { comparisonsShown, isShown, type Shown } from './shown.js';
 
 /** A plan that rows come by. */
 export type FetchPlan = Extract<Plan, { kind: 'pass' | 'protected' }>;
@@ -46,44 +47,98 @@ export interface ShowsItself {
   readonly bound: BoundParameters;
 }
 
+/** What was found out for a catalogue, as long as it is in force. */
+interface Known {
+  readonly comparisons: Map<string, readonly Shown[]>;
+  readonly deliveries: Map<string, Delivery>;
+}
+
+const knownMax = 1_000;
+const known = new WeakMap<Catalog, Known>();
+
+function knownFor(catalog: Catalog): Known {
+  const found = known.get(catalog) ?? { comparisons: new Map(), deliveries: new Map() };
+  known.set(catalog, found);
+  return found;
+}
+
+function remember<T>(map: Map<string, T>, key: string, value: T): T {
+  map.set(key, value);
+  if (map.size > knownMax) map.delete(map.keys().next().value!);
+  return value;
+}
+
+/** What the meaning of a text depends on beside the catalogue. */
+const circumstances = ({ user, settings }: SessionPort): string =>
+  [user, settings.searchPath, readingOf(settings)].join('\0');
+
 /**
+ * How the rows of a query come.
+ * @param sql the query's text
  * @param plan the session's planning
  * @throws ClarusError of planning
  */
-export async function planDelivery(
+export async function deliveryOf(
+  sql: string,
   query: CarrierQuery,
   table: LogicalTable,
   session: SessionPort,
   plan: PlanStatement,
   statement: ShowsItself,
 ): Promise<Delivery> {
-  const candidates: Condition[] = [];
+  const catalog = session.catalog();
+  const seen: Condition[] = [];
   for (const condition of query.conditions)
-    if (await mayBeSeen(condition, table, session, statement)) candidates.push(condition);
-  const pushed = await answered(candidates, table, plan);
-  const left = query.conditions.filter(c => !pushed.includes(c));
-  const sorted = left.length === 0 && query.order.length > 0 && cloudSorts(query, table);
-  const finishing = left.length > 0 || (query.order.length > 0 && !sorted);
-  const columns = finishing
-    ? [
-        ...new Set([
-          ...named(query.columns),
-          ...left.flatMap(c => [...c.columns]),
-          ...columnsIn(query.order.map(o => o.tree)),
-        ]),
-      ]
-    : query.columns;
-  const sql = fetchSql(columns, table, pushed) + (sorted ? orderBy(query) : '');
-  const fetch = await plan(sql);
-  if (fetch.kind !== 'pass' && fetch.kind !== 'protected')
-    throw new Error('rows of a table come from no cloud');
-  return {
-    fetch,
-    sql,
-    width: columns.length,
-    ...(finishing ? { finish: await finishOf(query, named(columns), left, table, session) } : {}),
-  };
+    if (await mayBeSeen(condition, table, session, statement)) seen.push(condition);
+  const numbers = seen.map(condition => query.conditions.indexOf(condition));
+  const key = [circumstances(session), sql, numbers.join()].join('\0');
+  const { deliveries } = knownFor(catalog);
+  const found = deliveries.get(key);
+  if (found) return found;
+  const delivery = await planDelivery(query, seen, table, session, plan);
+  return delivery.fetch.once ? delivery : remember(deliveries, key, delivery);
 }
+
+async function planDelivery(
+  query: CarrierQuery,
+  seen: readonly Condition[],
+  table: LogicalTable,
+  session: SessionPort,
+  plan: PlanStatement,
+): Promise<Delivery> {
+  const deliver = async (pushed: readonly Condition[]): Promise<Delivery> => {
+    const left = query.conditions.filter(c => !pushed.includes(c));
+    const sorted = left.length === 0 && query.order.length > 0 && cloudSorts(query, table);
+    const finishing = left.length > 0 || (query.order.length > 0 && !sorted);
+    const columns = finishing ? neededColumns(query, left) : query.columns;
+    const sql = fetchSql(columns, table, pushed) + (sorted ? orderBy(query) : '');
+    const fetch = await plan(sql);
+    if (fetch.kind !== 'pass' && fetch.kind !== 'protected')
+      throw new Error('rows of a table come from no cloud');
+    return {
+      fetch,
+      sql,
+      width: columns.length,
+      ...(finishing ? { finish: await finishOf(query, named(columns), left, table, session) } : {}),
+    };
+  };
+  try {
+    return await deliver(seen);
+  } catch (error) {
+    if (!isUnanswered(error) || seen.length === 0) throw error;
+    return deliver(seen.length === 1 ? [] : await answered(seen, table, plan));
+  }
+}
+
+const neededColumns = (query: CarrierQuery, left: readonly Condition[]): readonly string[] => [
+  ...new Set([
+    ...named(query.columns),
+    ...left.flatMap(c => [...c.columns]),
+    ...columnsIn(query.order.map(o => o.tree)),
+  ]),
+];
+
+const isUnanswered = (error: unknown): boolean => error instanceof ClarusError && error.code === '0A000';
 
 /** Types that every server sorts alike, whatever its collations. */
 const sortedAlike: ReadonlySet<number> = new Set([
@@ -132,28 +187,29 @@ async function mayBeSeen(
   if (![...columns].some(isOpen)) return true;
   if (!valued || ![...columns].every(isOpen) || shown.length === 0) return false;
   const sql = fetchSql([undefined], table, [{ tree, columns, valued, parameters }]);
-  return isShown(await session.analyse(sql, []), tree, shown, bound, session.catalog());
+  const catalog = session.catalog();
+  const { comparisons } = knownFor(catalog);
+  const key = `${circumstances(session)}\0${sql}`;
+  const asked =
+    comparisons.get(key) ??
+    remember(comparisons, key, comparisonsShown(await session.analyse(sql, []), catalog));
+  return isShown(asked, tree, shown, bound);
 }
 
 /** Those of the conditions that the cloud answers exactly. */
 async function answered(
-  candidates: readonly Condition[],
+  seen: readonly Condition[],
   table: LogicalTable,
   plan: PlanStatement,
 ): Promise<readonly Condition[]> {
-  const areAnswered = async (tried: readonly Condition[]): Promise<boolean> => {
-    try {
-      await plan(fetchSql([undefined], table, tried));
-      return true;
-    } catch (error) {
-      if (error instanceof ClarusError && error.code === '0A000') return false;
-      throw error;
-    }
-  };
-  if (candidates.length === 0 || (await areAnswered(candidates))) return candidates;
-  if (candidates.length === 1) return [];
   const found: Condition[] = [];
-  for (const candidate of candidates) if (await areAnswered([candidate])) found.push(candidate);
+  for (const condition of seen)
+    try {
+      await plan(fetchSql([undefined], table, [condition]));
+      found.push(condition);
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+    }
   return found;
 }
 

@@ -65,17 +65,15 @@ const hexadecimal = (bytes: Uint8Array): string => Buffer.from(bytes).toString('
 
 /**
  * Is a condition of a carrier one that the statement shows itself?
- * @param analysis of a query over the table with the condition alone
+ * @param comparisons those of the condition, analysed alone
  * @param raw the condition
  */
 export function isShown(
-  analysis: Analysis,
+  [asked, ...more]: readonly Shown[],
   raw: RawNode,
   shown: readonly Shown[],
   bound: BoundParameters,
-  catalog: Catalog,
 ): boolean {
-  const [asked, ...more] = comparisonsShown(analysis, catalog);
   if (!asked || more.length > 0 || raw.A_Expr?.kind !== 'AEXPR_OP') return false;
   const literal = literalText(raw.A_Expr.rexpr as RawNode);
   return shown.some(
