@@ -8,9 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import pg from 'pg';
+import type { FrontendMessage } from '../src/wire/messages.js';
 import { startPipe } from './heavy/support/pipe.js';
 import { policy, type Read, reads, sentinels, tables } from './split/reads.js';
-import { startProxy, type TestProxy } from './support/proxy.js';
+import { startProxy, type Target, type TestProxy } from './support/proxy.js';
+import { RawClient, say, told } from './support/raw-client.js';
 
 suite('split', { timeout: 300_000 }, () => {
   let proxy: TestProxy;
@@ -184,6 +186,79 @@ suite('split', { timeout: 300_000 }, () => {
     await writing;
     await writer.end();
     assert.ok(refused <= 20);
+  });
+
+  /** What COPY sends, as text. */
+  const copied = async (target: Target, sql: string): Promise<string> => {
+    const raw = await RawClient.connect(target);
+    const messages = await raw.query(sql);
+    await raw.close();
+    // where one message ends is the server's own affair
+    return told(messages).join('\n').replaceAll('\nCopyData ', '');
+  };
+
+  test('copies the rows of a query out, in every format', async () => {
+    for (const options of ['', ' WITH (FORMAT csv, HEADER)', ' WITH (FORMAT binary)']) {
+      const sql = `COPY (SELECT id, upper(name), weight * 2, tags FROM patient WHERE weight > 60 ORDER BY id) TO STDOUT${options}`;
+      assert.equal(await copied(proxy, sql), await copied(proxy.plain, sql), sql);
+    }
+  });
+
+  test('gives rows in the parts that are asked for, beside other statements', async () => {
+    const parts = async (target: Target): Promise<string> => {
+      const raw = await RawClient.connect(target);
+      const lines: string[] = [];
+      const step = async (...messages: FrontendMessage[]): Promise<void> => {
+        raw.send(...messages, say.sync);
+        lines.push(...told(await raw.until()));
+      };
+      await step(say.parse('BEGIN', '', []), say.bind('', '', []), say.execute('', 0));
+      await step(
+        say.parse('SELECT id, upper(name) FROM patient ORDER BY weight, id', 'a', []),
+        say.bind('a', 'a', []),
+        say.execute('a', 2),
+      );
+      await step(
+        say.parse(
+          'SELECT v.id, lower(who) FROM visit v JOIN ward w ON w.beds > v.cost ORDER BY 1, 2',
+          'b',
+          [],
+        ),
+        say.bind('b', 'b', []),
+        say.execute('b', 1),
+      );
+      await step(say.execute('a', 3), say.execute('b', 0));
+      await step(say.execute('a', 0), say.execute('a', 0));
+      await step(say.parse('COMMIT', '', []), say.bind('', '', []), say.execute('', 0), say.execute('a', 0));
+      await raw.close();
+      return lines.join('\n');
+    };
+    assert.equal(await parts(proxy), await parts(proxy.plain));
+  });
+
+  test('ends when it is cancelled, times out, or its client goes', async () => {
+    const endless =
+      'SELECT count(*) FROM patient a, patient b, patient c, patient d, patient e, patient f, patient g, patient h, patient i, patient j, patient k WHERE a.name < b.name OR upper(c.name) > k.name';
+    const raw = await RawClient.connect(proxy);
+    raw.send({ kind: 'Query', sql: endless });
+    await new Promise(resolve => setTimeout(resolve, 300));
+    await raw.backend.cancel();
+    assert.match(told(await raw.until()).join('\n'), /ErrorResponse ERROR 57014/);
+    await raw.query("SET statement_timeout = '300ms'");
+    assert.match(told(await raw.query(endless)).join('\n'), /ErrorResponse ERROR 57014/);
+    await raw.query('RESET statement_timeout');
+    raw.send({ kind: 'Query', sql: endless });
+    await new Promise(resolve => setTimeout(resolve, 300));
+    raw.backend.socket.destroy();
+    const shadow = proxy.trusted.shadowAdmin(proxy.database);
+    for (let i = 0; ; i++) {
+      const { rows } = await shadow.query(
+        "SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%patient k%' AND pid <> pg_backend_pid()",
+      );
+      if (rows.length === 0) break;
+      assert.ok(i < 100, 'the statement goes on without its client');
+      await new Promise(resolve => setTimeout(resolve, 100));
+    }
   });
 
   test('is bounded in what it fetches', async () => {

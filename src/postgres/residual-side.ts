@@ -30,6 +30,7 @@ const settle = physicalQuery(
     'xmloption',
     'lc_monetary',
     'default_text_search_config',
+    'statement_timeout',
   ]
     .map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, false)`)
     .join(', ')}`,
@@ -75,6 +76,8 @@ export class ResidualSide implements ResidualPort, CarrierSession {
   }
 
   failed(error: unknown): void {
+    // what was set in the same transaction is taken back
+    this.#settings = undefined;
     const running = this.#running.at(-1);
     if (running) running.failure ??= error;
   }
@@ -107,7 +110,8 @@ export class ResidualSide implements ResidualPort, CarrierSession {
       await this.#follow(port);
       await this.#attach(port, tables);
     } catch (error) {
-      side.settle();
+      this.#settings = undefined;
+      this.#settle();
       throw error;
     }
     this.#running.push(running);
@@ -120,6 +124,8 @@ export class ResidualSide implements ResidualPort, CarrierSession {
 
   close(): void {
     this.#unregister?.();
+    // a statement that nobody waits for any more
+    void this.cancel().catch(() => undefined);
     this.#side.close();
   }
 
@@ -136,6 +142,7 @@ export class ResidualSide implements ResidualPort, CarrierSession {
       byteaOutput,
       arrayNulls,
       literals,
+      statementTimeout,
     } = current;
     const values = [
       dateStyle,
@@ -146,14 +153,20 @@ export class ResidualSide implements ResidualPort, CarrierSession {
       byteaOutput,
       arrayNulls ? 'on' : 'off',
       ...literals.split('\n'),
+      statementTimeout,
     ];
     await port.gather(
       settle,
       values.map(value => Buffer.from(value)),
       false,
     );
-    this.#side.settle();
+    this.#settle();
     this.#settings = current;
+  }
+
+  /** Ends what stands alone on that side; a portal that is to be executed again keeps its transaction open. */
+  #settle(): void {
+    if (this.#running.length === 0) this.#side.settle();
   }
 
   /** Sees to it that the carriers are there until the transaction ends. */
@@ -162,7 +175,7 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     if (tables.some(table => !this.#attached.has(table))) {
       // Made in a transaction of their own: others need them too.
       await port.gather(attach, [list], false);
-      this.#side.settle();
+      this.#settle();
       for (const table of tables) this.#attached.add(table);
     }
     // What fails of it, the statement that follows hears too.

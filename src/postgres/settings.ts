@@ -17,7 +17,8 @@ const planning = physicalQuery(
           pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('array_nulls'),
           pg_catalog.concat_ws(E'\\n', pg_catalog.current_setting('timezone_abbreviations'),
             pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('xmloption'),
-            pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('default_text_search_config'))`,
+            pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('default_text_search_config')),
+          pg_catalog.current_setting('statement_timeout')`,
 );
 
 /**
@@ -47,6 +48,7 @@ export class SettingsView {
     searchPath: '"$user", public',
     arrayNulls: true,
     literals: '',
+    statementTimeout: '0',
   };
   #defaults: ReadonlyMap<string, string> | undefined;
 
@@ -84,6 +86,7 @@ export class SettingsView {
       byteaOutput,
       arrayNulls,
       literals,
+      statementTimeout,
     ] = rows[0]!.map(text);
     this.#change({
       dateStyle: dateStyle!,
@@ -94,6 +97,7 @@ export class SettingsView {
       byteaOutput: byteaOutput!,
       arrayNulls: arrayNulls === 'on',
       literals: literals!,
+      statementTimeout: statementTimeout!,
     });
     this.#defaults ??= new Map(
       (await cloud.gather(startingValues, [], false)).rows.map(([name, value]) => [text(name), text(value)]),

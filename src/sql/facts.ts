@@ -65,17 +65,12 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
   switch (body.kind) {
     case 'read':
       return readFacts(body as ReadBody, command, catalog);
-    case 'copy-out':
-      return readFacts((body as CopyOutBody).read, command, catalog);
-    case 'split': {
-      const { statement, columns } = body as SplitBody;
-      // What of it the cloud is asked to compare is decided as it runs: every column that it can compare may be.
-      const uses = columns.flatMap(({ table, name }) => [
-        { table, column: name, direction: 'from-cloud' as const, protection: 'sealed' },
-        ...comparable(catalog, table, name),
-      ]);
-      return { ...facts(statement.sql, command, uses, catalog, undefined), plan: 'split' };
+    case 'copy-out': {
+      const { read } = body as CopyOutBody;
+      return read.kind === 'split' ? splitFacts(read, command, catalog) : readFacts(read, command, catalog);
     }
+    case 'split':
+      return splitFacts(body as SplitBody, command, catalog);
     case 'insert': {
       const { cloud, table, written, answering } = body as InsertBody;
       return facts(
@@ -116,6 +111,15 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
 
 const readFacts = ({ cloud, operands, answering, deletes }: ReadBody, command: string, catalog: Catalog) =>
   facts(cloud.statement.sql, command, [...compares(operands), ...opens(answering)], catalog, deletes);
+
+/** What of it the cloud is asked to compare is decided as it runs: every column that it can compare may be. */
+function splitFacts({ statement, columns }: SplitBody, command: string, catalog: Catalog): StatementFacts {
+  const uses = columns.flatMap(({ table, name }): Use[] => [
+    { table, column: name, direction: 'from-cloud', protection: 'sealed' },
+    ...comparable(catalog, table, name),
+  ]);
+  return { ...facts(statement.sql, command, uses, catalog, undefined), plan: 'split' };
+}
 
 const comparable = (catalog: Catalog, table: number, name: string): Use[] =>
   (tableNumbered(catalog, table)?.columns.find(column => column.name === name)?.protection?.encodings ?? [])

@@ -16,6 +16,7 @@ import type {
   UpdateBody,
 } from './execute/bodies.js';
 import { startCopyIn } from './execute/copy-in.js';
+import type { CopyOutFormat } from './execute/copy-out.js';
 import { bindLines } from './execute/lines.js';
 import { type Bound, type ExecutionServices, formatsOf, type Portal } from './execute/portal.js';
 import { bindRead } from './execute/read-portal.js';
@@ -174,16 +175,11 @@ export class Sql {
         return bindUpdate(plan.body as UpdateBody, b);
       case 'copy-out': {
         const { read, copy } = plan.body as CopyOutBody;
-        return bindRead(read, { ...b, formats: new Array<0 | 1>(copy.columns).fill(copy.format) }, copy);
+        const copied = { ...b, formats: new Array<0 | 1>(copy.columns).fill(copy.format) };
+        return read.kind === 'split' ? this.#bindSplit(read, copied, copy) : bindRead(read, copied, copy);
       }
-      case 'split': {
-        if (!session.residual) throw new Error('a split statement without a residual engine');
-        return bindSplit(plan.body as SplitBody, b, session.residual, {
-          limits: this.services.splitLimits,
-          plan: sql => this.plan({ text: sql }, [], fetching(session)),
-          context,
-        });
-      }
+      case 'split':
+        return this.#bindSplit(plan.body as SplitBody, b);
       case 'explain':
         return bindLines((plan.body as ExplainBody).lines, session);
       case 'ddl':
@@ -205,6 +201,17 @@ export class Sql {
     if (body.written.some(({ forms }) => forms.some(({ encoding }) => encoding.changesState)))
       await session.transaction.begin();
     return startCopyIn(body, session, this.services.context(session), this.services);
+  }
+
+  #bindSplit(body: SplitBody, bound: Bound, copy?: CopyOutFormat): Portal {
+    const { session, context } = bound;
+    if (!session.residual) throw new Error('a split statement without a residual engine');
+    const services = {
+      limits: this.services.splitLimits,
+      plan: (sql: string) => this.plan({ text: sql }, [], fetching(session)),
+      context,
+    };
+    return bindSplit(body, bound, session.residual, services, copy);
   }
 
   #keep(catalog: Catalog, name: string, plan: Plan): void {

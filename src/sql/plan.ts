@@ -243,6 +243,7 @@ export interface SessionSettings {
   readonly arrayNulls: boolean;
   /** values of further settings by which literals and statements are read; compared only */
   readonly literals: string;
+  readonly statementTimeout: string;
 }
 
 /** Offsets of time zones by name, as the trusted PostgreSQL knows them. */

@@ -20,7 +20,7 @@ export interface CarrierEndpoint {
 }
 
 /** Rows that postgres_fdw asks for at a time. */
-const fetchSize = 2_000;
+const fetchSize = 1_000;
 
 const { escapeLiteral } = pg;
 

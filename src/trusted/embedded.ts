@@ -137,7 +137,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const port = host === undefined ? 5432 : await freePort(host, options.port ?? 0);
   const settings = {
     ...silentLogs,
-    max_connections: '200',
+    max_connections: '400',
     shared_buffers: '32MB',
     ...((await hasSharedMemory()) ? {} : { dynamic_shared_memory_type: 'mmap' }),
     ...(durable ? {} : { fsync: 'off', full_page_writes: 'off' }),

@@ -115,6 +115,7 @@ export async function openDdlSession(
       searchPath: '"$user", public',
       arrayNulls: true,
       literals: '',
+      statementTimeout: '0',
     },
     cloud: statementPort(cloud, sent),
     trusted: statementPort(shadow),

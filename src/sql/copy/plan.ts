@@ -5,7 +5,14 @@ import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
 import type { Compilation } from '../compilation.js';
 import { type Defaults, generatedColumns } from '../defaults.js';
-import type { CopyInBody, CopyOutBody, ReadBody, WrittenColumn, WrittenForm } from '../execute/bodies.js';
+import type {
+  CopyInBody,
+  CopyOutBody,
+  ReadBody,
+  SplitBody,
+  WrittenColumn,
+  WrittenForm,
+} from '../execute/bodies.js';
 import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from '../plan.js';
 import { stripComments } from '../raw/comments.js';
 import { child, columnRef, list, type RawNode, stringOf, target, text } from '../raw/node.js';
@@ -65,7 +72,7 @@ export async function planCopy(
     return planCopyIn(fields, names.copied, tables[0]!, options, planning);
   }
   const plan = await planning.plan(names ? selectOf(fields, names.copied) : query);
-  if (plan.kind !== 'protected' || plan.body.kind !== 'read')
+  if (plan.kind !== 'protected' || (plan.body.kind !== 'read' && plan.body.kind !== 'split'))
     throw new ClarusError('0A000', 'COPY of an INSERT or UPDATE on a protected table is not answered yet', {
       hint: 'Send the statement by itself, with RETURNING.',
     });
@@ -74,7 +81,7 @@ export async function planCopy(
   checkForced(options, names?.check ?? (given => checkColumns(given, copied, '')), copied);
   const body: CopyOutBody = {
     kind: 'copy-out',
-    read: plan.body as ReadBody,
+    read: plan.body as ReadBody | SplitBody,
     copy: {
       format: options.format === 'binary' ? 1 : 0,
       columns: columns.length,
@@ -82,7 +89,8 @@ export async function planCopy(
       names: copied,
     },
   };
-  return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'out', body };
+  const split = plan.split ? ({ split: true } as const) : {};
+  return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'out', ...split, body };
 }
 
 function copyOfCatalogue(fields: RawNode[string], sql: string, direction: 'in' | 'out'): Plan {

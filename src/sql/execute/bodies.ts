@@ -85,7 +85,7 @@ export interface ExplainBody {
 /** COPY ... TO STDOUT: a read whose rows are written in COPY's format. */
 export interface CopyOutBody {
   readonly kind: 'copy-out';
-  readonly read: ReadBody;
+  readonly read: ReadBody | SplitBody;
   readonly copy: CopyOutFormat;
 }
 

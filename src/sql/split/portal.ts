@@ -1,22 +1,30 @@
 /** Portals of split statements: the trusted PostgreSQL runs them, and its carriers ask for rows meanwhile. */
 import { ClarusError } from '../../errors.js';
+import { MessageWriter } from '../../wire/message-writer.js';
 import type { SplitBody } from '../execute/bodies.js';
-import { transactionTime } from '../execute/given.js';
+import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from '../execute/copy-out.js';
+import { cannotBeRun, transactionTime } from '../execute/given.js';
+import { OpeningSink } from '../execute/opening.js';
 import { type Bound, named, type Portal } from '../execute/portal.js';
-import type { ExecuteOutcome, PortalPort, Residual, ResidualPort } from '../plan.js';
+import type { DataRows, ExecuteOutcome, PortalPort, Residual, ResidualPort, RowSink } from '../plan.js';
 import { CloudRows, type SplitServices } from './cloud-rows.js';
 
-/** @param residual of the session */
+/**
+ * @param residual of the session
+ * @param copy COPY (SELECT ...) TO: the rows are its data
+ */
 export function bindSplit(
   body: SplitBody,
   bound: Bound,
   residual: ResidualPort,
   services: SplitServices,
+  copy?: CopyOutFormat,
 ): Portal {
-  return new SplitPortal(body, bound, residual, services);
+  return new SplitPortal(body, bound, residual, services, copy);
 }
 
 class SplitPortal implements Portal {
+  readonly copyOut?: CopyOutFormat;
   readonly #rows: CloudRows;
   #residual: Residual | undefined;
   #portal: PortalPort | undefined;
@@ -26,27 +34,26 @@ class SplitPortal implements Portal {
     private readonly body: SplitBody,
     private readonly bound: Bound,
     private readonly residual: ResidualPort,
-    services: SplitServices,
+    private readonly services: SplitServices,
+    copy: CopyOutFormat | undefined,
   ) {
+    if (copy) this.copyOut = copy;
     this.#rows = new CloudRows(bound.session, services, { shown: body.shown, bound: bound.bound });
   }
 
   async execute(maxRows: number): Promise<ExecuteOutcome> {
-    if (this.#over) return { kind: 'complete', tag: 'SELECT 0' };
+    const { copyOut } = this;
+    if (this.#over) {
+      if (copyOut) throw new ClarusError('55000', cannotBeRun(this.bound.portal));
+      return { kind: 'complete', tag: 'SELECT 0' };
+    }
     this.#residual ??= await this.residual.begin(this.#rows, this.body.tables);
     const residual = this.#residual;
-    const { client } = this.bound.session;
     try {
       this.#portal ??= await this.#bind(residual);
-      const executed = this.#portal.execute(maxRows, {
-        rows: ({ buffer, starts, count }) => {
-          const last = starts[count - 1]! - 4;
-          // copied: the client takes them in its time
-          return client.write(Buffer.from(buffer.subarray(starts[0]! - 5, last + buffer.readInt32BE(last))));
-        },
-      });
-      residual.port.flush();
-      const outcome = await executed;
+      const outcome = await (copyOut
+        ? this.#copy(copyOut, residual, this.#portal)
+        : run(residual, this.#portal, maxRows, { rows: rows => this.#give(rows) }));
       if (outcome.kind === 'complete') {
         if (!(await residual.oneSnapshot(this.#rows.fetches))) throw changed();
         this.close();
@@ -56,6 +63,34 @@ class SplitPortal implements Portal {
       this.close();
       throw residual.failure ?? error;
     }
+  }
+
+  /** Rows as they are. They are copied, because the client takes them in its time. */
+  #give({ buffer, starts, count }: DataRows): void | Promise<void> {
+    if (count === 0) return;
+    const last = starts[count - 1]! - 4;
+    const rows = buffer.subarray(starts[0]! - 5, last + buffer.readInt32BE(last));
+    return this.bound.session.client.write(Buffer.from(rows));
+  }
+
+  /** Rows as data of COPY. */
+  async #copy(copy: CopyOutFormat, residual: Residual, portal: PortalPort): Promise<ExecuteOutcome> {
+    const { formats, session } = this.bound;
+    const outputs = Array.from({ length: copy.columns }, (_, place) => ({ kind: 'open' as const, place }));
+    const answering = { outputs, binary: new Set<number>(), width: copy.columns };
+    const writer = new MessageWriter();
+    const written = (): void | Promise<void> =>
+      writer.length > 0 ? session.client.write(writer.take()) : undefined;
+    const sink = new OpeningSink(answering, formats, session, this.services.context, copyRows(copy), {
+      writer,
+      written,
+    });
+    copyPrologue(writer, copy);
+    await written();
+    await run(residual, portal, 0, sink);
+    copyEpilogue(writer, copy);
+    await written();
+    return { kind: 'complete', tag: `COPY ${sink.rowsOpened}` };
   }
 
   close(): void {
@@ -72,6 +107,17 @@ class SplitPortal implements Portal {
     const values = [...bound.values, ...(time ? [await transactionTime(session)] : [])];
     return port.bind(statement, values, { parameters, results: formats }, named);
   }
+}
+
+async function run(
+  { port }: Residual,
+  portal: PortalPort,
+  maxRows: number,
+  sink: RowSink,
+): Promise<ExecuteOutcome> {
+  const outcome = portal.execute(maxRows, sink);
+  port.flush();
+  return outcome;
 }
 
 const changed = (): ClarusError =>
