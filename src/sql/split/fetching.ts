@@ -7,6 +7,9 @@ import type { ClientPort, SessionPort } from '../plan.js';
 export const fetching = (session: SessionPort, client: ClientPort = session.client): SessionPort => ({
   user: session.user,
   database: session.database,
+  get cancelRequests() {
+    return session.cancelRequests;
+  },
   get settings() {
     return session.settings;
   },
