@@ -1,6 +1,13 @@
 /** EXPLAIN (CLARUS) and `clarus explain`: which way a statement goes, why, and what it would take to do better. */
 import type { LogicalTable } from '../catalog/catalog.js';
-import type { Answering, InsertBody, ReadBody, SplitBody, UpdateBody } from './execute/bodies.js';
+import type {
+  Answering,
+  InsertBody,
+  InsertSelectBody,
+  ReadBody,
+  SplitBody,
+  UpdateBody,
+} from './execute/bodies.js';
 import type { OperandPlan } from './operand.js';
 import type { Plan } from './plan.js';
 
@@ -43,6 +50,16 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
         'Split: the trusted database runs the statement over rows that the cloud delivers',
         ...body.why.map(reason => `  Why: ${reason}`),
         ...body.names.map(name => `  Reads: ${name}`),
+      ];
+    }
+    case 'insert-select': {
+      const { source, copy } = plan.body as InsertSelectBody;
+      return [
+        `Write: the trusted database runs the query, and its rows are copied into ${nameOf(copy.table)}, protected here`,
+        ...source.names.map(name => `  Reads: ${name}`),
+        ...copy.written.map(
+          w => `  Protects ${w.column.name}: ${w.forms.map(f => f.encoding.kind).join(', ')}`,
+        ),
       ];
     }
     case 'insert': {

@@ -9,6 +9,7 @@ import type {
   CopyInBody,
   CopyOutBody,
   InsertBody,
+  InsertSelectBody,
   ReadBody,
   SplitBody,
   UpdateBody,
@@ -68,6 +69,17 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
     case 'copy-out': {
       const { read } = body as CopyOutBody;
       return read.kind === 'split' ? splitFacts(read, command, catalog) : readFacts(read, command, catalog);
+    }
+    case 'insert-select': {
+      const { source, copy } = body as InsertSelectBody;
+      const read = splitFacts(source, command, catalog);
+      const wrote = facts(copy.sql, command, writes(copy.table, copy.written), catalog, copy.table);
+      return {
+        ...wrote,
+        plan: 'split',
+        tables: [...new Set([...wrote.tables, ...read.tables])],
+        columns: [...wrote.columns, ...read.columns],
+      };
     }
     case 'split':
       return splitFacts(body as SplitBody, command, catalog);

@@ -11,6 +11,7 @@ import type {
   CopyOutBody,
   ExplainBody,
   InsertBody,
+  InsertSelectBody,
   ReadBody,
   SplitBody,
   UpdateBody,
@@ -21,13 +22,21 @@ import { bindLines } from './execute/lines.js';
 import { type Bound, type ExecutionServices, formatsOf, type Portal } from './execute/portal.js';
 import { bindRead } from './execute/read-portal.js';
 import { bindInsert, bindUpdate } from './execute/write-portal.js';
-import type { BoundParameters, CopyInExecution, Plan, ProtectedPlan, SessionPort } from './plan.js';
+import type {
+  BoundParameters,
+  CopyInExecution,
+  Plan,
+  ProtectedPlan,
+  ResidualPort,
+  SessionPort,
+} from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
 import { fieldsOf, list, type RawNode, text } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
 import { readingOf } from './settings.js';
-import type { SplitLimits } from './split/cloud-rows.js';
+import type { SplitLimits, SplitServices } from './split/cloud-rows.js';
 import { fetching } from './split/fetching.js';
+import { bindInsertSelect } from './split/insert.js';
 import { bindSplit } from './split/portal.js';
 
 /** How often a statement is planned anew because the catalogue changed meanwhile. */
@@ -178,6 +187,8 @@ export class Sql {
         const copied = { ...b, formats: new Array<0 | 1>(copy.columns).fill(copy.format) };
         return read.kind === 'split' ? this.#bindSplit(read, copied, copy) : bindRead(read, copied, copy);
       }
+      case 'insert-select':
+        return this.#bindInsertSelect(plan.body as InsertSelectBody, b);
       case 'split':
         return this.#bindSplit(plan.body as SplitBody, b);
       case 'explain':
@@ -195,8 +206,11 @@ export class Sql {
     }
   }
 
-  async copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
-    const body = plan.body as CopyInBody;
+  copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
+    return this.#startCopyIn(plan.body as CopyInBody, session);
+  }
+
+  async #startCopyIn(body: CopyInBody, session: SessionPort): Promise<CopyInExecution> {
     // Nothing can be asked of the cloud between the rows.
     if (body.written.some(({ forms }) => forms.some(({ encoding }) => encoding.changesState)))
       await session.transaction.begin();
@@ -204,14 +218,21 @@ export class Sql {
   }
 
   #bindSplit(body: SplitBody, bound: Bound, copy?: CopyOutFormat): Portal {
-    const { session, context } = bound;
-    if (!session.residual) throw new Error('a split statement without a residual engine');
-    const services = {
+    return bindSplit(body, bound, residualOf(bound), this.#splitServices(bound), copy);
+  }
+
+  #bindInsertSelect(body: InsertSelectBody, bound: Bound): Portal {
+    return bindInsertSelect(body, bound, residualOf(bound), this.#splitServices(bound), copy =>
+      this.#startCopyIn(copy, bound.session),
+    );
+  }
+
+  #splitServices({ session, context }: Bound): SplitServices {
+    return {
       limits: this.services.splitLimits,
-      plan: (sql: string) => this.plan({ text: sql }, [], fetching(session)),
+      plan: sql => this.plan({ text: sql }, [], fetching(session)),
       context,
     };
-    return bindSplit(body, bound, session.residual, services, copy);
   }
 
   #keep(catalog: Catalog, name: string, plan: Plan): void {
@@ -220,6 +241,12 @@ export class Sql {
     plans.set(name, plan);
     if (plans.size > this.services.plansMax) plans.delete(plans.keys().next().value!);
   }
+}
+
+/** A plan that needs the residual engine was made in a session that has it. */
+function residualOf({ session: { residual } }: Bound): ResidualPort {
+  if (!residual) throw new Error('a split statement without a residual engine');
+  return residual;
 }
 
 /** Waits for the next catalogue: a session that changes the schema is not told before every worker has it. */

@@ -10,7 +10,7 @@ import { entry, scopeOf } from './analysed/query.js';
 import { Compilation, physical } from './compilation.js';
 import { planCopy } from './copy/plan.js';
 import { defaultsOf } from './defaults.js';
-import type { ExplainBody } from './execute/bodies.js';
+import type { CopyInBody, ExplainBody, SplitBody } from './execute/bodies.js';
 import { collect } from './execute/collect.js';
 import { statement as physicalStatement } from './execute/convert.js';
 import { explainPlan } from './explain.js';
@@ -30,6 +30,7 @@ import { placeSequences, type SequencePlaces } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { planSetConfig } from './set-config.js';
 import { readingOf } from './settings.js';
+import { planInsertSelect } from './split/insert.js';
 import { planSplit } from './split/plan.js';
 import { type Touch, touchOf } from './touch.js';
 import { planInsert } from './write/insert.js';
@@ -213,6 +214,8 @@ export class Planning {
       sequences.trusted,
     ).catch(error => {
       if (!(error instanceof ClarusError) || error.code !== '0A000') throw error;
+      if (kindOf(fresh) === 'InsertStmt')
+        return this.#insertSelect(fresh, analysis, touch, homes, session, error);
       return planSplit(fresh, clean, analysis, touch, homes, session, error);
     });
     const checked = plan.command === 'SELECT' ? (shape.parameterTypes.length ? 'SELECT' : undefined) : clean;
@@ -247,6 +250,39 @@ export class Planning {
     const plan = await this.#over(raw, query, tables, compilation, session);
     refuseUnanswered(query, compilation);
     return plan;
+  }
+
+  #insertSelect(
+    raw: RawNode,
+    { shape }: Analysis,
+    touch: Touch,
+    homes: FunctionHomes,
+    session: SessionPort,
+    cause: ClarusError,
+  ): Promise<ProtectedPlan> {
+    const target = writtenTable(touch.query!, session.catalog());
+    if (target?.state !== 'protected') throw cause;
+    return planInsertSelect(
+      raw,
+      touch.query!,
+      shape,
+      target,
+      session,
+      {
+        split: async sql => {
+          const analysis = await session.analyse(sql, shape.parameterTypes);
+          const source = touchOf(analysis, session.catalog(), homes);
+          const plan = await planSplit(parseOne(sql), sql, analysis, source, homes, session, cause);
+          return { body: plan.body as SplitBody, shape: plan.shape };
+        },
+        copyIn: async sql => {
+          const plan = await this.#plan(parseOne(sql), sql, [], session);
+          if (plan.kind !== 'protected' || plan.body.kind !== 'copy-in') throw cause;
+          return plan.body as CopyInBody;
+        },
+      },
+      cause,
+    );
   }
 
   /** Plans over encodings; what was not answered is for the caller to find. */

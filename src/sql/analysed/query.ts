@@ -145,8 +145,11 @@ function derivedColumns(rte: Node, scope: Scope, attnum: number, seen: Set<Node>
   if (inner) {
     const targets = nodesIn(inner, 'targetList');
     const wanted = attnum > 0 ? targets.filter(t => numberIn(t, 'resno') === attnum) : targets;
-    // A set operation's own targets refer to its first arm; all arms count.
-    if (nodeIn(inner, 'setOperations')) return columnsOfQuery(inner, scope, next);
+    // A set operation's own targets refer to its first arm; the column of each arm counts.
+    if (nodeIn(inner, 'setOperations')) {
+      const arms = scopeOf(inner, scope);
+      return arms.rtable.flatMap(arm => derivedColumns(arm, arms, attnum, next));
+    }
     const innerScope = scopeOf(inner, scope);
     return wanted.flatMap(t => columnsRead(t.fields.expr, innerScope, next));
   }

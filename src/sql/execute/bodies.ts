@@ -120,3 +120,10 @@ export interface SplitBody {
   /** why the cloud cannot answer it */
   readonly why: readonly string[];
 }
+
+/** INSERT ... SELECT: what a split statement returns is copied into the table. */
+export interface InsertSelectBody {
+  readonly kind: 'insert-select';
+  readonly source: SplitBody;
+  readonly copy: CopyInBody;
+}

@@ -32,6 +32,9 @@ export async function planSplit(
   cause: ClarusError,
 ): Promise<ProtectedPlan> {
   if (!session.residual || kindOf(raw) !== 'SelectStmt' || touch.catalogue) throw cause;
+  const { named, unknown, last } = touch.sequences;
+  // the trusted side has not the counts of all
+  if (named.size > 0 || unknown || last) throw cause;
   mustBeReadable(analysis, cause);
   mustPrintExactly(session);
   const { shape } = analysis;
