@@ -106,6 +106,23 @@ tables:
       }
   });
 
+  test('a portal whose Close the server skipped is there again only if its Bind was not skipped', async () => {
+    for (const sql of [...reads, ...writes, catalog]) {
+      const skipped = [say.execute('nowhere'), ...portal(sql), say.close('portal', 'p')];
+      await same(skipped, [say.execute('p')]);
+      await same('BEGIN', 'SAVEPOINT s', skipped, 'ROLLBACK TO s', [say.execute('p')]);
+      await same('BEGIN', skipped, [say.execute('p')]);
+      await same(
+        'BEGIN',
+        portal(sql),
+        'SAVEPOINT s',
+        [say.execute('nowhere'), say.close('portal', 'p')],
+        'ROLLBACK TO s',
+        [say.execute('p')],
+      );
+    }
+  });
+
   test('a portal of an INSERT that is lost with a savepoint is told by its own name', async () => {
     await clarus.query('BEGIN');
     clarus.send(...portal("INSERT INTO item VALUES (1, 'a'), (2, 'b') RETURNING s"), say.sync);

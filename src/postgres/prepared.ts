@@ -31,6 +31,8 @@ export interface ClientPortal {
   completed?: string;
   /** its last execution */
   execution?: { readonly hasFailed: boolean };
+  /** the server skipped its Bind */
+  unbound?: true;
 }
 
 /** The prepared statements of one client, those of the protocol and those of SQL alike. */
@@ -93,6 +95,8 @@ export class ClientPortals {
   #unnamed: ClientPortal | undefined;
   readonly #max: number;
   #bound = 0;
+  /** number of portals that were bound when a transaction last ended: none of them can be there again */
+  #over = 0;
 
   constructor(max: number) {
     this.#max = max;
@@ -145,11 +149,13 @@ export class ClientPortals {
 
   /** It was not closed. */
   restore(portal: ClientPortal): void {
+    if (portal.unbound || portal.order! <= this.#over) return;
     if (this.get(portal.name) === undefined) this.put(portal);
   }
 
   /** It was not bound. */
   remove(portal: ClientPortal): void {
+    portal.unbound = true;
     if (this.get(portal.name) !== portal) return;
     if (portal.name === '') this.#unnamed = undefined;
     else this.#byName.delete(portal.name);
@@ -157,6 +163,7 @@ export class ClientPortals {
 
   /** Their transaction ends, or goes back. @param bound those bound first, which stay */
   forget(bound = 0): void {
+    if (bound === 0) this.#over = this.#bound;
     if (this.#unnamed !== undefined && this.#unnamed.order! > bound) this.#unnamed = undefined;
     if (this.#byName.size === 0) return;
     for (const [name, { order }] of this.#byName) if (order! > bound) this.#byName.delete(name);
