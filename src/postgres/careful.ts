@@ -1,24 +1,23 @@
 import { ClarusError } from '../errors.js';
 import type { SessionPort } from '../sql/plan.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
-import { decodeFrontend } from '../wire/decode-frontend.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { writeBackend } from '../wire/encode-backend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { adoptSettings, adoptStatements } from './adoption.js';
+import { Batches } from './batches.js';
 import type { ClientCopy } from './client-copy.js';
 import { ClientLoop } from './client-loop.js';
 import { ClientOutput } from './client-output.js';
 import { type CarefulContext, drained } from './context.js';
 import { holds } from './endpoint.js';
-import { expects, forwarded, internal } from './expectations.js';
+import { expects, forwarded } from './expectations.js';
 import { bindMessage, closeMessage, describeMessage, executeMessage, parse } from './extended.js';
 import { describeDefect, errorMessage } from './failure.js';
 import type { Mode, ModeHost } from './mode.js';
 import type { GatewayOptions, LocalUser } from './options.js';
-import { restOf } from './pass-through.js';
 import { Pipeline } from './pipeline.js';
 import { ClientPortals, PreparedStatements } from './prepared.js';
 import { ResidualSide } from './residual-side.js';
@@ -30,6 +29,7 @@ import { PipelinePort } from './statement-port.js';
 import { Transaction } from './transaction.js';
 import { endInternal } from './transaction-control.js';
 import { TrustedSide } from './trusted-side.js';
+import { Visit } from './visit.js';
 import { Waiters } from './waiters.js';
 
 /** A session that plans every statement: the database has protected tables. */
@@ -50,7 +50,6 @@ export class CarefulMode implements Mode, CarefulContext {
   readonly fatalTold = false;
   status: TransactionStatus = 'I';
   skipping = false;
-  batch = 0;
   executed = 0;
   cancelRequests = 0;
   wrote = false;
@@ -58,24 +57,17 @@ export class CarefulMode implements Mode, CarefulContext {
   pending = 0;
   readonly #host: ModeHost;
   readonly #loop: ClientLoop;
-  /** number of ReadyForQuery told */
-  #answered = 0;
-  /** number of the batch whose end alone tells whether there is a transaction block, and whether it has failed */
-  #unsure = 0;
+  readonly #visit: Visit;
+  readonly #batches: Batches;
   /** work of ours failed when the Sync of its batch was already on its way */
   #poisonAtReady = false;
   readonly #settledWaiters = new Waiters();
-  /** the database has no protected table: the session is here only for statements to Clarus itself */
-  #visiting: boolean;
-  /** messages of a visit were taken that no Sync has followed yet */
-  #inBatch = false;
 
   constructor(host: ModeHost) {
     this.#host = host;
     const { options } = host;
     const { limits } = options;
     this.options = options;
-    this.#visiting = options.catalog().passThrough;
     this.user = host.user;
     this.processId = host.processId;
     this.output = new ClientOutput(host.client, limits.client_buffer_bytes_max, bytes =>
@@ -103,6 +95,8 @@ export class CarefulMode implements Mode, CarefulContext {
     this.portals = new ClientPortals(limits.portals_max);
     this.settings = new SettingsView(host.connection.parameters);
     this.port = new ContextPort(this);
+    this.#visit = new Visit(this, host);
+    this.#batches = new Batches(this, error => host.terminate(error));
     this.#loop = new ClientLoop(host, this.cloud.pipeline, this.output, {
       handle: reader => this.#handle(reader),
       fail: error => this.fail(error),
@@ -110,6 +104,10 @@ export class CarefulMode implements Mode, CarefulContext {
         if (this.idle) host.becameIdle();
       },
     });
+  }
+
+  get batch(): number {
+    return this.#batches.sent;
   }
 
   get idle(): boolean {
@@ -129,7 +127,7 @@ export class CarefulMode implements Mode, CarefulContext {
 
   /** Takes over a session that went by untouched. */
   adopt(): void {
-    this.#loop.wait(adoptSettings(this).then(() => (this.#visiting ? undefined : adoptStatements(this))));
+    this.#loop.wait(adoptSettings(this).then(() => (this.#visit.goesOn ? undefined : adoptStatements(this))));
     this.#loop.finish();
   }
 
@@ -213,7 +211,7 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   sentQuery(): void {
-    this.#endBatch();
+    this.#batches.end();
   }
 
   copy(copy: ClientCopy): Promise<void> {
@@ -230,67 +228,16 @@ export class CarefulMode implements Mode, CarefulContext {
       this.cloud.pipeline.send();
       return this.#host.clientLeft();
     }
-    if (this.#visiting && !this.#inBatch) return this.#visit(reader);
+    if (this.#visit.isBetweenBatches)
+      return this.#visit.begin(reader).then(stays => (stays ? this.#message(reader) : undefined));
     return this.#message(reader);
-  }
-
-  /** Between the batches of a visit: does it end, and how? */
-  async #visit(reader: FrameReader): Promise<void> {
-    const { pipeline, statements } = this.cloud;
-    await pipeline.drained();
-    const { type } = reader;
-    if (this.status === 'I' && !this.transaction.block) {
-      if (this.options.catalog().passThrough && !this.#isForClarus(reader)) {
-        statements.close();
-        pipeline.sync(internal(expects.sync));
-        await pipeline.drained();
-        // asked again: the catalogue may have changed meanwhile
-        if (this.options.catalog().passThrough) {
-          this.output.flush();
-          this.#host.becomePassThrough(restOf(reader), pipeline.takeRest());
-          return;
-        }
-      }
-      if (!this.options.catalog().passThrough) {
-        this.#visiting = false;
-        await adoptStatements(this);
-      }
-    }
-    this.#inBatch = type !== frontendTypes.query && type !== frontendTypes.sync;
-    await this.#message(reader);
-  }
-
-  /** Does a message that begins a batch concern a statement to Clarus itself? */
-  #isForClarus(reader: FrameReader): boolean {
-    const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
-    switch (message.kind) {
-      case 'Query':
-      case 'Parse':
-        return /clarus/i.test(message.sql) && this.options.planner.speaksToClarus(message.sql);
-      case 'Bind':
-        return this.statements.has(message.statement);
-      case 'Describe':
-      case 'Close':
-        return message.target === 'statement' && this.statements.has(message.name);
-      case 'Sync':
-      case 'Flush':
-        return true;
-      default:
-        return false;
-    }
   }
 
   #message(reader: FrameReader): void | Promise<void> {
     const { type } = reader;
-    if (type === frontendTypes.sync) this.#inBatch = false;
-    else if (this.#unsure > this.#answered) return this.#sure().then(() => this.#act(reader));
+    if (type === frontendTypes.sync) this.#visit.synced();
+    else if (this.#batches.unsure) return this.#batches.sure().then(() => this.#act(reader));
     return this.#act(reader);
-  }
-
-  /** Resolves when it is known how the last batch has left the transaction. */
-  async #sure(): Promise<void> {
-    await drained(this);
-    this.#followCloud();
   }
 
   #act(reader: FrameReader): void | Promise<void> {
@@ -365,28 +312,12 @@ export class CarefulMode implements Mode, CarefulContext {
 
   #sendSync(): void {
     this.skipping = false;
-    this.#endBatch();
+    this.#batches.end();
     this.trusted.settle();
     const { pipeline } = this.cloud;
     if (pipeline.dirty || pipeline.failed) pipeline.sync(forwarded(expects.sync));
     else pipeline.ownReady();
     pipeline.send();
-  }
-
-  /** A Sync or a Query ends a batch, and with it an implicit transaction. */
-  #endBatch(): void {
-    const { transaction } = this;
-    this.wrote = false;
-    this.unseen = false;
-    this.batch++;
-    if (transaction.explicit || transaction.controlled || this.status !== 'I') this.#unsure = this.batch;
-    else this.#endPortals();
-    transaction.controlled = false;
-  }
-
-  #endPortals(): void {
-    this.portals.forget();
-    this.cloud.portals.unnamedTaken = false;
   }
 
   #cloudPipeline(): Pipeline {
@@ -405,7 +336,7 @@ export class CarefulMode implements Mode, CarefulContext {
       },
       ready: (status, toClient) => this.#onReady(status, toClient),
       status: () => {
-        this.#batchEnded();
+        this.#batches.answer();
         return this.status;
       },
       clientError: error => this.#clientError(error),
@@ -429,33 +360,9 @@ export class CarefulMode implements Mode, CarefulContext {
         return undefined;
       }
     }
-    this.#batchEnded();
-    if (this.cloud.pipeline.idle && !this.#loop.busy) this.#followCloud();
+    this.#batches.answer();
+    if (this.cloud.pipeline.idle && !this.#loop.busy) this.#batches.followCloud();
     return status;
-  }
-
-  #batchEnded(): void {
-    this.#answered++;
-    if (this.status === 'I' && this.#answered === this.#unsure) this.#endPortals();
-  }
-
-  /** The cloud's word on whether there is a transaction block is the last one. */
-  #followCloud(): void {
-    const { transaction, trusted, status } = this;
-    if (status !== 'I') {
-      transaction.explicit = true;
-      return;
-    }
-    this.cloud.portals.unnamedTaken = false;
-    if (!transaction.explicit) return;
-    this.settings.stale = true;
-    const joined = transaction.joined;
-    transaction.end(false);
-    if (joined) {
-      trusted.settle();
-      trusted.port.run('ROLLBACK').catch(error => this.#host.terminate(error));
-      trusted.settle();
-    }
   }
 
   /** The error for the client, or undefined when the session ends by it. */

@@ -1,4 +1,6 @@
 import { MessageWriter } from '../wire/message-writer.js';
+import type { TransactionStatus } from '../wire/messages.js';
+import { backendTypes } from '../wire/protocol.js';
 import type { Endpoint } from './endpoint.js';
 import { Waiters } from './waiters.js';
 
@@ -56,6 +58,14 @@ export class ClientOutput {
   message(): MessageWriter {
     this.#settleSlice();
     return this.writer;
+  }
+
+  /** Adds ReadyForQuery. */
+  ready(status: TransactionStatus): void {
+    const writer = this.message();
+    writer.begin(backendTypes.readyForQuery);
+    writer.uint8(status.charCodeAt(0));
+    writer.end();
   }
 
   /** Writes what was gathered to the socket. */

@@ -110,3 +110,11 @@ export const ownReady = (): Expectation => expectation(expects.ready, true);
 /** Work of ours. */
 export const waiting = (work: Work): Expectation =>
   expectation(expects.wait, true, undefined, undefined, 0, work);
+
+/** Tells of entries that their answers will not come. */
+export function dropped(entries: readonly Expectation[], error: unknown): void {
+  for (const { handler, work } of entries) {
+    handler?.failed?.(error);
+    work?.dropped();
+  }
+}

@@ -1,15 +1,17 @@
 import { decodeDiagnostic, PostgresError, writeError } from '../wire/diagnostic.js';
-import { FrameReader } from '../wire/frame-reader.js';
+import type { FrameReader } from '../wire/frame-reader.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { TransactionStatus } from '../wire/messages.js';
-import { backendLimits, backendTypes, frontendTypes, messageBytesMax } from '../wire/protocol.js';
-import { isCompletion, meaning, meaningOf, streamedFor } from './answers.js';
+import { backendTypes, frontendTypes } from '../wire/protocol.js';
+import { AnswerReader } from './answer-reader.js';
+import { isCompletion, meaning, meaningOf } from './answers.js';
 import type { ClientOutput } from './client-output.js';
 import { descriptionFor } from './described.js';
 import { type Endpoint, holds } from './endpoint.js';
 import { ExpectationQueue } from './expectation-queue.js';
 import {
   type AnswerHandler,
+  dropped,
   type Expectation,
   expects,
   internal,
@@ -20,7 +22,6 @@ import {
 } from './expectations.js';
 import { aborted, shifted } from './failure.js';
 import type { PipelineHooks } from './pipeline-hooks.js';
-import { RowBatch } from './row-batch.js';
 import { isFatal, parameterStatus, tagOf } from './server-reports.js';
 import { Waiters } from './waiters.js';
 
@@ -40,11 +41,10 @@ export class Pipeline {
   dirty = false;
   /** number of what is asked until the next Sync */
   batch = 0;
-  readonly #reader = new FrameReader({ tagged: true, limits: backendLimits(messageBytesMax) });
+  readonly #answers = new AnswerReader();
   readonly #queue = new ExpectationQueue();
   readonly #output: ClientOutput;
   readonly #hooks: PipelineHooks;
-  readonly #rows = new RowBatch();
   #endpoint: Endpoint | undefined;
   #unflushed = false;
   /** the server skips until Sync, and none is queued */
@@ -53,8 +53,6 @@ export class Pipeline {
   #told = false;
   #blocked = false;
   #running = false;
-  /** the reader's frame has not been handled yet */
-  #again = false;
   readonly #idleWaiters = new Waiters();
   readonly #roomWaiters = new Waiters();
   readonly #turnWaiters = new Waiters();
@@ -150,7 +148,7 @@ export class Pipeline {
   /** Sends ReadyForQuery to the client in its turn, without asking the server. */
   ownReady(): void {
     this.#told = false;
-    if (this.#queue.length === 0) this.#sayReady(this.#hooks.status());
+    if (this.#queue.length === 0) this.#output.ready(this.#hooks.status());
     else this.#queue.push(ownReady());
   }
 
@@ -227,13 +225,13 @@ export class Pipeline {
   }
 
   data(chunk: Buffer): void {
-    this.#reader.push(chunk);
+    this.#answers.frame.push(chunk);
     this.advance();
   }
 
   /** Bytes of the server that are no whole message yet: the connection changes hands. */
   takeRest(): Buffer {
-    return this.#reader.takeRest();
+    return this.#answers.frame.takeRest();
   }
 
   /** Goes on as far as it can. */
@@ -258,32 +256,28 @@ export class Pipeline {
     if (!this.#told) this.#output.bytes(bytes);
     const synchronised = this.#queue.synchronised;
     if (!synchronised) this.#told = true;
-    const dropped = this.#queue.cutToSync(entry => {
+    const unanswered = this.#queue.cutToSync(entry => {
       entry.toClient = false;
       entry.tells = false;
       return entry.expects < expects.own;
     });
-    for (const entry of dropped) entry.work?.dropped();
+    for (const { work } of unanswered) work?.dropped();
     return synchronised;
   }
 
   /** The connection is gone: everything expected fails. */
   close(error: unknown): void {
     this.#lost = error;
-    drop(this.#queue.clear(), error);
+    dropped(this.#queue.clear(), error);
     this.#idleWaiters.release();
     this.#roomWaiters.release();
     this.#turnWaiters.release();
   }
 
   #run(): void {
-    while (this.#settleOwn()) {
-      if (!this.#again) {
-        this.#reader.streamed = streamedFor(this.#queue.first);
-        if (!this.#reader.next()) break;
-      }
-      this.#again = false;
-      this.#dispatch(this.#reader);
+    const answers = this.#answers;
+    while (this.#settleOwn() && answers.next(this.#queue.first)) {
+      this.#dispatch(answers.frame);
       if (this.#blocked) return;
     }
     if (!this.#blocked) this.#deliver();
@@ -295,7 +289,7 @@ export class Pipeline {
       const head = this.#queue.first;
       if (head === undefined || head.expects < expects.own) return true;
       if (head.expects === expects.own) this.#output.bytes(head.bytes!);
-      else if (head.expects === expects.ready) this.#sayReady(this.#hooks.status());
+      else if (head.expects === expects.ready) this.#output.ready(this.#hooks.status());
       else {
         const work = head.work!;
         if (!work.settled) {
@@ -319,18 +313,9 @@ export class Pipeline {
       this.#output.add(buffer, reader.start, end);
       return;
     }
-    if (type === backendTypes.dataRow && head?.expects === expects.execute && !head.toClient) {
-      if (!this.#rows.add(buffer, reader.start, body, end)) {
-        this.#again = true;
-        this.#deliver();
-      }
-      return;
-    }
-    if (this.#rows.count > 0) {
-      this.#again = true;
-      this.#deliver();
-      return;
-    }
+    const gathered = this.#answers.gather(head);
+    if (gathered === 'full') this.#deliver();
+    if (gathered !== 'other') return;
     switch (type) {
       case backendTypes.parameterStatus:
         if (this.#hooks.parameter(...parameterStatus(reader))) this.#output.add(buffer, reader.start, end);
@@ -356,7 +341,7 @@ export class Pipeline {
       const status = String.fromCharCode(buffer[body]!) as TransactionStatus;
       this.#queue.shift();
       const told = this.#hooks.ready(status, entry.toClient);
-      if (told !== undefined) this.#sayReady(told);
+      if (told !== undefined) this.#output.ready(told);
       entry.handler?.done?.(type, '');
       return;
     }
@@ -396,7 +381,7 @@ export class Pipeline {
     this.#failed = !this.#queue.synchronised;
     if (toldNow && this.#failed) this.#told = true;
     head.handler?.failed?.(error);
-    drop(skippedEntries, error);
+    dropped(skippedEntries, error);
     if (toldNow && this.#failed) this.#hooks.skipping();
   }
 
@@ -410,10 +395,11 @@ export class Pipeline {
 
   /** Gives gathered rows to the handler of the Execute they belong to. */
   #deliver(): void {
-    if (this.#rows.count === 0) return;
+    const { rows } = this.#answers;
+    if (rows.count === 0) return;
     // taken whether or not somebody wants them: a statement of ours may return rows that nobody reads
-    const rows = this.#rows.take();
-    const pending = this.#queue.first?.handler?.rows?.(rows);
+    const taken = rows.take();
+    const pending = this.#queue.first?.handler?.rows?.(taken);
     if (pending === undefined) return;
     this.#block(wake => {
       pending.then(wake, wake);
@@ -430,20 +416,5 @@ export class Pipeline {
       if (!this.#blocked) this.#endpoint?.release(holds.busy);
       this.#output.flushSoon();
     });
-  }
-
-  #sayReady(status: TransactionStatus): void {
-    const writer = this.#output.message();
-    writer.begin(backendTypes.readyForQuery);
-    writer.uint8(status.charCodeAt(0));
-    writer.end();
-  }
-}
-
-/** Entries whose answers will not come. */
-function drop(entries: readonly Expectation[], error: unknown): void {
-  for (const { handler, work } of entries) {
-    handler?.failed?.(error);
-    work?.dropped();
   }
 }

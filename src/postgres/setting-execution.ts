@@ -5,8 +5,10 @@ import { type CarefulContext, drained, isFailed } from './context.js';
 import { aborted } from './failure.js';
 import type { ClientPortal } from './prepared.js';
 import type { Recording } from './recording.js';
+import { ranInCloud } from './run-in-cloud.js';
 import { commandComplete } from './shapes.js';
-import { beginInternal, rememberSetting, runInCloud, touchTrusted } from './transaction-control.js';
+import { beginInternal, touchTrusted } from './transaction-control.js';
+import { rememberSetting } from './transaction-end.js';
 import { executeTrusted } from './trusted-execution.js';
 
 type SettingPlan = Extract<Plan, { kind: 'setting' }>;
@@ -64,11 +66,8 @@ export async function executeSetConfig(
     else rememberSetting(context, sql);
     return;
   }
-  const ran = await new Promise<boolean>(resolve => {
-    const handler = { done: () => resolve(true), failed: () => resolve(false) };
-    runInCloud(context, sql, 0, handler, portal.resultFormats);
-    context.cloud.pipeline.flush();
-  });
+  const tag = await ranInCloud(context, sql, 0, recording, { resultFormats: portal.resultFormats });
+  const ran = tag !== undefined;
   context.settings.stale = true;
   if (ran && !portal.alone) await beginInternal(context);
   if (ran && sides === 'both') await follow(context, sql);

@@ -2,13 +2,12 @@ import { ClarusError } from '../errors.js';
 import type { TransactionAction } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
-import { type AnswerHandler, expects, forwarded, internal, step } from './expectations.js';
+import { type AnswerHandler, expects, internal } from './expectations.js';
 import { physicalQuery } from './own-statements.js';
 import type { ClientPortal } from './prepared.js';
-import { writeBindValues, writeClose, writeExecute } from './server-statements.js';
+import { ranInCloud, runInCloud } from './run-in-cloud.js';
 import { commandComplete } from './shapes.js';
-
-const transactionId = physicalQuery('SELECT pg_catalog.pg_current_xact_id()::text');
+import { commit, ended, over, rollbackTrusted, rolledBack } from './transaction-end.js';
 
 /**
  * Runs a transaction statement on the cloud, and on the trusted side where it takes part.
@@ -79,17 +78,6 @@ function control(
   if (isFailed(context)) return drained(context).then(() => undefined);
 }
 
-function rolledBack(context: CarefulContext): void {
-  context.settings.stale = true;
-  over(context, false);
-}
-
-/** The transaction is over. @param chain another has begun */
-function over(context: CarefulContext, chain: boolean): void {
-  if (isFailed(context)) context.status = chain ? 'T' : 'I';
-  context.transaction.end(chain);
-}
-
 /**
  * The block that we opened around the batch becomes the client's. Inside a block PostgreSQL takes the modes of BEGIN
  * as SET TRANSACTION does, with a warning, which is not for the client.
@@ -103,21 +91,8 @@ async function takeOverInternal(
   if (!(await drained(context))) return;
   const { transaction, cloud, trusted } = context;
   if (transaction.queriedIn === context.batch) await cloud.run('SELECT');
-  const began = await new Promise<boolean>(resolve => {
-    runInCloud(context, action.sql, shift, {
-      done: (type, tag) => {
-        recording.done?.(type, tag);
-        resolve(true);
-      },
-      failed: error => {
-        recording.failed?.(error);
-        resolve(false);
-      },
-      notice: () => undefined,
-    });
-    cloud.flush();
-  });
-  if (!began) return;
+  const began = await ranInCloud(context, action.sql, shift, recording, { notice: () => undefined });
+  if (began === undefined) return;
   transaction.begin(action.sql);
   if (transaction.joined && /\bread\s+only\b/i.test(action.sql))
     await trusted.port.run('SET LOCAL transaction_read_only = on');
@@ -196,78 +171,14 @@ async function controlBoth(
     cloud.pipeline.own(commandComplete(tag));
     return;
   }
-  await new Promise<void>((resolve, reject) => {
-    runInCloud(context, action.sql, shift, {
-      done: (type, tag) => {
-        recording.done?.(type, tag);
-        const joined = transaction.joined;
-        applied(context, action, tag, context.portals.bound);
-        if (!joined) return resolve();
-        trusted.settle();
-        trusted.port.run(action.kind === 'rollback' ? 'ROLLBACK' : action.sql).then(() => {
-          trusted.settle();
-          resolve();
-        }, reject);
-      },
-      failed: error => {
-        recording.failed?.(error);
-        resolve();
-      },
-    });
-    cloud.flush();
-  });
-}
-
-/**
- * Commits both sides: first a durable note of what the trusted side still has to do, then the cloud, then the
- * trusted side (docs/architecture.md, "One commit"). After a crash in between, recovery asks the cloud.
- * @returns the tag of the cloud: ROLLBACK when its transaction had failed
- * @throws PostgresError when the cloud refuses; then both sides are rolled back
- */
-export async function commit(context: CarefulContext, sql: string): Promise<string> {
-  const { transaction, cloud, trusted, options, user } = context;
-  let entry: number | undefined;
-  let tag: string;
-  try {
-    if (transaction.recorded && !isFailed(context)) {
-      const xid = await idOf(cloud);
-      const shadowXid = transaction.joined ? await idOf(trusted.port) : undefined;
-      entry = await options.commits.prepare(transaction.redo(user.name), xid, shadowXid);
-    }
-    tag = await cloud.run(sql);
-  } catch (error) {
-    // a lost connection, the client's or the cloud's, leaves the outcome open
-    if (error instanceof ClarusError && error.code === '08006') {
-      if (entry !== undefined) options.commits.leave(entry);
-    } else {
-      if (entry !== undefined) await options.commits.abandon(entry);
-      await rollbackTrusted(context);
-      rolledBack(context);
-    }
-    throw error;
-  }
-  if (tag !== 'COMMIT') {
-    if (entry !== undefined) await options.commits.abandon(entry);
-    await rollbackTrusted(context);
-    return tag;
-  }
-  try {
-    if (transaction.joined) {
-      await trusted.port.run('COMMIT');
-      trusted.settle();
-    }
-    if (entry !== undefined) await options.commits.finish(entry);
-  } catch (error) {
-    trusted.settle();
-    if (entry === undefined) throw error;
-    options.commits.leave(entry);
-    // the cloud has committed: the entry brings the trusted side after it
-    options.log?.('error', 'the trusted side did not follow a commit; recovery will', {
-      session: context.processId,
-      entry,
-    });
-  }
-  return tag;
+  const tag = await ranInCloud(context, action.sql, shift, recording);
+  if (tag === undefined) return;
+  const { joined } = transaction;
+  applied(context, action, tag, context.portals.bound);
+  if (!joined) return;
+  trusted.settle();
+  await trusted.port.run(action.kind === 'rollback' ? 'ROLLBACK' : action.sql);
+  trusted.settle();
 }
 
 const sequencesNow = physicalQuery(
@@ -355,56 +266,5 @@ export async function endInternal(context: CarefulContext, failed: boolean): Pro
     context.fail(error);
   } finally {
     transaction.end(false);
-  }
-}
-
-/** COMMIT has ended the transaction. @param tag ROLLBACK when it had failed */
-function ended(context: CarefulContext, tag: string): void {
-  const { transaction, settings } = context;
-  // local ones are over, the others stay
-  if (tag !== 'COMMIT' || transaction.settings.length > 0) settings.stale = true;
-  if (tag === 'COMMIT') for (const sql of transaction.settings) rememberSetting(context, sql);
-}
-
-/** A setting that the transaction committed. SET LOCAL and SET TRANSACTION end with it. */
-export function rememberSetting(context: CarefulContext, sql: string): void {
-  if (!/^\s*set\s+(?:local|transaction|constraints)\b/i.test(sql)) context.trusted.remember(sql);
-}
-
-async function rollbackTrusted({ transaction, trusted }: CarefulContext): Promise<void> {
-  if (!transaction.joined) return;
-  transaction.joined = false;
-  trusted.settle();
-  await trusted.port.run('ROLLBACK');
-  trusted.settle();
-}
-
-async function idOf(port: CarefulContext['cloud']): Promise<string> {
-  const { rows } = await port.gather(transactionId, [], false);
-  return Buffer.from(rows[0]![0]!).toString();
-}
-
-/**
- * Runs a statement without parameters as the client's: its rows and tag, or its error, go to the client.
- * @param resultFormats as the client's Bind asked for
- */
-export function runInCloud(
-  { cloud }: CarefulContext,
-  sql: string,
-  shift: number,
-  handler: Required<Pick<AnswerHandler, 'done' | 'failed'>> & Pick<AnswerHandler, 'notice'>,
-  resultFormats: readonly (0 | 1)[] = [],
-): void {
-  const { pipeline } = cloud;
-  const name = cloud.statements.prepare(sql, sql, [], true, shift);
-  const portal = cloud.portals.take(true);
-  writeBindValues(pipeline.writer, portal, name, [], [], resultFormats);
-  pipeline.expect(step(expects.bind, { failed: handler.failed }, shift));
-  writeExecute(pipeline.writer, portal, 0);
-  pipeline.expect(forwarded(expects.execute, handler, shift));
-  if (portal === '') cloud.portals.unnamedTaken = false;
-  else {
-    writeClose(pipeline.writer, 0x50, portal);
-    pipeline.expect(internal(expects.close));
   }
 }
