@@ -25,7 +25,9 @@ import { deparse } from './raw/deparse.js';
 import { child, fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js';
 import { parseOne, type RawStatement } from './raw/parse.js';
 import { refuseUnanswered } from './read/answered.js';
+import { refuseHiddenNames } from './read/hidden-names.js';
 import { planSelect } from './read/select.js';
+import { refuseRowTypes } from './row-types.js';
 import { placeSequences, type SequencePlaces } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { planSetConfig } from './set-config.js';
@@ -192,6 +194,7 @@ export class Planning {
     const sequences = await placeSequences(touch.sequences, raw, session);
     if (tables.length === 0) {
       const placed = place(raw, clean, shape, touch, sequences, momentary);
+      if (placed.kind === 'pass') await refuseRowTypes(analysis, session);
       return placed.kind === 'trusted' && touch.catalogue && session.residual
         ? { ...placed, sql: withoutOwnObjects(raw, clean) }
         : placed;
@@ -205,7 +208,7 @@ export class Planning {
     }
     const plan = await this.#protected(
       fresh,
-      shape,
+      analysis,
       touch,
       tables,
       catalog,
@@ -228,7 +231,7 @@ export class Planning {
 
   async #protected(
     raw: RawNode,
-    shape: Shape,
+    analysis: Analysis,
     touch: Touch,
     tables: readonly LogicalTable[],
     catalog: Catalog,
@@ -236,7 +239,7 @@ export class Planning {
     session: SessionPort,
     sequences: ReadonlySet<number>,
   ): Promise<ProtectedPlan> {
-    const compilation = this.#compiling(catalog, homes, shape, session, sequences);
+    const compilation = this.#compiling(catalog, homes, analysis.shape, session, sequences);
     const query = touch.query!;
     if (touch.views)
       throw new ClarusError('0A000', 'a view over a protected table is not answered yet', {
@@ -249,6 +252,7 @@ export class Planning {
       );
     const plan = await this.#over(raw, query, tables, compilation, session);
     refuseUnanswered(query, compilation);
+    await refuseRowTypes(analysis, session);
     return plan;
   }
 
@@ -294,6 +298,7 @@ export class Planning {
     session: SessionPort,
   ): Promise<ProtectedPlan> {
     const { catalog } = compilation;
+    refuseHiddenNames(raw, tables);
     if (kindOf(raw) === 'SelectStmt') return planSelect(raw, query, compilation);
     if (kindOf(raw) === 'ExplainStmt')
       throw new ClarusError('0A000', `EXPLAIN of protected table "${tables[0]!.name}" is not answered`, {
@@ -351,6 +356,7 @@ export class Planning {
     const analysis = await session.analyse(deparse(raw), []);
     const touch = touchOf(analysis, session.catalog(), await this.homes(session));
     mustBeProven(touch);
+    await refuseRowTypes(analysis, session);
     return { analysis, touch };
   }
 

@@ -2,6 +2,7 @@
 import { ClarusError } from '../../errors.js';
 import type { ProtectedPlan, SessionPort } from '../plan.js';
 import { fieldsOf, kindOf, type RawFields, type RawNode, stringOf } from '../raw/node.js';
+import { rowsWithin, rowTypeRefused, typeNamesIn } from '../row-types.js';
 import { beginDdl } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { comment } from './comment.js';
@@ -51,6 +52,10 @@ export async function executeDdl(
   await beginDdl(session, deps);
   const { node } = body;
   const fields = fieldsOf(node);
+  if (!aboutWhatIs.has(kindOf(node))) {
+    const table = await rowsWithin(new Set(), typeNamesIn(node), session);
+    if (table) throw rowTypeRefused(table);
+  }
   switch (kindOf(node)) {
     case 'CreateStmt':
       return createTable(session, deps, body);
@@ -107,6 +112,9 @@ export async function executeDdl(
       throw unsupported('this statement');
   }
 }
+
+/** Statements that name types without making anything of them. */
+const aboutWhatIs: ReadonlySet<string> = new Set(['DropStmt', 'CommentStmt', 'SecLabelStmt', 'GrantStmt']);
 
 const isDdl = (body: ProtectedPlan['body']): body is DdlBody => body.kind === 'ddl';
 

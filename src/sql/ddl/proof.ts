@@ -10,6 +10,7 @@ import { FIRST_USER_OID, type FunctionHomes } from '../functions.js';
 import type { SessionPort } from '../plan.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf, visit } from '../raw/node.js';
 import { parseStatements } from '../raw/parse.js';
+import { rowsWithin, typeNamesIn, typesIn } from '../row-types.js';
 import { readerOn } from './backends.js';
 import { resolveRelation } from './resolve.js';
 
@@ -45,7 +46,18 @@ export async function doubtOfServedQuery(context: ProofContext, sql: string): Pr
 
 async function doubtOfTrees(context: ProofContext, trees: readonly Node[]): Promise<Doubt> {
   const relations = await doubtOfRelations(context.session, relationsIn(trees));
-  return relations ?? doubtOfFunctions(context, functionsIn(trees));
+  const types = relations ?? (await doubtOfTypes(context.session, typesIn(trees), []));
+  return types ?? doubtOfFunctions(context, functionsIn(trees));
+}
+
+/** The cloud knows the row of a protected table as one of encodings. */
+async function doubtOfTypes(
+  session: SessionPort,
+  types: ReadonlySet<number>,
+  names: readonly string[],
+): Promise<Doubt> {
+  const table = await rowsWithin(types, names, session);
+  return table && `it uses the row type of the table "${table.name}", which is ${table.state}`;
 }
 
 /** Views have been expanded into their tables by the analysis; sequences hold no row of a table. */
@@ -117,12 +129,14 @@ async function doubtOfBody(
         );
       const tree = storedTrees(body);
       const relations = await doubtOfViews(context, relationsIn(tree));
-      return relations ?? doubtOfFunctions(context, functionsIn(tree), seen);
+      const types = relations ?? (await doubtOfTypes(context.session, typesIn(tree), []));
+      return types ?? doubtOfFunctions(context, functionsIn(tree), seen);
     }
     case 'plpgsql': {
       const queries = plpgsqlQueries(definition);
       if (typeof queries === 'string') return queries;
-      return doubtOfStatements(context, queries, seen);
+      const types = await doubtOfTypes(context.session, new Set(), queries.types);
+      return types ?? doubtOfStatements(context, queries.nodes, seen);
     }
     default:
       return `its body is written in ${language}, which Clarus does not read`;
@@ -147,7 +161,9 @@ async function doubtOfViews(context: ProofContext, oids: ReadonlySet<number>): P
     const tree = storedTrees(action ?? '()');
     const inside = new Set([...relationsIn(tree)].filter(oid => !oids.has(oid)));
     const doubt =
-      (await doubtOfViews(context, inside)) ?? (await doubtOfFunctions(context, functionsIn(tree)));
+      (await doubtOfViews(context, inside)) ??
+      (await doubtOfTypes(session, typesIn(tree), [])) ??
+      (await doubtOfFunctions(context, functionsIn(tree)));
     if (doubt !== undefined) return doubt;
   }
   return undefined;
@@ -183,7 +199,9 @@ async function doubtOfStatements(
     if (!relation) return `it names "${parts.join('.')}", which is not there`;
     oids.add(relation.oid);
   }
-  const relations = await doubtOfViews(context, oids);
+  const relations =
+    (await doubtOfViews(context, oids)) ??
+    (await doubtOfTypes(context.session, new Set(), typeNamesIn(nodes)));
   if (relations !== undefined) return relations;
   const functions = new Set<number>();
   for (const parts of calls) {
@@ -196,8 +214,10 @@ async function doubtOfStatements(
   return doubtOfFunctions(context, functions, seen);
 }
 
-/** Every query in a PL/pgSQL body as a tree, or why they cannot be known. */
-function plpgsqlQueries(definition: string): readonly RawNode[] | string {
+/** Every query in a PL/pgSQL body as a tree, with the types of its variables, or why they cannot be known. */
+function plpgsqlQueries(
+  definition: string,
+): { readonly nodes: readonly RawNode[]; readonly types: readonly string[] } | string {
   let parsed: unknown;
   try {
     parsed = library.parsePlPgSQLSync(definition);
@@ -205,6 +225,7 @@ function plpgsqlQueries(definition: string): readonly RawNode[] | string {
     return 'its PL/pgSQL body cannot be read';
   }
   const nodes: RawNode[] = [];
+  const types: string[] = [];
   let doubt: string | undefined;
   visit(parsed, (kind, fields) => {
     if (
@@ -213,12 +234,14 @@ function plpgsqlQueries(definition: string): readonly RawNode[] | string {
       fields.dynquery !== undefined
     )
       doubt = 'it runs SQL text that it makes itself';
+    if (kind === 'PLpgSQL_type' && !/%type/i.test(String(fields.typname)))
+      types.push(String(fields.typname).replace(/%rowtype/i, ''));
     if (kind !== 'PLpgSQL_expr') return;
     const query = queryOf(fields);
     if (query === undefined) doubt ??= 'an expression in its PL/pgSQL body cannot be read';
     else nodes.push(...query);
   });
-  return doubt ?? nodes;
+  return doubt ?? { nodes, types };
 }
 
 /** RawParseMode of PostgreSQL (src/include/parser/parser.h): statement 0, expression 2, assignment 3 and above. */

@@ -51,6 +51,32 @@ export function requireAlterable(table: LogicalTable, commands: readonly RawNode
   }
 }
 
+/**
+ * INHERIT and ATTACH PARTITION tie another table to the one that is altered.
+ * @throws ClarusError 0A000 where that is protected: the physical tables have other columns
+ */
+export async function refuseTiesToProtected(
+  session: SessionPort,
+  commands: readonly RawNode[],
+): Promise<void> {
+  for (const { AlterTableCmd: command } of commands) {
+    const definition = command?.def as RawNode | undefined;
+    const range = definition?.RangeVar ?? (definition?.PartitionCmd?.name as RawFields | undefined);
+    if (!range) continue;
+    const relation = await resolveRelation(readerOn(session.trusted), rangeParts(range));
+    const other = relation && session.catalog().tables.get(relation.oid);
+    if (other && other.state !== 'open')
+      throw new ClarusError(
+        '0A000',
+        `inheritance with the protected table "${other.name}" is not supported`,
+        {
+          hint: 'Keep the tables apart, and select from both.',
+          table: other.name,
+        },
+      );
+  }
+}
+
 /** @throws ClarusError 0A000 when the type of a protected column changed: its cells hold the old one */
 export function refuseTypeChange(changed: readonly ChangedTable[]): void {
   for (const { before, after } of changed) {

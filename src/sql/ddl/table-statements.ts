@@ -18,7 +18,12 @@ import {
   rangeParts,
   resolveRelation,
 } from './resolve.js';
-import { refuseLikeOfProtected, refuseTypeChange, requireAlterable } from './table-checks.js';
+import {
+  refuseLikeOfProtected,
+  refuseTiesToProtected,
+  refuseTypeChange,
+  requireAlterable,
+} from './table-checks.js';
 import { changeTables, type TableStatement } from './tables.js';
 
 interface Tag {
@@ -122,6 +127,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   const table = servedTable(session, relation);
   const commands = list(fieldsOf(body.node), 'cmds');
   if (table.state === 'protected') requireAlterable(table, commands);
+  await refuseTiesToProtected(session, commands);
   if (!commands.every(addsForeignKey)) await lockBoth(session, [table]);
   const scope = [table.oid, ...neighbours(session, table), ...(await referencedBy(session, commands))];
   return run(session, deps, body, table, {

@@ -6,6 +6,7 @@ import { entry, RTE, type Scope } from '../analysed/query.js';
 import { aliasOf, protectedColumns } from '../columns.js';
 import type { Compilation } from '../compilation.js';
 import { child, fieldsOf, kindOf, type RawFields, type RawNode } from '../raw/node.js';
+import { hiddenNames, refuseHidden } from './hidden-names.js';
 import { rewriteCondition, usingCondition } from './predicate.js';
 
 /**
@@ -63,6 +64,9 @@ function rewriteItem(raw: RawNode, analysed: Node, scope: Scope, compilation: Co
       // NATURAL would also match the hidden columns: the common columns are written out.
       if (fields.isNatural) {
         const using = usingNames(analysed);
+        const hidden = hiddenNames(protectedIn(analysed, scope, compilation));
+        const captured = using.find(name => hidden.has(name));
+        if (captured !== undefined) throw refuseHidden(captured);
         const { isNatural: _natural, ...plain } = join as Record<string, unknown>;
         if (using.length === 0)
           return { JoinExpr: { ...plain, quals: { A_Const: { boolval: { boolval: true } } } } };

@@ -74,6 +74,8 @@ export function rewriteTargets(
   };
   flat.forEach(({ raw: node, entry: tle }, place) => {
     const value = tle.fields.expr;
+    // ORDER BY and GROUP BY may look for the names of the answer's columns.
+    const name = textIn(tle, 'resname');
     const uses = protectedColumns(value, scope, compilation.catalog);
     if (uses.length === 0) {
       list.push(node);
@@ -89,7 +91,7 @@ export function rewriteTargets(
       const alias = aliasOf(scope, use.varno);
       const roles = Object.keys(encoded.columns);
       const [first, ...more] = roles;
-      list.push(target(columnRef(alias, encoded.columns[first!]!)));
+      list.push(target(columnRef(alias, encoded.columns[first!]!), name));
       binary.add(place);
       const places: Record<string, number> = { [first!]: place };
       for (const role of more) places[role] = append(columnRef(alias, encoded.columns[role]!));
@@ -99,7 +101,7 @@ export function rewriteTargets(
     }
     const aggregate = aggregateTarget(value, uses, scope, compilation);
     if (!aggregate) throw refuse('an expression in the select list', uses[0]!);
-    list.push(target(aggregate.node));
+    list.push(target(aggregate.node, name));
     if (aggregate.answer.finish) {
       binary.add(place);
       outputs.push({
