@@ -145,6 +145,29 @@ suite('split', { timeout: 300_000 }, () => {
     assert.equal((await ours.query('SELECT upper(name) FROM patient WHERE id = 100')).rowCount, 0);
   });
 
+  test('follows the settings of a session and of its transaction', async () => {
+    for (const sql of [
+      'BEGIN',
+      "SET LOCAL DateStyle = 'German'",
+      "SET LOCAL TimeZone = 'America/New_York'",
+      'SELECT born::text, seen::text, upper(name) FROM patient ORDER BY id',
+      "SELECT id FROM patient WHERE seen::text LIKE '01.01.2020%'",
+      'SAVEPOINT s',
+      "SET LOCAL bytea_output = 'escape'",
+      "SELECT convert_to(name || E'\\x01', 'UTF8')::text FROM patient ORDER BY id",
+      'ROLLBACK TO s',
+      "SELECT convert_to(name || E'\\x01', 'UTF8')::text FROM patient ORDER BY id",
+      'COMMIT',
+      'SELECT born::text, seen::text, upper(name) FROM patient ORDER BY id',
+      "SET DateStyle = 'SQL, DMY'",
+      'SELECT born::text, seen::text, upper(name) FROM patient ORDER BY id',
+      "SELECT count(*) FROM patient WHERE born > '02/01/1980'",
+      'RESET DateStyle',
+      "SELECT count(*) FROM patient WHERE born > '02/01/1980'",
+    ])
+      assert.equal(await answer(ours, sql, false), await answer(plain, sql, false), sql);
+  });
+
   test('fetches all tables of a statement in one snapshot', async () => {
     const writer = new pg.Client(proxy);
     await writer.connect();

@@ -89,7 +89,7 @@ export class ResidualSide implements ResidualPort, CarrierSession {
 
   async begin(source: RowSource, tables: readonly number[]): Promise<Residual> {
     const context = this.#context;
-    if (context.transaction.joined)
+    if (context.transaction.changesSchema)
       throw new ClarusError(
         '0A000',
         'the statement needs the residual engine, in a transaction that has changed the schema',

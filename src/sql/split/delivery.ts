@@ -180,8 +180,8 @@ async function mayBeSeen(
   session: SessionPort,
   { shown, bound }: ShowsItself,
 ): Promise<boolean> {
-  if (parameters.length > 0) return false;
-  if (tree.NullTest) return true;
+  if (parameters.length > 0 || columns.size === 0) return false;
+  if (tree.NullTest && !valued) return true;
   const isOpen = (name: string): boolean =>
     table.columns.find(c => c.name === name)?.protection === undefined;
   if (![...columns].some(isOpen)) return true;
