@@ -331,6 +331,9 @@ suite('split', { timeout: 300_000 }, () => {
       "SELECT schema_name FROM information_schema.schemata WHERE schema_name !~ '^pg_' ORDER BY 1",
       "SELECT routine_name FROM information_schema.routines WHERE routine_schema <> 'pg_catalog' ORDER BY 1",
       'WITH pg_class AS (SELECT 1 AS relname) SELECT relname FROM pg_class',
+      "SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relname LIKE 'pat\\_%' UNION ALL SELECT nspname FROM pg_catalog . \"pg_namespace\" WHERE nspname LIKE E'clar\\\\_%'",
+      "SELECT 'é', relname FROM /* ü */ PG_CLASS WHERE relname = 'patient'",
+      "SELECT pg_catalog.pg_class.relhassubclass FROM pg_catalog.pg_class WHERE pg_catalog.pg_class.relname = 'nothing'",
     ])
       assert.equal(await answer(ours, read, false), await answer(plain, read, false), String(read));
   });

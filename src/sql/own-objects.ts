@@ -1,17 +1,25 @@
 /** What Clarus keeps in the shadow database itself is left out of what queries of the catalogue show. */
-
+import { quoteName, quoteQualified } from '../catalog/quote.js';
 import { catalogueView, systemColumns } from '../trusted/catalogue-views.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
-import { deparse } from './raw/deparse.js';
-import { kindOf, list, type RawFields, type RawNode, stringOf, visit } from './raw/node.js';
+import { list, type RawFields, stringOf, visit } from './raw/node.js';
+import { parseOne } from './raw/parse.js';
+
+/** A name in the text of a statement, and what stands in its place. */
+interface Replacement {
+  /** bytes */
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
 
 /**
  * The text of a catalogue query that reads views without our own objects; the same text where it reads nothing that
- * shows them, or cannot be written anew.
- * @param raw its tree
+ * shows them, or spells names in a way that is not understood here.
  */
-export function withoutOwnObjects(raw: RawNode, sql: string): string {
-  if (kindOf(raw) !== 'SelectStmt') return sql;
+export function withoutOwnObjects(sql: string): string {
+  const raw = parseOne(sql);
+  if (!raw.SelectStmt) return sql;
   const ctes = new Set<unknown>();
   let withSystem = false;
   /** `schema.table.column`, which no alias answers to */
@@ -22,26 +30,43 @@ export function withoutOwnObjects(raw: RawNode, sql: string): string {
     if (systemColumns.includes(stringOf(list(fields, 'fields').at(-1)))) withSystem = true;
     if (list(fields, 'fields').length > 2) qualified = true;
   });
-  let found = false;
-  const replaced = replaceRanges(raw, range => {
-    const { schemaname, relname, alias } = range as { schemaname?: string; relname: string; alias?: unknown };
-    if (schemaname === undefined && ctes.has(relname)) return undefined;
-    const view = catalogueView(schemaname ?? 'pg_catalog', relname, withSystem);
-    if (view === undefined) return undefined;
-    found = true;
-    return { ...range, schemaname: OWN_SCHEMA, relname: view, alias: alias ?? { aliasname: relname } };
+  if (qualified) return sql;
+  const bytes = Buffer.from(sql);
+  const replacements: Replacement[] = [];
+  visit(raw, (kind, fields) => {
+    if (kind !== 'RangeVar' || (fields.schemaname === undefined && ctes.has(fields.relname))) return;
+    const found = replacement(fields, bytes, withSystem);
+    if (found) replacements.push(found);
   });
-  return found && !qualified ? deparse(replaced) : sql;
+  replacements.sort((a, b) => b.from - a.from);
+  let text = bytes;
+  for (const { from, to, text: view } of replacements)
+    text = Buffer.concat([text.subarray(0, from), Buffer.from(view), text.subarray(to)]);
+  return text.toString();
 }
 
-/** A copy of a tree with other ranges. */
-function replaceRanges<T>(value: T, replace: (range: RawFields) => RawFields | undefined): T {
-  if (Array.isArray(value)) return value.map(item => replaceRanges(item, replace)) as T;
-  if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, field]) => [
-      key,
-      (key === 'RangeVar' && replace(field as RawFields)) || replaceRanges(field, replace),
-    ]),
-  ) as T;
+function replacement(range: RawFields, bytes: Buffer, withSystem: boolean): Replacement | undefined {
+  const {
+    schemaname,
+    relname,
+    alias,
+    location = 0,
+  } = range as {
+    schemaname?: string;
+    relname: string;
+    alias?: unknown;
+    location?: number;
+  };
+  const view = catalogueView(schemaname ?? 'pg_catalog', relname, withSystem);
+  if (view === undefined) return undefined;
+  const schema = schemaname === undefined ? '' : `"?${schemaname}"?\\s*\\.\\s*`;
+  const spelt = new RegExp(`^${schema}"?${relname}"?(?![\\w$"])`, 'i').exec(
+    bytes.subarray(location, location + 256).toString('latin1'),
+  );
+  if (!spelt) return undefined;
+  return {
+    from: location,
+    to: location + spelt[0].length,
+    text: quoteQualified(OWN_SCHEMA, view) + (alias === undefined ? ` AS ${quoteName(relname)}` : ''),
+  };
 }

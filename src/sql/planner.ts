@@ -196,7 +196,7 @@ export class Planning {
       const placed = place(raw, clean, shape, touch, sequences, momentary);
       if (placed.kind === 'pass') await refuseRowTypes(analysis, session);
       return placed.kind === 'trusted' && touch.catalogue && session.residual
-        ? { ...placed, sql: withoutOwnObjects(raw, clean) }
+        ? { ...placed, sql: withoutOwnObjects(clean) }
         : placed;
     }
     // Locations in the raw tree must be those of the text that was analysed.
