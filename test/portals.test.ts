@@ -123,6 +123,41 @@ tables:
     }
   });
 
+  test('CLOSE closes portals of the protocol', async () => {
+    for (const sql of [...reads, ...writes, catalog])
+      for (const close of ['CLOSE p', 'CLOSE ALL'])
+        for (const step of [close, say.run(close), [...portal(close, 'q'), say.execute('q')]]) {
+          await same('BEGIN', portal(sql), step, [say.execute('p')]);
+          await same('BEGIN', portal(sql), step, [say.describe('portal', 'p')]);
+          await same('BEGIN', [...portal(sql), say.execute('p', 1)], step, portal(sql), [say.execute('p')]);
+          if (typeof step !== 'string') await same([...portal(sql), ...step, say.execute('p')]);
+        }
+  });
+
+  test('a failed transaction does not keep other DDL waiting', async () => {
+    const waiter = await RawClient.connect(proxy);
+    const quick = async (sql: string): Promise<string> => told(await waiter.query(sql)).join();
+    try {
+      await quick("SET lock_timeout = '300ms'");
+      const label = `SECURITY LABEL FOR clarus ON COLUMN item.s IS '{ "protect": "nonsense" }'`;
+      await clarus.query('BEGIN');
+      await clarus.query('CREATE TABLE gone (a int)');
+      assert.match(told(await clarus.query(label)).join(), /ErrorResponse.*ReadyForQuery E/);
+      assert.equal(await quick('CREATE TABLE made (a int)'), 'CommandComplete CREATE TABLE,ReadyForQuery I');
+      assert.equal(told(await clarus.query('COMMIT')).join(), 'CommandComplete ROLLBACK,ReadyForQuery I');
+      await clarus.query('BEGIN');
+      await clarus.query('CREATE TABLE kept (a int)');
+      await clarus.query('SAVEPOINT s');
+      await clarus.query(label);
+      assert.match(await quick('CREATE TABLE never (a int)'), /55P03/);
+      await clarus.query('ROLLBACK TO s');
+      await clarus.query('COMMIT');
+      assert.equal(told(await clarus.query('SELECT * FROM kept')).at(-2), 'CommandComplete SELECT 0');
+    } finally {
+      await waiter.close();
+    }
+  });
+
   test('a portal of an INSERT that is lost with a savepoint is told by its own name', async () => {
     await clarus.query('BEGIN');
     clarus.send(...portal("INSERT INTO item VALUES (1, 'a'), (2, 'b') RETURNING s"), say.sync);

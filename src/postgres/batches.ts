@@ -46,6 +46,7 @@ export class Batches {
 
   /** The client is told the end of a batch. */
   answer(): void {
+    this.#releaseFailed();
     this.#answered++;
     if (this.#context.status === 'I' && this.#answered === this.#unsure) this.#endPortals();
   }
@@ -56,6 +57,7 @@ export class Batches {
     const { transaction, cloud, status } = context;
     if (status !== 'I') {
       transaction.explicit = true;
+      this.#releaseFailed();
       return;
     }
     cloud.portals.unnamedTaken = false;
@@ -64,6 +66,13 @@ export class Batches {
     const rolledBack = rollbackTrusted(context);
     transaction.end(false);
     rolledBack.catch(this.#terminate);
+  }
+
+  /** Nothing of a failed transaction can commit any more: others do not wait for what it locks on the trusted side. */
+  #releaseFailed(): void {
+    const context = this.#context;
+    if (context.status === 'E' && !context.transaction.hasSavepoints)
+      rollbackTrusted(context).catch(this.#terminate);
   }
 
   #endPortals(): void {

@@ -4,8 +4,9 @@ import { cannotBeRun } from '../sql/execute/given.js';
 import type { ExecuteOutcome, OutcomeListener, Plan } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
-import { type CarefulContext, drained } from './context.js';
+import { type CarefulContext, drained, isFailed } from './context.js';
 import { type AnswerHandler, expects, forwarded, step, type Work } from './expectations.js';
+import { aborted } from './failure.js';
 import type { ProtectedPortal } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
 import { prepareChecked } from './preparing.js';
@@ -49,7 +50,7 @@ export function execute(
 
 /** @throws ClarusError 0A000 for a cursor that is a portal of the client's whose rows are opened here */
 export function refusePortalAsCursor({ portals }: CarefulContext, plan: Plan): void {
-  const cursor = plan.kind === 'pass' ? plan.cursor : undefined;
+  const cursor = plan.kind === 'pass' && !plan.closes ? plan.cursor : undefined;
   const portal = cursor === undefined ? undefined : portals.get(cursor);
   if (portal !== undefined && portal.plan.kind !== 'pass')
     throw new ClarusError('0A000', `portal "${cursor}" cannot be used as a cursor by SQL`, {
@@ -71,6 +72,7 @@ function run(
   portal.execution = recording;
   switch (plan.kind) {
     case 'pass':
+      if (plan.closes) return closeBySql(context, portal, plan, recording);
       return executePass(context, portal, plan, maxRows, recording);
     case 'protected':
       if (plan.copy === 'in') return copyIntoProtected(context, plan, recording);
@@ -186,6 +188,44 @@ function executePass(
   return passCopyIn(context, recording, handler =>
     pipeline.expect(forwarded(expects.execute, handler, shift)),
   );
+}
+
+/** CLOSE: cursors of SQL and portals of the protocol share their names, but the cloud knows not all of them. */
+async function closeBySql(
+  context: CarefulContext,
+  portal: ClientPortal,
+  plan: PassPlan,
+  recording: Recording,
+): Promise<void> {
+  if (!(await drained(context))) return recording.over();
+  const { portals, cloud } = context;
+  const named = plan.cursor === undefined ? undefined : portals.get(plan.cursor);
+  if (named !== undefined && named.plan.kind !== 'pass') {
+    if (isFailed(context)) throw aborted();
+    portals.close(named.name);
+    const tag = 'CLOSE CURSOR';
+    recording.done(backendTypes.commandComplete, tag);
+    cloud.pipeline.own(commandComplete(tag));
+    return;
+  }
+  await new Promise<void>(resolve => {
+    const handler: AnswerHandler = {
+      done: (type, tag) => {
+        recording.done(type, tag);
+        if (plan.cursor === undefined) portals.closeOthers(portal);
+        else portals.close(plan.cursor);
+        resolve();
+      },
+      failed: error => {
+        recording.failed(error);
+        resolve();
+      },
+    };
+    writeExecute(cloud.pipeline.writer, portal.name, 0);
+    cloud.pipeline.expect(forwarded(expects.execute, handler, portal.prepared.statement.start));
+    cloud.flush();
+  });
+  if (portals.get('') === undefined) cloud.portals.unnamedTaken = false;
 }
 
 /**

@@ -147,6 +147,12 @@ export class ClientPortals {
     return portal;
   }
 
+  /** Closes all but the one that does so. */
+  closeOthers(portal: ClientPortal): void {
+    if (this.#unnamed !== portal) this.#unnamed = undefined;
+    for (const [name, other] of this.#byName) if (other !== portal) this.#byName.delete(name);
+  }
+
   /** It was not closed. */
   restore(portal: ClientPortal): void {
     if (portal.unbound || portal.order! <= this.#over) return;

@@ -47,7 +47,7 @@ async function planAndRunAlone(context: CarefulContext, statement: Statement): P
 function runAlone(context: CarefulContext, statement: Statement, plan: Plan): boolean | Promise<boolean> {
   const { pipeline } = context.cloud;
   // behind messages that no Sync has followed, a Query could be skipped by the server
-  if (plan.kind !== 'pass' || pipeline.dirty || context.transaction.internal) {
+  if (plan.kind !== 'pass' || plan.closes || pipeline.dirty || context.transaction.internal) {
     const ran = run(context, statement, plan);
     return ran === undefined ? true : ran.then(() => true);
   }

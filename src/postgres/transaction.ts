@@ -68,6 +68,11 @@ export class Transaction {
     return this.#records.flatMap(record => record.changes);
   }
 
+  /** ROLLBACK TO may bring it back when it has failed. */
+  get hasSavepoints(): boolean {
+    return this.#savepoints.length > 0;
+  }
+
   get settings(): readonly string[] {
     return this.#settings;
   }

@@ -70,6 +70,8 @@ export type Plan =
       readonly once?: true;
       /** FETCH, MOVE, CLOSE: the cursor that it is about */
       readonly cursor?: string | undefined;
+      /** CLOSE; without a cursor: CLOSE ALL */
+      readonly closes?: true;
     }
   /** catalogue query: the trusted PostgreSQL executes `sql` on the shadow schema */
   | {

@@ -138,6 +138,7 @@ export class Planning {
           sql: stripComments(sql),
           shape: noRows,
           cursor: text(raw.ClosePortalStmt!, 'portalname'),
+          closes: true,
         };
       case 'ListenStmt':
       case 'UnlistenStmt':
