@@ -63,7 +63,7 @@ export function sealCells(
     const nonces = offerNonces(most);
     loadRows(rows, first, most);
     copyBytes(data, from, offsets[first + most]!, bytes, k.PLAIN);
-    const count = kernel.sealCounters(most, nulls ? 1 : 0, at, nonces);
+    const count = kernel.sealCounters(most, nulls ? 1 : 0, at, nonces, address.epoch);
     if (count === k.WRONG_ROW) throw rowMisfit();
     if (count === k.WRONG_OFFSETS) throw columnMisfit();
     if (count === 0) {
@@ -74,7 +74,7 @@ export function sealCells(
     }
     useNonces(words[(k.RESULT >> 2) + 3]!);
     encryptPiece(ready, address);
-    kernel.seal(nonces, address.epoch);
+    kernel.seal();
     storeOffsets(resultOffsets, first, count);
     first += count;
     copyBytes(bytes, k.SEALED, k.SEALED + resultOffsets[first]! - at, result, at);

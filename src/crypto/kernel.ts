@@ -8,9 +8,9 @@ import { kernelBase64 } from './kernel.wasm.js';
 interface KernelFunctions {
   start(): void;
   buildTable(table: number, exponent: number): void;
-  sealCounters(count: number, nullable: number, base: number, nonces: number): number;
+  sealCounters(count: number, nullable: number, base: number, nonces: number, epoch: number): number;
   openCounters(count: number, nullable: number, base: number, epoch: number): number;
-  seal(nonces: number, epoch: number): void;
+  seal(): void;
   open(): number;
   deriveSubkeys(): void;
   listMessages(count: number, base: number): number;

@@ -10,7 +10,7 @@ import { collapse, lookUp, lookUpEnd, lookUpLast, mirror, multiply, tabulate, ti
 import {
   BACKWARDS, BLOCKS, FOLDED, HASH_KEY, MASKS, OFFSETS, PLAIN, PREFIX, RESULT, ROWS, SCRATCH, SEALED, TABLES, WEIGHTS,
 } from './memory';
-import { OVERHEAD, blocksOf, header } from './pieces';
+import { OVERHEAD, blocksOf } from './pieces';
 
 /** Values of at most this many blocks need no group but the first. */
 @inline const SHORT_BLOCKS: u32 = 6;
@@ -69,19 +69,33 @@ export function buildTable(table: usize, exponent: i32): void {
 @inline const SEAL = 0;
 @inline const OPEN = 1;
 
-/** Begins a cell: header and nonce. */
-@inline function writeHead(cell: usize, nonce: usize, start: u32): void {
-  v128.store(cell, i32x4.shuffle(i32x4.splat(start), v128.load(nonce), 3, 4, 5, 6));
+/**
+ * Xors values of 1 to 16 bytes, all of one length, with keystream. Apart from `tagSingle`, as the processor sees
+ * further ahead in two short loops than in a long one.
+ */
+@inline function cryptSingle(direction: i32, cells: i32): void {
+  const length = load<u32>(RESULT, 4);
+  const end = BLOCKS + (<usize>cells << 5);
+  let cell = SEALED;
+  let value = PLAIN;
+  for (let keystream = BLOCKS; keystream < end; keystream += 32) {
+    const read = v128.load(direction == SEAL ? value : cell + 16);
+    v128.store(direction == SEAL ? cell + 16 : value, v128.xor(read, v128.load(keystream, 16)));
+    value += length;
+    cell += length + OVERHEAD;
+  }
 }
 
 /**
- * Values of 1 to 16 bytes, all of one length: those of most types. The inner loop goes on while only the last byte of
- * the row id changes, so that it needs few enough variables for registers. Parameters and result are those of `mixed`.
+ * Tags of the cells at SEALED whose values have 1 to 16 bytes, all of one length: those of most types. Writes them
+ * (SEAL) or compares them (OPEN). The inner loop goes on while only the last byte of the row id changes, so that it
+ * needs few enough variables for registers.
+ * @returns not all zero when a tag is not the one computed (OPEN)
  */
-@inline function single(direction: i32, cells: i32, nonces: usize, epoch: u32): v128 {
+@inline function tagSingle(direction: i32, cells: i32): v128 {
   const length = load<u32>(RESULT, 4);
-  const start = header(epoch, length);
-  const kept = mask(length);
+  const firstKept = <u64>i64x2.extract_lane(mask(length), 0);
+  const secondKept = <u64>i64x2.extract_lane(mask(length), 1);
   const factor = table(2);
   const rowFactor = table(3);
   const zero = i64x2.splat(0);
@@ -89,7 +103,6 @@ export function buildTable(table: usize, exponent: i32): void {
   const lengthTerm = times(table(1), lengths(length));
   let keystream = BLOCKS;
   let cell = SEALED;
-  let value = PLAIN;
   let difference = zero;
   let first = zero;
   let rowHigh: u64 = u64.MAX_VALUE;
@@ -103,24 +116,14 @@ export function buildTable(table: usize, exponent: i32): void {
     }
     const rowEnd = lookUpEnd(zero, rowFactor, <u32>id);
     do {
-      const read = v128.load(direction == SEAL ? value : cell + 16);
-      const written = v128.xor(read, v128.load(keystream, 16));
-      v128.store(direction == SEAL ? cell + 16 : value, written);
-      const block = v128.and(direction == SEAL ? written : read, kept);
       const hash = collapse(
-        lookUp(first, factor, <u64>i64x2.extract_lane(block, 0)),
-        lookUp(lookUpLast(rowEnd, rowFactor, <u32>id), factor, <u64>i64x2.extract_lane(block, 1)),
+        lookUp(first, factor, load<u64>(cell, 16) & firstKept),
+        lookUp(lookUpLast(rowEnd, rowFactor, <u32>id), factor, load<u64>(cell, 24) & secondKept),
       );
       const tag = v128.xor(i8x16.swizzle(hash, backwards), v128.load(keystream));
-      if (direction == SEAL) {
-        writeHead(cell, nonces, start);
-        nonces += 12;
-        v128.store(cell + 16 + length, tag);
-      } else {
-        difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
-      }
+      if (direction == SEAL) v128.store(cell + 16 + length, tag);
+      else difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
       keystream += 32;
-      value += length;
       cell += length + OVERHEAD;
       row += 8;
       id = load<u64>(row);
@@ -179,7 +182,7 @@ function writeWeights(groups: u32): void {
  * from the length is kept while neighbours have the same.
  * @returns not all zero when a tag at SEALED is not the one computed (OPEN)
  */
-@inline function mixed(direction: i32, cells: i32, nonces: usize, epoch: u32): v128 {
+@inline function mixed(direction: i32, cells: i32): v128 {
   const overhead: u32 = direction == OPEN ? OVERHEAD : 0;
   const lastFactor = table(2);
   const zero = i64x2.splat(0);
@@ -191,7 +194,6 @@ function writeWeights(groups: u32): void {
   let blocks: u32 = 0;
   let lastMask = zero;
   let rowFactor: usize = 0;
-  let start: u32 = 0;
   let from = load<u32>(OFFSETS);
   for (let i = 0; i < cells; i++) {
     const to = load<u32>(OFFSETS + (<usize>i << 2), 4);
@@ -200,7 +202,6 @@ function writeWeights(groups: u32): void {
       blocks = blocksOf(length);
       lastMask = mask(length - ((blocks - 1) << 4));
       if (blocks <= SHORT_BLOCKS) rowFactor = table(blocks + 2);
-      if (direction == SEAL) start = header(epoch, length);
     }
     from = to;
     const row = load<u64>(ROWS + (<usize>i << 3));
@@ -226,12 +227,8 @@ function writeWeights(groups: u32): void {
       hash = long(direction, row, input, keystream, output, length, blocks);
     }
     const tag = v128.xor(mirror(hash), v128.load(keystream));
-    if (direction == SEAL) {
-      writeHead(cell, nonces + <usize>i * 12, start);
-      v128.store(cell + 16 + length, tag);
-    } else {
-      difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
-    }
+    if (direction == SEAL) v128.store(cell + 16 + length, tag);
+    else difference = v128.or(difference, v128.xor(tag, v128.load(cell + 16 + length)));
     keystream += (<usize>blocks + 1) << 4;
     value += length;
     cell += length + OVERHEAD;
@@ -253,29 +250,32 @@ function prepare(): void {
   if (longest > SHORT_BYTES) writeWeights((blocksOf(longest) + 1) >> 3);
 }
 
-function sealSingle(cells: i32, nonces: usize, epoch: u32): void {
-  single(SEAL, cells, nonces, epoch);
+function sealSingle(cells: i32): void {
+  cryptSingle(SEAL, cells);
+  tagSingle(SEAL, cells);
 }
 
-function sealMixed(cells: i32, nonces: usize, epoch: u32): void {
+function sealMixed(cells: i32): void {
   prepare();
-  mixed(SEAL, cells, nonces, epoch);
+  mixed(SEAL, cells);
 }
 
 function openSingle(cells: i32): i32 {
-  return i32(v128.any_true(single(OPEN, cells, 0, 0)));
+  if (v128.any_true(tagSingle(OPEN, cells))) return 1;
+  cryptSingle(OPEN, cells);
+  return 0;
 }
 
 function openMixed(cells: i32): i32 {
   prepare();
-  return i32(v128.any_true(mixed(OPEN, cells, 0, 0)));
+  return i32(v128.any_true(mixed(OPEN, cells)));
 }
 
-/** Seals the values at PLAIN to SEALED. */
-export function seal(nonces: usize, epoch: u32): void {
+/** Seals the values at PLAIN to SEALED, where the heads of the cells stand. */
+export function seal(): void {
   const cells = load<u32>(RESULT, 12);
-  if (isSingle()) sealSingle(cells, nonces, epoch);
-  else sealMixed(cells, nonces, epoch);
+  if (isSingle()) sealSingle(cells);
+  else sealMixed(cells);
 }
 
 /**

@@ -43,8 +43,13 @@ export const OVERHEAD: u32 = 32;
 }
 
 /** The first four bytes of a cell, in memory order: format, epoch, length of the whole cell modulo 251. */
-@inline export function header(epoch: u32, length: u32): u32 {
+@inline function header(epoch: u32, length: u32): u32 {
   return FORMAT | ((epoch >> 8) << 8) | ((epoch & 0xff) << 16) | (((length + OVERHEAD) % 251) << 24);
+}
+
+/** The nonce in the head of a cell, with other bytes after it. */
+@inline function nonceOf(head: v128): v128 {
+  return i32x4.shuffle(head, head, 1, 2, 3, 0);
 }
 
 /** What the counters functions return below 0. */
@@ -149,25 +154,41 @@ function indexAfter(taken: i32, count: i32, nullable: bool): i32 {
   return i;
 }
 
+/** Writes the head of a cell: header and nonce. */
+@inline function writeHead(cell: usize, start: u32, nonce: v128): void {
+  v128.store(cell, i32x4.shuffle(i32x4.splat(start), nonce, 3, 4, 5, 6));
+}
+
 /**
- * Counter blocks of as many of the `count` values at OFFSETS as make one piece, with the nonces at `nonces`.
+ * Counter blocks of as many of the `count` values at OFFSETS as make one piece, with the nonces at `nonces`, and the
+ * heads of their cells.
  * @param nullable whether SKIP must be looked at
  * @param base what the offsets of the results are counted from
  * @returns how many values; 0: the first is too long for the kernel; or WRONG_ROW; or WRONG_OFFSETS
  */
-export function sealCounters(count: i32, nullable: bool, base: u32, nonces: usize): i32 {
+export function sealCounters(count: i32, nullable: bool, base: u32, nonces: usize, epoch: u32): i32 {
   if (!convertRows(count)) return WRONG_ROW;
   const present = layOut(count, nullable, base, OVERHEAD);
   if (present < 0) return present;
   const common = commonLength(present);
   let at = BLOCKS;
+  let cell = SEALED;
   let taken = 0;
   if (common != NO_LENGTH) {
     if (common > LENGTH_MAX) return WRONG_OFFSETS;
     const blocks = blocksOf(common);
     taken = fitting(present, blocks);
-    if (blocks == 1) for (let i = 0; i < taken; i++, nonces += 12) at = counterPair(v128.load(nonces), at);
-    else for (let i = 0; i < taken; i++, nonces += 12) at = counters(v128.load(nonces), blocks, at);
+    const start = header(epoch, common);
+    if (blocks == 1) for (let i = 0; i < taken; i++, nonces += 12, cell += common + OVERHEAD) {
+      const nonce = v128.load(nonces);
+      writeHead(cell, start, nonce);
+      at = counterPair(nonce, at);
+    }
+    else for (let i = 0; i < taken; i++, nonces += 12, cell += common + OVERHEAD) {
+      const nonce = v128.load(nonces);
+      writeHead(cell, start, nonce);
+      at = counters(nonce, blocks, at);
+    }
     result(at, common, common, taken);
   } else {
     let shortest: u32 = u32.MAX_VALUE;
@@ -181,7 +202,10 @@ export function sealCounters(count: i32, nullable: bool, base: u32, nonces: usiz
       if (overflows(at, blocks)) break;
       shortest = min(shortest, length);
       longest = max(longest, length);
-      at = counters(v128.load(nonces), blocks, at);
+      const nonce = v128.load(nonces);
+      writeHead(cell, header(epoch, length), nonce);
+      at = counters(nonce, blocks, at);
+      cell += length + OVERHEAD;
       from = to;
     }
     result(at, shortest, longest, taken);
@@ -213,11 +237,15 @@ export function openCounters(count: i32, nullable: bool, base: u32, epoch: u32):
     taken = fitting(present, blocks);
     const right = i32x4.replace_lane(i64x2.splat(0), 0, header(epoch, length));
     let differences = i64x2.splat(0);
-    for (let i = 0; i < taken; i++, cell += common) {
+    if (blocks == 1) for (let i = 0; i < taken; i++, cell += common) {
       const head = v128.load(cell);
       differences = v128.or(differences, v128.xor(head, right));
-      const nonce = i32x4.shuffle(head, head, 1, 2, 3, 0);
-      at = blocks == 1 ? counterPair(nonce, at) : counters(nonce, blocks, at);
+      at = counterPair(nonceOf(head), at);
+    }
+    else for (let i = 0; i < taken; i++, cell += common) {
+      const head = v128.load(cell);
+      differences = v128.or(differences, v128.xor(head, right));
+      at = counters(nonceOf(head), blocks, at);
     }
     result(at, length, length, taken);
     wrong = i32x4.extract_lane(differences, 0);
@@ -236,7 +264,7 @@ export function openCounters(count: i32, nullable: bool, base: u32, epoch: u32):
       longest = max(longest, length);
       const head = v128.load(cell);
       wrong |= i32x4.extract_lane(head, 0) ^ header(epoch, length);
-      at = counters(i32x4.shuffle(head, head, 1, 2, 3, 0), blocks, at);
+      at = counters(nonceOf(head), blocks, at);
       cell += to - from;
       from = to;
     }
