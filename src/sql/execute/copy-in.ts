@@ -23,7 +23,7 @@ import { transactionTime } from './given.js';
 import type { ExecutionServices } from './portal.js';
 import { protectRows, type SideWrites, writeSides } from './protecting.js';
 
-/** Rows and bytes that one batch holds at most. */
+/** Rows and bytes from which on a batch is sent; it holds less than twice as many. */
 const BATCH_ROWS = 2_000;
 const BATCH_BYTES = 1 << 20;
 /** Batches whose lines are remembered: an error of the cloud is about rows that were on their way. */
@@ -124,7 +124,8 @@ class ProtectingCopy implements CopyInExecution {
     }
     await this.#ending(async () => {
       while (refused ? reader.rows > 0 : more()) {
-        const rows = reader.take(BATCH_ROWS);
+        // What little is left is taken too: the rest of a batch is copied before more is read.
+        const rows = reader.take(reader.rows < 2 * BATCH_ROWS ? reader.rows : BATCH_ROWS);
         await this.#take(rows, refused !== undefined && reader.rows === 0 && reader.partial !== undefined);
       }
       if (refused) await this.#refuse(refused.error, []);
@@ -273,7 +274,8 @@ class ProtectingCopy implements CopyInExecution {
     const filled = [...body.columns, ...body.defaults.map(({ column }) => column)];
     for (const [i, column] of filled.entries()) values.set(column.number, read[i]!);
     const first = await this.services.rowIds(body.table.number, count);
-    const rows = Float64Array.from({ length: count }, (_, i) => first + i);
+    const rows = new Float64Array(count);
+    for (let i = 0; i < count; i++) rows[i] = first + i;
     const written = await protectRows(
       body.written,
       rows,

@@ -1,6 +1,7 @@
 /** The binary COPY that goes to the cloud. */
 import type { ByteColumn } from '../../crypto/column.js';
 import { writeRowId } from '../../wire/arrays.js';
+import { copyWords, wordsOf } from '../../wire/words.js';
 
 /** Its header: signature, flags and the length of an extension. */
 export const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
@@ -16,27 +17,21 @@ export function binaryRows(
   for (const { offsets, length } of columns) size += offsets[length]! - offsets[0]!;
   const out = Buffer.allocUnsafe(size);
   let at = withSignature ? SIGNATURE.copy(out) : 0;
-  const width = columns.length + 1;
+  const target = wordsOf(out);
+  const { view } = target;
+  const sources = columns.map(({ data, offsets, nulls }) => ({ words: wordsOf(data), offsets, nulls }));
   for (let i = 0; i < rows.length; i++) {
-    out[at] = width >> 8;
-    out[at + 1] = width;
-    out[at + 2] = 0;
-    out[at + 3] = 0;
-    out[at + 4] = 0;
-    out[at + 5] = 8;
+    view.setInt16(at, columns.length + 1);
+    view.setInt32(at + 2, 8);
     writeRowId(out, rows[i]!, at + 6);
     at += 14;
-    for (const { data, offsets, nulls } of columns) {
+    for (const { words, offsets, nulls } of sources) {
       const from = offsets[i]!;
       const length = nulls?.[i] ? -1 : offsets[i + 1]! - from;
-      out[at] = length >> 24;
-      out[at + 1] = length >> 16;
-      out[at + 2] = length >> 8;
-      out[at + 3] = length;
+      view.setInt32(at, length);
       at += 4;
       if (length <= 0) continue;
-      if (length < 64) for (let k = 0; k < length; k++) out[at + k] = data[from + k]!;
-      else out.set(data.subarray(from, from + length), at);
+      copyWords(words, from, target, at, length);
       at += length;
     }
   }

@@ -2,6 +2,7 @@
 import type { ByteColumn } from '../../crypto/column.js';
 import { ClarusError } from '../../errors.js';
 import { readRowId } from '../../wire/arrays.js';
+import { copyWords, wordsOf } from '../../wire/words.js';
 import type { DataRows } from '../plan.js';
 import type { OutputColumnBytes } from './row-writer.js';
 
@@ -100,24 +101,10 @@ export class Fields {
     }
   }
 
-  /** Cells are short: four bytes at a time take a quarter of the time of native copies. */
   #copyByWords(place: number, data: Uint8Array, offsets: Uint32Array): void {
-    const buffer = this.#buffer;
-    const source = viewOf(buffer);
-    const target = viewOf(data);
-    for (let i = 0, k = place; i < this.count; i++, k += this.#width) {
-      let from = this.#starts[k]!;
-      let to = offsets[i]!;
-      const end = offsets[i + 1]!;
-      if (end - to > 256) {
-        data.set(buffer.subarray(from, from + end - to), to);
-        continue;
-      }
-      for (; to + 4 <= end; to += 4, from += 4) target.setInt32(to, source.getInt32(from, true), true);
-      while (to < end) data[to++] = buffer[from++]!;
-    }
+    const source = wordsOf(this.#buffer);
+    const target = wordsOf(data);
+    for (let i = 0, k = place; i < this.count; i++, k += this.#width)
+      copyWords(source, this.#starts[k]!, target, offsets[i]!, offsets[i + 1]! - offsets[i]!);
   }
 }
-
-const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array): DataView =>
-  new DataView(buffer, byteOffset, byteLength);
