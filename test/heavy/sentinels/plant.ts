@@ -208,6 +208,16 @@ function statements(value: (place: string) => string): [string, string][] {
     ['an index expression', `CREATE INDEX ON place ((remark || ${v('an index expression')}))`],
     ['a view', `CREATE VIEW place_view AS SELECT id FROM place WHERE remark <> ${v('a view')}`],
     [
+      'an expression in a query',
+      `SELECT c_text || ${v('an expression in a query')} FROM vault WHERE c_text > ${v('an expression in a query')}`,
+    ],
+    [
+      'a join over an expression',
+      `SELECT a.id FROM vault a JOIN place b ON a.c_text || ${v('a join over an expression')} = b.remark`,
+    ],
+    ['inserted from a query', `INSERT INTO place (id, remark) SELECT 100, ${v('inserted from a query')}`],
+    ['read from a view', `SELECT id FROM place_view WHERE id::text <> ${v('read from a view')}`],
+    [
       'a function body',
       `CREATE FUNCTION place_function() RETURNS text LANGUAGE sql AS ${quoted(`SELECT ${v('a function body')}::text`)}`,
     ],
