@@ -95,11 +95,12 @@ export async function settleDead(
 }
 
 /**
- * Prepares, and serves in this process alone: it listens when this returns.
+ * Serves in this process alone: it listens when this returns.
+ * @param given what was prepared; undefined: it is prepared here
  * @throws what `prepare` and `startWorker` throw; nothing that was opened is left open then
  */
-export async function startAlone(inputs: ProxyInputs): Promise<Worker> {
-  const prepared = await prepare(inputs);
+export async function startAlone(inputs: ProxyInputs, given?: Prepared): Promise<Worker> {
+  const prepared = given ?? (await prepare(inputs));
   try {
     return await startWorker({ ...inputs, worker: 0, prepared });
   } catch (error) {

@@ -146,6 +146,7 @@ async function look(inputs: ProxyInputs, cloud: pg.Pool, schema: string, name: s
       client.release(true);
     }
   } finally {
+    prepared.door?.close();
     keys.close();
     await prepared.cloud.end();
     await trusted.close();
@@ -216,6 +217,7 @@ async function undo(
   try {
     await nobodyServes(prepared, inputs.config);
   } finally {
+    prepared.door?.close();
     prepared.keys.close();
     await prepared.cloud.end();
     await prepared.trusted.close();

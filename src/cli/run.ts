@@ -11,6 +11,7 @@ import {
   type ProxyInputs,
   prepare,
   settleDead,
+  startAlone,
   startWorker,
   type Worker,
   workerName,
@@ -57,16 +58,7 @@ export async function main({ config: path }: Invocation): Promise<number> {
 }
 
 async function serveAlone(inputs: ProxyInputs, prepared: Prepared): Promise<() => Promise<void>> {
-  let worker: Worker;
-  try {
-    worker = await startWorker({ ...inputs, worker: 0, prepared });
-  } catch (error) {
-    prepared.door?.close();
-    prepared.keys.close();
-    await prepared.cloud.end();
-    await prepared.trusted.close();
-    throw error;
-  }
+  const worker = await startAlone(inputs, prepared);
   const { host, port } = worker.gateway.address();
   ready(host, port);
   return () => worker.close(inputs.config.limits.drain_timeout_ms);

@@ -73,6 +73,8 @@ export class CarrierDoor {
       this.#server.once('error', reject);
       this.#server.listen({ host, port: 0 }, resolve);
     });
+    // what it is for keeps the process alive, not the door
+    this.#server.unref();
     return (this.#server.address() as { port: number }).port;
   }
 
