@@ -22,15 +22,18 @@ export function withoutOwnObjects(sql: string): string {
   if (!raw.SelectStmt) return sql;
   const ctes = new Set<unknown>();
   let withSystem = false;
+  let star = false;
   /** `schema.table.column`, which no alias answers to */
   let qualified = false;
   visit(raw, (kind, fields) => {
     if (kind === 'CommonTableExpr') ctes.add(fields.ctename);
+    if (kind === 'A_Star') star = true;
     if (kind !== 'ColumnRef') return;
     if (systemColumns.includes(stringOf(list(fields, 'fields').at(-1)))) withSystem = true;
     if (list(fields, 'fields').length > 2) qualified = true;
   });
-  if (qualified) return sql;
+  // `*` means all columns of a table, and no more
+  if (qualified || (withSystem && star)) return sql;
   const bytes = Buffer.from(sql);
   const replacements: Replacement[] = [];
   visit(raw, (kind, fields) => {

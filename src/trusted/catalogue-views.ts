@@ -25,6 +25,12 @@ const filters: Readonly<Record<string, string>> = {
   'information_schema.views': `table_schema <> '${OWN_SCHEMA}'`,
   'information_schema.routines': `specific_schema <> '${OWN_SCHEMA}'`,
   'information_schema.parameters': `specific_schema <> '${OWN_SCHEMA}'`,
+  'information_schema.table_privileges': `table_schema <> '${OWN_SCHEMA}'`,
+  'information_schema.column_privileges': `table_schema <> '${OWN_SCHEMA}'`,
+  'information_schema.role_table_grants': `table_schema <> '${OWN_SCHEMA}'`,
+  'information_schema.role_column_grants': `table_schema <> '${OWN_SCHEMA}'`,
+  'information_schema.routine_privileges': `specific_schema <> '${OWN_SCHEMA}'`,
+  'information_schema.role_routine_grants': `specific_schema <> '${OWN_SCHEMA}'`,
 };
 
 const views: ReadonlySet<string> = new Set(['pg_tables', 'pg_views', 'pg_user_mappings']);

@@ -183,7 +183,10 @@ function passed(plan: Extract<FetchPlan, { kind: 'pass' }>, { cloud }: SessionPo
       cloud.flush();
       return outcome;
     },
-    close: () => portal.close(),
+    close() {
+      portal.close();
+      cloud.flush();
+    },
   };
 }
 
@@ -208,7 +211,10 @@ async function opened(
         void portal.execute(count, { done: resolve, failed: reject });
         session.cloud.flush();
       }),
-    close: () => portal.close(),
+    close() {
+      portal.close();
+      session.cloud.flush();
+    },
   };
 }
 

@@ -13,7 +13,7 @@ import { deparseExpression } from '../raw/deparse.js';
 import { paramRef, type RawNode, renumberAll } from '../raw/node.js';
 import { readingOf } from '../settings.js';
 import { type CarrierQuery, type Condition, columnsIn } from './carrier-query.js';
-import { comparisonsShown, isShown, type Shown } from './shown.js';
+import { comparisonAsked, isShown, type Shown } from './shown.js';
 
 /** A plan that rows come by. */
 export type FetchPlan = Extract<Plan, { kind: 'pass' | 'protected' }>;
@@ -49,7 +49,7 @@ export interface ShowsItself {
 
 /** What was found out for a catalogue, as long as it is in force. */
 interface Known {
-  readonly comparisons: Map<string, readonly Shown[]>;
+  readonly comparisons: Map<string, Shown | undefined>;
   readonly deliveries: Map<string, Delivery>;
 }
 
@@ -190,9 +190,9 @@ async function mayBeSeen(
   const catalog = session.catalog();
   const { comparisons } = knownFor(catalog);
   const key = `${circumstances(session)}\0${sql}`;
-  const asked =
-    comparisons.get(key) ??
-    remember(comparisons, key, comparisonsShown(await session.analyse(sql, []), catalog));
+  const asked = comparisons.has(key)
+    ? comparisons.get(key)
+    : remember(comparisons, key, comparisonAsked(await session.analyse(sql, []), catalog));
   return isShown(asked, tree, shown, bound);
 }
 

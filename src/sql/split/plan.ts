@@ -108,7 +108,15 @@ function isWhole(rte: Node): boolean {
  * Values travel as texts, which must be read as what was printed, and carriers are asked in words of pg_catalog.
  * @throws ClarusError 0A000
  */
-function mustPrintExactly({ settings: { extraFloatDigits, intervalStyle, searchPath } }: SessionPort): void {
+function mustPrintExactly({
+  settings: { arrayNulls, extraFloatDigits, intervalStyle, searchPath },
+}: SessionPort): void {
+  if (!arrayNulls)
+    throw new ClarusError(
+      '0A000',
+      'a statement that is finished on the trusted side needs array_nulls to be on',
+      { hint: 'SET array_nulls = on.' },
+    );
   if (/,\s*"?pg_catalog"?\s*(,|$)/.test(searchPath))
     throw new ClarusError(
       '0A000',

@@ -4,7 +4,7 @@
  * protected one; the cloud is shown only what the statement compares with that very column.
  */
 import type { Catalog } from '../../catalog/catalog.js';
-import { type Node, nodesIn, numberIn, readNodes, walk } from '../analysed/node.js';
+import { isNode, type Node, nodeIn, nodesIn, numberIn, readNodes, walk } from '../analysed/node.js';
 import { meaningOf, type Scope, scopeOf } from '../analysed/query.js';
 import { constantValue } from '../analysed/types.js';
 import type { Analysis, BoundParameters } from '../plan.js';
@@ -23,9 +23,13 @@ export interface Shown {
   readonly parameter: number;
 }
 
-/** Comparisons that the analysed statement holds, views expanded. */
+/**
+ * Comparisons that the analysed statement holds, views expanded. None where it merges columns (USING, NATURAL): a
+ * comparison with a merged column may mean a protected one.
+ */
 export function comparisonsShown({ rewritten }: Analysis, catalog: Catalog): readonly Shown[] {
   const found: Shown[] = [];
+  let merges = false;
   const search = (query: Node, outer: Scope | undefined): void => {
     const scope = scopeOf(query, outer);
     for (const value of Object.values(query.fields))
@@ -34,13 +38,14 @@ export function comparisonsShown({ rewritten }: Analysis, catalog: Catalog): rea
           search(node, scope);
           return false;
         }
+        if (numberIn(node, 'joinmergedcols') > 0) merges = true;
         const shown = comparison(node, scope, catalog);
         if (shown) found.push(shown);
         return true;
       });
   };
   for (const tree of rewritten.flatMap(readNodes)) if (tree.kind === 'QUERY') search(tree, undefined);
-  return found;
+  return merges ? [] : found;
 }
 
 function comparison(node: Node, scope: Scope, catalog: Catalog): Shown | undefined {
@@ -63,18 +68,25 @@ function comparison(node: Node, scope: Scope, catalog: Catalog): Shown | undefin
 
 const hexadecimal = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
+/** The comparison that is the whole condition of an analysed query over one table; undefined: it is something else. */
+export function comparisonAsked({ rewritten }: Analysis, catalog: Catalog): Shown | undefined {
+  const [query] = rewritten.flatMap(readNodes);
+  const condition = query && nodeIn(query, 'jointree')?.fields.quals;
+  return query && isNode(condition) ? comparison(condition, scopeOf(query), catalog) : undefined;
+}
+
 /**
  * Is a condition of a carrier one that the statement shows itself?
- * @param comparisons those of the condition, analysed alone
+ * @param asked the comparison that it is, analysed alone
  * @param raw the condition
  */
 export function isShown(
-  [asked, ...more]: readonly Shown[],
+  asked: Shown | undefined,
   raw: RawNode,
   shown: readonly Shown[],
   bound: BoundParameters,
 ): boolean {
-  if (!asked || more.length > 0 || raw.A_Expr?.kind !== 'AEXPR_OP') return false;
+  if (!asked || raw.A_Expr?.kind !== 'AEXPR_OP') return false;
   const literal = literalText(raw.A_Expr.rexpr as RawNode);
   return shown.some(
     ({ table, attnum, operator, constant, parameter }) =>
