@@ -152,6 +152,9 @@ suite('split', { timeout: 300_000 }, () => {
           'hidden-parameter',
         ],
         ["SELECT v.id FROM visit v, patient p WHERE p.ward || 'x' = v.who AND v.who = 'hidden-constant'"],
+        [
+          "SELECT w.beds FROM ward w, patient p, (SELECT 'hidden-constant'::text x) s WHERE p.name = s.x AND w.code = 'a' AND ((w.code = 'a') <> (lower(w.code) = s.x))",
+        ],
       ] as string[][])
         await ours.query(sql!, values);
     });
@@ -275,9 +278,27 @@ suite('split', { timeout: 300_000 }, () => {
         say.bind('b', 'b', []),
         say.execute('b', 1),
       );
+      await step(
+        ...say.run('DELETE FROM visit WHERE id = 3'),
+        ...say.run("INSERT INTO visit (id, who, cost) VALUES (50, 'late', 0)"),
+      );
       await step(say.execute('a', 3), say.execute('b', 0));
+      // what fails in a savepoint takes no other portal with it
+      await step(
+        ...say.run('SAVEPOINT s'),
+        say.parse('SELECT 1 / (id - 1), upper(name) FROM patient', 'c', []),
+        say.bind('c', 'c', []),
+        say.execute('c', 0),
+      );
+      await step(...say.run('ROLLBACK TO s'));
+      await step(...say.run('SELECT max(upper(name)) FROM patient'));
       await step(say.execute('a', 0), say.execute('a', 0));
-      await step(say.parse('COMMIT', '', []), say.bind('', '', []), say.execute('', 0), say.execute('a', 0));
+      await step(
+        say.parse('ROLLBACK', '', []),
+        say.bind('', '', []),
+        say.execute('', 0),
+        say.execute('a', 0),
+      );
       await raw.close();
       return lines.join('\n');
     };
@@ -357,6 +378,36 @@ suite('split', { timeout: 300_000 }, () => {
       assert.ok(i < 100, 'the statement goes on without its client');
       await new Promise(resolve => setTimeout(resolve, 100));
     }
+  });
+
+  test('leaves its snapshot to no other statement of a batch', async () => {
+    const raw = await RawClient.connect(proxy);
+    await ours.query('BEGIN');
+    await ours.query('SELECT pg_advisory_xact_lock(7)');
+    await ours.query("UPDATE ward SET beds = 100 WHERE code = 'a'");
+    raw.send(
+      ...say.run('SELECT upper(name) FROM patient WHERE id = 2'),
+      ...say.run('SELECT pg_advisory_xact_lock(7)'),
+      ...say.run("SELECT beds FROM ward WHERE code = 'a'"),
+      say.sync,
+    );
+    await new Promise(resolve => setTimeout(resolve, 300));
+    await ours.query('COMMIT');
+    assert.match(told(await raw.until()).join('\n'), /DataRow 100/);
+    await raw.close();
+    await ours.query("UPDATE ward SET beds = 3 WHERE code = 'a'");
+  });
+
+  test('does not take for valid what is not', async () => {
+    await ours.query('ALTER TABLE ward ADD CONSTRAINT many CHECK (beds > 2) NOT VALID');
+    await assert.rejects(ours.query('SELECT w.beds, upper(p.name) FROM ward w, patient p WHERE w.beds < 2'), {
+      code: '0A000',
+    });
+    await ours.query('ALTER TABLE ward DROP CONSTRAINT many');
+    assert.equal(
+      (await ours.query('SELECT w.beds, upper(p.name) FROM ward w, patient p WHERE w.beds < 2')).rowCount,
+      6,
+    );
   });
 
   test('is bounded in what it fetches', async () => {

@@ -2,6 +2,7 @@
  * The session's connection to the trusted PostgreSQL on which statements are finished over rows of the cloud: apart
  * from the one that analyses, because it is busy while its carriers' queries are planned.
  */
+import { quoteQualified } from '../catalog/quote.js';
 import { ClarusError } from '../errors.js';
 import type { Residual, ResidualPort, SessionSettings, StatementPort } from '../sql/plan.js';
 import type { RowSource } from '../sql/residual.js';
@@ -12,7 +13,7 @@ import type { CarefulContext } from './context.js';
 import { physicalQuery } from './own-statements.js';
 import type { PipelinePort } from './statement-port.js';
 import { Transaction } from './transaction.js';
-import { oneSnapshot, snapshotNow } from './transaction-control.js';
+import { beginReading, endInternal, type Reading, snapshotNow } from './transaction-control.js';
 import { TrustedSide } from './trusted-side.js';
 
 const attach = physicalQuery(`SELECT ${OWN_SCHEMA}.attach($1)`, [1028]);
@@ -30,6 +31,10 @@ const settle = physicalQuery(
     'xmloption',
     'lc_monetary',
     'default_text_search_config',
+    'quote_all_identifiers',
+    'xmlbinary',
+    'lc_time',
+    'lc_numeric',
     'statement_timeout',
   ]
     .map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, false)`)
@@ -63,6 +68,8 @@ export class ResidualSide implements ResidualPort, CarrierSession {
         ['plan_cache_mode', 'force_custom_plan'],
         // costs of carriers are made up
         ['jit', 'off'],
+        // what constraints say of the rows of a table is the cloud's to keep
+        ['constraint_exclusion', 'off'],
       ]),
       applicationName: undefined,
       transaction: new Transaction(),
@@ -100,8 +107,8 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     const side = this.#side;
     await side.open();
     this.#unregister ??= this.#options.carriers.register(side.processId, this);
-    const isOne = await oneSnapshot(context);
-    const running = new Running(source, side, isOne ? undefined : await snapshotNow(context), context, () => {
+    const reading = await beginReading(context, this.#names(tables));
+    const running = new Running(source, side, reading, context, () => {
       this.#running.splice(this.#running.indexOf(running), 1);
       if (this.#running.length === 0) side.settle();
     });
@@ -127,6 +134,15 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     // a statement that nobody waits for any more
     void this.cancel().catch(() => undefined);
     this.#side.close();
+  }
+
+  /** Tables as they are called in the cloud. */
+  #names(tables: readonly number[]): readonly string[] {
+    const known = this.#context.port.catalog().tables;
+    return tables.flatMap(oid => {
+      const physical = known.get(oid)?.physical;
+      return physical ? [quoteQualified(physical.schema, physical.name)] : [];
+    });
   }
 
   /** Brings its settings to those of the session. */
@@ -189,8 +205,7 @@ class Running implements Residual {
   constructor(
     readonly source: RowSource,
     private readonly side: TrustedSide,
-    /** undefined: the transaction has one snapshot */
-    private readonly snapshot: string | undefined,
+    private readonly reading: Reading,
     private readonly context: CarefulContext,
     private readonly ended: () => void,
   ) {}
@@ -199,9 +214,14 @@ class Running implements Residual {
     return this.side.port;
   }
 
-  async oneSnapshot(queries: number): Promise<boolean> {
-    if (this.snapshot === undefined || queries <= 1) return true;
-    return (await snapshotNow(this.context)) === this.snapshot;
+  async isOneSnapshot(queries: number): Promise<boolean> {
+    const { snapshot } = this.reading;
+    if (snapshot === undefined || queries <= 1) return true;
+    return (await snapshotNow(this.context)) === snapshot;
+  }
+
+  async finish(): Promise<void> {
+    if (this.reading.ours) await endInternal(this.context, false);
   }
 
   over(): void {

@@ -17,7 +17,9 @@ const planning = physicalQuery(
           pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('array_nulls'),
           pg_catalog.concat_ws(E'\\n', pg_catalog.current_setting('timezone_abbreviations'),
             pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('xmloption'),
-            pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('default_text_search_config')),
+            pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('default_text_search_config'),
+            pg_catalog.current_setting('quote_all_identifiers'), pg_catalog.current_setting('xmlbinary'),
+            pg_catalog.current_setting('lc_time'), pg_catalog.current_setting('lc_numeric')),
           pg_catalog.current_setting('statement_timeout')`,
 );
 

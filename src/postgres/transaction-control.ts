@@ -225,23 +225,37 @@ export async function beginInternal({ transaction, cloud }: CarefulContext): Pro
 const isolation = physicalQuery('SHOW transaction_isolation');
 const snapshot = physicalQuery('SELECT pg_catalog.pg_current_snapshot()::text');
 
+/** What a statement that reads several times reads in. */
+export interface Reading {
+  /** a transaction that was begun for it alone */
+  readonly ours: boolean;
+  /** undefined: the transaction has one snapshot; else the one that held when reading began */
+  readonly snapshot: string | undefined;
+}
+
 /**
- * Sees to it that what is read next comes from one snapshot, where that is for us to decide: a statement outside a
- * transaction block gets one that is REPEATABLE READ.
- * @returns false in a block of READ COMMITTED, where each query has a snapshot of its own
+ * Begins to read from the cloud several times. A statement outside a transaction block gets a transaction that has one
+ * snapshot. The tables are locked against DDL, in the order in which DDL locks: here first, then on the trusted side.
+ * @param tables their names in the cloud
  */
-export async function oneSnapshot({ transaction, cloud }: CarefulContext): Promise<boolean> {
-  const fresh = !transaction.block && !cloud.pipeline.dirty;
+export async function beginReading(context: CarefulContext, tables: readonly string[]): Promise<Reading> {
+  const { transaction, cloud } = context;
+  const ours = !transaction.block && !cloud.pipeline.dirty;
   if (!transaction.block) {
     transaction.internal = true;
     cloud.run('BEGIN').catch(() => undefined);
   }
+  const locked =
+    tables.length > 0 ? cloud.run(`LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE`) : undefined;
+  locked?.catch(() => undefined);
   const { rows } = await cloud.gather(isolation, [], false);
-  if (/^read/.test(Buffer.from(rows[0]![0]!).toString()) === false) return true;
-  if (!fresh) return false;
+  await locked;
+  const level = Buffer.from(rows[0]![0]!).toString();
+  if (level === 'repeatable read' || level === 'serializable') return { ours, snapshot: undefined };
+  if (!ours) return { ours, snapshot: await snapshotNow(context) };
   // what goes wrong with it, the first query hears
   cloud.run('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ').catch(() => undefined);
-  return true;
+  return { ours, snapshot: undefined };
 }
 
 /** The snapshot that a query of the cloud would have now: equal texts are equal snapshots. */

@@ -274,9 +274,11 @@ export interface Residual {
    * Were all rows of one snapshot? Asked when the last row has come.
    * @param queries how many were made
    */
-  oneSnapshot(queries: number): Promise<boolean>;
+  isOneSnapshot(queries: number): Promise<boolean>;
   /** Ends its transaction on the trusted side. */
   over(): void;
+  /** Ends the transaction that was begun in the cloud for it: the next statement of the batch has a snapshot of its own. */
+  finish(): Promise<void>;
 }
 
 /** What the session gives to planning and execution. */

@@ -5,6 +5,7 @@
 import type { Catalog, LogicalTable } from '../catalog/catalog.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
+import { PostgresError } from '../wire/diagnostic.js';
 import { type Node, numberIn } from './analysed/node.js';
 import { entry, scopeOf } from './analysed/query.js';
 import { Compilation, physical } from './compilation.js';
@@ -197,7 +198,7 @@ export class Planning {
       const placed = place(raw, clean, shape, touch, sequences, momentary);
       if (placed.kind === 'pass') await refuseRowTypes(analysis, session);
       return placed.kind === 'trusted' && touch.catalogue && session.residual
-        ? { ...placed, sql: withoutOwnObjects(clean) }
+        ? { ...placed, sql: await this.#withoutOwnObjects(clean, shape, session) }
         : placed;
     }
     // Locations in the raw tree must be those of the text that was analysed.
@@ -255,6 +256,21 @@ export class Planning {
     refuseUnanswered(query, compilation);
     await refuseRowTypes(analysis, session);
     return plan;
+  }
+
+  /** A view has no key to group by, and a type of its own: where that matters, the statement stays as it is. */
+  async #withoutOwnObjects(sql: string, shape: Shape, session: SessionPort): Promise<string> {
+    const without = withoutOwnObjects(sql);
+    if (without === sql) return sql;
+    try {
+      const { columns } = (await session.analyse(without, shape.parameterTypes)).shape;
+      const types = (found: Shape['columns']): string =>
+        (found ?? []).map(c => `${c.name} ${c.typeOid}`).join();
+      return types(columns) === types(shape.columns) ? without : sql;
+    } catch (error) {
+      if (error instanceof PostgresError) return sql;
+      throw error;
+    }
   }
 
   #insertSelect(

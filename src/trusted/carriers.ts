@@ -47,6 +47,12 @@ BEGIN
         MESSAGE = format('table "%s" cannot be read by a statement that is finished on the trusted side', parent::regclass),
         DETAIL = 'It is partitioned, takes part in inheritance, or is a materialised view.';
     END IF;
+    -- A carrier takes its table's constraints for true of every row, and PostgreSQL leaves out what they exclude.
+    IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = parent AND contype IN ('c', 'n') AND NOT convalidated) THEN
+      RAISE feature_not_supported USING
+        MESSAGE = format('table "%s" has a constraint that is NOT VALID, so it cannot be read by a statement that is finished on the trusted side', parent::regclass),
+        HINT = 'VALIDATE CONSTRAINT first.';
+    END IF;
     CONTINUE WHEN carrier IS NOT NULL;
     BEGIN
       EXECUTE format('CREATE FOREIGN TABLE ${OWN_SCHEMA}.%I () INHERITS (%s) SERVER ${CARRIER_SERVER} '

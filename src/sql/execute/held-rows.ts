@@ -14,6 +14,18 @@ const headerBytes = 5;
 /** Stands for the client while the write runs, then gives it the rows. */
 export class HeldRows implements Pick<ClientPort, 'writer' | 'written'> {
   readonly writer = new MessageWriter();
+  readonly #max: number;
+  readonly #what: string;
+
+  /**
+   * @param max bytes that may be kept
+   * @param what returns the rows, for the error
+   */
+  constructor(max = heldBytesMax, what = 'RETURNING') {
+    this.#max = max;
+    this.#what = what;
+  }
+
   readonly #rows: Buffer[] = [];
   #held_bytes = 0;
   #given = 0;
@@ -22,10 +34,10 @@ export class HeldRows implements Pick<ClientPort, 'writer' | 'written'> {
   written(): void {
     const bytes = this.writer.take();
     this.#held_bytes += bytes.length;
-    if (this.#held_bytes > heldBytesMax)
-      throw new ClarusError('54000', 'too many rows of RETURNING are to be kept for a client', {
-        detail: `A statement that is executed with a limit of rows may return ${heldBytesMax} bytes.`,
-        hint: 'Execute it without a limit of rows, or write fewer rows at a time.',
+    if (this.#held_bytes > this.#max)
+      throw new ClarusError('54000', `too many rows of ${this.#what} are to be kept for a client`, {
+        detail: `A statement that is executed with a limit of rows may return ${this.#max} bytes.`,
+        hint: 'Execute it without a limit of rows, or fewer rows at a time.',
       });
     for (let at = 0; at < bytes.length; ) {
       const end = at + 1 + bytes.readUInt32BE(at + 1);

@@ -83,9 +83,15 @@ export class CloudRows implements RowSource {
     const fetched = await fetch(delivery, session, services.context);
     return {
       next: async (count, writer) => {
-        const before = writer.length;
-        const outcome = await fetched.next(count, writer);
-        this.#count(outcome.kind === 'suspended' ? count : rowsOf(outcome.tag), writer.length - before);
+        let outcome: ExecuteOutcome = { kind: 'suspended' };
+        for (let left = count; left > 0 && outcome.kind === 'suspended'; ) {
+          const step = Math.min(left, this.#step());
+          const before = writer.length;
+          outcome = await fetched.next(step, writer);
+          const rows = outcome.kind === 'suspended' ? step : rowsOf(outcome.tag);
+          this.#count(rows, writer.length - before);
+          left -= rows;
+        }
         return outcome;
       },
       close: () => fetched.close(),
@@ -111,6 +117,12 @@ export class CloudRows implements RowSource {
     return bytes && kept(bytes);
   }
 
+  /** Rows to ask for next: so few that their bytes are counted before they are many. */
+  #step(): number {
+    if (this.#rows === 0) return firstStep;
+    return Math.max(1, Math.floor((stepBytes * this.#rows) / Math.max(1, this.#bytes)));
+  }
+
   #count(rows: number, bytes: number): void {
     this.#rows += rows;
     this.#bytes += bytes;
@@ -126,6 +138,10 @@ export class CloudRows implements RowSource {
       );
   }
 }
+
+/** Rows that are asked for first, and bytes that are asked for at a time. */
+const firstStep = 64;
+const stepBytes = 4 * 1024 * 1024;
 
 /** Rows as they come from the cloud, opened. */
 interface Fetched {

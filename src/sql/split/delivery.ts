@@ -10,7 +10,7 @@ import { physical } from '../compilation.js';
 import { collect } from '../execute/collect.js';
 import type { BoundParameters, PhysicalStatement, Plan, SessionPort } from '../plan.js';
 import { deparseExpression } from '../raw/deparse.js';
-import { paramRef, type RawNode, renumberAll } from '../raw/node.js';
+import { list, paramRef, type RawFields, type RawNode, renumberAll, stringOf } from '../raw/node.js';
 import { readingOf } from '../settings.js';
 import { type CarrierQuery, type Condition, columnsIn } from './carrier-query.js';
 import { comparisonAsked, isShown, type Shown } from './shown.js';
@@ -62,7 +62,11 @@ function knownFor(catalog: Catalog): Known {
   return found;
 }
 
+/** Texts longer than that, of lists of values for instance, are not kept. */
+const keptTextMax = 8 * 1024;
+
 function remember<T>(map: Map<string, T>, key: string, value: T): T {
+  if (key.length > keptTextMax) return value;
   map.set(key, value);
   if (map.size > knownMax) map.delete(map.keys().next().value!);
   return value;
@@ -186,6 +190,7 @@ async function mayBeSeen(
     table.columns.find(c => c.name === name)?.protection === undefined;
   if (![...columns].some(isOpen)) return true;
   if (!valued || ![...columns].every(isOpen) || shown.length === 0) return false;
+  if (!comparesAlike(tree, columns, table)) return false;
   const sql = fetchSql([undefined], table, [{ tree, columns, valued, parameters }]);
   const catalog = session.catalog();
   const { comparisons } = knownFor(catalog);
@@ -194,6 +199,16 @@ async function mayBeSeen(
     ? comparisons.get(key)
     : remember(comparisons, key, comparisonAsked(await session.analyse(sql, []), catalog));
   return isShown(asked, tree, shown, bound);
+}
+
+/** Does a comparison come out alike on every server: is it one for equality, or of a type without collations? */
+function comparesAlike(tree: RawNode, columns: ReadonlySet<string>, table: LogicalTable): boolean {
+  const [operator] = list((tree.A_Expr ?? {}) as RawFields, 'name');
+  if (stringOf(operator) === '=') return true;
+  return [...columns].every(name => {
+    const column = table.columns.find(c => c.name === name);
+    return column !== undefined && sortedAlike.has(column.type.oid);
+  });
 }
 
 /** Those of the conditions that the cloud answers exactly. */

@@ -4,10 +4,14 @@ import { MessageWriter } from '../../wire/message-writer.js';
 import type { SplitBody } from '../execute/bodies.js';
 import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from '../execute/copy-out.js';
 import { cannotBeRun, transactionTime } from '../execute/given.js';
+import { HeldRows } from '../execute/held-rows.js';
 import { OpeningSink } from '../execute/opening.js';
 import { type Bound, named, type Portal } from '../execute/portal.js';
 import type { DataRows, ExecuteOutcome, PortalPort, Residual, ResidualPort, RowSink } from '../plan.js';
 import { CloudRows, type SplitServices } from './cloud-rows.js';
+
+/** Bytes of rows that may be kept for a client that takes them in parts. */
+const heldBytesMax = 64 * 1024 * 1024;
 
 /**
  * @param residual of the session
@@ -28,6 +32,7 @@ class SplitPortal implements Portal {
   readonly #rows: CloudRows;
   #residual: Residual | undefined;
   #portal: PortalPort | undefined;
+  #held: HeldRows | undefined;
   #over = false;
 
   constructor(
@@ -43,22 +48,24 @@ class SplitPortal implements Portal {
 
   async execute(maxRows: number): Promise<ExecuteOutcome> {
     const { copyOut } = this;
+    const { client } = this.bound.session;
     if (this.#over) {
       if (copyOut) throw new ClarusError('55000', cannotBeRun(this.bound.portal));
-      return { kind: 'complete', tag: 'SELECT 0' };
+      return this.#held?.give(maxRows, client, 'SELECT') ?? { kind: 'complete', tag: 'SELECT 0' };
     }
-    this.#residual ??= await this.residual.begin(this.#rows, this.body.tables);
-    const residual = this.#residual;
+    const residual = await this.residual.begin(this.#rows, this.body.tables);
+    this.#residual = residual;
+    // It is read to its end at once: what is done between two parts of it must not show.
+    if (maxRows > 0) this.#held = new HeldRows(heldBytesMax, 'a query');
     try {
-      this.#portal ??= await this.#bind(residual);
+      this.#portal = await this.#bind(residual);
       const outcome = await (copyOut
         ? this.#copy(copyOut, residual, this.#portal)
-        : run(residual, this.#portal, maxRows, { rows: rows => this.#give(rows) }));
-      if (outcome.kind === 'complete') {
-        if (!(await residual.oneSnapshot(this.#rows.fetches))) throw changed();
-        this.close();
-      }
-      return outcome;
+        : run(residual, this.#portal, { rows: rows => this.#give(rows) }));
+      if (!(await residual.isOneSnapshot(this.#rows.fetches))) throw changed();
+      this.close();
+      await residual.finish();
+      return (await this.#held?.give(maxRows, client, 'SELECT')) ?? outcome;
     } catch (error) {
       this.close();
       throw residual.failure ?? error;
@@ -70,7 +77,9 @@ class SplitPortal implements Portal {
     if (count === 0) return;
     const last = starts[count - 1]! - 4;
     const rows = buffer.subarray(starts[0]! - 5, last + buffer.readInt32BE(last));
-    return this.bound.session.client.write(Buffer.from(rows));
+    if (!this.#held) return this.bound.session.client.write(Buffer.from(rows));
+    this.#held.writer.bytes(rows);
+    this.#held.written();
   }
 
   /** Rows as data of COPY. */
@@ -87,7 +96,7 @@ class SplitPortal implements Portal {
     });
     copyPrologue(writer, copy);
     await written();
-    await run(residual, portal, 0, sink);
+    await run(residual, portal, sink);
     copyEpilogue(writer, copy);
     await written();
     return { kind: 'complete', tag: `COPY ${sink.rowsOpened}` };
@@ -109,13 +118,8 @@ class SplitPortal implements Portal {
   }
 }
 
-async function run(
-  { port }: Residual,
-  portal: PortalPort,
-  maxRows: number,
-  sink: RowSink,
-): Promise<ExecuteOutcome> {
-  const outcome = portal.execute(maxRows, sink);
+async function run({ port }: Residual, portal: PortalPort, sink: RowSink): Promise<ExecuteOutcome> {
+  const outcome = portal.execute(0, sink);
   port.flush();
   return outcome;
 }

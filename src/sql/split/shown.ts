@@ -86,7 +86,8 @@ export function isShown(
   shown: readonly Shown[],
   bound: BoundParameters,
 ): boolean {
-  if (!asked || raw.A_Expr?.kind !== 'AEXPR_OP') return false;
+  if (!asked || raw.A_Expr?.kind !== 'AEXPR_OP' || !(raw.A_Expr.lexpr as RawNode | undefined)?.ColumnRef)
+    return false;
   const literal = literalText(raw.A_Expr.rexpr as RawNode);
   return shown.some(
     ({ table, attnum, operator, constant, parameter }) =>
