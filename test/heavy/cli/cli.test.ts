@@ -440,7 +440,10 @@ test('explain shows which way a statement takes, and why', async () => {
     assert.equal(plan.code, 0, plan.errors);
     assert.match(plan.output, /code/);
     assert.doesNotMatch(plan.output, /c3/);
-    const sorted = 'SELECT * FROM patient ORDER BY born';
+    const split = await place.run(['explain', 'SELECT * FROM patient ORDER BY born']);
+    assert.equal(split.code, 0, split.errors);
+    assert.match(split.output, /^Split: [\s\S]*Why: ORDER BY needs protected column "born"/);
+    const sorted = 'SELECT * FROM patient ORDER BY born FOR UPDATE';
     const refused = await place.run(['explain', sorted]);
     assert.equal(refused.code, 1);
     assert.equal(refused.output, '');
