@@ -42,7 +42,8 @@ export class EventBatch {
     return taken;
   }
 
-  #addStatement({ statement, ...event }: StatementEvent, time_ms: number): void {
+  #addStatement(event: StatementEvent, time_ms: number): void {
+    const { statement } = event;
     this.#text(`${this.#begin(event, time_ms)},`);
     let facts = this.#statements.get(statement);
     if (facts === undefined) {

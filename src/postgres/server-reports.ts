@@ -31,8 +31,14 @@ export function notificationFor(
   return copy;
 }
 
-/** Tag of a CommandComplete; empty for other completions. */
-export const tagOf = (reader: FrameReader): string =>
-  reader.type === backendTypes.commandComplete
-    ? reader.buffer.toString('utf8', reader.body, reader.end - 1)
-    : '';
+let lastTag = '';
+
+/** Tag of a CommandComplete, which is ASCII and mostly the one before; empty for other completions. */
+export function tagOf({ type, buffer, body, end }: FrameReader): string {
+  if (type !== backendTypes.commandComplete) return '';
+  const { length } = lastTag;
+  let same = end - 1 - body === length ? 0 : -1;
+  while (same >= 0 && same < length) same = lastTag.charCodeAt(same) === buffer[body + same] ? same + 1 : -1;
+  if (same < 0) lastTag = buffer.toString('latin1', body, end - 1);
+  return lastTag;
+}

@@ -81,13 +81,22 @@ export function parameterDescription(types: readonly number[]): Buffer {
   return writer.take();
 }
 
-/** @param tag such as `INSERT 0 1` */
+/** Tags come again and again: `SELECT 1`. */
+const completed = new Map<string, Buffer>();
+const completedMax = 256;
+
+/** @param tag such as `INSERT 0 1` @returns bytes that are never written again */
 export function commandComplete(tag: string): Buffer {
+  const known = completed.get(tag);
+  if (known !== undefined) return known;
   const writer = new MessageWriter(tag.length + 16);
   writer.begin(backendTypes.commandComplete);
   writer.cstring(tag);
   writer.end();
-  return writer.take();
+  const bytes = writer.take();
+  if (completed.size === completedMax) completed.clear();
+  completed.set(tag, bytes);
+  return bytes;
 }
 
 /** CopyInResponse or CopyOutResponse: one format for all columns. */
