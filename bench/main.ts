@@ -3,8 +3,8 @@
  * one run: each figure the median of alternating runs. Needs pgbench; prints Markdown.
  *
  * Options: --seconds N (a pgbench run, default 5), --runs N (default 5), --rows N (COPY and SELECT, default 400000),
- * --stream N (rows of the memory measurement, default 10000000), --only PART (bulk, latency, throughput, memory, crypto;
- * may be repeated).
+ * --stream N (rows of the memory measurement, default 10000000), --only PART (bulk, latency, throughput, split, memory,
+ * crypto; may be repeated).
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
@@ -24,6 +24,7 @@ import {
   startPipe,
   type Target,
 } from './servers.js';
+import { split } from './split.js';
 import { fillPeople, latency, throughput } from './throughput.js';
 
 const { values } = parseArgs({
@@ -32,7 +33,11 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '5' },
     rows: { type: 'string', default: '400000' },
     stream: { type: 'string', default: '10000000' },
-    only: { type: 'string', multiple: true, default: ['bulk', 'latency', 'throughput', 'memory', 'crypto'] },
+    only: {
+      type: 'string',
+      multiple: true,
+      default: ['bulk', 'latency', 'throughput', 'split', 'memory', 'crypto'],
+    },
   },
 });
 const seconds = Number(values.seconds);
@@ -67,7 +72,8 @@ let pgbouncer: Running | undefined;
 let pipe: Running | undefined;
 try {
   const admin = await connect({ ...cloud });
-  for (const { database } of [direct, behind]) await admin.simple(`CREATE DATABASE ${database}`);
+  for (const name of [direct.database, behind.database, 'split'])
+    await admin.simple(`CREATE DATABASE ${name}`);
   await admin.close();
   for (const target of [direct, behind]) pgbenchInit(target);
   clarus = await startClarus(directory, cloud, 'protected', 1, policy);
@@ -100,6 +106,7 @@ try {
     await clarus.stop();
     clarus = await startClarus(directory, cloud, 'protected', 1, policy);
   }
+  if (wanted('split')) await split(report, cloud, direct, join(directory, 'split'), seconds);
   if (wanted('memory')) await memory(report, clarus, rows, Number(values.stream));
 } finally {
   await clarus?.stop();

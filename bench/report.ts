@@ -32,8 +32,9 @@ export class Report {
   /** @param runs alternating runs of each measurement; their median counts */
   constructor(readonly runs: number) {}
 
-  /** Alternates the measurements and adds a row a peer. */
-  async compare({ what, unit, goal, ours, direct, others = [], difference }: Comparison): Promise<void> {
+  /** Alternates the measurements and adds a row a peer. @returns the medians of ours and of direct */
+  async compare(comparison: Comparison): Promise<readonly [ours: number, direct: number]> {
+    const { what, unit, goal, ours, direct, others = [], difference } = comparison;
     const measures = [ours, direct, ...others.map(([, measure]) => measure)];
     const figures: number[][] = measures.map(() => []);
     for (let run = 0; run < this.runs; run++)
@@ -52,6 +53,7 @@ export class Report {
         ratio: (other / b).toFixed(2),
       });
     }
+    return [a, b];
   }
 
   /** Adds a row without a peer. */

@@ -7,6 +7,7 @@ import { openJournal as openAudit } from './audit/journal.js';
 import { changesSchema, type Redo } from './catalog/catalog.js';
 import { Commits } from './catalog/commit.js';
 import { loadCatalog } from './catalog/store.js';
+import type { EncodingContext } from './encodings/encoding.js';
 import { ClarusError } from './errors.js';
 import { Carriers } from './postgres/carriers.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
@@ -18,7 +19,7 @@ import { type Prepared, type ProxyInputs, prepare, servedCloud, witnessIn } from
 import { recordEvent, recordKeys, recordPolicy } from './proxy/recorder.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
 import { Sql } from './sql/index.js';
-import type { SessionPort } from './sql/plan.js';
+import type { SessionPort } from './sql/ports.js';
 import { SessionEncodingState } from './trusted/encoding-state.js';
 import { type Fence, forgetWorker, openFence } from './trusted/fence.js';
 import { openJournal } from './trusted/journal.js';
@@ -194,28 +195,37 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     }
     await catalog.reload();
   };
+  const { split_rows_max: rows_max, split_bytes_max: bytes_max } = config.limits;
+  const splitLimits = { rows_max, bytes_max };
   const ddlDependencies = async (session: SessionPort) => ({
     registry,
     homes: await sql.homes(session),
     numbers: keys.numbers(served.name),
     cloud: served.name,
+    context,
     settle,
+    limits: splitLimits,
+  });
+  const context = (session: SessionPort): EncodingContext => ({
+    keys,
+    state: session.transaction.encodings,
   });
   const sql: Sql = new Sql({
     registry,
     plansMax: config.limits.plans_max,
-    splitLimits: { rows_max: config.limits.split_rows_max, bytes_max: config.limits.split_bytes_max },
+    splitLimits,
     mustBeLive: () => {
       if (!fence?.isLive())
         throw new ClarusError('57P03', 'the trusted database does not answer, and statements wait for it', {
           hint: 'Is it running? Clarus serves again as soon as it is reached.',
         });
     },
-    context: session => ({ keys, state: session.transaction.encodings }),
+    context,
     rowIds: (table, count) => keys.rowIds(table, count),
     ddl: {
       plan: async (raw, text, session) => planDdl(raw, text, session, await ddlDependencies(session)),
-      execute: async (plan, session) => executeDdl(plan, session, await ddlDependencies(session)),
+      execute: async (plan, session, queries) =>
+        executeDdl(plan, session, await ddlDependencies(session), queries),
     },
   });
   const users = new Map<string, LocalUser>(
@@ -256,8 +266,9 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     connectTrusted: (user, settings) =>
       connectBackend(trustedOptions(trusted.sessionTarget(served.database, user.name), settings)),
     ...(inputs.cancels ? { cancels: inputs.cancels } : {}),
-    residual: door === undefined ? undefined : { carriers, proxy: door },
+    residual: door === undefined ? undefined : { carriers, proxy: door, major: trusted.major },
     audit: event => recordEvent(audit, event, () => catalog.current),
+    auditsRows: audit.records('rows'),
     log: log as Logger,
   });
   /** Lets go of what this worker opened, and of what was prepared for it. */

@@ -68,28 +68,42 @@ tables:
         kept.map(({ id }) => ({ id })),
         condition,
       );
-      await assert.rejects(client.query(`DELETE FROM item WHERE ${condition}`), { code: '0A000' }, condition);
+      await client.query('BEGIN');
+      const deleted = await client.query(`DELETE FROM item WHERE ${condition} RETURNING id`);
+      await client.query('ROLLBACK');
+      assert.deepEqual(deleted.rows.map(({ id }) => id).sort(), kept.map(({ id }) => id).sort(), condition);
     }
     const found = await client.query("SELECT id FROM item WHERE NOT (s IS DISTINCT FROM 'a') ORDER BY id");
     assert.deepEqual(found.rows, [{ id: 1 }, { id: 2 }]);
   });
 
-  test('what would be one value for many rows is refused', async () => {
+  test('what is another value for each row is computed for each', async () => {
     for (const statement of [
-      'UPDATE item SET u = gen_random_uuid()',
-      'UPDATE item SET u = DEFAULT',
-      'UPDATE item SET s = gen_random_uuid()::text',
-    ])
-      await assert.rejects(client.query(statement), { code: '0A000' }, statement);
+      'UPDATE item SET u = gen_random_uuid() RETURNING u::text AS value',
+      'UPDATE item SET u = DEFAULT RETURNING u::text AS value',
+      'UPDATE item SET s = gen_random_uuid()::text RETURNING s AS value',
+    ]) {
+      await client.query('BEGIN');
+      const { rows } = await client.query(statement);
+      await client.query('ROLLBACK');
+      assert.ok(rows.length > 1);
+      assert.equal(new Set(rows.map(({ value }) => value)).size, rows.length, statement);
+    }
     await client.query('INSERT INTO item (id) VALUES (5), (6)');
     const { rows } = await client.query('SELECT u FROM item WHERE id IN (5, 6)');
     assert.notEqual(rows[0].u, rows[1].u);
   });
 
-  test('OLD and NEW, predicates of conflicts and COPY of an UPDATE are refused', async () => {
+  test('OLD and NEW are those of the row; predicates of conflicts and COPY of an UPDATE are refused', async () => {
+    await client.query('BEGIN');
+    const updated = await client.query(
+      "UPDATE item SET s = 'n' WHERE id = 1 RETURNING old.s AS o, new.s AS n",
+    );
+    assert.deepEqual(updated.rows, [{ o: 'a', n: 'n' }]);
+    const deleted = await client.query('DELETE FROM item WHERE id = 1 RETURNING old.s AS o, new.s AS n');
+    assert.deepEqual(deleted.rows, [{ o: 'n', n: null }]);
+    await client.query('ROLLBACK');
     for (const statement of [
-      "UPDATE item SET s = 'n' WHERE id = 1 RETURNING old.s, new.s",
-      'DELETE FROM item WHERE id = 1 RETURNING old.s',
       "INSERT INTO item (id, s) VALUES (9, 'x') ON CONFLICT (s) WHERE s = 'secret' DO NOTHING",
       "COPY (UPDATE item SET s = 'n' RETURNING s) TO STDOUT",
     ])

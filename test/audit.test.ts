@@ -29,6 +29,7 @@ let client: pg.Client;
 before(async () => {
   proxy = await startProxy({
     policy: `unlisted: pass
+declassify: [public.released]
 tables:
   patients:
     columns:
@@ -124,6 +125,21 @@ test('the journal holds what left before the answer does', async () => {
   }
 });
 
+test('the end of a split statement says what was fetched of each table', async () => {
+  await client.query('INSERT INTO wards VALUES (1), (2), (3)');
+  const { said, end } = await recordOf(() =>
+    client.query('SELECT upper(p.note), w.id FROM patients p JOIN wards w ON w.id >= p.id WHERE p.id = 1'),
+  );
+  assert.equal(said.plan, 'split');
+  assert.deepEqual(end.fetched, [
+    { table: 'public.patients', columns: ['id', 'note'], rows: 1 },
+    { table: 'public.wards', columns: ['id'], rows: 3 },
+  ]);
+  const pushed = await recordOf(() => client.query('SELECT note FROM patients'));
+  assert.ok(!('fetched' in pushed.end));
+  await client.query('DELETE FROM wards');
+});
+
 test('a statement says which columns left and came back, under which protection, and for whom', async () => {
   const { said } = await recordOf(() =>
     client.query('SELECT note FROM patients WHERE name = $1', [secrets[1]]),
@@ -145,6 +161,22 @@ test('a statement says which columns left and came back, under which protection,
   const deleted = await recordOf(() => client.query('DELETE FROM patients WHERE name = $1', [secrets[0]]));
   assert.equal(deleted.said.command, 'DELETE');
   assert.deepEqual(deleted.said.tables, ['public.patients']);
+});
+
+test('a statement says which declassified columns protected values come to', async () => {
+  await client.query('CREATE TABLE released (id int, note text)');
+  const { said } = await recordOf(() =>
+    client.query('INSERT INTO released SELECT id, lower(note) FROM patients'),
+  );
+  assert.deepEqual(
+    (said.columns as { column: string }[]).find(({ column }) => /released/.test(column)),
+    {
+      column: 'public.released.note',
+      direction: 'to-cloud',
+      protection: ['none'],
+    },
+  );
+  await client.query('DROP TABLE released');
 });
 
 test('the end of a statement says how many rows, and the SQLSTATE when it failed', async () => {

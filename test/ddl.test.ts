@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { takeIn } from '../src/catalog/take-in.js';
 import type { ColumnPolicy, Policy, Unlisted } from '../src/policy/policy.js';
-import { readerOn, schemaConnection } from '../src/sql/ddl/backends.js';
+import { schemaConnection } from '../src/sql/ddl/backends.js';
+import { readerOn } from '../src/sql/reading.js';
 import { type DdlSession, openDdlSession } from './support/ddl-session.js';
 import { startServer, type TestServer } from './support/server.js';
 
@@ -216,14 +217,29 @@ test('foreign keys stand on tags of one domain, and are refused otherwise', () =
         session.run('ALTER TABLE c ADD FOREIGN KEY (q) REFERENCES p'),
         refused('0A000', /one domain in the policy/),
       );
+      // a column that no query is granted on has tags for its key only: those of the column that it refers to
+      await session.run(
+        'CREATE TABLE n (p int REFERENCES p, up int UNIQUE, CHECK (true)); ALTER TABLE n ADD k int',
+      );
+      await session.run(
+        'ALTER TABLE n ADD FOREIGN KEY (k) REFERENCES n (up), ADD FOREIGN KEY (up) REFERENCES p',
+      );
+      const made = [...session.catalog().tables.values()].find(({ name }) => name === 'n');
+      const domains = made?.columns.map(({ protection }) => protection?.domain);
+      assert.equal(new Set(domains).size, 1);
+      await session.run('DROP TABLE n');
       await assert.rejects(
         session.run('ALTER TABLE c ADD FOREIGN KEY (o) REFERENCES p'),
         refused('0A000', /in the clear/),
       );
-      await assert.rejects(
-        session.run('ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p ON DELETE CASCADE'),
-        refused('0A000', /action/),
+      // the trusted side runs the actions, which cannot be done without keys
+      await session.run(
+        'ALTER TABLE c ADD CONSTRAINT acting FOREIGN KEY (p) REFERENCES p ON DELETE CASCADE ON UPDATE RESTRICT',
       );
+      const acting = await session.cloud.query(
+        "SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE conname = 'acting'",
+      );
+      assert.match(acting.rows[0].definition, /p\(id_equality\d+\) ON UPDATE RESTRICT$/);
       await assert.rejects(session.run('DROP TABLE p'), refused('2BP01', /depend/));
       await session.run('DROP TABLE p CASCADE');
       assert.deepEqual(
@@ -245,17 +261,13 @@ test('literals of protected tables stand in the shadow only', () =>
       session.run(`CREATE VIEW v AS SELECT plain FROM t WHERE b = 'SENTINEL-j'`),
       refused('0A000', /not proven/),
     );
-    await assert.rejects(
-      session.run(`ALTER TABLE t ADD CHECK (b <> 'SENTINEL-k')`),
-      refused('0A000', /check constraint/),
-    );
     assert.doesNotMatch(session.sent.join('\n'), /SENTINEL/);
     assert.match(session.notices.join(), /index "i" has no effect/);
     // The same again changes nothing in the shadow, and sends nothing either.
     await session.run(
       `ALTER TABLE t ALTER b SET DEFAULT 'SENTINEL-h'; CREATE INDEX IF NOT EXISTS i ON t (plain) WHERE b <> 'SENTINEL-l'`,
     );
-    await assert.rejects(session.run(`CREATE TABLE child () INHERITS (t)`), refused('0A000', /inheritance/));
+    await session.run('CREATE TABLE child () INHERITS (t)');
     assert.doesNotMatch(session.sent.join('\n'), /SENTINEL/);
     // An unprotected column needs its type: the labels follow.
     await session.run('CREATE TABLE o (a mood)');
@@ -266,17 +278,12 @@ test('what a protected table cannot have is refused and leaves nothing', () =>
   withSession(policy('encrypt', { t: [open('plain')] }), async session => {
     await session.run('CREATE TABLE t (a int, plain int)');
     for (const [sql, pattern] of [
-      ['ALTER TABLE t ALTER a TYPE bigint', /type of the protected column/],
       ['ALTER TABLE t ADD g int GENERATED ALWAYS AS (plain + 1) STORED', /generated column/],
-      ['ALTER TABLE t ADD i int GENERATED ALWAYS AS IDENTITY', /identity column/],
       ['ALTER TABLE t ADD clarus_row int', /reserved/],
-      ['ALTER TABLE t SET (fillfactor = 10)', /not supported/],
+      ['ALTER TABLE t ENABLE ROW LEVEL SECURITY', /not supported/],
       ['CREATE UNIQUE INDEX ON t (lower(a::text))', /unique index/],
-      ['CREATE TABLE l (LIKE t) PARTITION BY LIST (plain)', /partitioned/],
-      ['CREATE TEMP TABLE x (a int)', /temporary/],
-      ['CREATE TABLE x AS SELECT * FROM t', /from a query/],
-      ['SELECT * INTO x FROM t', /from a query/],
-      ['CREATE MATERIALIZED VIEW m AS SELECT * FROM t', /from a query/],
+      ['CREATE TABLE x AS EXECUTE p', /prepared statement/],
+      ['CREATE MATERIALIZED VIEW m AS SELECT * FROM t', /materialised view over protected tables/],
       [`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT a FROM t'`, /not proven/],
       [`CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'x'; END $$`, /not proven/],
       ['GRANT SELECT ON t TO postgres', /rights/],
@@ -301,19 +308,10 @@ test('BEGIN; CREATE TABLE; ROLLBACK leaves nothing on either side', () =>
     await assert.rejects(columnsOf(session.shadow, 't'));
   }));
 
-test('rows that would have to be sealed anew stop a change', () =>
+test('rows stop a change that they do not allow', () =>
   withSession(policy('encrypt', { t: [open('plain')] }), async session => {
     await session.run('CREATE TABLE t (a int, plain int)');
     await session.cloud.query('INSERT INTO t (clarus_row, plain) VALUES (1, 1), (2, 1)');
-    await assert.rejects(session.run('ALTER TABLE t ADD b int DEFAULT 1'), refused('0A000', /holds rows/));
-    await assert.rejects(
-      session.run('ALTER TABLE t ADD UNIQUE (a)'),
-      refused('55000', /protection of empty tables only/),
-    );
-    await assert.rejects(
-      session.run(`SECURITY LABEL FOR clarus ON COLUMN t.a IS 'encrypt queries equality'`),
-      refused('55000', /protection of empty tables only/),
-    );
     await assert.rejects(
       session.run('ALTER TABLE t ADD c int NOT NULL'),
       refused('23502', /column "c" of relation "t" contains null/),

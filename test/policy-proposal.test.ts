@@ -18,7 +18,9 @@ const registry = encodingRegistry();
 const secret = '{ class: confidential, queries: [equality] }';
 const columns = (name: string) => `columns: { id: { protect: none }, name: ${name} }`;
 const policyText = (tables: string, unlisted = 'pass') => `unlisted: ${unlisted}\ntables:\n${tables}`;
-const standing = `  public.filled: { ${columns(secret)} }\n  public.empty: { ${columns(secret)} }\n`;
+const standing = ['filled', 'empty', 'fired']
+  .map(name => `  public.${name}: { ${columns(secret)} }\n`)
+  .join('');
 
 let proxy: TestProxy;
 let cloud: pg.Pool;
@@ -31,6 +33,11 @@ before(async () => {
   for (const name of ['filled', 'empty', 'clear'])
     await client.query(`CREATE TABLE ${name} (id int PRIMARY KEY, name text)`);
   await client.query('CREATE TABLE numbered (id serial, name text)');
+  await client.query("CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'");
+  for (const name of ['fires', 'fired']) {
+    await client.query(`CREATE TABLE ${name} (id int PRIMARY KEY, name text)`);
+    await client.query(`CREATE TRIGGER t BEFORE INSERT ON ${name} FOR EACH ROW EXECUTE FUNCTION fired()`);
+  }
   for (const name of ['filled', 'clear']) await client.query(`INSERT INTO ${name} VALUES (1, 'x')`);
   await client.end();
 });
@@ -98,12 +105,12 @@ const cases: readonly (readonly [what: string, text: string, refused: readonly s
   ['the same', policyText(standing), []],
   [
     'another protection of a table with rows',
-    policyText(`  public.filled: { ${columns('{}')} }\n`),
+    policyText(standing.replace(`filled: { ${columns(secret)}`, `filled: { ${columns('{}')}`)),
     ['public.filled'],
   ],
   [
     'a table with rows in the clear',
-    policyText(`  public.filled: { ${columns(plainName)} }\n`),
+    policyText(standing.replace(`filled: { ${columns(secret)}`, `filled: { ${columns(plainName)}`)),
     ['public.filled'],
   ],
   [
@@ -123,15 +130,20 @@ const cases: readonly (readonly [what: string, text: string, refused: readonly s
   ],
   [
     'a table with rows is no longer listed, and what is unlisted stands in the clear',
-    policyText(`  public.empty: { ${columns(secret)} }\n`),
+    policyText(standing.replace(`  public.filled: { ${columns(secret)} }\n`, '')),
     ['public.filled'],
   ],
   [
     'a table with rows is no longer listed, and what is unlisted is refused',
-    policyText(`  public.empty: { ${columns(secret)} }\n`, 'refuse'),
+    policyText(standing.replace(`  public.filled: { ${columns(secret)} }\n`, ''), 'refuse'),
     [],
   ],
   ['a table in the clear is listed', policyText(`${standing}  public.clear: { ${columns(secret)} }\n`), []],
+  [
+    'an empty table with triggers in the clear',
+    policyText(standing.replace(`fired: { ${columns(secret)}`, `fired: { ${columns(plainName)}`)),
+    ['public.fired'],
+  ],
   ['unlisted tables are refused', policyText(standing, 'refuse'), []],
 ];
 
@@ -156,4 +168,11 @@ test('an empty table whose sequence has counted in the cloud is not protected by
   const { tables } = await loadCatalog(proxy.trusted.state, 'main');
   const numbered = [...tables.values()].find(({ name }) => name === 'numbered');
   assert.equal(numbered?.state, 'blocked');
+});
+
+test('an empty table with triggers is not protected by a start: the cloud fires them', async () => {
+  await start(policyOf(policyText(`${standing}  public.fires: { ${columns(secret)} }\n`)));
+  const { tables } = await loadCatalog(proxy.trusted.state, 'main');
+  const fires = [...tables.values()].find(({ name }) => name === 'fires');
+  assert.equal(fires?.state, 'blocked');
 });

@@ -73,6 +73,22 @@ suite('settings', { timeout: 120_000 }, () => {
     assert.equal((await client.query('SHOW application_name')).rows[0].application_name, 'private two');
   });
 
+  test('a setting that the trusted side may not take is the cloud’s, in a transaction too', async () => {
+    const admin = new pg.Client({ ...proxy.cloud });
+    await admin.connect();
+    await admin.query(`GRANT SET ON PARAMETER deadlock_timeout TO ${proxy.behind.user}`);
+    await admin.end();
+    const fresh = new pg.Client(proxy);
+    await fresh.connect();
+    await fresh.query("BEGIN; SET deadlock_timeout = '321ms'");
+    await fresh.query("INSERT INTO vault VALUES (1, upper('a'))");
+    const { rows } = await fresh.query("SELECT current_setting('deadlock_timeout') AS v FROM open");
+    assert.deepEqual(rows, [{ v: '321ms' }]);
+    await fresh.query('CREATE TABLE made (a int)');
+    await fresh.query('ROLLBACK');
+    await fresh.end();
+  });
+
   test('settings under which statements would mean something else are refused, by function too', async () => {
     for (const [name, value] of [
       ['role', 'postgres'],
@@ -100,5 +116,27 @@ suite('settings', { timeout: 120_000 }, () => {
       "SELECT set_config('app.user', '{a}'::text[]::text, false)",
     ])
       await assert.rejects(client.query(text), { code: '0A000' }, text);
+  });
+
+  test('a transaction takes its snapshot with its first query, whatever it has set before', async () => {
+    const other = new pg.Client(proxy);
+    await other.connect();
+    try {
+      for (const level of ['REPEATABLE READ', 'SERIALIZABLE']) {
+        const before = (await other.query('SELECT count(*)::int AS n FROM vault WHERE name > $1', ['']))
+          .rows[0].n;
+        await client.query(`BEGIN ISOLATION LEVEL ${level}`);
+        await client.query('SET LOCAL enable_seqscan = off');
+        await client.query("SET LOCAL DateStyle = 'German'");
+        await client.query('SET LOCAL extra_float_digits = 3');
+        await other.query("INSERT INTO vault VALUES (1, 'x')");
+        const { rows } = await client.query('SELECT count(*)::int AS n FROM vault WHERE name > $1', ['']);
+        assert.deepEqual(rows, [{ n: before + 1 }], level);
+        assert.equal((await client.query("SELECT '2020-12-24'::date::text AS d")).rows[0].d, '24.12.2020');
+        await client.query('COMMIT');
+      }
+    } finally {
+      await other.end();
+    }
   });
 });

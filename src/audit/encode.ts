@@ -56,9 +56,10 @@ export class EventBatch {
   }
 
   #addStatementEnd(event: StatementEndEvent, time_ms: number): void {
-    const { rows, code, duration_ms } = event;
+    const { rows, code, fetched, duration_ms } = event;
     const failed = code === undefined ? '' : `,"code":${JSON.stringify(code)}`;
-    this.#text(`${this.#begin(event, time_ms)},"rows":${rows}${failed},"duration_ms":${duration_ms}`);
+    const split = fetched === undefined ? '' : `,"fetched":${JSON.stringify(fetched)}`;
+    this.#text(`${this.#begin(event, time_ms)},"rows":${rows}${failed}${split},"duration_ms":${duration_ms}`);
   }
 
   #begin({ kind, user, session, number }: Began, time_ms: number): string {

@@ -89,6 +89,15 @@ export type StatementEvent = {
   readonly statement: StatementFacts;
 } & Actor;
 
+/** What a split statement fetched of a table, all its fetches together. */
+export interface FetchedRows {
+  /** schema.table */
+  readonly table: string;
+  /** names of the columns */
+  readonly columns: readonly string[];
+  readonly rows: number;
+}
+
 /** What became of a statement: recorded before the client is told. */
 export type StatementEndEvent = {
   readonly kind: 'statement-end';
@@ -98,6 +107,8 @@ export type StatementEndEvent = {
   readonly rows: number;
   /** SQLSTATE when it failed */
   readonly code?: string;
+  /** present when it was split */
+  readonly fetched?: readonly FetchedRows[];
   /** since its `statement` event */
   readonly duration_ms: number;
 } & Actor;
@@ -105,7 +116,9 @@ export type StatementEndEvent = {
 /** Which rows of a table a statement opened or wrote. */
 export type RowsEvent = {
   readonly kind: 'rows';
-  readonly fingerprint: string;
+  /** number of the statement within its session */
+  readonly number: number;
+  /** `schema.table` */
   readonly table: string;
   readonly action: 'opened' | 'written';
   /** row ids */

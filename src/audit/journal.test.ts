@@ -39,7 +39,7 @@ const rows: AuditEvent = {
   kind: 'rows',
   user: 'u',
   session: 1,
-  fingerprint: 'f',
+  number: 1,
   table: 'public.t',
   action: 'opened',
   rows: Float64Array.of(1, 2),

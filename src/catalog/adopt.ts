@@ -37,12 +37,14 @@ export type RowsQuestion = (table: LogicalTable) => Promise<boolean>;
 
 /** What a proposed policy would do; nothing of it is done yet. */
 export interface Adoption {
-  /** protected tables with rows whose protection would change: the policy must not take effect */
+  /** protected tables with rows whose protection would change, or with triggers that would be the cloud's: the policy must not take effect */
   readonly refused: readonly LogicalTable[];
   /** for the cloud, in order, in the same transaction */
   readonly statements: readonly string[];
   /** the policy and the tables that change with it; empty when it says what holds already */
   readonly changes: readonly CatalogChange[];
+  /** what it says otherwise than the policy in force, in words; none where none is in force */
+  readonly differences: readonly string[];
 }
 
 /** Works out what a policy does to the tables that the catalogue knows. */
@@ -64,9 +66,11 @@ export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
       tables.push({ kind: 'put-table', table: next.table });
     }
   }
-  const said = catalog.policyVersion > 0 && diffPolicy(catalog.policy, policy).length === 0;
-  const same = said && tables.length === 0;
-  return { refused, statements, changes: same ? [] : [{ kind: 'put-policy', policy, origin }, ...tables] };
+  const isFirst = catalog.policyVersion === 0;
+  const differences = isFirst ? [] : diffPolicy(catalog.policy, policy).map(({ words }) => words);
+  const same = !isFirst && differences.length === 0 && tables.length === 0;
+  const changes: readonly CatalogChange[] = same ? [] : [{ kind: 'put-policy', policy, origin }, ...tables];
+  return { refused, statements, changes, differences };
 }
 
 interface Next {
@@ -100,11 +104,15 @@ async function adoptTable(
       if (!listed) return undefined;
       if (same) return keepTable(table, policies);
       if (counted(described, table, policies) || (await input.hasRows(table))) return 'refused';
+      if (blockedBecause(policies) === undefined && (await hasTriggers(input.shadow, table)))
+        return 'refused';
       return rebuild(input, base, table, derived);
     case 'open': {
       const reason = blockedBecause(policies);
       if (reason === undefined) return keepTable(table, policies);
-      if (!listed || counted(described, table, policies) || (await input.hasRows(table)))
+      const mayChange =
+        listed && !counted(described, table, policies) && !(await hasTriggers(input.shadow, table));
+      if (!mayChange || (await input.hasRows(table)))
         return { table: deriveBlocked(base, table.number, reason), statements: [] };
       return rebuild(input, base, table, derived);
     }
@@ -136,6 +144,15 @@ const counted = (
       !table.columns[i]?.protection &&
       (sequence !== null || /\bnextval\(/.test(value ?? '')),
   );
+
+/** Those of a protected table stand in the shadow alone, and are not fired by the cloud, which fires those of others. */
+async function hasTriggers(shadow: Reader, { oid }: LogicalTable): Promise<boolean> {
+  const [row] = await shadow(
+    'SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = $1::pg_catalog.oid AND NOT tgisinternal)',
+    [String(oid)],
+  );
+  return row?.[0] === 't';
+}
 
 /** Classes may change without any change in the cloud. */
 function keepTable(table: LogicalTable, policies: readonly (ColumnPolicy | undefined)[]): Next | undefined {

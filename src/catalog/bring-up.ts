@@ -39,7 +39,9 @@ export interface BroughtUp {
   readonly refused: readonly LogicalTable[];
   /** true: the policy is a new version */
   readonly adopted: boolean;
-  /** tables that became neither served nor written */
+  /** what the policy before said otherwise, in words */
+  readonly differences: readonly string[];
+  /** tables that are neither served nor written */
   readonly blocked: readonly LogicalTable[];
   readonly underived: readonly Underived[];
 }
@@ -89,7 +91,7 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
     hasRows: locksAndLooks(readCloud),
   });
   if (adoption.refused.length > 0)
-    return { refused: adoption.refused, adopted: false, blocked: [], underived: [] };
+    return { refused: adoption.refused, adopted: false, differences: [], blocked: [], underived: [] };
   for (const sql of adoption.statements) await cloud.query(sql);
   const next = applyChanges(catalog, adoption.changes);
   // Nothing is kept in step with a cloud whose bytes go through untouched.
@@ -107,10 +109,11 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
     await shadow.query('COMMIT');
     await commits.finish(entry);
   }
-  const blocked = changes.flatMap(change =>
-    change.kind === 'put-table' && change.table.state === 'blocked' ? [change.table] : [],
-  );
-  return { refused: [], adopted: adoption.changes.length > 0, blocked, underived: taken.underived };
+  const { differences } = adoption;
+  const adopted = adoption.changes.length > 0;
+  const known = applyChanges(next, taken.changes).tables.values();
+  const blocked = [...known].filter(({ state }) => state === 'blocked');
+  return { refused: [], adopted, differences, blocked, underived: taken.underived };
 }
 
 async function idOf(client: PoolClient): Promise<string> {

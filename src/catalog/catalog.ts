@@ -48,6 +48,24 @@ export interface KeyConstraint {
   readonly columns: readonly number[];
   /** foreign keys: number of the referenced table and its columns */
   readonly references?: { readonly table: number; readonly columns: readonly number[] };
+  /** foreign keys that do more than refuse; absent: NO ACTION and RESTRICT */
+  readonly actions?: ForeignKeyActions;
+}
+
+/** What a foreign key does to the rows that refer to one that goes or gets another key. */
+export interface ForeignKeyActions {
+  /** pg_constraint.confdeltype and confupdtype: a NO ACTION, r RESTRICT, c CASCADE, n SET NULL, d SET DEFAULT */
+  readonly onDelete: string;
+  readonly onUpdate: string;
+  /** numbers of the columns that ON DELETE SET NULL and SET DEFAULT set */
+  readonly deleteColumns: readonly number[];
+}
+
+/** A CHECK that reads protected columns: the trusted side evaluates it, the cloud has a stand-in (stand-in.ts). */
+export interface TrustedCheck {
+  readonly name: string;
+  /** numbers of the columns that it reads, unprotected ones too */
+  readonly columns: readonly number[];
 }
 
 /**
@@ -74,6 +92,14 @@ export interface LogicalTable {
   /** highest column number ever given, so that a dropped one is not used again; absent: the highest there is */
   readonly columnNumberLast?: number;
   readonly keys: readonly KeyConstraint[];
+  /** in the order of their names; absent: there are none */
+  readonly checks?: readonly TrustedCheck[];
+  /** numbers of the tables that it inherits from, or whose partition it is; absent: none */
+  readonly parents?: readonly number[];
+  /** it has partitions, and no rows of its own */
+  readonly partitioned?: true;
+  /** partitions: who sees to it that it holds its own rows only; `trusted` where the cloud cannot tell */
+  readonly bounds?: 'cloud' | 'trusted';
 }
 
 /** Name of the hidden physical column that holds the row id. */
@@ -102,6 +128,10 @@ export function tableNumbered(catalog: Catalog, number: number): LogicalTable | 
   for (const table of catalog.tables.values()) if (table.number === number) return table;
   return undefined;
 }
+
+/** Is one of the columns protected? @param attnums in the shadow schema */
+export const readsProtected = ({ columns }: LogicalTable, attnums: readonly number[]): boolean =>
+  columns.some(({ attnum, protection }) => protection !== undefined && attnums.includes(attnum));
 
 /** The encoding of a kind that a column has, or undefined. */
 export function encodingOf(column: LogicalColumn, kind: string): EncodedColumn | undefined {

@@ -68,13 +68,15 @@ export class Commits {
 export async function applyEntry(
   { state, journal, keys, cloud }: Omit<CommitServices, 'proxy' | 'applied' | 'left'>,
   entry: number,
-  { changes, state: ofEncodings = [] }: Pick<Redo, 'changes' | 'state'>,
+  redo: Redo,
 ): Promise<void> {
+  const { changes, state: ofEncodings = [] } = redo;
   await inTransaction(state, async client => {
     if (!(await journal.finish(entry, client))) return;
     await applyEncodingState(client, ofEncodings);
     // After the state: an entry of what is dropped goes with it.
-    if (changes.length > 0) await saveChanges(client, cloud, changes, keys);
+    // Views and functions too: no plan outlives what it was made from.
+    if (changesSchema(redo)) await saveChanges(client, cloud, changes, keys);
   });
   for (const change of changes) if (change.kind === 'drop-table') keys.forgetTable(change.number);
 }

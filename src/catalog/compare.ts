@@ -90,7 +90,9 @@ function damage(
   const lost = expected.filter(name => !columns.has(name));
   if (lost.length > 0) return `its physical table lacks the column ${lost.join(', ')}`;
   const names = new Set([...described.constraints, ...described.indexes].map(({ name }) => name));
-  const keys = table.keys.map(({ name }) => name).filter(name => !names.has(name));
+  const keys = [...table.keys, ...(table.checks ?? [])]
+    .map(({ name }) => name)
+    .filter(name => !names.has(name));
   if (keys.length > 0) return `its physical table lacks the constraint ${keys.join(', ')}`;
   return undefined;
 }

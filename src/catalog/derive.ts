@@ -6,15 +6,11 @@ import type { EncodedColumn, RelationSpec } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import type { ColumnPolicy, Policy } from '../policy/policy.js';
-import {
-  type ColumnEncoding,
-  type KeyConstraint,
-  type LogicalColumn,
-  type LogicalTable,
-  ROW_COLUMN,
-} from './catalog.js';
+import { type ColumnEncoding, type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
+import { checksOf, columnsOfKeys, keysOf } from './derive-keys.js';
 import type { DescribedTable } from './description.js';
 import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
+import { listedByParent, placeInTree } from './inheritance.js';
 import { HELPER_SCHEMA } from './object-queries.js';
 import {
   columnListedAs,
@@ -25,6 +21,7 @@ import {
   unlistedRefused,
 } from './protection.js';
 import { boundedName, quoteQualified } from './quote.js';
+import { holdsAll } from './type-change.js';
 import { refuseUnsupported } from './unsupported.js';
 
 /** Numbers that are never given twice, reserved durably on the trusted side; gaps are legal. */
@@ -59,6 +56,8 @@ export interface DeriveInput {
   readonly referenced?: readonly number[];
   /** true: columns that exist take the policy's protection too (an empty table whose policy changes) */
   readonly reprotect?: boolean;
+  /** names of columns of which the statement computes new values, also where their types stay */
+  readonly converted?: ReadonlySet<string>;
 }
 
 /** A derived table and what is to be said about it. */
@@ -79,6 +78,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   const policies = policiesOf(input);
   const isProtected = policies.some(column => column.protect === 'encrypt');
   if (isProtected) refuseUnsupported(described, policies);
+  const place = placeInTree(described, policies, input.tableOf);
   const number = previous?.number ?? (await numbers.table());
   const keyColumns = new Set([...columnsOfKeys(described), ...(input.referenced ?? [])]);
   const taken = takenNames(described, policies, previous);
@@ -87,7 +87,11 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   let last = previous?.columnNumberLast ?? Math.max(0, ...(previous?.columns ?? []).map(c => c.number));
   for (const [i, column] of described.columns.entries()) {
     const before = previous?.columns.find(c => c.attnum === column.attnum);
-    const columnNumber = before?.number ?? ++last;
+    // Under another number its cells have other keys: one of the old type does not open as one of the new.
+    const converted =
+      before?.protection !== undefined &&
+      (!holdsAll(column.type, before.type) || (input.converted?.has(before.name) ?? false));
+    const columnNumber = before && !converted ? before.number : ++last;
     const base = {
       number: columnNumber,
       attnum: column.attnum,
@@ -99,10 +103,21 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
       policy: policies[i]!,
     };
     const address = { table: number, column: columnNumber };
-    const needsKey = keyColumns.has(column.attnum);
+    const key: KeyNeed = {
+      needed: keyColumns.has(column.attnum),
+      domain: forKeysOnly(base.policy) ? domainReferred(input, column.attnum, columns) : undefined,
+    };
     columns.push({
       ...base,
-      protection: await protectionOf(input, base, address, before, needsKey, taken, notices),
+      protection: await protectionOf(
+        input,
+        base,
+        address,
+        { column: before, converted },
+        key,
+        taken,
+        notices,
+      ),
     });
   }
   const table: LogicalTable = {
@@ -110,7 +125,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
     oid: described.oid,
     schema: described.schema,
     name: described.name,
-    ...tableListedAs(input.policy, described, previous),
+    ...listedAs(input),
     state: isProtected ? 'protected' : 'open',
     reason: undefined,
     cloud: input.cloud,
@@ -118,9 +133,11 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
     columns,
     columnNumberLast: last,
     keys: [],
+    ...place,
   };
   const keys = keysOf(described, table, oid => (oid === described.oid ? table : input.tableOf(oid)));
-  return { table: { ...table, keys }, notices };
+  const checks = checksOf(described, table);
+  return { table: { ...table, keys, ...(checks.length > 0 ? { checks } : {}) }, notices };
 }
 
 /**
@@ -163,9 +180,14 @@ export function deriveBlocked(input: DeriveInput, number: number, reason: string
   };
 }
 
+const listedAs = ({ policy, described, previous, tableOf }: DeriveInput): Pick<LogicalTable, 'listedAs'> =>
+  previous ? tableListedAs(policy, described, previous) : listedByParent(policy, described, tableOf);
+
 /** Columns that existed keep their policies under new names; new ones get what the policy says. */
-function policiesOf({ described, previous, policy, reprotect }: DeriveInput): readonly ColumnPolicy[] {
-  const standing = previous && { ...previous, ...tableListedAs(policy, described, previous) };
+function policiesOf(input: DeriveInput): readonly ColumnPolicy[] {
+  const { described, previous, policy, reprotect } = input;
+  const listed = listedAs(input);
+  const standing = previous ? { ...previous, ...listed } : { columns: [], ...listed };
   const said = columnPolicies(policy, described, standing);
   return described.columns.map((column, i) => {
     const before = previous?.columns.find(c => c.attnum === column.attnum);
@@ -176,12 +198,50 @@ function policiesOf({ described, previous, policy, reprotect }: DeriveInput): re
   });
 }
 
+/** What keys ask of a column. */
+interface KeyNeed {
+  readonly needed: boolean;
+  /** the domain of the column that a foreign key refers to, where the column has tags for keys only */
+  readonly domain: number | undefined;
+}
+
+/** Does the policy grant it no tags, so that those it has are there for its keys? */
+const forKeysOnly = ({ domain, queries }: ColumnPolicy): boolean =>
+  domain === undefined && queries.length === 0;
+
+/**
+ * A foreign key compares its columns with those that it refers to: a column that has tags for its keys only takes their
+ * domain.
+ * @param made columns of the table itself that are derived already
+ */
+function domainReferred(
+  { described, tableOf }: DeriveInput,
+  attnum: number,
+  made: readonly LogicalColumn[],
+): number | undefined {
+  for (const { kind, columns, references } of described.constraints) {
+    const at = columns.indexOf(attnum);
+    if (kind !== 'f' || references === null || at < 0) continue;
+    const others = references.table === described.oid ? made : tableOf(references.table)?.columns;
+    const other = others?.find(column => column.attnum === references.columns[at]);
+    if (other?.protection) return other.protection.domain;
+  }
+  return undefined;
+}
+
+/** The column as it stood before. */
+interface Standing {
+  readonly column: LogicalColumn | undefined;
+  /** its values are to be converted to another type, so none of its encodings stays */
+  readonly converted: boolean;
+}
+
 async function protectionOf(
   input: DeriveInput,
   column: Omit<LogicalColumn, 'protection'>,
   address: { readonly table: number; readonly column: number },
-  before: LogicalColumn | undefined,
-  needsKey: boolean,
+  { column: before, converted }: Standing,
+  key: KeyNeed,
   taken: Set<string>,
   notices: DeriveNotice[],
 ): Promise<LogicalColumn['protection']> {
@@ -189,13 +249,14 @@ async function protectionOf(
   const { registry, numbers } = input;
   const keep = before?.protection !== undefined && sameProtection(before.policy, column.policy);
   const old = keep ? before.protection : undefined;
-  const choice = encodingsFor(column.policy, column.type, registry, needsKey);
+  const choice = encodingsFor(column.policy, column.type, registry, key.needed);
+  const moves = old !== undefined && key.domain !== undefined && old.domain !== key.domain;
   // An encoding that stands already stays, also when the key that asked for it has gone.
-  const kept = old?.encodings ?? [];
-  const missing = (old ? (needsKey ? [KEY_ENCODING] : []) : choice.encodings).filter(
-    kind => !kept.some(encoding => encoding.kind === kind),
-  );
-  let domain = old?.domain ?? 0;
+  const kept = converted ? [] : (old?.encodings ?? []).filter(({ kind }) => !moves || kind === 'sealed');
+  const standing = moves ? (old?.encodings ?? []).map(({ kind }) => kind) : [];
+  const wanted = old && !converted ? [...standing, ...(key.needed ? [KEY_ENCODING] : [])] : choice.encodings;
+  const missing = [...new Set(wanted)].filter(kind => !kept.some(encoding => encoding.kind === kind));
+  let domain = key.domain ?? old?.domain ?? 0;
   if (domain === 0 && missing.some(kind => kind !== 'sealed'))
     domain = await numbers.domain(column.policy.domain);
   const encodings: ColumnEncoding[] = [...kept];
@@ -204,6 +265,12 @@ async function protectionOf(
     const made = await physicalNames(column.name, kind, specs, numbers, taken);
     encodings.push({ kind, encoded: { ...address, name: column.name, type: column.type, domain, ...made } });
   }
+  if (key.domain !== undefined && missing.includes(KEY_ENCODING))
+    notices.push({
+      message: `the equality tags of column "${column.name}" are comparable with those of the column that it refers to`,
+      detail: 'Both are of one domain, because a foreign key stands between them.',
+      hint: 'Name the domain of both columns in the policy to show that this is meant.',
+    });
   if (choice.addedForKey && missing.includes(KEY_ENCODING))
     notices.push({
       message: `column "${column.name}" gets equality tags, because a key constraint stands on it`,
@@ -261,51 +328,4 @@ function takenNames(
     all.add(name);
   }
   return all;
-}
-
-/** attnums on which uniqueness or a foreign key stands. */
-export function columnsOfKeys(described: DescribedTable): Set<number> {
-  const columns = new Set<number>();
-  for (const constraint of described.constraints)
-    if ('puf'.includes(constraint.kind)) for (const attnum of constraint.columns) columns.add(attnum);
-  for (const index of described.indexes)
-    if (index.unique) for (const attnum of index.columns) if (attnum > 0) columns.add(attnum);
-  return columns;
-}
-
-/** Key constraints by column numbers; unique indexes without predicate and expressions count as such. */
-function keysOf(
-  described: DescribedTable,
-  table: LogicalTable,
-  tableOf: (oid: number) => LogicalTable | undefined,
-): readonly KeyConstraint[] {
-  const keys: KeyConstraint[] = [];
-  for (const { kind, name, columns, references } of described.constraints) {
-    if (kind === 'p' || kind === 'u')
-      keys.push({ kind: kind === 'p' ? 'primary' : 'unique', name, columns: numbersOf(table, columns) });
-    if (kind !== 'f' || references === null) continue;
-    const referenced = tableOf(references.table);
-    if (referenced === undefined)
-      throw new ClarusError('0A000', `foreign key "${name}" refers to a table that Clarus does not know`, {
-        constraint: name,
-      });
-    keys.push({
-      kind: 'foreign',
-      name,
-      columns: numbersOf(table, columns),
-      references: { table: referenced.number, columns: numbersOf(referenced, references.columns) },
-    });
-  }
-  for (const index of described.indexes)
-    if (index.unique && index.constraint === 0 && index.predicate === null && !index.columns.includes(0))
-      keys.push({ kind: 'unique', name: index.name, columns: numbersOf(table, index.columns) });
-  return keys;
-}
-
-function numbersOf(table: LogicalTable, attnums: readonly number[]): readonly number[] {
-  return attnums.map(attnum => {
-    const column = table.columns.find(c => c.attnum === attnum);
-    if (!column) throw new ClarusError('XX000', `table "${table.name}" has no column with attnum ${attnum}`);
-    return column.number;
-  });
 }

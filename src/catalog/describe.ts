@@ -43,6 +43,7 @@ const constraints = `
      'operators', (SELECT jsonb_agg(jsonb_build_object('oid', q.oid::int8, 'name', q.oprname, 'left', q.oprleft::int8, 'right', q.oprright::int8) ORDER BY f.o)
        FROM unnest(k.conpfeqop) WITH ORDINALITY f (op, o) JOIN pg_operator q ON q.oid = f.op)) END,
    'onUpdate', k.confupdtype, 'onDelete', k.confdeltype, 'match', k.confmatchtype,
+   'deleteColumns', coalesce(nullif(to_jsonb(k) -> 'confdelsetcols', 'null'), '[]'),
    'deferrable', k.condeferrable, 'deferred', k.condeferred, 'validated', k.convalidated,
    'nullsNotDistinct', coalesce((SELECT (to_jsonb(i) ->> 'indnullsnotdistinct')::bool FROM pg_index i WHERE i.indexrelid = k.conindid AND k.contype IN ('p', 'u')), false),
    'period', coalesce((to_jsonb(k) ->> 'conperiod')::bool, false),
@@ -63,20 +64,33 @@ const indexes = `
      AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u (k) JOIN pg_collation ic ON ic.oid = u.k WHERE NOT ic.collisdeterministic),
    'nullsNotDistinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
    'definition', pg_get_indexdef(x.oid),
-   'constraint', coalesce((SELECT k.oid::int8 FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x') LIMIT 1), 0)
+   'constraint', coalesce((SELECT k.oid::int8 FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x') LIMIT 1), 0),
+   'inherited', EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.oid)
    ) ORDER BY x.oid)
  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am am ON am.oid = x.relam
- WHERE i.indrelid = c.oid AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.oid))`;
+ WHERE i.indrelid = c.oid)`;
+
+const partition = `
+CASE WHEN c.relispartition THEN (SELECT jsonb_build_object('constraint', pg_get_partition_constraintdef(c.oid),
+   'columns', coalesce(jsonb_agg(DISTINCT pa.attname) FILTER (WHERE pa.attname IS NOT NULL), '[]'),
+   'plain', bool_and(pt.partstrat <> 'h' AND u.k <> 0))
+ FROM pg_partition_ancestors(c.oid) s JOIN pg_partitioned_table pt ON pt.partrelid = s.relid AND s.relid <> c.oid
+   CROSS JOIN LATERAL unnest(pt.partattrs::int2[]) u (k)
+   LEFT JOIN pg_attribute pa ON pa.attrelid = s.relid AND pa.attnum = u.k AND u.k <> 0) END`;
+
+/** A table whose rows are carried (trusted/carriers.ts) has the kind of a foreign table meanwhile, which has no access method. */
+const kind = "CASE WHEN c.relkind = 'f' AND c.relam <> 0 THEN 'r' ELSE c.relkind END";
 
 /** One row a table: `$1` the OIDs wanted (null: all), `$2` OIDs left out. */
 const tablesQuery = `
 SELECT jsonb_build_object(
-  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
+  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', ${kind}, 'persistence', c.relpersistence,
   'parents', coalesce((SELECT jsonb_agg(h.inhparent::int8 ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid), '[]'),
   'hasChildren', EXISTS (SELECT FROM pg_inherits h JOIN pg_class hc ON hc.oid = h.inhrelid JOIN pg_namespace hn ON hn.oid = hc.relnamespace
     WHERE h.inhparent = c.oid AND ${users('hn')}),
   'partitionKey', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
   'partitionBound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
+  'partition', ${partition},
   'rowSecurity', c.relrowsecurity,
   'query', CASE WHEN c.relkind = 'm' THEN pg_get_viewdef(c.oid) END,
   'columns', coalesce(${columns}, '[]'), 'constraints', coalesce(${constraints}, '[]'), 'indexes', coalesce(${indexes}, '[]'))::text
@@ -114,20 +128,37 @@ export async function describeDatabase(reader: Reader): Promise<DatabaseDescript
 }
 
 /**
- * Runs work with an empty search_path, so that every name in a text is qualified, and puts back what held
- * before. SET LOCAL twice leaves the session's own value as it is, also when the transaction set it.
+ * Runs work with an empty search_path, so that every name in a text is qualified, and with all of the planner's methods,
+ * whatever the session has switched off; puts back what held before. SET LOCAL twice leaves the session's own value as it
+ * is, also when the transaction set it.
  * @param reader one connection, inside a transaction
  */
 export async function qualified<T>(reader: Reader, work: () => Promise<T>): Promise<T> {
-  // The parts of a select list are computed from left to right.
-  const exchange = "SELECT current_setting('search_path'), set_config('search_path', $1, true)";
-  const before = (await reader(exchange, [DESCRIBING]))[0]?.[0] ?? '';
+  const names = Object.keys(describing);
+  const exchange = async (values: readonly string[]): Promise<readonly string[]> =>
+    (await reader(exchangeSettings, [JSON.stringify(names), JSON.stringify(values)])).map(
+      row => row[0] ?? '',
+    );
+  const before = await exchange(Object.values(describing));
   const result = await work();
-  const during = (await reader(exchange, [before]))[0]?.[0];
-  if (during !== DESCRIBING)
+  const [path] = await exchange(before);
+  if (path !== describing.search_path)
     throw new ClarusError('25P01', 'a schema can be described inside a transaction only');
   return result;
 }
 
-/** The search_path under which a schema is described: every name of users is qualified. */
-const DESCRIBING = 'pg_catalog';
+/** The parts of a select list are computed from left to right. */
+const exchangeSettings = `SELECT current_setting(n), set_config(n, v, true)
+  FROM ROWS FROM (json_array_elements_text($1::json), json_array_elements_text($2::json)) AS u (n, v)`;
+
+/** Settings under which a schema is described: every name of users is qualified, and plans are the planner's own. */
+const describing = {
+  search_path: 'pg_catalog',
+  enable_seqscan: 'on',
+  enable_indexscan: 'on',
+  enable_bitmapscan: 'on',
+  enable_nestloop: 'on',
+  enable_hashjoin: 'on',
+  enable_mergejoin: 'on',
+  enable_sort: 'on',
+};

@@ -65,6 +65,8 @@ export interface DescribedConstraint {
   readonly onUpdate: string;
   readonly onDelete: string;
   readonly match: string;
+  /** attnums that ON DELETE SET NULL and SET DEFAULT set, since PostgreSQL 15; empty: all of the key */
+  readonly deleteColumns: readonly number[];
   readonly deferrable: boolean;
   readonly deferred: boolean;
   readonly validated: boolean;
@@ -93,6 +95,18 @@ export interface DescribedIndex {
   readonly definition: string;
   /** 0 where no constraint owns the index */
   readonly constraint: number;
+  /** part of an index of a partitioned table: not made by itself */
+  readonly inherited: boolean;
+}
+
+/** What rows a partition may hold. */
+export interface DescribedPartition {
+  /** a condition on its columns, of all its ancestors' bounds; null: any row */
+  readonly constraint: string | null;
+  /** names of the columns by which its ancestors are partitioned */
+  readonly columns: readonly string[];
+  /** false: some ancestor is partitioned by hash or by an expression */
+  readonly plain: boolean;
 }
 
 /** What holds rows: a table, partitioned or foreign table, or materialised view (pg_class). */
@@ -108,6 +122,7 @@ export interface DescribedTable {
   readonly hasChildren: boolean;
   readonly partitionKey: string | null;
   readonly partitionBound: string | null;
+  readonly partition: DescribedPartition | null;
   readonly rowSecurity: boolean;
   /** a materialised view's query, a foreign table's server: what CREATE needs beyond columns */
   readonly query: string | null;

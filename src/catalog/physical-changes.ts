@@ -18,29 +18,63 @@ import { quoteName, quoteQualified } from './quote.js';
 export interface PhysicalChange {
   readonly before: PhysicalTable | undefined;
   readonly after: PhysicalTable | undefined;
+  /** what a column's values become where its type changes: by its name, SQL over its old values */
+  readonly using?: ReadonlyMap<string, string> | undefined;
+  /** what is done with its rows between the two phases; absent: nothing */
+  readonly refill?: Refilled | undefined;
+}
+
+/** New physical columns that the rows of a table get their values for, and what these are made from. */
+export interface Refilled {
+  /** names of columns that are filled: without a value until then, whatever they are to be in the end */
+  readonly columns: ReadonlySet<string>;
+  /** names of columns that are read, and stay so long */
+  readonly sources: ReadonlySet<string>;
+}
+
+/** Statements before the rows are filled, and after it. */
+export interface ChangePhases {
+  readonly first: readonly string[];
+  readonly last: readonly string[];
 }
 
 /**
  * @param cascade DROP takes with it what depends on a vanished table in the cloud alone
  * @throws ClarusError 0A000 for a change of a column that has no DDL
  */
-export function changeStatements(changes: readonly PhysicalChange[], cascade = false): readonly string[] {
+export function changePhases(changes: readonly PhysicalChange[], cascade = false): ChangePhases {
   const kept = changes.filter(isKept);
   const made = changes.flatMap(({ before, after }) => (after && !before ? [after] : []));
   const gone = changes.flatMap(({ before, after }) => (before && !after ? [before] : []));
-  return [
-    ...kept.flatMap(change => dropConstraints(change, kind => kind === 'foreign')),
-    ...dropTables(gone, cascade),
-    ...kept.flatMap(change => dropConstraints(change, kind => kind !== 'foreign')),
-    ...kept.flatMap(dropIndexes),
-    ...kept.flatMap(rename),
-    ...kept.flatMap(changeColumns),
-    ...made.flatMap(createTable),
-    ...kept.flatMap(addConstraintsAndIndexes),
-    ...kept.flatMap(changeSideTables),
-    ...made.flatMap(after => foreignKeys(after, after.constraints)),
-    ...kept.flatMap(({ before, after }) => foreignKeys(after, added(before.constraints, after.constraints))),
-  ];
+  return {
+    first: [
+      ...kept.flatMap(change => dropConstraints(change, kind => kind === 'foreign')),
+      ...dropTables(gone, cascade),
+      ...kept.flatMap(change => dropConstraints(change, kind => kind !== 'foreign')),
+      ...kept.flatMap(dropIndexes),
+      ...kept.flatMap(rename),
+      ...kept.flatMap(change => (change.refill ? beginRefill(change, change.refill) : changeColumns(change))),
+      ...made.flatMap(createTable),
+    ],
+    last: [
+      ...kept.flatMap(change => (change.refill ? endRefill(change, change.refill) : [])),
+      ...kept.flatMap(addConstraintsAndIndexes),
+      ...kept.flatMap(change => (change.refill ? [] : changeSideTables(change))),
+      ...made.flatMap(after => foreignKeys(after, after.constraints)),
+      ...kept.flatMap(({ before, after }) =>
+        foreignKeys(after, added(before.constraints, after.constraints)),
+      ),
+    ],
+  };
+}
+
+/**
+ * All of it, where no rows are to be filled.
+ * @throws as `changePhases`
+ */
+export function changeStatements(changes: readonly PhysicalChange[], cascade = false): readonly string[] {
+  const { first, last } = changePhases(changes, cascade);
+  return [...first, ...last];
 }
 
 /** The DDL that makes a table anew. */
@@ -50,6 +84,8 @@ export const createStatements = (table: PhysicalTable): readonly string[] =>
 interface Kept {
   readonly before: PhysicalTable;
   readonly after: PhysicalTable;
+  readonly using?: ReadonlyMap<string, string> | undefined;
+  readonly refill?: Refilled | undefined;
 }
 
 const isKept = (change: PhysicalChange): change is Kept =>
@@ -127,24 +163,76 @@ function rename({ before, after }: Kept): readonly string[] {
   return statements;
 }
 
-function changeColumns({ before, after }: Kept): readonly string[] {
-  const table = nameOf(after);
-  const statements: string[] = [];
-  const actions = added(after.columns, before.columns).map(column => `DROP COLUMN ${quoteName(column.name)}`);
-  for (const column of added(before.columns, after.columns)) {
-    if (column.sequence && !column.identity) statements.push(createSequence(column.sequence));
-    actions.push(`ADD COLUMN ${columnDefinition(column)}`);
-  }
-  for (const [was, is] of pairs(before.columns, after.columns)) actions.push(...columnActions(was, is));
-  if (actions.length > 0) statements.push(`ALTER TABLE ${table} ${actions.join(', ')}`);
+function changeColumns({ before, after, using }: Kept): readonly string[] {
   const fresh = added(before.columns, after.columns);
-  return [...statements, ...storage(after, fresh), ...ownSequences(after, fresh)];
+  const actions = [
+    ...added(after.columns, before.columns).map(dropColumn),
+    ...fresh.map(column => `ADD COLUMN ${columnDefinition(column)}`),
+    ...pairs(before.columns, after.columns).flatMap(([was, is]) =>
+      columnActions(was, is, using?.get(is.name)),
+    ),
+  ];
+  return [...ownedSequences(fresh), ...alter(after, actions), ...settle(after, fresh)];
 }
 
-function columnActions(was: PhysicalColumn, is: PhysicalColumn): readonly string[] {
+const dropColumn = ({ name }: PhysicalColumn): string => `DROP COLUMN ${quoteName(name)}`;
+
+const alter = (table: PhysicalTable, actions: readonly string[]): readonly string[] =>
+  actions.length === 0 ? [] : [`ALTER TABLE ${nameOf(table)} ${actions.join(', ')}`];
+
+const ownedSequences = (columns: readonly PhysicalColumn[]): readonly string[] =>
+  columns.flatMap(({ sequence, identity }) => (sequence && !identity ? [createSequence(sequence)] : []));
+
+const settle = (table: PhysicalTable, fresh: readonly PhysicalColumn[]): readonly string[] => [
+  ...storage(table, fresh),
+  ...ownSequences(table, fresh),
+];
+
+/** Columns that are filled are there without a value, and those that are read are still there. */
+function beginRefill(change: Kept, { columns, sources }: Refilled): readonly string[] {
+  const { before, after } = change;
+  const fresh = added(before.columns, after.columns);
+  const actions = [
+    ...added(after.columns, before.columns)
+      .filter(({ name }) => !sources.has(name))
+      .map(dropColumn),
+    ...fresh.map(column => {
+      const definition = columns.has(column.name) ? { ...column, notNull: false } : column;
+      return `ADD COLUMN ${columnDefinition(definition)}`;
+    }),
+  ];
+  return [
+    ...ownedSequences(fresh),
+    ...alter(after, actions),
+    ...settle(after, fresh),
+    ...changeSideTables(change),
+  ];
+}
+
+function endRefill({ before, after, using }: Kept, { columns, sources }: Refilled): readonly string[] {
+  const actions = [
+    ...added(after.columns, before.columns)
+      .filter(({ name }) => sources.has(name))
+      .map(dropColumn),
+    ...after.columns
+      .filter(({ name, notNull }) => notNull && columns.has(name))
+      .map(({ name }) => `ALTER COLUMN ${quoteName(name)} SET NOT NULL`),
+    ...pairs(before.columns, after.columns).flatMap(([was, is]) =>
+      columnActions(was, is, using?.get(is.name)),
+    ),
+  ];
+  return alter(after, actions);
+}
+
+function columnActions(
+  was: PhysicalColumn,
+  is: PhysicalColumn,
+  using: string | undefined,
+): readonly string[] {
   const alter = `ALTER COLUMN ${quoteName(is.name)}`;
   const actions: string[] = [];
-  if (was.typeKey !== is.typeKey) actions.push(`${alter} TYPE ${is.type}`);
+  if (was.typeKey !== is.typeKey)
+    actions.push(`${alter} TYPE ${is.type}${using === undefined ? '' : ` USING (${using})::${is.type}`}`);
   if (was.generated && !is.generated) actions.push(`${alter} DROP EXPRESSION`);
   else if (was.generated?.expression !== is.generated?.expression && was.typeKey === is.typeKey)
     throw new ClarusError('0A000', `the expression of generated column "${is.name}" cannot be changed`, {

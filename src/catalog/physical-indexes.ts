@@ -3,7 +3,7 @@ import { encodingNamed } from '../encodings/registry.js';
 import type { LogicalTable } from './catalog.js';
 import type { DescribedIndex, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
-import { keyColumnName } from './physical-keys.js';
+import { keyColumnName, tagNames } from './physical-keys.js';
 import { type PhysicalIndex, rowIndexName } from './physical-parts.js';
 import { boundedName, quoteName, quoteQualified } from './quote.js';
 
@@ -19,8 +19,17 @@ export function physicalIndexes(
 ): readonly PhysicalIndex[] {
   const target = quoteQualified(table.physical.schema, table.physical.name);
   const declared = described.indexes.flatMap(index => {
+    if (index.inherited && table.state !== 'protected') return [];
     const definition = declaredIndex(index, table, target);
-    return definition === undefined ? [] : [{ key: `index:${index.oid}`, name: index.name, definition }];
+    return definition === undefined
+      ? []
+      : [
+          {
+            key: ['index', index.oid, ...tagNames(table, index.columns)].join(':'),
+            name: index.name,
+            definition,
+          },
+        ];
   });
   if (table.state !== 'protected') return declared;
   const rowIndex = {

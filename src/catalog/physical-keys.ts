@@ -2,11 +2,12 @@
 import type { Operator } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
-import { encodingOf, type LogicalColumn, type LogicalTable } from './catalog.js';
+import { encodingOf, type LogicalColumn, type LogicalTable, readsProtected } from './catalog.js';
 import type { DescribedConstraint, DescribedTable } from './description.js';
 import { KEY_ENCODING } from './encodings-for.js';
 import type { PhysicalConstraint, PhysicalContext } from './physical-parts.js';
 import { quoteName, quoteQualified } from './quote.js';
+import { standIn } from './stand-in.js';
 
 /** The name under which a key constraint sees a column: its own, or that of its tag. Undefined: it has no tag. */
 export function keyColumnName(column: LogicalColumn): string | undefined {
@@ -21,14 +22,43 @@ export function physicalKeys(
   table: LogicalTable,
   context: PhysicalContext,
 ): readonly PhysicalConstraint[] {
-  return described.constraints
-    .filter(constraint => !constraint.inherited)
-    .map(constraint => ({
-      key: `constraint:${constraint.oid}`,
-      name: constraint.name,
-      ...definitionOf(constraint, table, context),
-    }));
+  return (
+    described.constraints
+      // each protected table stands by itself
+      .filter(constraint => !constraint.inherited || table.state === 'protected')
+      .map(constraint =>
+        constraint.kind === 'c' && readsProtected(table, constraint.columns)
+          ? {
+              key: `check:${constraint.name}`,
+              name: constraint.name,
+              kind: 'check',
+              definition: standIn(constraint.name),
+            }
+          : {
+              key: `constraint:${constraint.oid}${constraint.validated ? '' : ':not-valid'}${tagsOf(constraint, table, context)}`,
+              name: constraint.name,
+              ...definitionOf(constraint, table, context),
+            },
+      )
+  );
 }
+
+/** The tags that it stands on: where they are others than before, it is made anew. */
+function tagsOf(constraint: DescribedConstraint, table: LogicalTable, { tableOf }: PhysicalContext): string {
+  const { columns, references } = constraint;
+  const referenced = references && (references.table === table.oid ? table : tableOf(references.table));
+  const tags = [
+    ...tagNames(table, columns),
+    ...(referenced && references ? tagNames(referenced, references.columns) : []),
+  ];
+  return tags.map(tag => `:${tag}`).join('');
+}
+
+/** Names of the tags of those columns that are protected. */
+export const tagNames = (table: LogicalTable, attnums: readonly number[]): readonly string[] =>
+  table.columns
+    .filter(({ attnum, protection }) => protection !== undefined && attnums.includes(attnum))
+    .map(column => keyColumnName(column) ?? '');
 
 function definitionOf(
   constraint: DescribedConstraint,
@@ -53,7 +83,7 @@ function definitionOf(
       };
     }
     default:
-      // CHECK and EXCLUDE stand on plain columns only (unsupported.ts).
+      // CHECK of plain columns, and EXCLUDE, which stands on those only (unsupported.ts)
       return { kind: 'check', definition: constraint.definition };
   }
 }
@@ -73,13 +103,30 @@ function nameList(table: LogicalTable, attnums: readonly number[]): string {
 const deferral = ({ deferrable, deferred }: DescribedConstraint): string =>
   deferrable ? ` DEFERRABLE INITIALLY ${deferred ? 'DEFERRED' : 'IMMEDIATE'}` : '';
 
-/** A foreign key on plain columns keeps its text; one on tags is written anew, always NO ACTION. */
+/** What does no more than refuse is the cloud's to do. */
+const restrictions = ({ onDelete, onUpdate }: DescribedConstraint): string =>
+  `${onDelete === 'r' ? ' ON DELETE RESTRICT' : ''}${onUpdate === 'r' ? ' ON UPDATE RESTRICT' : ''}`;
+
+/**
+ * A foreign key on plain columns keeps its text. One on tags is written anew, without its actions: the trusted side runs
+ * those, because the cloud cannot reseal.
+ */
 function foreignKey(constraint: DescribedConstraint, table: LogicalTable, context: PhysicalContext): string {
   const { references } = constraint;
   const referenced =
     references && (references.table === table.oid ? table : context.tableOf(references.table));
   if (!references || !referenced)
     throw new ClarusError('XX000', `foreign key "${constraint.name}" refers to an unknown table`);
+  if ((referenced.partitioned || referenced.bounds) && referenced.state === 'protected')
+    throw new ClarusError(
+      '0A000',
+      `foreign key "${constraint.name}" refers to "${referenced.name}", which is partitioned or a partition and has protected columns`,
+      {
+        detail: 'In the cloud each partition is a table by itself, and its rows may go to another.',
+        hint: 'Leave the foreign key out, or make one table of the partitions.',
+        constraint: constraint.name,
+      },
+    );
   let anyProtected = false;
   for (const [i, attnum] of constraint.columns.entries()) {
     const from = table.columns.find(c => c.attnum === attnum);
@@ -99,17 +146,12 @@ function foreignKey(constraint: DescribedConstraint, table: LogicalTable, contex
     }
   }
   if (!anyProtected) return constraint.definition;
-  if (constraint.onDelete !== 'a' || constraint.onUpdate !== 'a')
-    throw new ClarusError('0A000', `foreign key "${constraint.name}" has an action on a protected column`, {
-      hint: 'Leave ON DELETE and ON UPDATE at NO ACTION.',
-      constraint: constraint.name,
-    });
   const match = constraint.match === 'f' ? ' MATCH FULL' : '';
   const validity = constraint.validated ? '' : ' NOT VALID';
   return (
     `FOREIGN KEY (${nameList(table, constraint.columns)}) REFERENCES ` +
     `${quoteQualified(referenced.physical.schema, referenced.physical.name)} (${nameList(referenced, references.columns)})` +
-    `${match}${deferral(constraint)}${validity}`
+    `${match}${restrictions(constraint)}${deferral(constraint)}${validity}`
   );
 }
 

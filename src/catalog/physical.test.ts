@@ -39,6 +39,7 @@ const described = (
   hasChildren: false,
   partitionKey: null,
   partitionBound: null,
+  partition: null,
   rowSecurity: false,
   query: null,
   columns,

@@ -35,7 +35,7 @@ export function physicalTable(
   for (const column of table.columns) {
     const from = described.columns.find(c => c.attnum === column.attnum);
     if (!from) continue;
-    if (!column.protection) columns.push(plainColumn(column, from));
+    if (!column.protection) columns.push(plainColumn(column, from, described.partition !== null));
     for (const { kind, encoded } of column.protection?.encodings ?? []) {
       const specs = encodingNamed(registry, kind).relations(encoded);
       columns.push(...encodedColumns(column, kind, encoded, specs));
@@ -44,6 +44,7 @@ export function physicalTable(
     }
     constraints.push(...nullChecks(column));
   }
+  constraints.push(...boundChecks(described, table));
   return {
     schema: table.physical.schema,
     name: table.physical.name,
@@ -73,7 +74,8 @@ const rowColumn: PhysicalColumn = {
   storage: undefined,
 };
 
-function plainColumn(column: LogicalColumn, from: DescribedColumn): PhysicalColumn {
+/** @param counted the values of an identity column are counted by the table whose partition it is */
+function plainColumn(column: LogicalColumn, from: DescribedColumn, counted: boolean): PhysicalColumn {
   const { oid, modifier, collation } = from.type;
   return {
     key: `${column.number}`,
@@ -84,7 +86,7 @@ function plainColumn(column: LogicalColumn, from: DescribedColumn): PhysicalColu
     default: from.generated === '' ? (from.default ?? undefined) : undefined,
     generated:
       from.generated === '' ? undefined : { expression: from.default ?? 'NULL', kind: from.generated },
-    identity: from.identity === '' ? undefined : from.identity,
+    identity: from.identity === '' || counted ? undefined : from.identity,
     sequence: from.sequence ?? undefined,
     storage: undefined,
   };
@@ -144,6 +146,20 @@ function nullChecks(column: LogicalColumn): readonly PhysicalConstraint[] {
     definition: `CHECK ((${quoteName(first.name)} IS NULL) = (${quoteName(other.name)} IS NULL))`,
   }));
 }
+
+/** A partitioned table has no rows of its own, and a partition those within its bounds. */
+function boundChecks(described: DescribedTable, table: LogicalTable): readonly PhysicalConstraint[] {
+  if (table.state !== 'protected') return [];
+  if (table.partitioned) return [{ key: 'rows', name: NO_ROWS, kind: 'check', definition: 'CHECK (false)' }];
+  const condition = described.partition?.constraint ?? null;
+  if (table.bounds !== 'cloud' || condition === null) return [];
+  return [{ key: `bounds:${condition}`, name: BOUNDS, kind: 'check', definition: `CHECK (${condition})` }];
+}
+
+/** Constraint of the physical form of a partitioned table. */
+const NO_ROWS = 'clarus_no_rows';
+/** Constraint of that of a partition. */
+export const BOUNDS = 'clarus_bounds';
 
 /** `{role}` becomes the physical name. */
 const withNames = (text: string, encoded: EncodedColumn): string =>

@@ -61,7 +61,8 @@ function tableItem(table: DescribedTable, parents: readonly string[]): ShadowIte
       statements.push(
         `ALTER TABLE ${name} ADD CONSTRAINT ${quoteName(constraint.name)} ${constraint.definition}`,
       );
-  for (const index of table.indexes) if (index.constraint === 0) statements.push(index.definition);
+  for (const index of table.indexes)
+    if (index.constraint === 0 && !index.inherited) statements.push(index.definition);
   return { what: `table ${name}`, statements };
 }
 

@@ -1,7 +1,8 @@
 /** What a protected table cannot have: refused with the reason, never left out. */
 import { ClarusError } from '../errors.js';
 import type { ColumnPolicy } from '../policy/policy.js';
-import type { DescribedTable } from './description.js';
+import type { DescribedConstraint, DescribedTable } from './description.js';
+import { acts } from './foreign-keys.js';
 
 const refused = (message: string, detail: string, hint: string, fields: object = {}): ClarusError =>
   new ClarusError('0A000', message, { detail, hint, ...fields });
@@ -18,13 +19,6 @@ export function refuseUnsupported(described: DescribedTable, policies: readonly 
   refuseKindOfTable(described);
   for (const column of described.columns) {
     const own = isProtected.has(column.attnum);
-    if (own && column.identity !== '')
-      throw refused(
-        `identity column "${column.name}" of table "${name}" cannot be protected`,
-        'The identity sequence would have to live on the trusted side.',
-        `Use serial, or "protect: none" for the column.`,
-        { column: column.name },
-      );
     if (column.generated !== '' && (own || column.generatedFrom.some(from => isProtected.has(from))))
       throw refused(
         `generated column "${column.name}" of table "${name}" cannot be computed by the cloud`,
@@ -36,11 +30,16 @@ export function refuseUnsupported(described: DescribedTable, policies: readonly 
   for (const constraint of described.constraints) {
     const touches = constraint.columns.some(c => c === 0 || isProtected.has(c));
     if (!touches) continue;
-    if (constraint.kind === 'c')
+    if (constraint.kind === 'c') {
+      refuseRowInCheck(constraint, described);
+      continue;
+    }
+    const inTree = described.kind === 'p' || described.parents.length > 0 || described.hasChildren;
+    if (constraint.kind === 'f' && inTree && (acts(constraint.onDelete) || acts(constraint.onUpdate)))
       throw refused(
-        `check constraint "${constraint.name}" of table "${name}" reads a protected column`,
-        'The cloud cannot evaluate it over encodings.',
-        'Leave the constraint out, or check the value in the application.',
+        `foreign key "${constraint.name}" of table "${name}" has an action on a protected column`,
+        'The table is partitioned or takes part in inheritance.',
+        'Leave ON DELETE and ON UPDATE at NO ACTION.',
         { constraint: constraint.name },
       );
     if (constraint.kind === 'x' || constraint.kind === 't' || constraint.period)
@@ -48,13 +47,6 @@ export function refuseUnsupported(described: DescribedTable, policies: readonly 
         `constraint "${constraint.name}" of table "${name}" reads a protected column`,
         'Only equality can be checked over encodings.',
         'Use a PRIMARY KEY, UNIQUE or FOREIGN KEY constraint.',
-        { constraint: constraint.name },
-      );
-    if (constraint.kind === 'f' && (constraint.onDelete !== 'a' || constraint.onUpdate !== 'a'))
-      throw refused(
-        `foreign key "${constraint.name}" of table "${name}" has an action on a protected column`,
-        'The cloud cannot seal values, so it can run no action on protected columns.',
-        'Leave ON DELETE and ON UPDATE at NO ACTION.',
         { constraint: constraint.name },
       );
   }
@@ -78,28 +70,37 @@ export function refuseUnsupported(described: DescribedTable, policies: readonly 
   }
 }
 
-function refuseKindOfTable({
-  name,
-  kind,
-  persistence,
-  parents,
-  hasChildren,
-  rowSecurity,
-}: DescribedTable): void {
+/** A check is evaluated on the trusted side over values of columns: what else a row has is the cloud's. */
+function refuseRowInCheck(
+  { name: constraint, columns }: DescribedConstraint,
+  { name, columns: described }: DescribedTable,
+): void {
+  const generated = described.find(({ attnum, generated }) => generated !== '' && columns.includes(attnum));
+  const reads = generated
+    ? `the generated column "${generated.name}"`
+    : columns.some(attnum => attnum <= 0)
+      ? 'the whole row or a system column'
+      : undefined;
+  if (reads === undefined) return;
+  throw refused(
+    `check constraint "${constraint}" of table "${name}" reads ${reads} beside protected columns`,
+    'It is evaluated before the row is sent to the cloud.',
+    'Name the columns that it compares.',
+    { constraint },
+  );
+}
+
+function refuseKindOfTable({ name, kind, persistence, rowSecurity }: DescribedTable): void {
   const what =
-    kind === 'p'
-      ? 'be partitioned'
-      : kind === 'm'
-        ? 'be a materialised view'
-        : kind === 'f'
-          ? 'be a foreign table'
-          : persistence === 't'
-            ? 'be temporary'
-            : parents.length > 0 || hasChildren
-              ? 'take part in inheritance or partitioning'
-              : rowSecurity
-                ? 'have row security'
-                : undefined;
+    kind === 'm'
+      ? 'be a materialised view'
+      : kind === 'f'
+        ? 'be a foreign table'
+        : persistence === 't'
+          ? 'be temporary'
+          : rowSecurity
+            ? 'have row security'
+            : undefined;
   if (what === undefined) return;
   throw refused(
     `table "${name}" cannot ${what}, because it has protected columns`,

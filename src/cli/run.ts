@@ -154,6 +154,8 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
     process.send!({ kind: 'failed', line: explainProblem(error) } satisfies ToPrimary, () => process.exit(1));
     return new Promise(() => undefined);
   }
+  /** carriers' connections that wait until the primary has let go of them */
+  const carried = new Map<number, () => void>();
   return new Promise(resolve => {
     process.on('message', (message: ToWorker, socket?: Socket) => {
       switch (message.kind) {
@@ -165,7 +167,12 @@ async function serveAsWorker(inputs: ProxyInputs): Promise<number> {
           } else tell({ kind: 'left' }); // its client was gone
           break;
         case 'carrier':
-          if (socket) worker.carriers.serve(socket, message);
+          tell({ kind: 'carried', call: message.call });
+          if (socket) carried.set(message.call, () => worker.carriers.serve(socket, message));
+          break;
+        case 'carry-on':
+          carried.get(message.call)?.();
+          carried.delete(message.call);
           break;
         case 'cancel':
           worker.gateway.cancel(message.processId, Buffer.from(message.secretKey, 'base64'));

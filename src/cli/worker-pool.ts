@@ -16,7 +16,9 @@ export type ToWorker =
   | CancelMessage
   | { readonly kind: 'drain' }
   | ConnectionMessage
-  | CarrierMessage;
+  | CarrierMessage
+  /** the primary has let go of a carrier's connection */
+  | { readonly kind: 'carry-on'; readonly call: number };
 
 /** What a worker needs to serve. */
 export interface Order {
@@ -50,6 +52,7 @@ export interface ConnectionMessage {
 /** Comes with the socket of a carrier's connection. */
 export interface CarrierMessage extends CarrierCall {
   readonly kind: 'carrier';
+  readonly call: number;
 }
 
 /** What a worker tells the primary. */
@@ -61,6 +64,8 @@ export type ToPrimary =
   | { readonly kind: 'taken' }
   /** one of its connections is closed */
   | { readonly kind: 'left' }
+  /** a carrier's connection has arrived */
+  | { readonly kind: 'carried'; readonly call: number }
   | CancelMessage;
 
 /** A worker as the primary sees it. */
@@ -72,6 +77,8 @@ interface Member {
   connections: number;
   /** when it was given one last, counted in connections */
   given: number;
+  /** carriers' connections under way to it, by their number */
+  readonly carried: Map<number, Socket>;
   /** under way to it: the next one waits until this one has arrived */
   handing: Socket | undefined;
   readonly queue: Socket[];
@@ -103,6 +110,7 @@ export class WorkerPool {
   /** connections for which no worker is ready */
   #waiting: Socket[] = [];
   #accepted = 0;
+  #carried = 0;
   #state: 'starting' | 'serving' | 'draining' = 'starting';
 
   constructor(options: WorkerPoolOptions) {
@@ -130,11 +138,21 @@ export class WorkerPool {
     return { host: bound.address, port: bound.port };
   }
 
-  /** Hands a carrier's connection to the worker whose session it reads for. */
+  /**
+   * Hands a carrier's connection to the worker whose session it reads for. This process has read from it, and would go
+   * on: the worker answers only when nothing is read here any more.
+   */
   carry(socket: Socket, call: CarrierCall): void {
     const member = this.#members.get(call.worker);
-    if (!member?.process.isConnected()) socket.destroy();
-    else member.process.send({ kind: 'carrier', ...call } satisfies ToWorker, socket);
+    if (!member?.process.isConnected()) {
+      socket.destroy();
+      return;
+    }
+    const number = ++this.#carried;
+    member.carried.set(number, socket);
+    member.process.send({ kind: 'carrier', ...call, call: number } satisfies ToWorker, socket, {
+      keepOpen: true,
+    });
   }
 
   /** Ends the workers: by themselves, or after `timeout_ms` by force. Nothing is accepted any more. */
@@ -164,6 +182,7 @@ export class WorkerPool {
         ready: false,
         connections: 0,
         given: 0,
+        carried: new Map(),
         handing: undefined,
         queue: [],
       };
@@ -189,6 +208,11 @@ export class WorkerPool {
           case 'left':
             member.connections--;
             break;
+          case 'carried':
+            member.carried.get(message.call)?.destroy();
+            member.carried.delete(message.call);
+            member.process.send({ kind: 'carry-on', call: message.call } satisfies ToWorker);
+            break;
           case 'cancel':
             this.#members.get(message.worker)?.process.send(message satisfies ToWorker);
         }
@@ -198,6 +222,7 @@ export class WorkerPool {
         this.#members.delete(worker);
         reject(new Error(`worker ${worker} ended with code ${code}`));
         member.handing?.destroy(); // the worker may have answered already
+        for (const socket of member.carried.values()) socket.destroy();
         if (this.#state !== 'serving') return;
         for (const socket of member.queue) this.#give(socket);
         this.#options.died(order, code ?? -1);

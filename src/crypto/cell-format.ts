@@ -4,7 +4,7 @@ import type { SealedColumn } from './column.js';
 
 /** Where a column's cells belong: immutable catalogue numbers, never names. */
 export interface ColumnAddress {
-  /** table number (the partition root's), 1 .. 2^24 - 1 */
+  /** table number, 1 .. 2^24 - 1 */
   readonly table: number;
   /** column number, 1 .. 2^16 - 1 */
   readonly column: number;

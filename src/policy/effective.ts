@@ -1,4 +1,5 @@
 /** What a policy says of a column, whether it names it or not. */
+import { joinName } from './names.js';
 import type { ColumnPolicy, Policy, TablePolicy } from './policy.js';
 
 /** The listed table of this name, or undefined. */
@@ -35,4 +36,14 @@ export function effectiveColumn(
 ): ColumnPolicy | 'unlisted' {
   const listed = listedTable(policy, schema, table);
   return listed ? columnOfTable(listed, column) : 'unlisted';
+}
+
+/** Does the policy let protected values reach a column of a table in the clear? */
+export function isDeclassified(
+  { declassify }: Policy,
+  table: { readonly schema: string; readonly name: string },
+  column: string,
+): boolean {
+  const target = [table.schema, table.name];
+  return declassify.some(name => name === joinName(target) || name === joinName([...target, column]));
 }

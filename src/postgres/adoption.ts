@@ -17,7 +17,7 @@ const sessionSettings = physicalQuery(
 export async function adoptSettings(context: CarefulContext): Promise<void> {
   const { cloud, trusted, settings } = context;
   const set = await cloud.gather(sessionSettings, [], false);
-  await settings.refresh(cloud);
+  await settings.refresh(cloud, false);
   cloud.pipeline.sync(internal(expects.sync));
   await cloud.pipeline.drained();
   for (const [sql] of set.rows) trusted.remember(text(sql));

@@ -1,4 +1,5 @@
-import type { Analysis, OutputColumn } from '../sql/plan.js';
+import type { OutputColumn } from '../sql/plan.js';
+import type { Analysis } from '../sql/ports.js';
 import { decodeBackend } from '../wire/decode-backend.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { expects, internal } from './expectations.js';

@@ -38,6 +38,7 @@ export class Batches {
     const { transaction, status } = context;
     context.wrote = false;
     context.unseen = false;
+    context.executedBefore = context.executed;
     this.sent++;
     if (transaction.explicit || transaction.controlled || status !== 'I') this.#unsure = this.sent;
     else this.#endPortals();

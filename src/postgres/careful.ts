@@ -1,5 +1,5 @@
 import { ClarusError } from '../errors.js';
-import type { SessionPort } from '../sql/plan.js';
+import type { SessionPort } from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { writeBackend } from '../wire/encode-backend.js';
@@ -12,10 +12,12 @@ import type { ClientCopy } from './client-copy.js';
 import { ClientLoop } from './client-loop.js';
 import { ClientOutput } from './client-output.js';
 import { type CarefulContext, drained } from './context.js';
+import { Cursors } from './cursors.js';
 import { holds } from './endpoint.js';
 import { expects, forwarded } from './expectations.js';
 import { bindMessage, closeMessage, describeMessage, executeMessage, parse } from './extended.js';
 import { describeDefect, errorMessage } from './failure.js';
+import { FetchTally } from './fetch-tally.js';
 import type { Mode, ModeHost } from './mode.js';
 import type { GatewayOptions, LocalUser } from './options.js';
 import { Pipeline } from './pipeline.js';
@@ -26,6 +28,7 @@ import { ContextPort } from './session-port.js';
 import { SettingsView } from './settings.js';
 import { query } from './simple.js';
 import { PipelinePort } from './statement-port.js';
+import { TemporaryObjects } from './temporary-objects.js';
 import { Transaction } from './transaction.js';
 import { endInternal } from './transaction-control.js';
 import { TrustedSide } from './trusted-side.js';
@@ -43,14 +46,18 @@ export class CarefulMode implements Mode, CarefulContext {
   readonly residual: ResidualSide | undefined;
   readonly encodingState: SessionEncodingState | undefined;
   readonly transaction: Transaction;
+  readonly temporary: TemporaryObjects;
   readonly statements: PreparedStatements;
   readonly portals: ClientPortals;
+  readonly cursors: Cursors;
   readonly settings: SettingsView;
   readonly port: SessionPort;
   readonly fatalTold = false;
   status: TransactionStatus = 'I';
   skipping = false;
+  readonly fetched = new FetchTally();
   executed = 0;
+  executedBefore = 0;
   cancelRequests = 0;
   wrote = false;
   unseen = false;
@@ -74,7 +81,9 @@ export class CarefulMode implements Mode, CarefulContext {
       options.count?.('bytes_to_clients', bytes),
     );
     this.encodingState = options.encodingState?.();
-    this.transaction = new Transaction(this.encodingState);
+    this.cursors = new Cursors(limits.portals_max, name => this.residual?.release(name));
+    this.temporary = new TemporaryObjects();
+    this.transaction = new Transaction(this.encodingState, this.cursors, this.temporary);
     this.cloud = new PipelinePort(this.#cloudPipeline(), false);
     this.trusted = new TrustedSide(this.output, {
       connect: options.connectTrusted,
@@ -82,6 +91,7 @@ export class CarefulMode implements Mode, CarefulContext {
       settings: host.greeted.settings.settings,
       defaults: () => this.settings.defaults,
       applicationName: host.greeted.settings.applicationName,
+      carries: options.residual !== undefined,
       transaction: this.transaction,
       failed: error => host.terminate(error),
       applicationNameChanged: value => {

@@ -25,28 +25,23 @@ export interface CarrierSession {
 /** Largest message: a statement and its parameters. */
 const messageBytesMax = 64 * 1024 * 1024;
 
+/** postgres_fdw closes a cursor to begin anew, and does not move back, where the server is of version 15 or later. */
 const parameters = [
   ['server_version', '18.0'],
   ['server_encoding', 'UTF8'],
   ['client_encoding', 'UTF8'],
   ['standard_conforming_strings', 'on'],
   ['integer_datetimes', 'on'],
-  ['DateStyle', 'ISO, MDY'],
 ] as const;
-
-/** One cursor, with what it takes to begin anew. */
-interface Cursor {
-  readonly query: string;
-  readonly parameters: readonly (Uint8Array | null)[];
-  rows: RowCursor;
-}
 
 /** Serves one connection. */
 export class CarrierConnection {
   readonly #frames: FrameSource;
   readonly #writer = new MessageWriter(64 * 1024);
-  readonly #cursors = new Map<string, Cursor>();
-  /** statement of the last Parse, and parameters of the last Bind */
+  readonly #cursors = new Map<string, RowCursor>();
+  /** statements by name */
+  readonly #prepared = new Map<string, string>();
+  /** what the last Bind bound */
   #query = '';
   #parameters: readonly (Uint8Array | null)[] = [];
   #status: 'I' | 'T' | 'E' = 'I';
@@ -90,18 +85,19 @@ export class CarrierConnection {
           await this.#simple(message.sql);
           break;
         case 'Parse':
-          this.#query = message.sql;
+          this.#prepared.set(message.name, message.sql);
           writeBackend(this.#writer, { kind: 'ParseComplete' });
           return;
         case 'Bind':
+          this.#query = this.#prepared.get(message.statement) ?? '';
           this.#parameters = message.parameters.map(value => value && Uint8Array.from(value));
           writeBackend(this.#writer, { kind: 'BindComplete' });
           return;
         case 'Describe':
-          writeBackend(this.#writer, { kind: 'NoData' });
+          // told with the rows, which are known once the statement has been executed
           return;
         case 'Execute':
-          await this.#declare(this.#query, this.#parameters);
+          await this.#execute(this.#query, this.#parameters);
           return;
         case 'Sync':
           break;
@@ -122,17 +118,14 @@ export class CarrierConnection {
 
   /** A simple query: the control of transactions and cursors. */
   async #simple(sql: string): Promise<void> {
-    const [, command = '', name = ''] = /^(\w+)(?: (?:BACKWARD ALL IN|\d+ FROM)?\s*(\w+))?/.exec(sql) ?? [];
+    const [, command = '', name = ''] = /^(\w+)(?: (?:\d+ FROM )?(\w+))?/.exec(sql) ?? [];
     switch (command) {
       case 'FETCH':
         await this.#fetch(Number(/\d+/.exec(sql)?.[0]), this.#cursor(name));
         return;
       case 'CLOSE':
-        this.#cursor(name).rows.close();
+        this.#cursor(name).close();
         this.#cursors.delete(name);
-        break;
-      case 'MOVE':
-        await this.#rewind(this.#cursor(name));
         break;
       case 'START':
         this.#status = 'T';
@@ -145,10 +138,13 @@ export class CarrierConnection {
       case 'ROLLBACK': // to a savepoint
         this.#status = 'T';
         break;
+      case 'DEALLOCATE':
+        if (name === 'ALL') this.#prepared.clear();
+        else this.#prepared.delete(name);
+        break;
       case 'SET':
       case 'SAVEPOINT':
       case 'RELEASE':
-      case 'DEALLOCATE':
         break;
       default:
         throw unexpected();
@@ -156,38 +152,48 @@ export class CarrierConnection {
     writeCommandComplete(this.#writer, command);
   }
 
-  async #declare(sql: string, values: readonly (Uint8Array | null)[]): Promise<void> {
-    const [whole, name] = /^DECLARE (\w+) CURSOR FOR\n/.exec(sql) ?? [];
+  /** A statement of the extended protocol: a cursor, or a write. */
+  async #execute(sql: string, values: readonly (Uint8Array | null)[]): Promise<void> {
     const { source } = this.session;
-    if (whole === undefined || source === undefined) throw unexpected();
-    const query = sql.slice(whole.length);
-    this.#cursors.set(name!, { query, parameters: values, rows: await source.open(query, values) });
+    if (source === undefined) throw unexpected();
+    const [whole, name] = /^DECLARE (\w+) CURSOR FOR\n/.exec(sql) ?? [];
+    if (whole === undefined) {
+      const { tag, width, rows } = await source.write(sql, values);
+      this.#describe(width);
+      this.#writer.bytes(rows);
+      writeCommandComplete(this.#writer, tag);
+      return;
+    }
+    this.#cursors.set(name!, await source.open(sql.slice(whole.length), values));
+    this.#describe(0);
     writeCommandComplete(this.#writer, 'DECLARE CURSOR');
   }
 
-  /** From the first row again: what was read may be read another time. */
-  async #rewind(cursor: Cursor): Promise<void> {
-    const { source } = this.session;
-    if (source === undefined) throw unexpected();
-    cursor.rows.close();
-    cursor.rows = await source.open(cursor.query, cursor.parameters);
+  /** @param width 0: there are no rows */
+  #describe(width: number): void {
+    if (width === 0) writeBackend(this.#writer, { kind: 'NoData' });
+    else
+      writeRowDescription(
+        this.#writer,
+        Array.from({ length: width }, (_, i) => column(i)),
+      );
   }
 
-  async #fetch(count: number, { rows }: Cursor): Promise<void> {
+  async #fetch(count: number, rows: RowCursor): Promise<void> {
     const columns = Array.from({ length: rows.width }, (_, i) => column(i));
     writeRowDescription(this.#writer, columns);
     await rows.next(count, this.#writer);
     writeCommandComplete(this.#writer, 'FETCH');
   }
 
-  #cursor(name: string): Cursor {
+  #cursor(name: string): RowCursor {
     const cursor = this.#cursors.get(name);
     if (cursor === undefined) throw unexpected();
     return cursor;
   }
 
   #closeAll(): void {
-    for (const { rows } of this.#cursors.values()) rows.close();
+    for (const rows of this.#cursors.values()) rows.close();
     this.#cursors.clear();
   }
 

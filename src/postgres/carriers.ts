@@ -47,6 +47,8 @@ export interface ResidualOptions {
   readonly carriers: Carriers;
   /** name of the proxy process, as the door knows it */
   readonly proxy: string;
+  /** of the trusted PostgreSQL */
+  readonly major: number;
 }
 
 /** Where postgres_fdw comes in: a port of this machine for the workers of one proxy. */

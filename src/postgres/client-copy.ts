@@ -1,5 +1,5 @@
 import { ClarusError } from '../errors.js';
-import type { CopyInExecution } from '../sql/plan.js';
+import type { CopyInExecution } from '../sql/ports.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
 import type { Pipeline } from './pipeline.js';

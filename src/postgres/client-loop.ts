@@ -78,8 +78,10 @@ export class ClientLoop {
   /** Later messages wait until this has settled. */
   wait(pending: Promise<void>): void {
     this.busy = true;
+    this.#output.executing = true;
     const done = (): void => {
       this.busy = false;
+      this.#output.executing = false;
       this.#host.guard(() => this.#pump());
     };
     pending.then(done, error => {

@@ -7,6 +7,10 @@ import { Waiters } from './waiters.js';
 /** Slices up to this size are copied beside their neighbours; longer ones are written on their own. */
 const copiedBytesMax = 8 * 1024;
 
+const emptyMessage_bytes = 5;
+/** ParseComplete and BindComplete */
+const preparing_bytes = 2 * emptyMessage_bytes;
+
 /**
  * What goes to the client, in order: messages that we word and slices of what servers sent. Gathered while a
  * chunk is worked on and written at once; adjoining slices stay one.
@@ -14,6 +18,8 @@ const copiedBytesMax = 8 * 1024;
 export class ClientOutput {
   /** messages that we word; `add` and `flush` keep the order */
   readonly writer = new MessageWriter();
+  /** a message of the client is being worked on that later ones wait for */
+  executing = false;
   readonly #endpoint: Endpoint;
   readonly #limit_bytes: number;
   readonly #count: (bytes: number) => void;
@@ -70,6 +76,7 @@ export class ClientOutput {
 
   /** Writes what was gathered to the socket. */
   flush(): void {
+    if (this.executing && this.#onlyPreparing) return;
     this.#settleSlice();
     this.#writeOut();
   }
@@ -111,6 +118,19 @@ export class ClientOutput {
   /** The socket has taken everything. */
   drained(): void {
     this.#waiting.release();
+  }
+
+  /**
+   * Nothing waits but that a statement was prepared or bound: while it is executed PostgreSQL sends that no sooner
+   * either (pq_flush in postgres.c comes with Sync and Flush).
+   */
+  get #onlyPreparing(): boolean {
+    if (this.#buffer !== undefined) return false;
+    const { buffer, position, length } = this.writer;
+    if (length > preparing_bytes) return false;
+    for (let at = position - length; at < position; at += emptyMessage_bytes)
+      if (buffer[at] !== backendTypes.parseComplete && buffer[at] !== backendTypes.bindComplete) return false;
+    return true;
   }
 
   #settleSlice(): void {

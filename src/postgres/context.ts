@@ -1,12 +1,15 @@
-import type { ResidualPort, SessionPort } from '../sql/plan.js';
+import type { ResidualPort, SessionPort } from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import type { ClientCopy } from './client-copy.js';
 import type { ClientOutput } from './client-output.js';
+import type { Cursors } from './cursors.js';
+import type { FetchTally } from './fetch-tally.js';
 import type { GatewayOptions, LocalUser } from './options.js';
 import type { ClientPortals, PreparedStatements } from './prepared.js';
 import type { SettingsView } from './settings.js';
 import type { PipelinePort } from './statement-port.js';
+import type { TemporaryObjects } from './temporary-objects.js';
 import type { Transaction } from './transaction.js';
 import type { TrustedSide } from './trusted-side.js';
 
@@ -20,10 +23,13 @@ export interface CarefulContext {
   readonly trusted: TrustedSide;
   readonly residual: ResidualPort | undefined;
   readonly transaction: Transaction;
+  readonly temporary: TemporaryObjects;
   /** state of encodings, with this transaction's changes */
   readonly encodingState: SessionEncodingState | undefined;
   readonly statements: PreparedStatements;
   readonly portals: ClientPortals;
+  /** those whose rows the trusted side keeps */
+  readonly cursors: Cursors;
   readonly settings: SettingsView;
   /** the session as planning and executors see it */
   readonly port: SessionPort;
@@ -35,8 +41,12 @@ export interface CarefulContext {
   readonly batch: number;
   /** number of requests to cancel */
   readonly cancelRequests: number;
+  /** what the split statement that is running has fetched */
+  readonly fetched: FetchTally;
   /** number of statements executed */
   executed: number;
+  /** number of those before the transaction, should it be an implicit one */
+  executedBefore: number;
   /** something other than a read was executed since the last Sync */
   wrote: boolean;
   /** a write was executed with a limit of rows, whose effect the rest of the batch sees only after a Parse */

@@ -1,10 +1,12 @@
 import { whenKnown } from '../awaitable.js';
 import { ClarusError } from '../errors.js';
 import { cannotBeRun } from '../sql/execute/given.js';
-import type { ExecuteOutcome, OutcomeListener, Plan } from '../sql/plan.js';
+import type { Plan } from '../sql/plan.js';
+import type { ExecuteOutcome, OutcomeListener } from '../sql/ports.js';
 import { backendTypes } from '../wire/protocol.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
+import { executeCursor, mustBeDeclarable } from './cursor-execution.js';
 import { type AnswerHandler, expects, forwarded, step, type Work } from './expectations.js';
 import { aborted } from './failure.js';
 import type { ProtectedPortal } from './planner-port.js';
@@ -70,6 +72,7 @@ function run(
 ): void | Promise<void> {
   const { plan } = portal;
   portal.execution = recording;
+  mustBeDeclarable(context, plan);
   switch (plan.kind) {
     case 'pass':
       if (plan.closes) return closeBySql(context, portal, plan, recording);
@@ -79,6 +82,8 @@ function run(
       return executeProtected(context, portal, plan, maxRows, recording);
     case 'trusted':
       return executeTrusted(context, portal, plan, maxRows, recording);
+    case 'cursor':
+      return executeCursor(context, portal, plan, maxRows, recording);
     case 'transaction':
       return controlTransaction(context, portal, plan.action, recording);
     case 'setting':
@@ -168,7 +173,8 @@ function bindProtected(
 }
 
 /** Reads may run ahead of other reads: none of them changes what a later error would have to take back. */
-const isRead = (plan: Plan): boolean => plan.kind === 'protected' && plan.command === 'SELECT';
+const isRead = (plan: Plan): boolean =>
+  plan.kind === 'protected' && plan.command === 'SELECT' && !plan.writes;
 
 function executePass(
   context: CarefulContext,
@@ -198,11 +204,10 @@ async function closeBySql(
   recording: Recording,
 ): Promise<void> {
   if (!(await drained(context))) return recording.over();
-  const { portals, cloud } = context;
-  const named = plan.cursor === undefined ? undefined : portals.get(plan.cursor);
-  if (named !== undefined && named.plan.kind !== 'pass') {
+  const { portals, cursors, cloud } = context;
+  if (plan.cursor !== undefined && isOurs(context, plan.cursor)) {
     if (isFailed(context)) throw aborted();
-    portals.close(named.name);
+    if (!cursors.close(plan.cursor)) portals.close(plan.cursor);
     const tag = 'CLOSE CURSOR';
     recording.done(backendTypes.commandComplete, tag);
     cloud.pipeline.own(commandComplete(tag));
@@ -212,8 +217,10 @@ async function closeBySql(
     const handler: AnswerHandler = {
       done: (type, tag) => {
         recording.done(type, tag);
-        if (plan.cursor === undefined) portals.closeOthers(portal);
-        else portals.close(plan.cursor);
+        if (plan.cursor === undefined) {
+          portals.closeOthers(portal);
+          cursors.clear();
+        } else portals.close(plan.cursor);
         resolve();
       },
       failed: error => {
@@ -226,6 +233,12 @@ async function closeBySql(
     cloud.flush();
   });
   if (portals.get('') === undefined) cloud.portals.unnamedTaken = false;
+}
+
+/** Is it a name of what the cloud does not know? */
+function isOurs({ portals, cursors }: CarefulContext, name: string): boolean {
+  const portal = portals.get(name);
+  return cursors.has(name) || (portal !== undefined && portal.plan.kind !== 'pass');
 }
 
 /**

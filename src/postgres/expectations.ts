@@ -1,6 +1,6 @@
 /** What a pipeline waits for, in the order in which it was asked. */
 
-import type { DataRows } from '../sql/plan.js';
+import type { DataRows } from '../sql/ports.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 
 /** Kinds of entries; numbers, because they are switched on for every message. */
@@ -47,7 +47,7 @@ export interface Expectation {
   readonly expects: number;
   /** answers go to the client */
   toClient: boolean;
-  /** an error goes to the client */
+  /** an error goes to the client; own: it is one, which an error that the client does not hear of leaves in place */
   tells: boolean;
   readonly handler: AnswerHandler | undefined;
   /** own: what to send; query: RowDescription to send instead of the server's, empty for none */
@@ -101,8 +101,13 @@ export const forwardedQuery = (
 ): Expectation => expectation(expects.query, true, handler, rowDescription, shift);
 
 /** Bytes of ours. @param handler hears where an error before them keeps them from being sent */
-export const own = (bytes: Buffer, handler?: AnswerHandler): Expectation =>
-  expectation(expects.own, true, handler, bytes);
+export const own = (bytes: Buffer, handler?: AnswerHandler): Expectation => ({
+  ...expectation(expects.own, true, handler, bytes),
+  tells: false,
+});
+
+/** An error of ours to be told. */
+export const ownError = (bytes: Buffer): Expectation => ({ ...own(bytes), tells: true });
 
 /** ReadyForQuery of ours. */
 export const ownReady = (): Expectation => expectation(expects.ready, true);

@@ -1,4 +1,5 @@
 /** The extended query protocol: Parse, Bind, Describe, Execute and Close (PostgreSQL manual, 54.2.3). */
+import { whenKnown } from '../awaitable.js';
 import { ClarusError } from '../errors.js';
 import type { Plan, Shape } from '../sql/plan.js';
 import { isPortalName } from '../sql/portal-names.js';
@@ -7,14 +8,21 @@ import { PostgresError } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import type { FrontendMessage } from '../wire/messages.js';
 import { frontendTypes } from '../wire/protocol.js';
-import { type CarefulContext, isFailed } from './context.js';
+import { type CarefulContext, drained, isFailed } from './context.js';
+import { executeBySql, inSession } from './cursor-execution.js';
 import { bind, execute } from './execution.js';
 import { type AnswerHandler, expects, forwarded, internal } from './expectations.js';
 import { aborted, shifted } from './failure.js';
 import type { Statement } from './planner-port.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
-import { writeClose, writeDescribe } from './server-statements.js';
-import { messages, parameterDescription, resultDescription, statementDescription } from './shapes.js';
+import { writeClose, writeDescribe, writeExecute } from './server-statements.js';
+import {
+  messages,
+  parameterDescription,
+  resultDescription,
+  rowDescription,
+  statementDescription,
+} from './shapes.js';
 import { checkSameResult, currentPlan, readNow } from './sql-statements.js';
 
 /** Parse. */
@@ -93,7 +101,7 @@ export async function planned(
 /** Asks the cloud for the settings that it does not report. */
 async function refreshSettings({ settings, cloud, transaction }: CarefulContext): Promise<void> {
   const alone = !cloud.pipeline.dirty && !transaction.block;
-  await settings.refresh(cloud);
+  await settings.refresh(cloud, !alone);
   // BEGIN may set modes only where no statement was before it, not even ours
   if (alone) cloud.pipeline.sync(internal(expects.sync));
 }
@@ -112,6 +120,20 @@ export function bindMessage(context: CarefulContext, reader: FrameReader): void 
   const prepared = context.statements.get(message.statement);
   refuseInFailed(context, prepared.plan);
   context.portals.check(message.portal);
+  if (context.cursors.has(message.portal))
+    return drained(context).then(going =>
+      going ? bindNamed(context, message, prepared, reader) : undefined,
+    );
+  return bindNamed(context, message, prepared, reader);
+}
+
+function bindNamed(
+  context: CarefulContext,
+  message: Extract<FrontendMessage, { kind: 'Bind' }>,
+  prepared: PreparedStatement,
+  reader: FrameReader,
+): void | Promise<void> {
+  context.cursors.checkName(message.portal);
   const bound = (): void | Promise<void> => bindPrepared(context, message, prepared, reader);
   if (context.settings.stale && !isFailed(context) && bySettings(prepared.plan))
     return refreshSettings(context).then(bound);
@@ -151,15 +173,17 @@ function bindPrepared(
     };
     return portal;
   };
+  const made = (plan: Plan): void | Promise<void> =>
+    whenKnown(inSession(context, plan), own => finish(context, make(own), reader));
   const current = currentPlan(context, prepared.plan, () => planned(context, prepared));
   if (current instanceof Promise) {
     return current.then(plan => {
       checkSameResult(prepared.plan, plan);
       prepared.plan = plan;
-      return finish(context, make(plan), reader);
+      return made(plan);
     });
   }
-  return finish(context, make(current), reader);
+  return made(current);
 }
 
 function finish(context: CarefulContext, portal: ClientPortal, reader: FrameReader): void | Promise<void> {
@@ -228,11 +252,17 @@ function describeCurrent(context: CarefulContext, prepared: PreparedStatement): 
       throw error;
     }
     prepared.plan = plan;
-    describeStatement(context, prepared);
+    return describeStatement(context, prepared);
   });
 }
 
-function describeStatement(context: CarefulContext, { plan, parameterTypes }: PreparedStatement): void {
+function describeStatement(context: CarefulContext, prepared: PreparedStatement): void | Promise<void> {
+  return whenKnown(inSession(context, prepared.plan), plan =>
+    describePlan(context, plan, prepared.parameterTypes),
+  );
+}
+
+function describePlan(context: CarefulContext, plan: Plan, parameterTypes: readonly number[]): void {
   const { pipeline, statements } = context.cloud;
   const shape = shapeOf(context, plan);
   if (shape !== undefined) {
@@ -243,10 +273,17 @@ function describeStatement(context: CarefulContext, { plan, parameterTypes }: Pr
   describeInCloud(context, 0x53, statements.prepare(plan, plan.sql, parameterTypes, true));
 }
 
-/** A cursor that SQL declared is a portal too, which only the cloud knows. */
-function describeCursor(context: CarefulContext, name: string): void {
+/** A cursor that SQL declared is a portal too, which may be one that only the cloud knows. */
+function describeCursor(context: CarefulContext, name: string): void | Promise<void> {
   mustBeCursor(name);
-  describeInCloud(context, 0x50, name);
+  if (!context.cursors.has(name)) return describeInCloud(context, 0x50, name);
+  return drained(context).then(going => {
+    if (!going) return;
+    const cursor = context.cursors.get(name);
+    if (cursor === undefined) return describeInCloud(context, 0x50, name);
+    if (isFailed(context)) throw aborted();
+    context.cloud.pipeline.own(rowDescription(cursor.columns, []));
+  });
 }
 
 /** @throws ClarusError 34000 for the names of portals of ours, which the cloud knows too */
@@ -264,16 +301,34 @@ export function executeMessage(context: CarefulContext, reader: FrameReader): vo
     return execute(context, portal, message.maxRows);
   }
   mustBeCursor(message.portal);
-  const { pipeline } = context.cloud;
-  pipeline.writer.slice(reader.buffer, reader.start, reader.end);
+  if (!context.cursors.has(message.portal)) return executeInCloud(context, message);
+  return drained(context).then(going => {
+    if (!going) return;
+    const ours = context.cursors.has(message.portal);
+    return ours ? executeBySql(context, message.portal, message.maxRows) : executeInCloud(context, message);
+  });
+}
+
+/** Executes a cursor that SQL declared, in the cloud. */
+function executeInCloud(
+  { cloud: { pipeline } }: CarefulContext,
+  { portal, maxRows }: Extract<FrontendMessage, { kind: 'Execute' }>,
+): void {
+  writeExecute(pipeline.writer, portal, maxRows);
   pipeline.expect(forwarded(expects.execute));
 }
 
 /** Close. */
-export function closeMessage(context: CarefulContext, reader: FrameReader): void {
+export function closeMessage(context: CarefulContext, reader: FrameReader): void | Promise<void> {
   const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
   if (message.kind !== 'Close') return;
   const { pipeline, portals } = context.cloud;
+  if (message.target === 'portal' && context.cursors.has(message.name))
+    return drained(context).then(going => {
+      if (!going) return;
+      context.cursors.close(message.name);
+      pipeline.own(messages.closeComplete);
+    });
   let skipped: Pick<AnswerHandler, 'failed'> | undefined;
   if (message.target === 'portal') {
     const portal = context.portals.close(message.name);
@@ -296,11 +351,13 @@ export function shapeOf(context: CarefulContext, plan: Plan): Shape | undefined 
     case 'pass':
       return plan.copy === undefined ? plan.shape : noShape();
     case 'set-config':
+    case 'cursor':
       return plan.shape;
     case 'trusted':
     case 'protected':
       return plan.copy === undefined ? plan.shape : noShape();
     case 'execute': {
+      if (plan.explain) return { parameterTypes: [], columns: plan.explain.columns };
       const inner = context.statements.get(plan.name).plan;
       return inner.kind === 'execute'
         ? noShape()

@@ -1,8 +1,10 @@
 /** What the gateway is made of: configuration and the ports that proxy.ts hands in. */
 import type { Socket } from 'node:net';
+import type { FetchedRows } from '../audit/events.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { Limits } from '../policy/policy.js';
-import type { Plan, ZoneSource } from '../sql/plan.js';
+import type { Plan } from '../sql/plan.js';
+import type { RowAction, ZoneSource } from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { ScramVerifier } from '../wire/scram.js';
 import type { ResidualOptions } from './carriers.js';
@@ -78,7 +80,19 @@ export type GatewayEvent =
       readonly rows: number;
       /** SQLSTATE when it failed */
       readonly code: string | undefined;
+      /** by a split statement; undefined: it was none */
+      readonly fetched: readonly FetchedRows[] | undefined;
       readonly duration_ms: number;
+    }
+  | {
+      readonly kind: 'rows';
+      readonly session: number;
+      readonly user: string;
+      readonly number: number;
+      /** schema.table */
+      readonly table: string;
+      readonly action: RowAction;
+      readonly rows: readonly number[];
     };
 
 /** Structured log lines; never with values. */
@@ -123,5 +137,7 @@ export interface GatewayOptions {
    *   with the error to tell when the journal cannot be written
    */
   readonly audit?: (event: GatewayEvent) => Promise<void> | undefined;
+  /** the journal wants to know which rows are opened and written */
+  readonly auditsRows?: boolean;
   readonly log?: Logger;
 }

@@ -7,9 +7,9 @@ import type { TransactionStatus } from '../wire/messages.js';
 export interface PipelineHooks {
   /** ParameterStatus. @returns true when the client is to get it as it came */
   parameter(name: string, value: string): boolean;
-  /** a notice that no handler takes. @returns true when the client is to get it as it came */
   /** NotificationResponse, between other messages */
   notification(reader: FrameReader): void;
+  /** a notice that no handler takes. @returns true when the client is to get it as it came */
   notice(diagnostic: Diagnostic, toClient: boolean): boolean;
   /** an error went to the client; the server skips what follows until a Sync that is not yet sent */
   skipping(): void;
@@ -19,6 +19,8 @@ export interface PipelineHooks {
   status(): TransactionStatus;
   /** an error as the client may see it */
   clientError(error: PostgresError): PostgresError | ClarusError;
+  /** errors are those of the trusted PostgreSQL */
+  readonly trusted?: true;
   /** the server ends the connection */
   fatal(error: PostgresError): void;
 }

@@ -1,4 +1,4 @@
-import { decodeDiagnostic, PostgresError, writeError } from '../wire/diagnostic.js';
+import { type Diagnostic, decodeDiagnostic, PostgresError } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { TransactionStatus } from '../wire/messages.js';
@@ -20,8 +20,9 @@ import {
   type Work,
   waiting,
 } from './expectations.js';
-import { aborted, shifted } from './failure.js';
+import { aborted } from './failure.js';
 import type { PipelineHooks } from './pipeline-hooks.js';
+import { Refusals } from './refusals.js';
 import { isFatal, parameterStatus, tagOf } from './server-reports.js';
 import { Waiters } from './waiters.js';
 
@@ -30,9 +31,7 @@ const poisonPortal = 'clarus_abort';
 
 /**
  * One server's side of a session: messages go out in batches, answers are matched with what was asked, and the
- * client gets its share in the order of its own messages.
- *
- * After an error the server skips everything until Sync (PostgreSQL manual, 54.2.3); so do the expectations.
+ * client gets its share in the order of its own messages. What becomes of a batch after an error is in `refusals.ts`.
  */
 export class Pipeline {
   /** what goes to the server; `send` writes it */
@@ -45,12 +44,9 @@ export class Pipeline {
   readonly #queue = new ExpectationQueue();
   readonly #output: ClientOutput;
   readonly #hooks: PipelineHooks;
+  readonly #refusals: Refusals;
   #endpoint: Endpoint | undefined;
   #unflushed = false;
-  /** the server skips until Sync, and none is queued */
-  #failed = false;
-  /** the client has been told the error of this batch */
-  #told = false;
   #blocked = false;
   #running = false;
   readonly #idleWaiters = new Waiters();
@@ -61,6 +57,7 @@ export class Pipeline {
   constructor(output: ClientOutput, hooks: PipelineHooks) {
     this.#output = output;
     this.#hooks = hooks;
+    this.#refusals = new Refusals(this.#queue, output, hooks);
   }
 
   /** Nothing is expected. */
@@ -70,7 +67,7 @@ export class Pipeline {
 
   /** The server refused something and skips until a Sync that is still to come. */
   get failed(): boolean {
-    return this.#failed;
+    return this.#refusals.failed;
   }
 
   /** An answer waits for work of ours. */
@@ -116,10 +113,9 @@ export class Pipeline {
       this.dirty = false;
       this.batch++;
       this.#unflushed = false;
-      this.#failed = false;
-      this.#told = false;
+      this.#refusals.synchronised();
     } else {
-      if (this.#failed) {
+      if (this.#refusals.failed) {
         // the server will not answer; our own words follow an error only after Sync
         entry.handler?.failed?.(aborted());
         return;
@@ -132,22 +128,19 @@ export class Pipeline {
 
   /** Sends bytes to the client when everything asked before is answered. @param handler hears where that fails */
   own(bytes: Buffer, handler?: Pick<AnswerHandler, 'failed'>): void {
-    if (this.#failed) handler?.failed?.(aborted());
+    if (this.#refusals.failed) handler?.failed?.(aborted());
     else if (this.#queue.length === 0) this.#output.bytes(bytes);
     else this.#queue.push(own(bytes, handler));
   }
 
   /** Tells the client an error of ours in its turn, unless it has been told another in this batch. */
   tell(bytes: Buffer): void {
-    if (this.#told) return;
-    this.#told = true;
-    if (this.#queue.length === 0) this.#output.bytes(bytes);
-    else this.#queue.push(own(bytes));
+    this.#refusals.tell(bytes);
   }
 
   /** Sends ReadyForQuery to the client in its turn, without asking the server. */
   ownReady(): void {
-    this.#told = false;
+    this.#refusals.told = false;
     if (this.#queue.length === 0) this.#output.ready(this.#hooks.status());
     else this.#queue.push(ownReady());
   }
@@ -174,14 +167,14 @@ export class Pipeline {
 
   /** Makes the server abort its transaction; what it says to that is swallowed. */
   poison(): void {
-    if (this.#failed) return;
+    if (this.#refusals.failed) return;
     const { writer } = this;
     writer.begin(frontendTypes.execute);
     writer.cstring(poisonPortal);
     writer.int32(0);
     writer.end();
     this.expect(internal(expects.poison));
-    this.#told = true;
+    this.#refusals.told = true;
   }
 
   /** Writes a Sync. @param entry what its ReadyForQuery is for */
@@ -253,16 +246,7 @@ export class Pipeline {
    * @returns true when the Sync of the batch is already queued
    */
   failedAtTurn(bytes: Buffer): boolean {
-    if (!this.#told) this.#output.bytes(bytes);
-    const synchronised = this.#queue.synchronised;
-    if (!synchronised) this.#told = true;
-    const unanswered = this.#queue.cutToSync(entry => {
-      entry.toClient = false;
-      entry.tells = false;
-      return entry.expects < expects.own;
-    });
-    for (const { work } of unanswered) work?.dropped();
-    return synchronised;
+    return this.#refusals.atTurn(bytes);
   }
 
   /** The connection is gone: everything expected fails. */
@@ -327,7 +311,7 @@ export class Pipeline {
         this.#hooks.notification(reader);
         return;
       case backendTypes.errorResponse:
-        this.#onError(new PostgresError(decodeDiagnostic(buffer, body, end)), head);
+        this.#onError(this.#errorOf(decodeDiagnostic(buffer, body, end)), head);
         return;
     }
     this.#answer(reader, head);
@@ -358,31 +342,13 @@ export class Pipeline {
     if (ended && !isCompletion(type)) handler.done?.(type, '');
   }
 
+  #errorOf(diagnostic: Diagnostic): PostgresError {
+    return new PostgresError(this.#hooks.trusted ? { ...diagnostic, trusted: true } : diagnostic);
+  }
+
   #onError(error: PostgresError, head: Expectation | undefined): void {
-    if (head === undefined || isFatal(error)) {
-      this.#hooks.fatal(error);
-      return;
-    }
-    if (head.tells) writeError(this.#output.message(), shifted(this.#hooks.clientError(error), head.shift));
-    if (head.expects === expects.query || head.expects === expects.sync) {
-      // ReadyForQuery follows
-      head.handler?.failed?.(error);
-      return;
-    }
-    const toldNow = head.tells;
-    this.#queue.shift();
-    let reporter = !toldNow && head.expects !== expects.poison;
-    const skippedEntries = this.#queue.cutToSync(entry => {
-      // work of ours that waits for this answer is the one to tell the client
-      const keep = reporter && entry.expects === expects.wait;
-      reporter &&= !keep;
-      return keep;
-    });
-    this.#failed = !this.#queue.synchronised;
-    if (toldNow && this.#failed) this.#told = true;
-    head.handler?.failed?.(error);
-    dropped(skippedEntries, error);
-    if (toldNow && this.#failed) this.#hooks.skipping();
+    if (head === undefined || isFatal(error)) this.#hooks.fatal(error);
+    else this.#refusals.ofServer(error, head);
   }
 
   #onNotice(reader: FrameReader, head: Expectation | undefined): void {

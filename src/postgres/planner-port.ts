@@ -5,15 +5,8 @@
 import type { Awaitable } from '../awaitable.js';
 import type { Redo } from '../catalog/catalog.js';
 import type { ClarusError } from '../errors.js';
-import type {
-  BoundParameters,
-  CopyInExecution,
-  Execution,
-  OutcomeListener,
-  Plan,
-  ProtectedPlan,
-  SessionPort,
-} from '../sql/plan.js';
+import type { BoundParameters, Plan, ProtectedPlan } from '../sql/plan.js';
+import type { CopyInExecution, Execution, OutcomeListener, SessionPort } from '../sql/ports.js';
 import type { PostgresError } from '../wire/diagnostic.js';
 
 /** One statement of a query string. The parse tree behind it is the planner's own. */

@@ -1,4 +1,5 @@
 import { ClarusError } from '../errors.js';
+import type { HeldRows } from '../sql/execute/held-rows.js';
 import type { BoundParameters, Plan } from '../sql/plan.js';
 import { mustBeFree } from '../sql/portal-names.js';
 import type { ProtectedPortal, Statement } from './planner-port.js';
@@ -27,8 +28,10 @@ export interface ClientPortal {
   readonly announce?: (plan: Plan) => void;
   /** name of its portal on the trusted server, once it has begun */
   trusted: string | undefined;
-  /** tag with which the trusted server ran it to its end */
+  /** tag with which the trusted side ran it to its end */
   completed?: string;
+  /** what it has fetched from a cursor, where the client takes it in parts */
+  fetched?: HeldRows;
   /** its last execution */
   execution?: { readonly hasFailed: boolean };
   /** the server skipped its Bind */

@@ -1,6 +1,7 @@
 /** One statement of a session as the audit journal hears of it: before it runs, and when its outcome is known. */
 import { ClarusError } from '../errors.js';
-import type { ExecuteOutcome, Plan } from '../sql/plan.js';
+import type { Plan } from '../sql/plan.js';
+import type { ExecuteOutcome } from '../sql/ports.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { backendTypes } from '../wire/protocol.js';
 import type { CarefulContext } from './context.js';
@@ -11,15 +12,20 @@ export class Recording implements AnswerHandler {
   readonly #context: CarefulContext;
   readonly #number: number;
   readonly #maxRows: number;
+  readonly #split: boolean;
   readonly #began_ms = performance.now();
   #ended = false;
   #failed = false;
 
-  /** @param maxRows of its Execute; 0: no limit */
-  constructor(context: CarefulContext, number: number, maxRows: number) {
+  /**
+   * @param maxRows of its Execute; 0: no limit
+   * @param split the trusted side runs it over rows that are fetched
+   */
+  constructor(context: CarefulContext, number: number, maxRows: number, split: boolean) {
     this.#context = context;
     this.#number = number;
     this.#maxRows = maxRows;
+    this.#split = split;
   }
 
   /** CommandComplete, PortalSuspended or EmptyQueryResponse; the first one counts. */
@@ -72,7 +78,9 @@ export class Recording implements AnswerHandler {
   #end(rows: number, code: string | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    const { options, processId, user } = this.#context;
+    const { options, processId, user, fetched } = this.#context;
+    // a check may read columns of rows that a statement writes
+    const taken = fetched.take();
     // It has run: whether the journal has room concerns the next one, which asks again.
     const room = options.audit?.({
       kind: 'statement-end',
@@ -81,6 +89,7 @@ export class Recording implements AnswerHandler {
       number: this.#number,
       rows,
       code,
+      fetched: this.#split || taken.length > 0 ? taken : undefined,
       duration_ms: Math.round((performance.now() - this.#began_ms) * 1_000) / 1_000,
     });
     room?.catch(() => undefined);
@@ -101,7 +110,8 @@ export function recorded<T>(
   const { options, user, processId } = context;
   const number = ++context.executed;
   options.count?.('statements');
-  const recording = new Recording(context, number, maxRows);
+  const split = plan.kind === 'protected' && plan.split === true;
+  const recording = new Recording(context, number, maxRows, split);
   const room = options.audit?.({ kind: 'statement', session: processId, user: user.name, number, plan });
   return room === undefined ? work(recording) : room.then(() => work(recording));
 }

@@ -2,44 +2,40 @@
  * The session's connection to the trusted PostgreSQL on which statements are finished over rows of the cloud: apart
  * from the one that analyses, because it is busy while its carriers' queries are planned.
  */
-import { quoteQualified } from '../catalog/quote.js';
+import { quoteName, quoteQualified } from '../catalog/quote.js';
 import { ClarusError } from '../errors.js';
-import type { Residual, ResidualPort, SessionSettings, StatementPort } from '../sql/plan.js';
+import type { Residual, ResidualNeeds, ResidualPort, SessionSettings, StatementPort } from '../sql/ports.js';
 import type { RowSource } from '../sql/residual.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
+import { PostgresError } from '../wire/diagnostic.js';
 import type { CarrierSession } from './carrier-connection.js';
 import { carrierName, type ResidualOptions } from './carriers.js';
 import type { CarefulContext } from './context.js';
 import { physicalQuery } from './own-statements.js';
+import { isOneSnapshot, RunningStatement } from './running-statement.js';
+import { settingsByName } from './settings.js';
 import type { PipelinePort } from './statement-port.js';
 import { Transaction } from './transaction.js';
-import { beginReading, endInternal, type Reading, snapshotNow } from './transaction-control.js';
+import { beginReading, endReading, touchTrusted } from './transaction-control.js';
+import { uncancelled } from './transaction-end.js';
 import { TrustedSide } from './trusted-side.js';
 
 const attach = physicalQuery(`SELECT ${OWN_SCHEMA}.attach($1)`, [1028]);
-const settle = physicalQuery(
-  `SELECT ${[
-    'datestyle',
-    'intervalstyle',
-    'timezone',
-    'search_path',
-    'extra_float_digits',
-    'bytea_output',
-    'array_nulls',
-    'timezone_abbreviations',
-    'transform_null_equals',
-    'xmloption',
-    'lc_monetary',
-    'default_text_search_config',
-    'quote_all_identifiers',
-    'xmlbinary',
-    'lc_time',
-    'lc_numeric',
-    'statement_timeout',
-  ]
-    .map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, false)`)
-    .join(', ')}`,
+const set = physicalQuery(
+  `SELECT pg_catalog.set_config(n, v, false)
+     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS u (n, v)`,
+  [1009, 1009],
 );
+const textArray = (texts: readonly string[]): Buffer =>
+  Buffer.from(`{${texts.map(text => `"${text.replace(/["\\]/g, '\\$&')}"`).join()}}`);
+/** Settings whose values name a locale, which the trusted server may not have. */
+const isLocale = (name: string): boolean => name.startsWith('lc_');
+
+/**
+ * How prepared statements are planned (plan_cache_mode): over carriers each time anew, because a parameter of a generic
+ * plan could not be told from a value of a column.
+ */
+type Planning = 'auto' | 'force_custom_plan';
 
 /** The residual engine of one session. */
 export class ResidualSide implements ResidualPort, CarrierSession {
@@ -48,10 +44,15 @@ export class ResidualSide implements ResidualPort, CarrierSession {
   readonly #side: TrustedSide;
   #unregister: (() => void) | undefined;
   #settings: SessionSettings | undefined;
+  #planning: Planning | undefined;
+  /** the locales of the session are in force here too */
+  #locale = true;
   /** statements that are being finished: the last one's rows are asked for */
-  readonly #running: Running[] = [];
+  readonly #running: RunningStatement[] = [];
   /** tables whose carriers this session has seen */
   readonly #attached = new Set<number>();
+  /** cursors that are being closed */
+  #releasing: Promise<void> = Promise.resolve();
 
   constructor(context: CarefulContext, options: ResidualOptions, failed: (error: unknown) => void) {
     this.#context = context;
@@ -64,18 +65,21 @@ export class ResidualSide implements ResidualPort, CarrierSession {
       own: new Map([
         ['postgres_fdw.application_name', carrierName(options.proxy, context.options.worker)],
         ['lock_timeout', '5s'],
-        // a parameter of a generic plan could not be told from a value of a column
-        ['plan_cache_mode', 'force_custom_plan'],
         // costs of carriers are made up
         ['jit', 'off'],
         // what constraints say of the rows of a table is the cloud's to keep
         ['constraint_exclusion', 'off'],
       ]),
       applicationName: undefined,
+      noticed: diagnostic => this.#running.at(-1)?.noticed(diagnostic),
       transaction: new Transaction(),
       failed,
       applicationNameChanged: () => undefined,
     });
+  }
+
+  get readsZoneNames(): boolean {
+    return this.#options.major >= 18;
   }
 
   get source(): RowSource | undefined {
@@ -84,7 +88,7 @@ export class ResidualSide implements ResidualPort, CarrierSession {
 
   failed(error: unknown): void {
     // what was set in the same transaction is taken back
-    this.#settings = undefined;
+    this.#forgetSettings();
     const running = this.#running.at(-1);
     if (running) running.failure ??= error;
   }
@@ -94,9 +98,71 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     return this.#side.pipeline;
   }
 
-  async begin(source: RowSource, tables: readonly number[]): Promise<Residual> {
+  async begin(source: RowSource, { tables, localised, writes }: ResidualNeeds): Promise<Residual> {
     const context = this.#context;
-    if (context.transaction.changesSchema)
+    this.#mustKnowSchema();
+    const side = this.#side;
+    await side.open();
+    await this.#releasing;
+    this.#unregister ??= this.#options.carriers.register(side.processId, this);
+    const reading = await beginReading(context, this.#names(tables), writes);
+    const running = new RunningStatement(source, side, reading, context, () => {
+      this.#running.splice(this.#running.indexOf(running), 1);
+      if (this.#running.length === 0) side.settle();
+    });
+    const port = side.port;
+    try {
+      await this.#prepare(port, localised, 'force_custom_plan');
+      await this.#attach(port, tables);
+    } catch (error) {
+      this.#forgetSettings();
+      this.#settle();
+      throw error;
+    }
+    this.#running.push(running);
+    return running;
+  }
+
+  get changesSchema(): boolean {
+    return this.#context.transaction.changesSchema;
+  }
+
+  async reads(tables: readonly number[]): Promise<Pick<Residual, 'isOneSnapshot' | 'finish'>> {
+    const context = this.#context;
+    const reading = await beginReading(context, this.#names(tables), false);
+    return {
+      isOneSnapshot: queries => isOneSnapshot(context, reading, queries),
+      finish: async () => {
+        if (reading.ours) await endReading(context);
+      },
+    };
+  }
+
+  given<T>(localised: boolean, work: (port: StatementPort) => Promise<T>): Promise<T> {
+    if (this.changesSchema) return this.#inTransaction(localised, work);
+    // while a statement runs over carriers, what is planned for it stays so
+    const planning = this.#running.length === 0 ? 'auto' : 'force_custom_plan';
+    return this.#alone(localised, planning, port => {
+      const done = work(port);
+      // its transaction ends with it, without a round of its own
+      if (this.#running.length === 0) this.#side.settle();
+      else port.flush();
+      return done;
+    });
+  }
+
+  /** On the backend that analyses, which alone knows the tables as they are now. */
+  async #inTransaction<T>(localised: boolean, work: (port: StatementPort) => Promise<T>): Promise<T> {
+    if (localised) this.#mustKnowSchema();
+    await touchTrusted(this.#context);
+    const { port } = this.#context.trusted;
+    const done = work(port);
+    port.flush();
+    return done;
+  }
+
+  #mustKnowSchema(): void {
+    if (this.changesSchema)
       throw new ClarusError(
         '0A000',
         'the statement needs the residual engine, in a transaction that has changed the schema',
@@ -104,25 +170,53 @@ export class ResidualSide implements ResidualPort, CarrierSession {
           hint: 'Commit first.',
         },
       );
-    const side = this.#side;
-    await side.open();
-    this.#unregister ??= this.#options.carriers.register(side.processId, this);
-    const reading = await beginReading(context, this.#names(tables));
-    const running = new Running(source, side, reading, context, () => {
-      this.#running.splice(this.#running.indexOf(running), 1);
-      if (this.#running.length === 0) side.settle();
-    });
-    const port = side.port;
+  }
+
+  alone<T>(localised: boolean, work: (port: StatementPort) => Promise<T>): Promise<T> {
+    return this.#alone(localised, 'force_custom_plan', work);
+  }
+
+  async #alone<T>(
+    localised: boolean,
+    planning: Planning,
+    work: (port: StatementPort) => Promise<T>,
+  ): Promise<T> {
+    const { port } = this.#side;
+    await this.#side.open();
+    await this.#releasing;
     try {
-      await this.#follow(port);
-      await this.#attach(port, tables);
+      await this.#prepare(port, localised, planning);
+      return await work(port);
     } catch (error) {
-      this.#settings = undefined;
-      this.#settle();
+      this.#forgetSettings();
       throw error;
+    } finally {
+      this.#settle();
     }
-    this.#running.push(running);
-    return running;
+  }
+
+  /** Gives back the rows of a cursor. */
+  release(name: string): void {
+    this.#releasing = this.#releasing.then(() => this.#close(name));
+  }
+
+  #close(name: string): Promise<void> {
+    return uncancelled(async () => {
+      try {
+        await this.#side.port.run(`CLOSE ${quoteName(name)}`);
+      } finally {
+        this.#settle();
+      }
+    }).catch(() => undefined);
+  }
+
+  async #prepare(port: PipelinePort, localised: boolean, planning: Planning): Promise<void> {
+    await this.#follow(port);
+    if (this.#planning !== planning) {
+      await this.#set(port, [['plan_cache_mode', planning]]);
+      this.#planning = planning;
+    }
+    if (localised && !this.#locale) throw foreignLocale();
   }
 
   cancel(): Promise<void> {
@@ -145,39 +239,39 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     });
   }
 
+  /** A transaction that fails takes back what was set in it. */
+  #forgetSettings(): void {
+    this.#settings = undefined;
+    this.#planning = undefined;
+  }
+
   /** Brings its settings to those of the session. */
   async #follow(port: PipelinePort): Promise<void> {
     const { current } = this.#context.settings;
     if (this.#settings === current) return;
-    const {
-      dateStyle,
-      intervalStyle,
-      timeZone,
-      searchPath,
-      extraFloatDigits,
-      byteaOutput,
-      arrayNulls,
-      literals,
-      statementTimeout,
-    } = current;
-    const values = [
-      dateStyle,
-      intervalStyle,
-      timeZone,
-      searchPath,
-      String(extraFloatDigits),
-      byteaOutput,
-      arrayNulls ? 'on' : 'off',
-      ...literals.split('\n'),
-      statementTimeout,
-    ];
-    await port.gather(
-      settle,
-      values.map(value => Buffer.from(value)),
-      false,
+    const wanted = [...settingsByName(current)];
+    await this.#set(
+      port,
+      wanted.filter(([name]) => !isLocale(name)),
     );
-    this.#settle();
+    this.#locale = true;
+    try {
+      await this.#set(
+        port,
+        wanted.filter(([name]) => isLocale(name)),
+      );
+    } catch (error) {
+      if (!(error instanceof PostgresError && error.code === '22023')) throw error;
+      this.#settle();
+      this.#locale = false;
+    }
     this.#settings = current;
+  }
+
+  async #set(port: PipelinePort, settings: readonly (readonly [string, string])[]): Promise<void> {
+    const [names, values] = [0, 1].map(i => textArray(settings.map(setting => setting[i]!)));
+    await port.gather(set, [names!, values!], false);
+    this.#settle();
   }
 
   /** Ends what stands alone on that side; a portal that is to be executed again keeps its transaction open. */
@@ -199,32 +293,13 @@ export class ResidualSide implements ResidualPort, CarrierSession {
   }
 }
 
-class Running implements Residual {
-  failure: unknown;
-
-  constructor(
-    readonly source: RowSource,
-    private readonly side: TrustedSide,
-    private readonly reading: Reading,
-    private readonly context: CarefulContext,
-    private readonly ended: () => void,
-  ) {}
-
-  get port(): StatementPort {
-    return this.side.port;
-  }
-
-  async isOneSnapshot(queries: number): Promise<boolean> {
-    const { snapshot } = this.reading;
-    if (snapshot === undefined || queries <= 1) return true;
-    return (await snapshotNow(this.context)) === snapshot;
-  }
-
-  async finish(): Promise<void> {
-    if (this.reading.ours) await endInternal(this.context, false);
-  }
-
-  over(): void {
-    this.ended();
-  }
-}
+const foreignLocale = (): ClarusError =>
+  new ClarusError(
+    '0A000',
+    'the trusted PostgreSQL has not the locale by which the statement prints or reads values',
+    {
+      detail:
+        'It uses money, or formats numbers or dates, under lc_monetary, lc_numeric or lc_time of the session.',
+      hint: "Install the locale on this machine, or set them to 'C'.",
+    },
+  );

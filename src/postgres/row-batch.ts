@@ -1,4 +1,4 @@
-import type { DataRows } from '../sql/plan.js';
+import type { DataRows } from '../sql/ports.js';
 
 /** Rows gathered at most before they are given on. */
 const rowsMax = 8_192;

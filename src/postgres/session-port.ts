@@ -1,31 +1,38 @@
-import type { Catalog, CatalogChange } from '../catalog/catalog.js';
+import { type Catalog, type CatalogChange, type LogicalTable, tableNumbered } from '../catalog/catalog.js';
 import { applyChanges } from '../catalog/changes.js';
 import type { EncodingState } from '../encodings/encoding.js';
 import { ClarusError } from '../errors.js';
+import type { BoundParameters, PhysicalStatement, Plan } from '../sql/plan.js';
 import type {
   Analysis,
-  BoundParameters,
   ClientPort,
-  PhysicalStatement,
+  CursorPort,
   ResidualPort,
   SessionPort,
   SessionSettings,
   StatementPort,
+  Touching,
   ZoneSource,
-} from '../sql/plan.js';
+} from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { writeDiagnostic } from '../wire/diagnostic.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { CarefulContext } from './context.js';
+import { cursorPort } from './cursor-execution.js';
+import { recorded } from './recording.js';
+import { inSavepoint, renewInternal } from './routine-control.js';
 import { beginInternal, keepSequences, touchTrusted } from './transaction-control.js';
 
 /** The session as planning and executors see it. */
 export class ContextPort implements SessionPort {
   readonly transaction: SessionPort['transaction'];
   readonly client: ClientPort;
+  readonly cursors: CursorPort;
+  readonly temporary: SessionPort['temporary'];
+  readonly randomness = { seeded: false };
   readonly #context: CarefulContext;
   /** the catalogue with this transaction's own changes, and what it was made of */
-  #own: { base: Catalog; changes: number; catalog: Catalog } | undefined;
+  #own: { base: Catalog; revision: number; catalog: Catalog } | undefined;
 
   constructor(context: CarefulContext) {
     this.#context = context;
@@ -39,8 +46,21 @@ export class ContextPort implements SessionPort {
       get explicit() {
         return context.transaction.explicit;
       },
+      get block() {
+        return context.transaction.block;
+      },
+      get number() {
+        return context.transaction.number;
+      },
+      get changes() {
+        return context.transaction.changes;
+      },
+      subtransaction: work => inSavepoint(context, work),
+      renew: action => renewInternal(context, action),
     };
     this.client = new ContextClient(context);
+    this.cursors = cursorPort(context);
+    this.temporary = context.temporary;
   }
 
   get cancelRequests(): number {
@@ -82,15 +102,52 @@ export class ContextPort implements SessionPort {
       this.#own = undefined;
       return base;
     }
-    const { changes } = transaction;
-    if (this.#own?.base !== base || this.#own.changes !== changes.length) {
-      this.#own = { base, changes: changes.length, catalog: applyChanges(base, changes) };
+    const { changes, revision } = transaction;
+    if (this.#own?.base !== base || this.#own.revision !== revision) {
+      // another object even where no table has changed: functions and views have
+      this.#own = { base, revision, catalog: { ...applyChanges(base, changes) } };
     }
     return this.#own.catalog;
   }
 
+  touching(): Touching | undefined {
+    const { options, processId, user, executed } = this.#context;
+    if (!options.auditsRows) return undefined;
+    return (number, action, rows) => {
+      const table = tableNumbered(this.catalog(), number);
+      const touched = [...new Set(rows)].filter(row => row !== 0);
+      if (!table || touched.length === 0) return undefined;
+      return options.audit?.({
+        kind: 'rows',
+        session: processId,
+        user: user.name,
+        number: executed,
+        table: `${table.schema}.${table.name}`,
+        action,
+        rows: touched,
+      });
+    };
+  }
+
+  async recorded<T>(plan: Plan, work: () => Promise<T>): Promise<T> {
+    let result: T | undefined;
+    const run = async (): Promise<void> => {
+      result = await work();
+    };
+    await recorded(this.#context, plan, 0, recording => recording.watch(run, true));
+    return result as T;
+  }
+
+  fetched({ schema, name }: LogicalTable, columns: readonly string[], rows: number): void {
+    this.#context.fetched.add(`${schema}.${name}`, columns, rows);
+  }
+
   analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
     return this.#context.trusted.analyse(sql, parameterTypes);
+  }
+
+  analyseTentatively(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
+    return this.#context.trusted.analyseTentatively(sql, parameterTypes);
   }
 
   check(statement: PhysicalStatement, bound: BoundParameters): Promise<void> {

@@ -1,6 +1,5 @@
 /** SET, RESET and set_config: kept in step on the cloud's side and on the trusted one. */
 import type { Plan } from '../sql/plan.js';
-import { PostgresError } from '../wire/diagnostic.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { aborted } from './failure.js';
 import type { ClientPortal } from './prepared.js';
@@ -10,6 +9,7 @@ import { commandComplete } from './shapes.js';
 import { beginInternal, touchTrusted } from './transaction-control.js';
 import { rememberSetting } from './transaction-end.js';
 import { executeTrusted } from './trusted-execution.js';
+import { mustBeForeign } from './trusted-side.js';
 
 type SettingPlan = Extract<Plan, { kind: 'setting' }>;
 type SetConfigPlan = Extract<Plan, { kind: 'set-config' }>;
@@ -73,9 +73,6 @@ export async function executeSetConfig(
   if (ran && sides === 'both') await follow(context, sql);
 }
 
-/** Settings that one server may not know, or not take, though the other does. */
-const foreignSetting = new Set(['42704', '42501', '55P02']);
-
 /** Brings a setting to the trusted side: now when it is open, else when it opens. */
 async function follow(context: CarefulContext, sql: string): Promise<void> {
   const { trusted, transaction } = context;
@@ -90,10 +87,6 @@ async function follow(context: CarefulContext, sql: string): Promise<void> {
     return;
   }
   if (transaction.block) await touchTrusted(context);
-  try {
-    await trusted.set(sql);
-  } catch (error) {
-    if (!(error instanceof PostgresError && foreignSetting.has(error.diagnostic.code))) throw error;
-  }
+  await trusted.set(sql).catch(mustBeForeign);
   if (transaction.block) transaction.set(sql);
 }

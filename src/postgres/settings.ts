@@ -1,4 +1,4 @@
-import type { SessionSettings } from '../sql/plan.js';
+import type { SessionSettings } from '../sql/ports.js';
 import { physicalQuery } from './own-statements.js';
 import type { PipelinePort } from './statement-port.js';
 
@@ -10,18 +10,49 @@ const reported: Readonly<Record<string, 'dateStyle' | 'intervalStyle' | 'timeZon
   search_path: 'searchPath',
 };
 
+/** Settings that only tell whether a literal is read, or a value printed, as before. */
+const others = [
+  'timezone_abbreviations',
+  'transform_null_equals',
+  'xmloption',
+  'default_text_search_config',
+  'quote_all_identifiers',
+  'xmlbinary',
+  'lc_monetary',
+  'lc_time',
+  'lc_numeric',
+] as const;
 /** Settings by which plans are made. The cloud reports some of them, but only with ReadyForQuery. */
-const planning = physicalQuery(
-  `SELECT pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'),
-          pg_catalog.current_setting('timezone'), pg_catalog.current_setting('search_path'), pg_catalog.current_setting('extra_float_digits'),
-          pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('array_nulls'),
-          pg_catalog.concat_ws(E'\\n', pg_catalog.current_setting('timezone_abbreviations'),
-            pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('xmloption'),
-            pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('default_text_search_config'),
-            pg_catalog.current_setting('quote_all_identifiers'), pg_catalog.current_setting('xmlbinary'),
-            pg_catalog.current_setting('lc_time'), pg_catalog.current_setting('lc_numeric')),
-          pg_catalog.current_setting('statement_timeout')`,
+const planning = [
+  'datestyle',
+  'intervalstyle',
+  'timezone',
+  'search_path',
+  'extra_float_digits',
+  'bytea_output',
+  'array_nulls',
+  'statement_timeout',
+  ...others,
+];
+const atOnce = physicalQuery(
+  `SELECT ${planning.map(name => `pg_catalog.current_setting('${name}')`).join(', ')}`,
 );
+/** One by one, by statements that need no snapshot. */
+const oneByOne = planning.map(name => physicalQuery(`SHOW ${name}`));
+
+/** The settings of a session by name, as `set_config` takes them. */
+export const settingsByName = (settings: SessionSettings): ReadonlyMap<string, string> =>
+  new Map([
+    ['datestyle', settings.dateStyle],
+    ['intervalstyle', settings.intervalStyle],
+    ['timezone', settings.timeZone],
+    ['search_path', settings.searchPath],
+    ['extra_float_digits', String(settings.extraFloatDigits)],
+    ['bytea_output', settings.byteaOutput],
+    ['array_nulls', settings.arrayNulls ? 'on' : 'off'],
+    ['statement_timeout', settings.statementTimeout],
+    ...settings.literals.split('\n').map((value, i): [string, string] => [others[i]!, value]),
+  ]);
 
 /**
  * Settings that the trusted side must begin with as the cloud does, whether its server, database or role sets them.
@@ -76,9 +107,14 @@ export class SettingsView {
     }
   }
 
-  /** Asks the cloud. */
-  async refresh(cloud: PipelinePort): Promise<void> {
-    const { rows } = await cloud.gather(planning, [], false);
+  /**
+   * Asks the cloud.
+   * @param within a transaction is open: a query could take its snapshot, before the client's first one does
+   */
+  async refresh(cloud: PipelinePort, within: boolean): Promise<void> {
+    const answers = await Promise.all(
+      (within ? oneByOne : [atOnce]).map(query => cloud.gather(query, [], false)),
+    );
     const [
       dateStyle,
       intervalStyle,
@@ -87,9 +123,9 @@ export class SettingsView {
       extraFloatDigits,
       byteaOutput,
       arrayNulls,
-      literals,
       statementTimeout,
-    ] = rows[0]!.map(text);
+      ...literals
+    ] = answers.flatMap(({ rows }) => rows[0]!.map(text));
     this.#change({
       dateStyle: dateStyle!,
       intervalStyle: intervalStyle!,
@@ -98,7 +134,7 @@ export class SettingsView {
       extraFloatDigits: Number(extraFloatDigits),
       byteaOutput: byteaOutput!,
       arrayNulls: arrayNulls === 'on',
-      literals: literals!,
+      literals: literals.join('\n'),
       statementTimeout: statementTimeout!,
     });
     this.#defaults ??= new Map(

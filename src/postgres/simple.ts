@@ -1,9 +1,11 @@
 /** The simple query protocol (PostgreSQL manual, 54.2.2). */
+import { whenKnown } from '../awaitable.js';
 import type { Plan } from '../sql/plan.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { type CarefulContext, drained } from './context.js';
+import { inSession, mustBeDeclarableAlone } from './cursor-execution.js';
 import { bind, execute, passCopyIn, refusePortalAsCursor } from './execution.js';
 import { expects, forwardedQuery, step } from './expectations.js';
 import { planned, refuseInFailed, shapeOf, split } from './extended.js';
@@ -44,7 +46,10 @@ async function planAndRunAlone(context: CarefulContext, statement: Statement): P
   return runAlone(context, statement, await planned(context, { statement, parameterTypes: [] }));
 }
 
-function runAlone(context: CarefulContext, statement: Statement, plan: Plan): boolean | Promise<boolean> {
+const runAlone = (context: CarefulContext, statement: Statement, plan: Plan): boolean | Promise<boolean> =>
+  whenKnown(inSession(context, plan), own => runInSession(context, statement, own));
+
+function runInSession(context: CarefulContext, statement: Statement, plan: Plan): boolean | Promise<boolean> {
   const { pipeline } = context.cloud;
   // behind messages that no Sync has followed, a Query could be skipped by the server
   if (plan.kind !== 'pass' || plan.closes || pipeline.dirty || context.transaction.internal) {
@@ -70,6 +75,7 @@ function runPassAlone(
     });
   }
   refusePortalAsCursor(context, plan);
+  mustBeDeclarableAlone(context, plan);
   return recorded(context, plan, 0, recording => sendPassAlone(context, statement, plan, recording));
 }
 
@@ -99,7 +105,7 @@ function sendPassAlone(
 
 async function runSeveral(context: CarefulContext, found: readonly Statement[]): Promise<boolean> {
   for (const statement of found) {
-    const plan = await planned(context, { statement, parameterTypes: [] });
+    const plan = await inSession(context, await planned(context, { statement, parameterTypes: [] }));
     // PostgreSQL's implicit block: what may not stand in a block is refused, and an error takes everything back
     if (plan.kind !== 'transaction' && !context.transaction.block) {
       if (!(await drained(context))) break;
@@ -115,17 +121,18 @@ async function runSeveral(context: CarefulContext, found: readonly Statement[]):
 /** Runs one statement by the extended protocol, answered as the simple one is. */
 function run(context: CarefulContext, statement: Statement, plan: Plan): void | Promise<void> {
   // described when the arguments, or the planning, have proven right
-  const late = plan.kind === 'execute' || plan.kind === 'trusted';
+  const late = plan.kind === 'execute' || plan.kind === 'trusted' || plan.kind === 'cursor';
+  const resultFormats = plan.kind === 'cursor' && plan.binary ? ([1] as const) : [];
   const portal: ClientPortal = {
     name: '',
     prepared: { statement, parameterTypes: [], plan },
     plan,
     parameters: { values: [], formats: [] },
-    resultFormats: [],
+    resultFormats,
     protected: undefined,
     trusted: undefined,
     alone: !context.cloud.pipeline.dirty && !context.transaction.block,
-    ...(late ? { announce: (inner: Plan) => describe(context, inner) } : {}),
+    ...(late ? { announce: (inner: Plan) => describe(context, inner, resultFormats) } : {}),
   };
   const go = (): void | Promise<void> => {
     if (!late) describe(context, plan);
@@ -135,12 +142,12 @@ function run(context: CarefulContext, statement: Statement, plan: Plan): void | 
   return bound === undefined ? go() : bound.then(go);
 }
 
-function describe(context: CarefulContext, plan: Plan): void {
+function describe(context: CarefulContext, plan: Plan, resultFormats: readonly (0 | 1)[] = []): void {
   const { pipeline } = context.cloud;
   const shape = shapeOf(context, plan);
   if (shape !== undefined) {
     if (shape.columns === undefined) return;
-    const description = rowDescription(shape.columns, []);
+    const description = rowDescription(shape.columns, resultFormats);
     // the trusted side's rows do not queue up behind what the cloud is still asked for
     if (plan.kind === 'trusted') context.output.bytes(description);
     else pipeline.own(description);

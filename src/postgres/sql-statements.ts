@@ -3,6 +3,7 @@ import { ClarusError } from '../errors.js';
 import type { Plan } from '../sql/plan.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import { type CarefulContext, drained } from './context.js';
+import { inSession } from './cursor-execution.js';
 import { physicalQuery } from './own-statements.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
 import { prepareChecked } from './preparing.js';
@@ -52,12 +53,18 @@ export async function executePrepared(
 ): Promise<void> {
   if (!(await drained(context))) return;
   const prepared = context.statements.get(plan.name);
-  const inner = await currentPlan(context, prepared.plan, () =>
+  const current = await currentPlan(context, prepared.plan, () =>
     context.options.planner.plan(prepared.statement, prepared.parameterTypes, context.port),
   );
+  const inner = await inSession(context, current);
   checkSameResult(prepared.plan, inner);
   prepared.plan = inner;
   if (inner.kind === 'execute') throw new ClarusError('0A000', 'EXECUTE of an EXECUTE is not supported');
+  if (inner.kind === 'pass' && inner.listsCursors)
+    throw new ClarusError('0A000', 'EXECUTE of a statement that reads pg_cursors is not supported', {
+      detail: 'It would list the portal by which the cloud runs it.',
+      hint: 'Send the statement itself.',
+    });
   const types = 'shape' in inner ? (inner.shape?.parameterTypes ?? []) : [];
   if (types.length !== plan.arguments.length) {
     throw new ClarusError('42601', `wrong number of parameters for prepared statement "${plan.name}"`, {
@@ -65,10 +72,11 @@ export async function executePrepared(
     });
   }
   const values = await evaluate(context, plan.arguments, types, inner).catch(unplaced);
+  const told = plan.explain ? await explained(context, plan.explain.sql, prepared, types) : prepared;
   const bound: ClientPortal = {
     name: portal.name,
-    prepared,
-    plan: inner,
+    prepared: told,
+    plan: told.plan,
     parameters: { values, formats: values.map(() => 0) },
     resultFormats: portal.resultFormats,
     ...(portal.order === undefined ? {} : { order: portal.order }),
@@ -78,6 +86,18 @@ export async function executePrepared(
   };
   if (portal.name !== '') context.portals.put(bound);
   await run(bound);
+}
+
+/** EXPLAIN of a prepared statement, as one of its own. */
+async function explained(
+  { options, port }: CarefulContext,
+  explain: string,
+  { statement: { text } }: PreparedStatement,
+  parameterTypes: readonly number[],
+): Promise<PreparedStatement> {
+  const [statement] = options.planner.statements(explain + text);
+  const plan = await options.planner.plan(statement!, parameterTypes, port);
+  return { statement: statement!, parameterTypes, plan };
 }
 
 /** DEALLOCATE name, DEALLOCATE ALL. */
@@ -94,10 +114,13 @@ export function deallocate(context: CarefulContext, plan: PlanOf<'deallocate'>):
 /** DISCARD, on both sides. */
 export async function discard(context: CarefulContext, plan: PlanOf<'discard'>): Promise<void> {
   if (!(await drained(context))) return;
-  const { cloud, trusted, statements, settings } = context;
+  const { cloud, trusted, statements, cursors, settings } = context;
   const tag = await cloud.run(plan.sql);
+  if (context.temporary.exist && (plan.target === 'all' || plan.target === 'temp'))
+    context.temporary.changed();
   if (plan.target === 'all') {
     statements.clear();
+    cursors.clear();
     cloud.statements.forget();
     trusted.forgetSettings();
     settings.stale = true;

@@ -1,14 +1,13 @@
+import type { BoundParameters, PhysicalStatement } from '../sql/plan.js';
 import type {
-  BoundParameters,
   CopyInPort,
   DataRows,
   ExecuteOutcome,
   OutcomeListener,
-  PhysicalStatement,
   PortalPort,
   RowSink,
   StatementPort,
-} from '../sql/plan.js';
+} from '../sql/ports.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 import { backendTypes, frontendTypes } from '../wire/protocol.js';
 import { expects, internal } from './expectations.js';

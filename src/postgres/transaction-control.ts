@@ -7,7 +7,7 @@ import { physicalQuery } from './own-statements.js';
 import type { ClientPortal } from './prepared.js';
 import { ranInCloud, runInCloud } from './run-in-cloud.js';
 import { commandComplete } from './shapes.js';
-import { commit, ended, over, rollbackTrusted, rolledBack } from './transaction-end.js';
+import { commit, ended, over, rollbackTrusted, rolledBack, uncancelled } from './transaction-end.js';
 
 /**
  * Runs a transaction statement on the cloud, and on the trusted side where it takes part.
@@ -22,6 +22,7 @@ export function controlTransaction(
   context.transaction.controlled = true;
   const shift = portal.prepared.statement.start;
   if (!endsPortals(action)) return control(context, action, shift, recording);
+  if (action.kind !== 'rollback-to') context.executedBefore = context.executed;
   // other portals end only if it is carried out: nothing sent before it may fail any more
   if (context.portals.hasOthers(portal))
     return drained(context).then(going => {
@@ -222,7 +223,9 @@ export async function beginInternal({ transaction, cloud }: CarefulContext): Pro
   await cloud.run('BEGIN');
 }
 
+// SHOW takes no snapshot, after which a transaction could not be given one
 const isolation = physicalQuery('SHOW transaction_isolation');
+const readOnlyNow = physicalQuery('SHOW transaction_read_only');
 const snapshot = physicalQuery('SELECT pg_catalog.pg_current_snapshot()::text');
 
 /** What a statement that reads several times reads in. */
@@ -231,14 +234,23 @@ export interface Reading {
   readonly ours: boolean;
   /** undefined: the transaction has one snapshot; else the one that held when reading began */
   readonly snapshot: string | undefined;
+  /** it has one snapshot because we want it, not the client */
+  readonly frozen: boolean;
+  readonly readOnly: boolean;
 }
 
 /**
  * Begins to read from the cloud several times. A statement outside a transaction block gets a transaction that has one
  * snapshot. The tables are locked against DDL, in the order in which DDL locks: here first, then on the trusted side.
  * @param tables their names in the cloud
+ * @param writes the statement writes in the same transaction, so that one snapshot is had only where several tables are
+ *   read: without it rows that others change meanwhile can be locked and read again
  */
-export async function beginReading(context: CarefulContext, tables: readonly string[]): Promise<Reading> {
+export async function beginReading(
+  context: CarefulContext,
+  tables: readonly string[],
+  writes: boolean,
+): Promise<Reading> {
   const { transaction, cloud } = context;
   const ours = !transaction.block && !cloud.pipeline.dirty;
   if (!transaction.block) {
@@ -248,14 +260,17 @@ export async function beginReading(context: CarefulContext, tables: readonly str
   const locked =
     tables.length > 0 ? cloud.run(`LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE`) : undefined;
   locked?.catch(() => undefined);
-  const { rows } = await cloud.gather(isolation, [], false);
+  const asked = [isolation, ...(writes ? [readOnlyNow] : [])].map(query => cloud.gather(query, [], false));
+  const [level, only] = (await Promise.all(asked)).map(({ rows }) => Buffer.from(rows[0]![0]!).toString());
   await locked;
-  const level = Buffer.from(rows[0]![0]!).toString();
-  if (level === 'repeatable read' || level === 'serializable') return { ours, snapshot: undefined };
-  if (!ours) return { ours, snapshot: await snapshotNow(context) };
+  const readOnly = only === 'on';
+  if (level === 'repeatable read' || level === 'serializable')
+    return { ours, snapshot: undefined, frozen: false, readOnly };
+  if (!ours || (writes && tables.length === 1))
+    return { ours, snapshot: await snapshotNow(context), frozen: false, readOnly };
   // what goes wrong with it, the first query hears
   cloud.run('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ').catch(() => undefined);
-  return { ours, snapshot: undefined };
+  return { ours, snapshot: undefined, frozen: true, readOnly };
 }
 
 /** The snapshot that a query of the cloud would have now: equal texts are equal snapshots. */
@@ -264,21 +279,56 @@ export async function snapshotNow({ cloud }: CarefulContext): Promise<string> {
   return Buffer.from(rows[0]![0]!).toString();
 }
 
+/** Ends the transaction that `beginReading` began. What fails of it, the end of the client's batch rolls back. */
+export async function endReading({ transaction, cloud }: CarefulContext): Promise<void> {
+  await cloud.run('COMMIT');
+  transaction.end(false);
+}
+
+/** Begins a transaction of ours anew. */
+export async function abandonReading(context: CarefulContext): Promise<void> {
+  await rollbackCloud(context);
+  context.transaction.end(false);
+}
+
+/** Does something in the cloud, in a subtransaction, which is rolled back when it fails. */
+export async function inSubtransaction<T>({ cloud }: CarefulContext, work: () => Promise<T>): Promise<T> {
+  await cloud.run('SAVEPOINT clarus_write');
+  try {
+    const result = await work();
+    await cloud.run('RELEASE SAVEPOINT clarus_write');
+    return result;
+  } catch (error) {
+    cloud.pipeline.sync(internal(expects.sync));
+    await cloud.run('ROLLBACK TO SAVEPOINT clarus_write');
+    await cloud.run('RELEASE SAVEPOINT clarus_write');
+    throw error;
+  }
+}
+
 /** Ends the transaction block that we opened around the client's batch. Called where the client's Sync stands. */
 export async function endInternal(context: CarefulContext, failed: boolean): Promise<void> {
-  const { transaction, cloud, settings } = context;
+  const { transaction, settings } = context;
   try {
     if (!failed) {
       ended(context, await commit(context, 'COMMIT'));
       return;
     }
     settings.stale = true;
-    cloud.pipeline.sync(internal(expects.sync));
     await rollbackTrusted(context);
-    await cloud.run('ROLLBACK');
+    await rollbackCloud(context);
   } catch (error) {
     context.fail(error);
+    await rollbackCloud(context).catch(() => undefined);
   } finally {
     transaction.end(false);
   }
+}
+
+/** Rolls back in the cloud, whatever state it is in. */
+export function rollbackCloud({ cloud }: CarefulContext): Promise<void> {
+  return uncancelled(() => {
+    cloud.pipeline.sync(internal(expects.sync));
+    return cloud.run('ROLLBACK');
+  });
 }

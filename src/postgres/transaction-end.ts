@@ -1,5 +1,6 @@
 /** How a transaction ends, on the cloud and on the trusted side where it takes part. */
 import { ClarusError } from '../errors.js';
+import { PostgresError } from '../wire/diagnostic.js';
 import { type CarefulContext, isFailed } from './context.js';
 import { physicalQuery } from './own-statements.js';
 
@@ -21,6 +22,7 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
       const shadowXid = transaction.joined ? await idOf(trusted.port) : undefined;
       entry = await options.commits.prepare(transaction.redo(user.name), xid, shadowXid);
     }
+    if (transaction.joined && context.temporary.exist && !isFailed(context)) await checkDeferred(context);
     tag = await cloud.run(sql);
   } catch (error) {
     // a lost connection, the client's or the cloud's, leaves the outcome open
@@ -45,7 +47,8 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
     }
     if (entry !== undefined) await options.commits.finish(entry);
   } catch (error) {
-    trusted.settle();
+    // a lost connection has rolled back
+    await rollbackTrusted(context).catch(() => undefined);
     if (entry === undefined) throw error;
     options.commits.leave(entry);
     // the cloud has committed: the entry brings the trusted side after it
@@ -55,6 +58,16 @@ export async function commit(context: CarefulContext, sql: string): Promise<stri
     });
   }
   return tag;
+}
+
+/** Constraints of temporary tables that wait for the end of the transaction must not fail after the cloud has committed. */
+async function checkDeferred({ trusted, cloud }: CarefulContext): Promise<void> {
+  try {
+    await trusted.port.run('SET CONSTRAINTS ALL IMMEDIATE');
+  } catch (error) {
+    await cloud.run('ROLLBACK');
+    throw error;
+  }
 }
 
 /** A COMMIT that failed has rolled back. */
@@ -74,7 +87,9 @@ export function ended(context: CarefulContext, tag: string): void {
   const { transaction, settings } = context;
   // local ones are over, the others stay
   if (tag !== 'COMMIT' || transaction.settings.length > 0) settings.stale = true;
-  if (tag === 'COMMIT') for (const sql of transaction.settings) rememberSetting(context, sql);
+  if (tag !== 'COMMIT') return;
+  for (const sql of transaction.settings) rememberSetting(context, sql);
+  context.cursors.commit();
 }
 
 /** A setting that the transaction committed. SET LOCAL and SET TRANSACTION end with it. */
@@ -86,10 +101,27 @@ export function rememberSetting(context: CarefulContext, sql: string): void {
 export async function rollbackTrusted({ transaction, trusted }: CarefulContext): Promise<void> {
   if (!transaction.joined) return;
   transaction.joined = false;
-  trusted.settle();
-  const rolledBack = trusted.port.run('ROLLBACK');
-  trusted.settle();
-  await rolledBack;
+  await uncancelled(() => {
+    trusted.settle();
+    const rolledBack = trusted.port.run('ROLLBACK');
+    trusted.settle();
+    return rolledBack;
+  });
+}
+
+/**
+ * Does what must be done although the client may have asked to cancel the statement before: the request may come so late
+ * that it hits this one, which then has done nothing.
+ */
+export async function uncancelled(work: () => Promise<unknown>): Promise<void> {
+  for (let done = false; !done; )
+    done = await work().then(
+      () => true,
+      error => {
+        if (error instanceof PostgresError && error.code === '57014') return false;
+        throw error;
+      },
+    );
 }
 
 async function idOf(port: CarefulContext['cloud']): Promise<string> {

@@ -1,5 +1,7 @@
 import type { CatalogChange, Redo } from '../catalog/catalog.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
+import type { Cursors } from './cursors.js';
+import type { TemporaryObjects } from './temporary-objects.js';
 
 /** Something that a commit has to make durable on the trusted side. */
 interface Recorded {
@@ -15,6 +17,7 @@ interface Savepoint {
   readonly records: number;
   readonly settings: number;
   readonly state: number;
+  readonly cursors: number;
   /** number of portals that the client had bound */
   readonly portals: number;
 }
@@ -36,16 +39,24 @@ export class Transaction {
   snapshot = false;
   /** number of the batch in whose implicit transaction a query was executed that the cloud did not see */
   queriedIn = -1;
+  /** another one for each transaction */
+  number = 0;
   #beginSql: string | undefined;
   #savepoints: Savepoint[] = [];
   #records: Recorded[] = [];
+  #revision = 0;
   /** settings of this transaction that the trusted backend has not got */
   #settings: string[] = [];
   /** changes of encodings' state; undefined: none are made */
   readonly #state: SessionEncodingState | undefined;
+  /** cursors that end with it */
+  readonly #cursors: Cursors | undefined;
+  readonly #temporary: TemporaryObjects | undefined;
 
-  constructor(state?: SessionEncodingState) {
+  constructor(state?: SessionEncodingState, cursors?: Cursors, temporary?: TemporaryObjects) {
     this.#state = state;
+    this.#cursors = cursors;
+    this.#temporary = temporary;
   }
 
   /** The server is in a transaction block. */
@@ -61,6 +72,11 @@ export class Transaction {
   /** DDL was run, or the catalogue is to change. */
   get changesSchema(): boolean {
     return this.#records.length > 0;
+  }
+
+  /** Another one for each state of what this transaction has changed. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** Changes of this transaction to the catalogue, in order. */
@@ -92,6 +108,7 @@ export class Transaction {
       records: this.#records.length,
       settings: this.#settings.length,
       state: this.#stateMark,
+      cursors: this.#cursors?.mark() ?? 0,
       portals,
     });
   }
@@ -110,14 +127,18 @@ export class Transaction {
     const at = this.#find(name);
     if (at < 0) return;
     this.#savepoints.length = at + 1;
-    const { records, settings, state } = this.#savepoints[at]!;
+    const { records, settings, state, cursors } = this.#savepoints[at]!;
+    if (this.#records.length > records) this.#revision++;
     this.#records.length = records;
     this.#settings.length = Math.min(this.#settings.length, settings);
     this.#state?.rollBackTo(state);
+    this.#cursors?.rollBackTo(cursors);
+    this.#temporary?.ended();
   }
 
   /** @param chain a new transaction with the same modes has begun */
   end(chain: boolean): void {
+    this.number++;
     this.explicit = chain;
     this.internal = false;
     this.joined = false;
@@ -127,9 +148,12 @@ export class Transaction {
     this.#records = [];
     this.#settings = [];
     this.#state?.clear();
+    this.#cursors?.end();
+    this.#temporary?.ended();
   }
 
   record(ddl: string | undefined, changes: readonly CatalogChange[], searchPath: string): void {
+    this.#revision++;
     this.#records.push({ ddl, changes, searchPath });
   }
 

@@ -30,6 +30,7 @@ export async function executeTrusted(
   if (isFailed(context)) throw aborted();
   if (portal.completed !== undefined) return runAgain(context, portal, plan, recording);
   await trusted.ready();
+  if (plan.temporary && !(plan.temporary === 'reads' && portal.alone)) await touchTrusted(context);
   if (plan.homed) await refuseReadOnly(context);
   takeSnapshot(context);
   // a portal that is to be executed again must outlive the statements analysed meanwhile

@@ -1,5 +1,7 @@
 import { ClarusError } from '../errors.js';
-import type { Analysis, BoundParameters, PhysicalStatement } from '../sql/plan.js';
+import type { BoundParameters, PhysicalStatement } from '../sql/plan.js';
+import type { Analysis } from '../sql/ports.js';
+import { asTablesSql } from '../trusted/carriers.js';
 import { type Diagnostic, PostgresError } from '../wire/diagnostic.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { analyse, analysisSettings, isLog } from './analysis.js';
@@ -14,10 +16,24 @@ import type { Transaction } from './transaction.js';
 /** Settings kept for the moment when the trusted connection is opened. */
 const settingsMax = 1_000;
 /** A startup setting that the trusted server does not know, or does not take, is the cloud's alone. */
-const foreignSetting = new Set(['42704', '22023', '55P02', '42501']);
+const foreignAtStart = new Set(['42704', '22023', '55P02', '42501']);
+/** So is one that is set later; but a value that only the cloud takes would be read otherwise on both sides. */
+const foreign = new Set(['42704', '42501', '55P02']);
+/** SET TRANSACTION is none: it stands right behind BEGIN only. */
+const isSetting = /^\s*(?:set|reset)\b(?!\s+transaction\b)/i;
+
+/** @throws error for anything but a setting that one server does not know, or does not take, though the other does */
+export function mustBeForeign(error: unknown): void {
+  if (!(error instanceof PostgresError && foreign.has(error.code))) throw error;
+}
+
+/** What PostgreSQL takes of plain tables only, and not of foreign ones. */
+const ofTables = /\b(?:merge|tablesample)\b/i;
 
 /** What the trusted side is given by its session, and tells it. */
 export interface TrustedHooks {
+  /** told of what its backend notices */
+  noticed?(diagnostic: Diagnostic): void;
   readonly connect: Connect;
   readonly user: LocalUser;
   /** settings of the client's startup message */
@@ -25,6 +41,8 @@ export interface TrustedHooks {
   /** what settings by which values are read and printed begin with in the cloud */
   defaults(): ReadonlyMap<string, string>;
   readonly applicationName: string | undefined;
+  /** rows of tables may be carried there (trusted/carriers.ts) */
+  readonly carries?: boolean;
   /** settings of the connection itself, in place of those for analysis */
   readonly own?: ReadonlyMap<string, string>;
   readonly transaction: Transaction;
@@ -58,13 +76,16 @@ export class TrustedSide {
         if (name === 'application_name') hooks.applicationNameChanged(value);
         return false;
       },
-      notice: (diagnostic: Diagnostic, toClient) =>
-        toClient && !isLog(diagnostic.severityPlain ?? diagnostic.severity),
+      notice: (diagnostic: Diagnostic, toClient) => {
+        hooks.noticed?.(diagnostic);
+        return toClient && !isLog(diagnostic.severityPlain ?? diagnostic.severity);
+      },
       notification: () => undefined, // clients listen in the cloud
       skipping: () => undefined,
       ready: () => undefined,
       status: () => 'I',
       clientError: error => error,
+      trusted: true,
       fatal: error => hooks.failed(lost(error)),
     });
     this.port = new PipelinePort(this.pipeline, true, () => {
@@ -90,14 +111,39 @@ export class TrustedSide {
   /** @throws PostgresError what is wrong with the statement; ClarusError 40P01 where its wait may be part of a deadlock */
   async analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
     await this.ready();
+    const isOfTables = this.#hooks.carries === true && ofTables.test(sql);
     for (;;)
       try {
-        return await analyse(this.pipeline, sql, parameterTypes);
+        return await (isOfTables
+          ? this.#overTables(() => analyse(this.pipeline, sql, parameterTypes))
+          : analyse(this.pipeline, sql, parameterTypes));
       } catch (error) {
         if (!(error instanceof PostgresError && error.code === '55P03')) throw error;
         // Who has no transaction holds nothing that the other could wait for.
         if (this.#hooks.transaction.block || this.#hooks.transaction.joined) throw mayBeDeadlock();
       }
+  }
+
+  /** The same of a statement that may be wrong: an error does not take the transaction with it. @throws as `analyse` */
+  async analyseTentatively(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
+    await this.ready();
+    const work = () => this.analyse(sql, parameterTypes);
+    return this.#hooks.transaction.joined ? this.#within('clarus_analysis', work) : work();
+  }
+
+  /** Does something while tables whose rows are carried are plain tables to this session. */
+  async #overTables<T>(work: () => Promise<T>): Promise<T> {
+    const { joined } = this.#hooks.transaction;
+    await this.port.run(joined ? 'SAVEPOINT clarus_tables' : 'BEGIN');
+    try {
+      await this.port.run(asTablesSql);
+      return await work();
+    } finally {
+      this.settle();
+      await this.port.run(joined ? 'ROLLBACK TO SAVEPOINT clarus_tables' : 'ROLLBACK');
+      if (joined) await this.port.run('RELEASE SAVEPOINT clarus_tables');
+      else this.settle();
+    }
   }
 
   /** Binds a statement without executing it. */
@@ -117,7 +163,11 @@ export class TrustedSide {
     const { transaction } = this.#hooks;
     if (transaction.joined) return;
     await this.open();
-    for (const sql of transaction.joinSql()) await this.port.run(sql);
+    // what was asked before may have a snapshot, after which a transaction cannot be given one
+    this.settle();
+    for (const sql of transaction.joinSql())
+      if (isSetting.test(sql)) await this.#setWithin(sql).catch(mustBeForeign);
+      else await this.port.run(sql);
     transaction.joined = true;
   }
 
@@ -151,16 +201,26 @@ export class TrustedSide {
       await this.port.run(sql).finally(() => this.settle());
       return;
     }
-    // an error here must not take the transaction with it
-    await this.port.run('SAVEPOINT clarus_setting');
+    await this.#setWithin(sql);
+  }
+
+  /** Runs a setting in the transaction; an error does not take the transaction with it. */
+  #setWithin(sql: string): Promise<unknown> {
+    return this.#within('clarus_setting', () => this.port.run(sql));
+  }
+
+  async #within<T>(savepoint: string, work: () => Promise<T>): Promise<T> {
+    await this.port.run(`SAVEPOINT ${savepoint}`);
+    let result: T;
     try {
-      await this.port.run(sql);
+      result = await work();
     } catch (error) {
       this.settle();
-      await this.port.run('ROLLBACK TO SAVEPOINT clarus_setting');
+      await this.port.run(`ROLLBACK TO SAVEPOINT ${savepoint}`);
       throw error;
     }
-    await this.port.run('RELEASE SAVEPOINT clarus_setting');
+    await this.port.run(`RELEASE SAVEPOINT ${savepoint}`);
+    return result;
   }
 
   cancel(): Promise<void> {
@@ -222,7 +282,7 @@ export class TrustedSide {
     try {
       return await connect(user, new Map([...settings, ...base]));
     } catch (error) {
-      if (!(error instanceof ClarusError) || !foreignSetting.has(error.code)) throw error;
+      if (!(error instanceof ClarusError) || !foreignAtStart.has(error.code)) throw error;
       return await connect(user, base);
     }
   }

@@ -94,7 +94,7 @@ WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = $1::oid AN
 ORDER BY 1`;
 
 const keepAndDrop =
-  'keep the definitions of views, rules, triggers and policies on it, and drop them in the cloud (this version makes none over protected tables)';
+  'keep the definitions of views, rules, triggers and policies on it, and drop them in the cloud; views and triggers can be made again through Clarus when the copy stands';
 
 async function dependentHindrances(read: Reader, table: DescribedTable): Promise<readonly Hindrance[]> {
   const found = await readJson<{ what: string; view: string | null }>(read, dependents, [String(table.oid)]);
@@ -141,11 +141,10 @@ function ownHindrances(
     const { kind, references } = constraint;
     const remedy = `ALTER TABLE ${title} DROP CONSTRAINT ${quoteName(constraint.name)} in the cloud`;
     const concerned = constraint.columns.some(one => one === 0 || isProtected(table, one));
-    if ((kind === 'c' || kind === 'x') && concerned)
-      found.push({
-        what: `the ${kind === 'c' ? 'check' : 'exclusion'} constraint "${constraint.name}" reads a protected column`,
-        remedy,
-      });
+    if (kind === 'c' && constraint.columns.some(attnum => attnum <= 0))
+      found.push({ what: `the check constraint "${constraint.name}" reads the whole row`, remedy });
+    if (kind === 'x' && concerned)
+      found.push({ what: `the exclusion constraint "${constraint.name}" reads a protected column`, remedy });
     const target = kind === 'f' ? tables.find(({ oid }) => oid === references?.table) : undefined;
     if (!target || !references) continue;
     const tags = concerned || references.columns.some(one => isProtected(target, one));

@@ -64,10 +64,6 @@ export const witnessIn = (pool: pg.Pool): LeaseWitness =>
     return rows as (string | null)[][];
   });
 
-/** Why a level of audit that the policy may name is not served. */
-export const rowsNotRecorded =
-  'audit: rows is not built in this version, and nothing is served that is not recorded';
-
 /** What is open once everything is settled. Its owner closes `keys`, `cloud` and `trusted`, in this order. */
 export interface Prepared {
   readonly trusted: Trusted;
@@ -85,8 +81,6 @@ export interface Prepared {
 export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
   const { config, rootKey, resolveSecret, log } = inputs;
   const served = servedCloud(config);
-  if (config.audit === 'rows')
-    throw new ClarusError('0A000', rowsNotRecorded, { hint: 'Write "audit: statements".' });
   const onProblem = (message: string): void => log('warning', message);
   const cloud = adminPool(served, resolveSecret, onProblem);
   const trusted = await openTrusted({ trusted: config.trusted, rootKey, resolveSecret, onProblem }).catch(
@@ -140,7 +134,8 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
       origin: `file ${config.file}`,
     });
     if (brought.refused.length > 0) throw touchesRows(brought.refused);
-    if (brought.adopted) log('info', 'the policy of the file is in force');
+    if (brought.adopted)
+      log('info', 'the policy of the file is in force', { changes: brought.differences.join('; ') });
     for (const { schema, name, reason } of brought.blocked)
       log('warning', 'a table is neither served nor written', {
         table: `${schema}.${name}`,
@@ -169,8 +164,7 @@ async function openDoor(
 ): Promise<CarrierDoor | undefined> {
   const refused = (why: string): undefined =>
     void log('warning', `statements that no encoding answers are refused: ${why}`);
-  // names of time zones are not printed as they are read
-  if (trusted.major < 18) return refused('the trusted PostgreSQL is older than 18');
+  if (trusted.major < 15) return refused('the trusted PostgreSQL is older than 15');
   if (!/^(127\.|::1$|localhost$|\/)/.test(host))
     return refused('the trusted PostgreSQL is on another machine');
   const token = randomBytes(24).toString('base64url');
@@ -199,7 +193,7 @@ async function recordNewEpochs({ trusted, audit }: Config): Promise<void> {
 const touchesRows = (tables: readonly LogicalTable[]): ClarusError =>
   new ClarusError(
     '55000',
-    `the policy of the file would change protected tables that hold rows: ${tables.map(t => `${t.schema}.${t.name}`).join(', ')}`,
+    `the policy of the file would change protected tables that hold rows, or open ones that have triggers: ${tables.map(t => `${t.schema}.${t.name}`).join(', ')}`,
     {
       hint: 'Put the file back ("clarus policy export" prints the version in force); "clarus check" shows the difference.',
     },

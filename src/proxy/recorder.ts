@@ -39,9 +39,12 @@ function append(journal: Journal, event: GatewayEvent, catalog: () => Catalog): 
     }
     case 'statement-end': {
       if (!journal.records('statements')) return true;
-      const { kind, user, session, number, rows, code, duration_ms } = event;
-      const end = { kind, user, session, number, rows, duration_ms };
-      return journal.append(code === undefined ? end : { ...end, code });
+      const { code, fetched, ...end } = event;
+      return journal.append({
+        ...end,
+        ...(code === undefined ? {} : { code }),
+        ...(fetched === undefined ? {} : { fetched }),
+      });
     }
     default:
       return journal.append(event);

@@ -5,7 +5,8 @@ import { physical } from './compilation.js';
 import { collect, queued, type Row } from './execute/collect.js';
 import { readsMoment } from './moment.js';
 import { withTime } from './operand.js';
-import type { SessionPort } from './plan.js';
+import type { PhysicalStatement } from './plan.js';
+import type { SessionPort } from './ports.js';
 import { deparseExpression } from './raw/deparse.js';
 import { list, type RawNode, stringOf, visit } from './raw/node.js';
 import { parseExpression } from './raw/parse.js';
@@ -18,22 +19,32 @@ export interface DefaultExpression {
   readonly time: boolean;
   /** sequences that it takes values from, by their qualified names */
   readonly sequences: readonly string[];
+  /** that of an identity column, which OVERRIDING USER VALUE takes in place of what is given */
+  readonly identity: boolean;
 }
 
 /** Defaults of a table's columns, by attnum. */
 export type Defaults = ReadonlyMap<number, DefaultExpression>;
 
 /**
- * A domain may have a default of its own (build_column_default in rewriteHandler.c), and may refuse NULL, which is
- * then what is assigned (coerce_null_to_domain).
+ * An identity column takes the next value of its sequence. A domain may have a default of its own
+ * (build_column_default in rewriteHandler.c), and may refuse NULL, which is then what is assigned
+ * (coerce_null_to_domain).
  */
 const defaultsQuery = physical(
   `SELECT a.attnum::pg_catalog.text, coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid),
-            pg_catalog.pg_get_expr(t.typdefaultbin, 0), 'NULL'), t.typtype = 'd' AND d.adbin IS NULL AND t.typdefaultbin IS NULL
+            pg_catalog.pg_get_expr(t.typdefaultbin, 0),
+            'pg_catalog.nextval(' || pg_catalog.quote_literal(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(s.relname)) || '::pg_catalog.regclass)',
+            'NULL'), t.typtype = 'd' AND d.adbin IS NULL AND t.typdefaultbin IS NULL AND a.attidentity = '',
+            a.attidentity <> ''
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
        LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity = ''
-      AND (d.adbin IS NOT NULL OR t.typtype = 'd')`,
+       LEFT JOIN pg_catalog.pg_depend p ON a.attidentity <> '' AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum
+         AND p.deptype = 'i' AND p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refclassid = p.classid
+       LEFT JOIN pg_catalog.pg_class s ON s.oid = p.objid
+       LEFT JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+      AND (d.adbin IS NOT NULL OR t.typtype = 'd' OR a.attidentity <> '')`,
   [26],
 );
 
@@ -46,27 +57,39 @@ const set = physical(
 const plainly: Row = ['ISO, MDY', 'postgres', '1', 'pg_catalog'].map(value => Buffer.from(value));
 
 /**
+ * Runs queries of the catalogue under settings by which an expression of it reads the same anywhere.
+ * @param queries with parameters in binary form
+ */
+export async function plainExpressions(
+  { settings: { dateStyle, intervalStyle, extraFloatDigits, searchPath }, trusted }: SessionPort,
+  queries: readonly { readonly query: PhysicalStatement; readonly parameters: Row }[],
+): Promise<readonly Row[][]> {
+  const before = [dateStyle, intervalStyle, String(extraFloatDigits), searchPath].map(v => Buffer.from(v));
+  const asked = [
+    queued(trusted, set, plainly, [0], []),
+    ...queries.map(({ query, parameters }) => queued(trusted, query, parameters, [1], [])),
+    queued(trusted, set, before, [0], []),
+  ];
+  trusted.flush();
+  return (await Promise.all(asked)).slice(1, -1);
+}
+
+/**
  * Reads the defaults of a table.
  * @param copy COPY: a domain is not asked about the NULL of a column that the data lack (CopyFrom in copyfrom.c)
  */
 export async function defaultsOf(table: LogicalTable, session: SessionPort, copy = false): Promise<Defaults> {
   const oid = Buffer.alloc(4);
   oid.writeUInt32BE(table.oid);
-  const { dateStyle, intervalStyle, extraFloatDigits, searchPath } = session.settings;
-  const before = [dateStyle, intervalStyle, String(extraFloatDigits), searchPath].map(v => Buffer.from(v));
-  const { trusted } = session;
-  const asked = [
-    queued(trusted, set, plainly, [0], []),
-    queued(trusted, defaultsQuery, [oid], [1], []),
-    queued(trusted, set, before, [0], []),
-  ];
-  trusted.flush();
-  const [, rows] = await Promise.all(asked);
+  const [rows] = await plainExpressions(session, [{ query: defaultsQuery, parameters: [oid] }]);
   const found = rows!.map(row => row.map(field => Buffer.from(field ?? []).toString()));
   return new Map(
     found
       .filter(([, , onlyDomain]) => !(copy && onlyDomain === 't'))
-      .map(([attnum, sql]) => [Number(attnum), expressionOf(sql!, table)]),
+      .map(([attnum, sql, , identity]) => [
+        Number(attnum),
+        { ...expressionOf(sql!, table), identity: identity === 't' },
+      ]),
   );
 }
 
@@ -87,7 +110,7 @@ export async function generatedColumns(
   return new Set(rows.map(([name]) => Buffer.from(name ?? []).toString()));
 }
 
-function expressionOf(sql: string, table: LogicalTable): DefaultExpression {
+function expressionOf(sql: string, table: LogicalTable): Omit<DefaultExpression, 'identity'> {
   const raw = parseExpression(sql);
   if (readsMoment(raw))
     throw new ClarusError(
@@ -108,4 +131,12 @@ function sequencesIn(raw: RawNode): readonly string[] {
     found.push((cast?.A_Const?.sval as { sval?: string } | undefined)?.sval ?? '');
   });
   return found;
+}
+
+/** The sequence from which a default takes its values, where it does nothing else. */
+export function counterOf(found: DefaultExpression | undefined): string | undefined {
+  if (!found || found.sequences.length === 0) return undefined;
+  const call = parseExpression(found.sql).FuncCall;
+  const [sequence] = found.sequences;
+  return call && found.sequences.length === 1 && sequence !== '' ? sequence : undefined;
 }

@@ -2,6 +2,7 @@
 import type { LogicalTable } from '../catalog/catalog.js';
 import type {
   Answering,
+  CursorBody,
   InsertBody,
   InsertSelectBody,
   ReadBody,
@@ -9,7 +10,8 @@ import type {
   UpdateBody,
 } from './execute/bodies.js';
 import type { OperandPlan } from './operand.js';
-import type { Plan } from './plan.js';
+import type { Plan, Shape } from './plan.js';
+import type { PartsBody } from './temporary/beside.js';
 
 /** One line a fact. No operand's value appears. */
 export function explainPlan(plan: Plan): string[] {
@@ -27,7 +29,12 @@ export function explainPlan(plan: Plan): string[] {
     case 'transaction':
       return ['Transaction control: applied to both sides of the session'];
     case 'protected':
-      return protectedLines(plan);
+      return [
+        ...protectedLines(plan),
+        ...(plan.declassifies ?? []).map(
+          column => `  Declassifies: protected values come to ${column} in the clear`,
+        ),
+      ];
     default:
       return [`Session statement: ${plan.kind}`];
   }
@@ -50,6 +57,27 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
         'Split: the trusted database runs the statement over rows that the cloud delivers',
         ...body.why.map(reason => `  Why: ${reason}`),
         ...body.names.map(name => `  Reads: ${name}`),
+        ...(body.writes?.names ?? []).map(name => `  Writes: ${name}, once all is computed`),
+      ];
+    }
+    case 'parts': {
+      const { first, rest } = plan.body as PartsBody;
+      return [
+        ...first.flatMap(({ plan: part }) => [
+          'First, rows that it is given:',
+          ...explainPlan(part).map(inner),
+        ]),
+        ...('plan' in rest
+          ? ['Then, over these:', ...explainPlan(rest.plan).map(inner)]
+          : ['Then: the trusted database runs it where the temporary tables are']),
+      ];
+    }
+    case 'cursor': {
+      const { source } = plan.body as CursorBody;
+      return [
+        'Split: the trusted database runs the query at once, and keeps its rows until the cursor is closed',
+        ...source.why.map(reason => `  Why: ${reason}`),
+        ...source.names.map(name => `  Reads: ${name}`),
       ];
     }
     case 'insert-select': {
@@ -91,6 +119,8 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
   }
 }
 
+const inner = (line: string): string => `  ${line}`;
+
 const nameOf = (table: LogicalTable): string => `${table.schema}.${table.name}`;
 
 const operandLines = (operands: readonly OperandPlan[]): string[] =>
@@ -120,3 +150,13 @@ const openingLines = ({ outputs }: Answering): string[] => {
   );
   return opened.length ? [`  Opens here: ${opened.join(', ')}`] : [];
 };
+
+/** A column of type text that is of no table. */
+export const textColumn = (name: string): NonNullable<Shape['columns']>[number] => ({
+  name,
+  tableOid: 0,
+  attnum: 0,
+  typeOid: 25,
+  typeSize: -1,
+  typeModifier: -1,
+});

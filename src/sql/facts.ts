@@ -8,9 +8,12 @@ import type {
   Answering,
   CopyInBody,
   CopyOutBody,
+  CursorBody,
+  ExplainedBody,
   InsertBody,
   InsertSelectBody,
   ReadBody,
+  RoutedCopyBody,
   SplitBody,
   UpdateBody,
   WrittenColumn,
@@ -18,6 +21,7 @@ import type {
 import type { OperandPlan } from './operand.js';
 import type { Plan, ProtectedPlan } from './plan.js';
 import { visit } from './raw/node.js';
+import type { PartsBody } from './temporary/beside.js';
 
 const { fingerprintSync } = createRequire(import.meta.url)('libpg-query') as {
   fingerprintSync(sql: string): string;
@@ -41,14 +45,19 @@ export function factsOf(plan: Plan, catalog: Catalog): StatementFacts {
 function makeFacts(plan: Plan, catalog: Catalog): StatementFacts {
   const nothing = { tables: [], columns: [] };
   switch (plan.kind) {
-    case 'protected':
-      return protectedFacts(plan, catalog);
+    case 'protected': {
+      const made = protectedFacts(plan, catalog);
+      return plan.declassifies
+        ? { ...made, columns: [...made.columns, ...plan.declassifies.map(inTheClear)] }
+        : made;
+    }
     case 'pass':
     case 'trusted':
+    case 'cursor':
       return {
         fingerprint: fingerprintOf(plan.sql),
         command: /^[a-z]+/i.exec(plan.sql.trimStart())?.[0].toUpperCase() ?? '',
-        plan: plan.kind,
+        plan: plan.kind === 'cursor' ? 'trusted' : plan.kind,
         ...nothing,
       };
     default:
@@ -56,8 +65,10 @@ function makeFacts(plan: Plan, catalog: Catalog): StatementFacts {
   }
 }
 
+const inTheClear = (column: string): ColumnUse => ({ column, direction: 'to-cloud', protection: ['none'] });
+
 /** The word of SQL for what the gateway does itself. */
-const commandOf = (plan: Exclude<Plan, { kind: 'protected' | 'pass' | 'trusted' }>): string => {
+const commandOf = (plan: Exclude<Plan, { kind: 'protected' | 'pass' | 'trusted' | 'cursor' }>): string => {
   if (plan.kind === 'transaction') return plan.action.kind.toUpperCase().replace('-', ' ');
   return plan.kind === 'setting' ? 'SET' : plan.kind === 'set-config' ? 'SELECT' : plan.kind.toUpperCase();
 };
@@ -81,6 +92,16 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
         columns: [...wrote.columns, ...read.columns],
       };
     }
+    case 'explained':
+      return explainedFacts(body as ExplainedBody, command, catalog);
+    case 'do':
+    case 'calls':
+      // the statements of bodies are told one by one
+      return { fingerprint: body.kind, command, plan: 'split', tables: [], columns: [] };
+    case 'parts':
+      return partsFacts(body as PartsBody, command, catalog);
+    case 'cursor':
+      return splitFacts((body as CursorBody).source, command, catalog);
     case 'split':
       return splitFacts(body as SplitBody, command, catalog);
     case 'insert': {
@@ -102,6 +123,11 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
       const { sql, table, written } = body as CopyInBody;
       return facts(sql, command, writes(table, written), catalog, table);
     }
+    case 'routed-copy': {
+      const { leaves, table } = body as RoutedCopyBody;
+      const uses = leaves.flatMap(leaf => writes(leaf.table, leaf.written));
+      return facts(leaves.map(({ sql }) => sql).join('; '), command, uses, catalog, table);
+    }
     case 'ddl': {
       const tables = new Set<string>();
       visit((body as DdlBody).node, (kind, { schemaname, relname }) => {
@@ -119,6 +145,32 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
     default:
       return { fingerprint: body.kind, command, plan: body.kind, tables: [], columns: [] };
   }
+}
+
+/** A statement of parts tells what they all touch. */
+function partsFacts({ first, rest }: PartsBody, command: string, catalog: Catalog): StatementFacts {
+  const plans = [...first.map(({ plan }) => plan), ...('plan' in rest ? [rest.plan] : [])];
+  const all = plans.map(plan => factsOf(plan, catalog));
+  return {
+    fingerprint: 'plan' in rest ? (all.at(-1)?.fingerprint ?? '') : fingerprintOf(rest.statement.sql),
+    command,
+    plan: 'split',
+    tables: [...new Set(all.flatMap(({ tables }) => tables))],
+    columns: all.flatMap(({ columns }) => columns),
+  };
+}
+
+/** What is not run is only compared. */
+function explainedFacts(
+  { planned, runs, options, tables }: ExplainedBody,
+  command: string,
+  catalog: Catalog,
+): StatementFacts {
+  if (planned.kind === 'protected' && (options.runs || planned.body.kind === 'read'))
+    return { ...protectedFacts(runs.kind === 'protected' ? runs : planned, catalog), command };
+  const names = tables.map(({ schema, name }) => `${schema}.${name}`);
+  const isPushed = planned.kind === 'protected' && planned.split !== true;
+  return { fingerprint: 'explained', command, plan: isPushed ? 'push' : 'split', tables: names, columns: [] };
 }
 
 const readFacts = ({ cloud, operands, answering, deletes }: ReadBody, command: string, catalog: Catalog) =>

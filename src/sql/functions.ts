@@ -14,13 +14,18 @@ export type Home =
   | 'anywhere'
   | 'trusted'
   | 'cloud'
+  /** on any side, each time anew: but after setseed where that was called */
+  | 'random'
+  /** on any side, each time anew */
+  | 'clock'
   | 'statistics'
   | 'sequence-values'
   | 'settings'
+  | 'server-settings'
   | 'unproven';
 
 const cloud =
-  /^(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday|txid_.*|pg_current_xact_id.*|pg_current_snapshot|pg_xact_.*|pg_last_committed_xact|nextval|setval|currval|lastval|pg_advisory_.*|pg_try_advisory_.*|pg_backend_pid|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_cancel_backend|pg_terminate_backend|pg_sleep.*|pg_listening_channels|pg_notification_queue_usage|inet_(client|server)_.*|pg_is_in_recovery|pg_postmaster_start_time|pg_conf_load_time|pg_(relation|table|total_relation|indexes|database|tablespace)_size|random|random_normal|setseed|pg_current_wal_.*|pg_stat_.*|pg_export_snapshot|pg_isolation_test_session_is_blocked|pg_lock_status|pg_prepared_xact)$/;
+  /^(now|transaction_timestamp|txid_.*|pg_current_xact_id.*|pg_current_snapshot|pg_xact_.*|pg_last_committed_xact|nextval|setval|currval|lastval|pg_advisory_.*|pg_try_advisory_.*|pg_backend_pid|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_cancel_backend|pg_terminate_backend|pg_listening_channels|pg_notification_queue_usage|inet_(client|server)_.*|pg_is_in_recovery|pg_postmaster_start_time|pg_conf_load_time|pg_(relation|table|total_relation|indexes|database|tablespace)_size|setseed|pg_current_wal_.*|pg_stat_.*|pg_export_snapshot|pg_isolation_test_session_is_blocked|pg_lock_status|pg_prepared_xact)$/;
 const unproven =
   /^(query_to_xml.*|cursor_to_xml.*|table_to_xml.*|schema_to_xml.*|database_to_xml.*|ts_stat|ts_rewrite|lo_.*|loread|lowrite|pg_read_.*|pg_ls_.*|pg_stat_file|pg_logical_.*|pg_create_.*|pg_copy_.*|pg_drop_.*|pg_replication_.*|binary_upgrade_.*|pg_import_system_collations|pg_notify|pg_file_.*|pg_backup_.*|pg_switch_wal|pg_promote|pg_rotate_logfile|pg_reload_conf|pg_restore_.*|pg_clear_.*|brin_.*|gin_clean_.*|pg_extension_config_dump|pg_nextoid|pg_stop_making_pinned_objects|suppress_redundant_updates_trigger|pg_log_.*|pg_wal_.*|pg_sync_.*|pg_wal_replay.*|pg_stat_reset.*)$/;
 
@@ -47,10 +52,13 @@ export function functionHomes(rows: readonly (readonly [string, string, string])
 
 function homeOf(name: string): Home {
   if (name === 'set_config') return 'settings';
+  if (name === 'pg_show_all_settings') return 'server-settings';
   if (unproven.test(name)) return 'unproven';
   if (name === 'pg_sequence_last_value' || name === 'pg_get_sequence_data') return 'sequence-values';
   if (/^(pg_stat_get_.*|pg_lock_status|pg_cursor|pg_prepared_statement|pg_prepared_xact)$/.test(name))
     return 'statistics';
+  if (/^random(_normal)?$/.test(name)) return 'random';
+  if (/^(clock_timestamp|statement_timestamp|timeofday|pg_sleep.*)$/.test(name)) return 'clock';
   if (cloud.test(name)) return 'cloud';
   return 'trusted';
 }

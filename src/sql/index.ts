@@ -6,45 +6,63 @@ import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
 import { logicalError } from './client-error.js';
 import { CatalogueBehind } from './columns.js';
+import type { QueryRunner } from './ddl/body.js';
 import type {
   CopyInBody,
   CopyOutBody,
+  CursorBody,
   ExplainBody,
+  ExplainedBody,
   InsertBody,
   InsertSelectBody,
   ReadBody,
+  RoutedCopyBody,
   SplitBody,
   UpdateBody,
 } from './execute/bodies.js';
 import { startCopyIn } from './execute/copy-in.js';
 import type { CopyOutFormat } from './execute/copy-out.js';
 import { bindLines } from './execute/lines.js';
-import { type Bound, type ExecutionServices, formatsOf, type Portal } from './execute/portal.js';
+import { type Bound, type ExecutionServices, formatsOf, named, type Portal } from './execute/portal.js';
 import { bindRead } from './execute/read-portal.js';
 import { bindInsert, bindUpdate } from './execute/write-portal.js';
-import type {
-  BoundParameters,
-  CopyInExecution,
-  Plan,
-  ProtectedPlan,
-  ResidualPort,
-  SessionPort,
-} from './plan.js';
+import { bindExplained } from './explained/portal.js';
+import type { BoundParameters, Plan, ProtectedPlan } from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
+import type { CopyInExecution, ResidualPort, SessionPort } from './ports.js';
+import { bindBlock } from './procedural/blocks.js';
+import type { CallsBody, DoBody } from './procedural/bodies.js';
+import { bindCalls } from './procedural/calls.js';
+import type { RoutineServices } from './procedural/run.js';
+import { queryRunner } from './query-rows.js';
 import { fieldsOf, list, type RawNode, text } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
 import { readingOf } from './settings.js';
+import { noteTransaction } from './snapshots.js';
 import type { SplitLimits, SplitServices } from './split/cloud-rows.js';
+import { bindCursor } from './split/cursor.js';
+import { rounds } from './split/exact.js';
 import { fetching } from './split/fetching.js';
-import { bindInsertSelect } from './split/insert.js';
+import { mustPrintExactly } from './split/plan.js';
 import { bindSplit } from './split/portal.js';
+import { bindInsertSelect } from './split/write/insert.js';
+import { bindSplitWrite } from './split/write/portal.js';
+import { startRoutedCopy } from './split/write/routed-copy.js';
+import type { PartsBody } from './temporary/beside.js';
+import { startTemporaryCopy, type TemporaryCopyBody } from './temporary/copy.js';
+import { bindParts } from './temporary/portal.js';
+import { triggerHooks } from './triggers/rows.js';
 
 /** How often a statement is planned anew because the catalogue changed meanwhile. */
 const attemptsMax = 20;
 
 /** DDL also runs what it plans. */
 export interface DdlRunner extends DdlPlanner {
-  execute(plan: ProtectedPlan, session: SessionPort): Promise<{ readonly tag: string }>;
+  execute(
+    plan: ProtectedPlan,
+    session: SessionPort,
+    queries: () => QueryRunner,
+  ): Promise<{ readonly tag: string }>;
 }
 
 /** What planning and execution need of the proxy, for one worker. */
@@ -68,7 +86,7 @@ export class Sql {
   readonly #planning: Planning;
   /** Plans by snapshot: a new snapshot begins with none, and an old one's go with it. */
   readonly #plans = new WeakMap<Catalog, Map<string, Plan>>();
-  readonly #madeWith = new WeakMap<Plan, { readonly catalog: Catalog; readonly searchPath: string }>();
+  readonly #madeWith = new WeakMap<Plan, MadeWith>();
 
   constructor(private readonly services: SqlServices) {
     this.#planning = new Planning(services);
@@ -117,7 +135,7 @@ export class Sql {
       // when it runs.
       const ddl = plan.kind === 'protected' && plan.body.kind === 'ddl';
       if (session.catalog() !== catalog && !ddl) continue;
-      this.#madeWith.set(plan, { catalog: session.catalog(), searchPath: session.settings.searchPath });
+      this.#madeWith.set(plan, madeWith(session));
       if (keepable(plan)) this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
       return plan;
     }
@@ -128,6 +146,7 @@ export class Sql {
 
   cached(text: string, parameterTypes: readonly number[], session: SessionPort): Plan | undefined {
     this.services.mustBeLive();
+    noteTransaction(session);
     const plans = this.#plans.get(session.catalog());
     if (!plans) return undefined;
     const name = key(text, parameterTypes, session);
@@ -142,10 +161,18 @@ export class Sql {
 
   current(plan: Plan, session: SessionPort): boolean {
     this.services.mustBeLive();
+    noteTransaction(session);
     if ('homed' in plan) return false;
     const made = this.#madeWith.get(plan);
     if (made === undefined) return plan.kind === 'empty';
-    return made.catalog === session.catalog() && made.searchPath === session.settings.searchPath;
+    const now = madeWith(session);
+    return (
+      made.catalog === now.catalog &&
+      made.searchPath === now.searchPath &&
+      made.rounds === now.rounds &&
+      made.temporary === now.temporary &&
+      made.seeded === now.seeded
+    );
   }
 
   /** An error of the cloud in logical names, without protected forms. */
@@ -162,7 +189,7 @@ export class Sql {
   ): Awaitable<Portal> {
     const context = this.services.context(session);
     const needed = plan.shape.parameterTypes.length;
-    if (bound.values.length !== needed)
+    if (bound.values.length !== needed && !(bound.values.length === 0 && isGeneric(plan)))
       throw new ClarusError(
         '08P01',
         `bind message supplies ${bound.values.length} parameters, but the prepared statement requires ${needed}`,
@@ -189,14 +216,29 @@ export class Sql {
       }
       case 'insert-select':
         return this.#bindInsertSelect(plan.body as InsertSelectBody, b);
-      case 'split':
-        return this.#bindSplit(plan.body as SplitBody, b);
+      case 'split': {
+        const body = plan.body as SplitBody;
+        return body.writes ? this.#bindWrite(body, b) : this.#bindSplit(body, b);
+      }
+      case 'parts':
+        return bindParts(plan.body as PartsBody, b, residualOf(b), this.#splitServices(b));
+      case 'calls':
+        return bindCalls(plan.body as CallsBody, b, this.#routineServices(b));
+      case 'do':
+        return bindBlock(plan.body as DoBody, b, this.#routineServices(b));
+      case 'cursor':
+        return bindCursor(plan.body as CursorBody, b, residualOf(b), this.#splitServices(b));
       case 'explain':
-        return bindLines((plan.body as ExplainBody).lines, session);
+        return bindLines(() => (plan.body as ExplainBody).lines, session);
+      case 'explained':
+        return bindExplained(plan.body as ExplainedBody, b, {
+          residual: session.residual,
+          split: this.#splitServices(b),
+        });
       case 'ddl':
         return {
           execute: async () => {
-            const { tag } = await this.services.ddl.execute(plan, session);
+            const { tag } = await this.services.ddl.execute(plan, session, () => this.#queries(b));
             return { kind: 'complete', tag };
           },
           close: () => undefined,
@@ -207,18 +249,36 @@ export class Sql {
   }
 
   copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
-    return this.#startCopyIn(plan.body as CopyInBody, session);
+    switch (plan.body.kind) {
+      case 'temporary-copy':
+        return startTemporaryCopy(plan.body as TemporaryCopyBody, session);
+      case 'routed-copy':
+        return this.#startRoutedCopy(plan.body as RoutedCopyBody, session);
+      default:
+        return this.#startCopyIn(plan.body as CopyInBody, session);
+    }
+  }
+
+  async #startRoutedCopy(body: RoutedCopyBody, session: SessionPort): Promise<CopyInExecution> {
+    if (body.leaves.some(changesState)) await session.transaction.begin();
+    return startRoutedCopy(body, session, this.services.context(session), this.services);
   }
 
   async #startCopyIn(body: CopyInBody, session: SessionPort): Promise<CopyInExecution> {
     // Nothing can be asked of the cloud between the rows.
-    if (body.written.some(({ forms }) => forms.some(({ encoding }) => encoding.changesState)))
-      await session.transaction.begin();
+    if (changesState(body)) await session.transaction.begin();
     return startCopyIn(body, session, this.services.context(session), this.services);
   }
 
   #bindSplit(body: SplitBody, bound: Bound, copy?: CopyOutFormat): Portal {
     return bindSplit(body, bound, residualOf(bound), this.#splitServices(bound), copy);
+  }
+
+  #bindWrite(body: SplitBody, bound: Bound): Portal {
+    const [residual, services] = [residualOf(bound), this.#splitServices(bound)];
+    const hooks =
+      body.writes?.triggered && triggerHooks(body, bound, residual, services, this.#routineServices(bound));
+    return bindSplitWrite(body, bound, residual, services, hooks);
   }
 
   #bindInsertSelect(body: InsertSelectBody, bound: Bound): Portal {
@@ -227,12 +287,36 @@ export class Sql {
     );
   }
 
+  #queries(bound: Bound): QueryRunner {
+    const { session } = bound;
+    const { bind, readsZoneNames } = this.#splitServices(bound);
+    return queryRunner(session, {
+      bind,
+      readsZoneNames,
+      plan: sql => this.plan({ text: sql }, [], session),
+      source: sql => this.#planning.source(sql, session),
+      copyIn: body => this.#startCopyIn(body, session),
+    });
+  }
+
   #splitServices({ session, context }: Bound): SplitServices {
+    // a setting may be another one than when the statement was planned
+    mustPrintExactly(session);
     return {
       limits: this.services.splitLimits,
-      plan: sql => this.plan({ text: sql }, [], fetching(session)),
+      plan: (sql, types = []) => this.plan({ text: sql }, types, fetching(session)),
       context,
+      registry: this.services.registry,
+      rowIds: (table, count) => this.services.rowIds(table, count),
+      bind: (plan, bound, formats, client) =>
+        this.bind(plan, bound, formats, fetching(session, client, session.residual), named),
+      readsZoneNames: session.residual?.readsZoneNames ?? true,
     };
+  }
+
+  #routineServices(bound: Bound): RoutineServices {
+    const { bind } = this.#splitServices(bound);
+    return { bind, planIn: (sql, types, session) => this.plan({ text: sql }, types, session) };
   }
 
   #keep(catalog: Catalog, name: string, plan: Plan): void {
@@ -243,11 +327,36 @@ export class Sql {
   }
 }
 
+/** EXPLAIN (GENERIC_PLAN): a Query brings no values. */
+const isGeneric = ({ body }: ProtectedPlan): boolean =>
+  body.kind === 'explained' && (body as ExplainedBody).options.generic;
+
+/** Does what a COPY writes change the state of encodings? */
+const changesState = ({ written }: Pick<CopyInBody, 'written'>): boolean =>
+  written.some(({ forms }) => forms.some(({ encoding }) => encoding.changesState));
+
 /** A plan that needs the residual engine was made in a session that has it. */
 function residualOf({ session: { residual } }: Bound): ResidualPort {
   if (!residual) throw new Error('a split statement without a residual engine');
   return residual;
 }
+
+/** What a plan that was made earlier must have been made with, to be run. */
+interface MadeWith {
+  readonly catalog: Catalog;
+  readonly searchPath: string;
+  readonly rounds: boolean;
+  readonly temporary: string;
+  readonly seeded: boolean;
+}
+
+const madeWith = (session: SessionPort): MadeWith => ({
+  catalog: session.catalog(),
+  searchPath: session.settings.searchPath,
+  rounds: rounds(session.settings),
+  temporary: session.temporary.state,
+  seeded: session.randomness.seeded,
+});
 
 /** Waits for the next catalogue: a session that changes the schema is not told before every worker has it. */
 async function catalogAfter(catalog: Catalog, session: SessionPort): Promise<void> {
@@ -273,8 +382,14 @@ const keepable = (plan: Plan): boolean =>
 const key = (
   text: string,
   parameterTypes: readonly number[],
-  { user, settings, residual }: SessionPort,
-): string =>
-  [user, settings.searchPath, readingOf(settings), parameterTypes.join(), residual ? '' : 'fetch', text].join(
-    '\0',
-  );
+  { user, settings, residual, secrets, temporary, randomness }: SessionPort,
+): string => {
+  const from = [
+    residual ? '' : 'fetch',
+    [...(secrets ?? [])].join(),
+    temporary.state,
+    `${randomness.seeded}`,
+  ];
+  const read = [settings.searchPath, readingOf(settings), rounds(settings)];
+  return [user, ...read, parameterTypes.join(), ...from, text].join('\0');
+};

@@ -7,7 +7,7 @@ import { arrayType, typeOids } from '../wire/types.js';
 import { numberIn, readNodes, walk } from './analysed/node.js';
 import { physical } from './compilation.js';
 import { collect } from './execute/collect.js';
-import type { Analysis, SessionPort } from './plan.js';
+import type { Analysis, SessionPort } from './ports.js';
 import { fieldsOf, kindOf, type RawFields, type RawNode, rewrite, visit } from './raw/node.js';
 
 /** Could PostgreSQL read a text as a time that depends on the present moment (datetktbl in datetime.c)? */

@@ -2,6 +2,9 @@
 import { quoteName, quoteQualified } from '../catalog/quote.js';
 import { catalogueView, systemColumns } from '../trusted/catalogue-views.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
+import { PostgresError } from '../wire/diagnostic.js';
+import type { Shape } from './plan.js';
+import type { Analysis, SessionPort } from './ports.js';
 import { list, type RawFields, stringOf, visit } from './raw/node.js';
 import { parseOne } from './raw/parse.js';
 
@@ -13,27 +16,58 @@ interface Replacement {
   readonly text: string;
 }
 
+/** A catalogue query as it is run. */
+export interface CatalogueQuery {
+  readonly sql: string;
+  readonly analysis: Analysis;
+}
+
+/**
+ * A catalogue query over views without our own objects. A view has no key to group by, and a type of its own: where that
+ * matters, and where nothing of ours would show, it is undefined.
+ * @param shape of the statement itself
+ */
+export async function withoutOwnObjects(
+  sql: string,
+  shape: Shape,
+  session: SessionPort,
+): Promise<CatalogueQuery | undefined> {
+  const without = overViews(sql);
+  if (without === sql) return undefined;
+  try {
+    const analysis = await session.analyse(without, shape.parameterTypes);
+    return typesOf(analysis.shape.columns) === typesOf(shape.columns)
+      ? { sql: without, analysis }
+      : undefined;
+  } catch (error) {
+    if (error instanceof PostgresError) return undefined;
+    throw error;
+  }
+}
+
+const typesOf = (columns: Shape['columns']): string =>
+  (columns ?? []).map(({ name, typeOid }) => `${name} ${typeOid}`).join();
+
 /**
  * The text of a catalogue query that reads views without our own objects; the same text where it reads nothing that
  * shows them, or spells names in a way that is not understood here.
  */
-export function withoutOwnObjects(sql: string): string {
+function overViews(sql: string): string {
   const raw = parseOne(sql);
   if (!raw.SelectStmt) return sql;
   const ctes = new Set<unknown>();
   let withSystem = false;
   let star = false;
-  /** `schema.table.column`, which no alias answers to */
-  let qualified = false;
+  const columns: RawFields[] = [];
   visit(raw, (kind, fields) => {
     if (kind === 'CommonTableExpr') ctes.add(fields.ctename);
     if (kind === 'A_Star') star = true;
     if (kind !== 'ColumnRef') return;
+    columns.push(fields);
     if (systemColumns.includes(stringOf(list(fields, 'fields').at(-1)))) withSystem = true;
-    if (list(fields, 'fields').length > 2) qualified = true;
   });
   // `*` means all columns of a table, and no more
-  if (qualified || (withSystem && star)) return sql;
+  if (withSystem && star) return sql;
   const bytes = Buffer.from(sql);
   const replacements: Replacement[] = [];
   visit(raw, (kind, fields) => {
@@ -41,6 +75,11 @@ export function withoutOwnObjects(sql: string): string {
     const found = replacement(fields, bytes, withSystem);
     if (found) replacements.push(found);
   });
+  for (const column of columns) {
+    const found = withoutSchema(column, bytes);
+    if (found === 'unknown') return sql;
+    if (found) replacements.push(found);
+  }
   replacements.sort((a, b) => b.from - a.from);
   let text = bytes;
   for (const { from, to, text: view } of replacements)
@@ -72,4 +111,17 @@ function replacement(range: RawFields, bytes: Buffer, withSystem: boolean): Repl
     to: location + spelt[0].length,
     text: quoteQualified(OWN_SCHEMA, view) + (alias === undefined ? ` AS ${quoteName(relname)}` : ''),
   };
+}
+
+/** `schema.table.column` of a relation that a view stands for, which answers to the name of the table alone. */
+function withoutSchema(column: RawFields, bytes: Buffer): Replacement | 'unknown' | undefined {
+  const names = list(column, 'fields');
+  if (names.length < 3) return undefined;
+  const [schema, table] = names.map(stringOf);
+  if (names.length > 3 || catalogueView(schema!, table!, false) === undefined) return 'unknown';
+  const from = (column.location as number | undefined) ?? 0;
+  const spelt = new RegExp(`^"?${schema}"?\\s*\\.\\s*`, 'i').exec(
+    bytes.subarray(from, from + 256).toString('latin1'),
+  );
+  return spelt ? { from, to: from + spelt[0].length, text: '' } : 'unknown';
 }

@@ -1,15 +1,9 @@
 /**
  * Plans: what planning makes of one statement. Immutable, shared by the sessions of a worker, keyed as
  * docs/architecture.md says. The gateway executes `pass`, `trusted`, `transaction`, `setting` and the
- * session-level kinds itself; what touches protected tables is a `ProtectedPlan` that runs through
- * `startExecution` (execute/start.ts) over the ports below.
+ * session-level kinds itself; what touches protected tables is a `ProtectedPlan`, which `Sql.bind` (index.ts) makes a
+ * portal of that runs over the session's ports (ports.ts).
  */
-import type { Catalog, CatalogChange } from '../catalog/catalog.js';
-import type { EncodingState } from '../encodings/encoding.js';
-import type { ZoneOffsets } from '../wire/codecs/zone.js';
-import type { Diagnostic } from '../wire/diagnostic.js';
-import type { MessageWriter } from '../wire/message-writer.js';
-import type { RowSource } from './residual.js';
 
 /** A field of RowDescription (protocol 54.7). OIDs are the shadow's: what the client may look up. */
 export interface OutputColumn {
@@ -70,8 +64,26 @@ export type Plan =
       readonly once?: true;
       /** FETCH, MOVE, CLOSE: the cursor that it is about */
       readonly cursor?: string | undefined;
+      /** MOVE: it returns no rows */
+      readonly moves?: true;
       /** CLOSE; without a cursor: CLOSE ALL */
       readonly closes?: true;
+      /** DECLARE: the cursor that it makes */
+      readonly declares?: Pick<CursorDeclaration, 'name' | 'hold'>;
+      /** it reads pg_cursors */
+      readonly listsCursors?: true;
+    }
+  /**
+   * FETCH and MOVE in a cursor whose rows the trusted PostgreSQL keeps: what `pass` becomes in a session that has it.
+   * `binary`: the simple protocol gives its rows in binary form.
+   */
+  | {
+      readonly kind: 'cursor';
+      readonly sql: string;
+      readonly shape: Shape;
+      readonly cursor: string;
+      readonly binary: boolean;
+      readonly localised: boolean;
     }
   /** catalogue query: the trusted PostgreSQL executes `sql` on the shadow schema */
   | {
@@ -81,6 +93,8 @@ export type Plan =
       readonly copy?: 'out';
       readonly once?: true;
       readonly homed?: true;
+      /** it is about temporary tables of the session; what writes them commits with the session's transaction */
+      readonly temporary?: 'reads' | 'writes';
     }
   | { readonly kind: 'transaction'; readonly action: TransactionAction }
   /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION: run on both sides, or on one */
@@ -99,7 +113,13 @@ export type Plan =
       readonly sql: string;
       readonly parameterTypes: readonly string[];
     }
-  | { readonly kind: 'execute'; readonly name: string; readonly arguments: readonly string[] }
+  | {
+      readonly kind: 'execute';
+      readonly name: string;
+      readonly arguments: readonly string[];
+      /** EXPLAIN EXECUTE: `EXPLAIN (...) `, and what it returns */
+      readonly explain?: { readonly sql: string; readonly columns: readonly OutputColumn[] };
+    }
   | { readonly kind: 'deallocate'; readonly name: string | undefined }
   | {
       readonly kind: 'discard';
@@ -120,6 +140,10 @@ export interface ProtectedPlan {
   readonly homed?: true;
   /** the trusted side finishes it: it runs when all before it has been answered */
   readonly split?: true;
+  /** a SELECT that writes */
+  readonly writes?: true;
+  /** columns that the policy declassifies and that protected values come to, as `schema.table.column` */
+  readonly declassifies?: readonly string[];
   /**
    * What the trusted PostgreSQL binds to say what PostgreSQL says at Bind: the statement itself where it writes,
    * else one that only takes the same parameters
@@ -140,210 +164,13 @@ export interface BoundParameters {
   readonly formats: readonly (0 | 1)[];
 }
 
-/**
- * Contiguous DataRow messages as they came from a backend. Views into a receive buffer: valid until the
- * sink's promise settles.
- */
-export interface DataRows {
-  readonly buffer: Buffer;
-  /** start of each DataRow's body (at its int16 field count) */
-  readonly starts: Uint32Array;
-  readonly count: number;
-}
-
-/** Takes the rows of one Execute. The backend is paused while a returned promise is pending. */
-export interface RowSink {
-  rows(rows: DataRows): void | Promise<void>;
-}
-
-/** How an Execute ended: CommandComplete with its tag, or PortalSuspended at the limit of rows. */
-export type ExecuteOutcome =
-  | { readonly kind: 'complete'; readonly tag: string }
-  | { readonly kind: 'suspended' };
-
-/** Who hears how an Execute ended: once, while the backend's answer is read. */
-export interface OutcomeListener {
-  done(outcome: ExecuteOutcome): void;
-  failed(error: unknown): void;
-}
-
-/** A portal of ours on a backend. */
-export interface PortalPort {
-  /** Queues Execute; resolves when it completed. Rejects with the backend's error. */
-  execute(maxRows: number, sink: RowSink): Promise<ExecuteOutcome>;
-  /** Queues Execute; the listener hears what `execute` resolves or rejects with. */
-  start(maxRows: number, sink: RowSink, listener: OutcomeListener): void;
-  close(): void;
-}
-
-/** A COPY ... FROM STDIN running on a backend. */
-export interface CopyInPort {
-  /** resolves when more may be written */
-  write(data: Uint8Array): Promise<void>;
-  finish(): Promise<{ readonly tag: string }>;
-  fail(reason: string): Promise<void>;
-}
-
-/**
- * One backend of the session as executors see it. Everything queues in order and is answered in order, inside
- * the session's transaction; nothing sends Sync.
- */
-export interface StatementPort {
-  /** Prepares once a session, binds (parameters and results in the given formats), queues; does not wait. */
-  bind(
-    statement: PhysicalStatement,
-    parameters: readonly (Uint8Array | null)[],
-    formats: { readonly parameters: readonly (0 | 1)[]; readonly results: readonly (0 | 1)[] },
-    /** client portal whose life it shares; undefined: closed when the execution ends */
-    portal?: string,
-  ): PortalPort;
-  /** bind + execute + gather: all rows as bytes; sends Flush and waits. For small internal steps. */
-  gather(
-    statement: PhysicalStatement,
-    parameters: readonly (Uint8Array | null)[],
-    binary: boolean,
-  ): Promise<{ readonly rows: readonly (readonly (Uint8Array | null)[])[]; readonly tag: string }>;
-  /**
-   * Runs SQL without parameters and results (DDL, SET); sends Flush and waits.
-   * @param noticed told what the backend notices meanwhile; undefined: nobody is
-   */
-  run(sql: string, noticed?: (diagnostic: Diagnostic) => void): Promise<string>;
-  copyIn(sql: string): Promise<CopyInPort>;
-  /** sends what is queued now */
-  flush(): void;
-}
-
-/** Where the answers of an execution go. Honours backpressure: a returned promise settles when more may come. */
-export interface ClientPort {
-  /** complete backend messages (DataRow, CopyData ...) in order */
-  write(messages: Uint8Array): void | Promise<void>;
-  /**
-   * For a sink of the cloud's rows while it is given some: where complete messages are written in place, to be
-   * followed by `written` in the same turn.
-   */
-  readonly writer: MessageWriter;
-  written(): void | Promise<void>;
-  notice(fields: {
-    readonly severity: string;
-    readonly code: string;
-    readonly message: string;
-    readonly detail?: string;
-    readonly hint?: string;
-  }): void;
-}
-
-/** Settings that change how values print or parse, kept in step with the backends' ParameterStatus. */
-export interface SessionSettings {
-  readonly dateStyle: string;
-  readonly intervalStyle: string;
-  readonly timeZone: string;
-  readonly extraFloatDigits: number;
-  readonly byteaOutput: string;
-  readonly standardConformingStrings: boolean;
-  readonly searchPath: string;
-  /** array_nulls: is NULL in the text of an array a null value, or a string */
-  readonly arrayNulls: boolean;
-  /** values of further settings by which literals and statements are read; compared only */
-  readonly literals: string;
-  readonly statementTimeout: string;
-}
-
-/** Offsets of time zones by name, as the trusted PostgreSQL knows them. */
-export interface ZoneSource {
-  /** undefined: not loaded yet */
-  known(name: string): ZoneOffsets | undefined;
-  load(name: string): Promise<ZoneOffsets>;
-}
-
-/** The connection of a session on which statements are finished over rows of a cloud. */
-export interface ResidualPort {
-  /**
-   * Begins a statement: its carriers are there, and its rows will come from one snapshot where that is possible.
-   * @param tables shadow OIDs of those that it reads
-   * @throws ClarusError 0A000 inside a transaction that has changed the schema
-   */
-  begin(source: RowSource, tables: readonly number[]): Promise<Residual>;
-}
-
-/** A statement that is being finished on the trusted side. */
-export interface Residual {
-  readonly port: StatementPort;
-  /** what the cloud said to a carrier's query, which postgres_fdw tells in other words */
-  readonly failure: unknown;
-  /**
-   * Were all rows of one snapshot? Asked when the last row has come.
-   * @param queries how many were made
-   */
-  isOneSnapshot(queries: number): Promise<boolean>;
-  /** Ends its transaction on the trusted side. */
-  over(): void;
-  /** Ends the transaction that was begun in the cloud for it: the next statement of the batch has a snapshot of its own. */
-  finish(): Promise<void>;
-}
-
-/** What the session gives to planning and execution. */
-export interface SessionPort {
-  /** number of requests to cancel that came so far: what waits between statements looks whether there is one more */
-  readonly cancelRequests: number;
-  readonly user: string;
-  readonly database: string;
-  readonly settings: SessionSettings;
-  readonly cloud: StatementPort;
-  /** opened at first use; joins the transaction when `transaction.touchTrusted` was called */
-  readonly trusted: StatementPort;
-  readonly client: ClientPort;
-  /** absent: what no encoding answers is refused */
-  readonly residual?: ResidualPort | undefined;
-  /** the catalogue as this session sees it: its own uncommitted changes included */
-  catalog(): Catalog;
-  readonly transaction: {
-    /** puts the trusted backend into the session's transaction (all open savepoints included) */
-    touchTrusted(): Promise<void>;
-    /** remembers what a commit has to make durable on the trusted side; forgotten by rollback (to savepoint) */
-    record(ddl: string | undefined, changes: readonly CatalogChange[]): void;
-    /**
-     * Makes durable what sequences of the trusted side have given, before the cloud stores it.
-     * @param sequences their qualified names, as far as they are known
-     */
-    keepSequences(sequences: readonly string[]): Promise<void>;
-    /** puts the cloud into a transaction block, so that what follows commits with what was recorded */
-    begin(): Promise<void>;
-    /** state of encodings as this transaction sees it; what is put there commits and rolls back with it */
-    readonly encodings: EncodingState;
-    /** true inside BEGIN ... COMMIT */
-    readonly explicit: boolean;
-  };
-  /** time zones with rules; absent: none are known here */
-  readonly zones?: ZoneSource | undefined;
-  /** parse analysis by the trusted PostgreSQL; see analyse.ts */
-  analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis>;
-  /**
-   * Lets the trusted PostgreSQL bind a statement: it reads the parameters in their order and plans the statement with
-   * them. Nothing is executed.
-   * @throws PostgresError what it says to that
-   */
-  check(statement: PhysicalStatement, bound: BoundParameters): Promise<void>;
-}
-
-/** The trusted PostgreSQL's analysis of one statement. */
-export interface Analysis {
-  readonly shape: Shape;
-  /** node trees as `debug_print_parse` prints them, before rewriting: one (none for utility statements without) */
-  readonly parsed: readonly string[];
-  /** the same after views and rules were expanded */
-  readonly rewritten: readonly string[];
-}
-
-/** What became of an execution: it is over, or queued, so that later messages may be sent before it is. */
-export type Execution = ExecuteOutcome | { readonly kind: 'pipelined' };
-
-/** A COPY FROM STDIN that executes on our side. */
-export interface CopyInExecution {
-  /** column formats for CopyInResponse: overall format and one a column */
-  readonly format: 0 | 1;
-  readonly columns: number;
-  /** payload of CopyData messages, in any pieces */
-  write(data: Uint8Array): Promise<void>;
-  finish(): Promise<{ readonly tag: string }>;
-  fail(reason: string): Promise<void>;
+/** A cursor whose rows the trusted PostgreSQL keeps. */
+export interface CursorDeclaration {
+  readonly name: string;
+  /** WITH HOLD */
+  readonly hold: boolean;
+  readonly binary: boolean;
+  /** what it returns is printed by the session's locale */
+  readonly localised: boolean;
+  readonly columns: readonly OutputColumn[];
 }

@@ -9,7 +9,7 @@ import { ClarusError } from '../errors.js';
 import { type Node, readNodes, type Value, walk } from './analysed/node.js';
 import { physical } from './compilation.js';
 import { FIRST_USER_OID } from './functions.js';
-import type { Analysis, SessionPort } from './plan.js';
+import type { Analysis, SessionPort } from './ports.js';
 import { type RawFields, type RawNode, stringOf, visit } from './raw/node.js';
 
 /** The relations whose rows are part of a value of a type: of itself, of elements, fields and base types. */

@@ -9,7 +9,7 @@ import { type Node, numberIn, textIn, walk } from './analysed/node.js';
 import { physical } from './compilation.js';
 import { collect } from './execute/collect.js';
 import { LASTVAL, sequenceCalled } from './functions.js';
-import type { SessionPort } from './plan.js';
+import type { SessionPort } from './ports.js';
 import { deparseExpression } from './raw/deparse.js';
 import { list, type RawNode, stringOf, visit } from './raw/node.js';
 
@@ -32,7 +32,7 @@ export interface SequencePlaces {
 /** A statement that uses none. */
 export const noSequences: SequencePlaces = { trusted: new Set(), cloud: new Set() };
 
-/** Looks for sequences in analysed trees: called, or read as relations. */
+/** Looks for sequences in analysed trees: called, asked for an identity column, or read as relations. */
 export function sequencesUsed(trees: readonly Node[]): SequenceUse {
   const named = new Set<number>();
   let unknown = false;
@@ -43,6 +43,7 @@ export function sequencesUsed(trees: readonly Node[]): SequenceUse {
       if (called === 'unknown') unknown = true;
       else if (called !== undefined) named.add(called);
       if (node.kind === 'FUNCEXPR' && numberIn(node, 'funcid') === LASTVAL) last = true;
+      if (node.kind === 'NEXTVALUEEXPR') named.add(numberIn(node, 'seqid'));
       if (textIn(node, 'relkind') === 'S') named.add(numberIn(node, 'relid'));
       return true;
     });
@@ -52,7 +53,7 @@ export function sequencesUsed(trees: readonly Node[]): SequenceUse {
 const namesQuery = physical(
   `SELECT c.oid::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'S' AND c.oid >= 16384 AND ($1::pg_catalog.oid[] IS NULL OR c.oid = ANY ($1))`,
+    WHERE c.relkind = 'S' AND c.oid >= 16384 AND NOT pg_catalog.pg_is_other_temp_schema(n.oid) AND ($1::pg_catalog.oid[] IS NULL OR c.oid = ANY ($1))`,
   [1028],
 );
 const standQuery = physical(
@@ -85,6 +86,13 @@ export async function placeSequences(
   const of = (where: ReadonlySet<number>): ReadonlySet<number> =>
     new Set([...found].filter(oid => where.has(oid)));
   return { trusted: of(all.trusted), cloud: of(all.cloud) };
+}
+
+/** Does a sequence live in the cloud? @param name qualified and quoted where it needs to be */
+export async function livesInCloud(name: string, session: SessionPort): Promise<boolean> {
+  const array = `{"${name.replace(/["\\]/g, '\\$&')}"}`;
+  const [row] = await collect(session.cloud, standQuery, [Buffer.from(array)], [0], []);
+  return Buffer.from(row?.[0] ?? []).toString() === 'true';
 }
 
 async function places(

@@ -1,30 +1,33 @@
 /** Plans of the statements that act on the session itself: transactions, settings, prepared statements. */
 import { ClarusError } from '../errors.js';
-import type { Plan, SessionPort } from './plan.js';
+import { textColumn } from './explain.js';
+import { explainOptions, explainTypes } from './explained/options.js';
+import type { Plan } from './plan.js';
 import { stripComments } from './raw/comments.js';
-import { deparse, deparseExpression } from './raw/deparse.js';
+import { deparse, deparseExpression, typeText } from './raw/deparse.js';
 import { child, list, type RawFields, type RawNode, text, visit } from './raw/node.js';
 import { sidesOf } from './settings.js';
 
 /** Plan of a session statement, or undefined for every other statement. */
-export function planSessionStatement(raw: RawNode, sql: string, _session: SessionPort): Plan | undefined {
+export function planSessionStatement(raw: RawNode, sql: string): Plan | undefined {
   const clean = stripComments(sql);
   if (raw.TransactionStmt) return transaction(raw.TransactionStmt, clean);
   if (raw.VariableSetStmt) return setting(raw.VariableSetStmt, clean);
-  if (raw.PrepareStmt)
+  if (raw.PrepareStmt) {
+    refuseJunkAfterParameter(clean);
     return {
       kind: 'prepare',
       name: text(raw.PrepareStmt, 'name') ?? '',
       sql: deparse(child(raw.PrepareStmt, 'query')!),
       parameterTypes: list(raw.PrepareStmt, 'argtypes').map(typeText),
     };
-  if (raw.ExecuteStmt) {
-    refuseSubqueries(raw.ExecuteStmt, sql);
-    return {
-      kind: 'execute',
-      name: text(raw.ExecuteStmt, 'name') ?? '',
-      arguments: list(raw.ExecuteStmt, 'params').map(deparseExpression),
-    };
+  }
+  if (raw.ExecuteStmt) return execute(raw.ExecuteStmt, sql);
+  const explained = raw.ExplainStmt && child(raw.ExplainStmt, 'query')?.ExecuteStmt;
+  if (explained) {
+    const { asked, format } = explainOptions(raw.ExplainStmt!);
+    const columns = [{ ...textColumn('QUERY PLAN'), typeOid: explainTypes[format] }];
+    return { ...execute(explained, sql), explain: { sql: asked, columns } };
   }
   if (raw.DeallocateStmt) return { kind: 'deallocate', name: text(raw.DeallocateStmt, 'name') };
   if (raw.DiscardStmt) {
@@ -41,6 +44,30 @@ export function planSessionStatement(raw: RawNode, sql: string, _session: Sessio
     };
   }
   return undefined;
+}
+
+function execute(fields: RawFields, sql: string): Extract<Plan, { kind: 'execute' }> {
+  refuseSubqueries(fields, sql);
+  return {
+    kind: 'execute',
+    name: text(fields, 'name') ?? '',
+    arguments: list(fields, 'params').map(deparseExpression),
+  };
+}
+
+const quoted = /'(?:[^']|'')*'|"[^"]*"|\$([A-Za-z_]\w*)?\$[\s\S]*?\$\1\$/g;
+const parameterWithJunk = /(?<![\w$\u0080-\uffff])\$\d+[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*/;
+
+/**
+ * libpg-query reads `$1a` as a parameter and a name, which PostgreSQL refuses (param_junk in scan.l).
+ * @throws ClarusError 42601
+ */
+function refuseJunkAfterParameter(sql: string): void {
+  const [junk] = parameterWithJunk.exec(sql.replace(quoted, '')) ?? [];
+  if (junk !== undefined)
+    throw new ClarusError('42601', `trailing junk after parameter at or near "${junk}"`, {
+      position: [...sql.slice(0, sql.indexOf(junk))].length + 1,
+    });
 }
 
 /** @throws ClarusError 0A000 as PostgreSQL words it (transformSubLink in parse_expr.c) */
@@ -92,11 +119,3 @@ const argument = (fields: RawFields): string => {
     | undefined;
   return value?.sval?.sval ?? String(value?.ival?.ival ?? value?.boolval?.boolval ?? '');
 };
-
-/** A type name of PREPARE as SQL. */
-function typeText(type: RawNode): string {
-  const cast = deparseExpression({
-    TypeCast: { arg: { A_Const: { isnull: true } }, typeName: type.TypeName ?? type },
-  });
-  return cast.replace(/^NULL::|^CAST\(NULL AS (.*)\)$/i, '$1');
-}

@@ -23,7 +23,7 @@ export function planSetConfig(
   raw: RawNode,
   { parameterTypes }: Shape,
 ): (given: BoundParameters) => KnownSettings {
-  const calls = callsOf(raw);
+  const { calls, where } = callsOf(raw);
   return given => {
     const settings = calls.map(call =>
       call.map((argument, at) => givenValue(argument, given, parameterTypes, at === 2)),
@@ -40,26 +40,54 @@ export function planSetConfig(
         ([name, value, local]) =>
           `pg_catalog.set_config(${quoted(name)}, ${quoted(value)}, ${quoted(local)})`,
       )
-      .join(', ')}`;
+      .join(', ')}${where === undefined ? '' : ` FROM pg_catalog.pg_settings WHERE name = ${quoted(where)}`}`;
     return { sql, sides: only! };
   };
 }
 
-function callsOf(raw: RawNode): readonly Call[] {
-  const { targetList, op, limitOption, ...others } = fieldsOf(raw);
+interface Calls {
+  readonly calls: readonly Call[];
+  /** they are made where the server has a setting of this name */
+  readonly where: string | undefined;
+}
+
+function callsOf(raw: RawNode): Calls {
+  const { targetList, fromClause, whereClause, op, limitOption, ...others } = fieldsOf(raw);
   if (Object.keys(others).length > 0) throw notAlone();
-  return (targetList as readonly RawNode[]).map(target => {
+  const where =
+    fromClause === undefined && whereClause === undefined
+      ? undefined
+      : settingNamed(fromClause as readonly RawNode[] | undefined, whereClause as RawNode | undefined);
+  const calls = (targetList as readonly RawNode[]).map((target): Call => {
     const call = child(fieldsOf(target), 'val')?.FuncCall;
     if (call === undefined || stringOf(list(call, 'funcname').at(-1)) !== 'set_config') throw notAlone();
-    const args = list(call, 'args');
-    if (args.length !== 3) throw notAlone();
+    const [name, value, local, ...more] = list(call, 'args');
+    if (name === undefined || value === undefined || local === undefined || more.length > 0) throw notAlone();
     return [
-      argumentOf(args[0]!, textTypes),
-      argumentOf(args[1]!, textTypes),
-      argumentOf(args[2]!, boolTypes),
+      where !== undefined && isName(name) ? { text: where } : argumentOf(name, textTypes),
+      argumentOf(value, textTypes),
+      argumentOf(local, boolTypes),
     ];
   });
+  return { calls, where };
 }
+
+/** `FROM pg_settings WHERE name = '...'`, by which pg_dump sets what only some servers have. */
+function settingNamed(from: readonly RawNode[] | undefined, where: RawNode | undefined): string {
+  const view = from?.length === 1 ? from[0]?.RangeVar : undefined;
+  const comparison = where?.A_Expr;
+  const isView =
+    view?.relname === 'pg_settings' && (view.schemaname ?? 'pg_catalog') === 'pg_catalog' && !view.alias;
+  const isEqual = comparison?.kind === 'AEXPR_OP' && stringOf(list(comparison, 'name').at(-1)) === '=';
+  const name = comparison && child(comparison, 'rexpr')?.A_Const?.sval;
+  if (!isView || !isEqual || !name || !isName(child(comparison, 'lexpr'))) throw notAlone();
+  return ((name as RawFields).sval as string | undefined) ?? '';
+}
+
+const isName = (node: RawNode | undefined): boolean => {
+  const path = node?.ColumnRef && list(node.ColumnRef, 'fields');
+  return path?.length === 1 && stringOf(path[0]) === 'name';
+};
 
 const textTypes = /^(text|varchar)$/;
 const boolTypes = /^bool$/;

@@ -1,6 +1,7 @@
 /** Which side of a session may see a setting, and which settings a database with protected tables refuses. */
 import { ClarusError } from '../errors.js';
-import type { SessionSettings, SettingSides } from './plan.js';
+import type { SettingSides } from './plan.js';
+import type { SessionSettings } from './ports.js';
 
 /** Settings that only one side may see. `application_name` could hold anything and never leaves. */
 const trustedOnly = new Set(['application_name']);
@@ -12,6 +13,8 @@ const cloudOnly = new Set([
   'debug_print_plan',
   'debug_pretty_print',
   'log_parser_stats',
+  // the trusted side answers by views and foreign tables of its own
+  'restrict_nonsystem_relation_kind',
   // the trusted side has a lock_timeout of its own (postgres/analysis.ts)
   'lock_timeout',
   // a trusted backend is idle while the cloud works

@@ -3,12 +3,19 @@
  * table is empty; its carrier is a foreign table that inherits from it and reads, through postgres_fdw, from an endpoint
  * of Clarus. So whatever means the table, a view or a subquery too, finds the rows, by OID and not by name.
  *
+ * A table that shares rows with others by inheritance or partitioning can have no such child: a partition has none, and a
+ * parent has its own. It is made a foreign table itself for as long as it is carried: `relkind` and what PostgreSQL knows
+ * of its access methods by pg_class are put aside, its OID, columns and constraints stay. Such a table is told from a
+ * foreign table of users by `relam`, which those have not. With `relhassubclass` PostgreSQL plans it as a parent, so that
+ * postgres_fdw asks for rows of one table only, and for no joins and aggregates.
+ *
  * Carriers are made when they are first needed, and dropped before DDL changes their table. `attach` is called in the
  * transaction of each statement that reads through one: it sees to it that the carrier is there, and stays.
  */
 import pg from 'pg';
 import { catalogueViewsDdl } from './catalogue-views.js';
 import { CARRIER_SERVER, OWN_SCHEMA } from './own-schema.js';
+import { roleFunctions } from './roles.js';
 
 /** Where carriers read from. */
 export interface CarrierEndpoint {
@@ -23,6 +30,19 @@ const fetchSize = 1_000;
 
 const { escapeLiteral } = pg;
 
+/** Is a table made a foreign one? */
+const isCarried = (alias: string): string => `(${alias}.relkind = 'f' AND ${alias}.relam <> 0)`;
+
+/** Makes tables again what they were. */
+const putBack = (which: string): string => `
+    DELETE FROM pg_catalog.pg_foreign_table WHERE ftrelid IN
+      (SELECT c.oid FROM pg_catalog.pg_class c WHERE ${isCarried('c')} AND ${which});
+    UPDATE pg_catalog.pg_class c SET relkind = 'r',
+        relhasindex = EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = c.oid),
+        relhastriggers = EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid),
+        relhassubclass = EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid)
+     WHERE ${isCarried('c')} AND ${which};`;
+
 /** DDL of what does not change between starts. */
 const objects = `
 CREATE SCHEMA IF NOT EXISTS ${OWN_SCHEMA};
@@ -36,16 +56,25 @@ CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.attach(tables oid[]) RETURNS void
 DECLARE
   parent oid;
   carrier oid;
+  kind "char";
 BEGIN
   FOREACH parent IN ARRAY tables LOOP
     -- Held until the transaction ends: DDL on the table, which drops the carrier, waits for it.
-    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', parent::regclass);
+    EXECUTE format('SELECT FROM ONLY %s WHERE false', parent::regclass);
     carrier := to_regclass(format('${OWN_SCHEMA}.%I', 't' || parent));
-    IF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = parent OR inhparent = parent AND inhrelid IS DISTINCT FROM carrier)
-        OR (SELECT relkind FROM pg_class WHERE oid = parent) <> 'r' THEN
+    SELECT CASE WHEN relkind = 'f' AND relam <> 0 THEN 'r' ELSE relkind END INTO kind FROM pg_class WHERE oid = parent;
+    IF kind NOT IN ('r', 'p') THEN
       RAISE feature_not_supported USING
         MESSAGE = format('table "%s" cannot be read by a statement that is finished on the trusted side', parent::regclass),
-        DETAIL = 'It is partitioned, takes part in inheritance, or is a materialised view.';
+        DETAIL = 'It is a materialised view or a foreign table.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = parent
+        AND child.relnamespace <> '${OWN_SCHEMA}'::regnamespace AND inhrelid <> ALL (tables)) THEN
+      -- the statement was planned with all that were there
+      RAISE serialization_failure USING
+        MESSAGE = 'could not serialize access due to concurrent update',
+        DETAIL = format('Another session has given table "%s" a partition or heir.', parent::regclass),
+        HINT = 'Try again.';
     END IF;
     -- A carrier takes its table's constraints for true of every row, and PostgreSQL leaves out what they exclude.
     IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = parent AND contype IN ('c', 'n') AND NOT convalidated) THEN
@@ -53,7 +82,20 @@ BEGIN
         MESSAGE = format('table "%s" has a constraint that is NOT VALID, so it cannot be read by a statement that is finished on the trusted side', parent::regclass),
         HINT = 'VALIDATE CONSTRAINT first.';
     END IF;
-    CONTINUE WHEN carrier IS NOT NULL;
+    -- another session may have made it since
+    CONTINUE WHEN carrier IS NOT NULL OR kind = 'p';
+    -- the carrier of a table that stands by itself, which another session may just be making, makes no tree of it
+    IF EXISTS (SELECT FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+        WHERE parent IN (inhrelid, inhparent) AND child.relnamespace <> '${OWN_SCHEMA}'::regnamespace) THEN
+      UPDATE pg_class SET relkind = 'f', relhasindex = false, relhastriggers = false, relhassubclass = true
+       WHERE oid = parent AND relkind = 'r';
+      IF FOUND THEN
+        INSERT INTO pg_foreign_table (ftrelid, ftserver, ftoptions)
+        SELECT parent, oid, ARRAY['schema_name=${OWN_SCHEMA}', 'table_name=' || parent]
+          FROM pg_foreign_server WHERE srvname = '${CARRIER_SERVER}';
+      END IF;
+      CONTINUE;
+    END IF;
     BEGIN
       EXECUTE format('CREATE FOREIGN TABLE ${OWN_SCHEMA}.%I () INHERITS (%s) SERVER ${CARRIER_SERVER} '
         'OPTIONS (schema_name %L, table_name %L)', 't' || parent, parent::regclass, '${OWN_SCHEMA}', parent::text);
@@ -66,11 +108,31 @@ $function$;
 CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.detach(parent oid) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
+  -- A foreign table cannot be locked; nobody sees before this commits that it is none any more.
+  IF (SELECT ${isCarried('c')} FROM pg_class c WHERE c.oid = parent) THEN
+    ${putBack('c.oid = parent')}
+  END IF;
   -- The lock that DDL takes anyway, so that nobody makes the carrier again meanwhile.
   EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent::regclass);
   EXECUTE format('DROP FOREIGN TABLE IF EXISTS ${OWN_SCHEMA}.%I', 't' || parent);
 END
 $function$;
+
+-- Makes what is carried plain tables until the transaction is rolled back.
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.as_tables() RETURNS void
+  LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+  UPDATE pg_class SET relkind = 'r' WHERE oid IN
+    (SELECT c.oid FROM pg_class c WHERE ${isCarried('c')} FOR NO KEY UPDATE SKIP LOCKED)
+$function$;
+
+-- What the output function of a value prints, under whatever setting.
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.exactly(value anyelement) RETURNS text
+  LANGUAGE sql STABLE STRICT PARALLEL SAFE SET extra_float_digits = 1
+  AS $function$ SELECT pg_catalog.format('%s', value) $function$;
+
+-- A value that postgres_fdw must not ask for (sql/split/subqueries.ts); SQL would be inlined.
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.evaluated(value anyelement) RETURNS anyelement
+  LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$ BEGIN RETURN value; END $function$;
 GRANT USAGE ON SCHEMA ${OWN_SCHEMA} TO PUBLIC;
 `;
 
@@ -86,12 +148,19 @@ export async function dropCarriers(
   query: (sql: string) => Promise<{ readonly rows: readonly { readonly name: string }[] }>,
 ): Promise<void> {
   const { rows } = await query(
-    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+    `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = '${OWN_SCHEMA}' AND c.relkind = 'f'`,
   );
+  const carried = await query(
+    `SELECT c.oid::pg_catalog.text AS name FROM pg_catalog.pg_class c WHERE ${isCarried('c')}`,
+  );
+  if (carried.rows.length > 0) await query(putBack('true'));
   if (rows.length > 0) await query(`DROP FOREIGN TABLE ${rows.map(row => row.name).join(', ')}`);
 }
+
+/** What makes tables that are carried plain ones to its transaction, which is to be rolled back. */
+export const asTablesSql = `SELECT ${OWN_SCHEMA}.as_tables()`;
 
 /** What drops the carrier of a table, in a session's transaction, before DDL changes the table. */
 export const detachSql = (table: number): string => `SELECT ${OWN_SCHEMA}.detach(${table})`;
@@ -112,6 +181,7 @@ export async function ensureCarriers(
     await client.query('SELECT pg_advisory_xact_lock($1)', [carrierLock]);
     await client.query(objects);
     await client.query(catalogueViewsDdl);
+    await client.query(roleFunctions);
     const { host, port, token } = endpoint;
     await client.query(
       `ALTER SERVER ${CARRIER_SERVER} OPTIONS (SET host ${escapeLiteral(host)}, SET port '${port}');

@@ -3,37 +3,112 @@
  * catalogue read these views in place of its tables (sql/own-objects.ts).
  */
 import { CARRIER_SERVER, OWN_SCHEMA } from './own-schema.js';
+import { STATE_DATABASE } from './shadow.js';
 
-/** Relations of pg_catalog and information_schema that could show it, with what tells it apart. */
-const filters: Readonly<Record<string, string>> = {
-  'pg_catalog.pg_class': `relnamespace <> '${OWN_SCHEMA}'::pg_catalog.regnamespace`,
-  'pg_catalog.pg_type': `typnamespace <> '${OWN_SCHEMA}'::pg_catalog.regnamespace`,
-  'pg_catalog.pg_proc': `pronamespace <> '${OWN_SCHEMA}'::pg_catalog.regnamespace`,
-  'pg_catalog.pg_constraint': `connamespace <> '${OWN_SCHEMA}'::pg_catalog.regnamespace`,
-  'pg_catalog.pg_namespace': `nspname <> '${OWN_SCHEMA}'`,
-  'pg_catalog.pg_inherits': `NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = inhrelid AND c.relnamespace = '${OWN_SCHEMA}'::pg_catalog.regnamespace)`,
-  'pg_catalog.pg_extension': `extnamespace <> '${OWN_SCHEMA}'::pg_catalog.regnamespace`,
-  'pg_catalog.pg_foreign_data_wrapper': "fdwname <> 'postgres_fdw'",
-  'pg_catalog.pg_foreign_server': `srvname <> '${CARRIER_SERVER}'`,
-  'pg_catalog.pg_foreign_table': `ftserver <> (SELECT oid FROM pg_catalog.pg_foreign_server WHERE srvname = '${CARRIER_SERVER}')`,
-  'pg_catalog.pg_user_mappings': `srvname <> '${CARRIER_SERVER}'`,
-  'pg_catalog.pg_tables': `schemaname <> '${OWN_SCHEMA}'`,
-  'pg_catalog.pg_views': `schemaname <> '${OWN_SCHEMA}'`,
-  'information_schema.schemata': `schema_name <> '${OWN_SCHEMA}'`,
-  'information_schema.tables': `table_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.columns': `table_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.views': `table_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.routines': `specific_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.parameters': `specific_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.table_privileges': `table_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.column_privileges': `table_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.role_table_grants': `table_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.role_column_grants': `table_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.routine_privileges': `specific_schema <> '${OWN_SCHEMA}'`,
-  'information_schema.role_routine_grants': `specific_schema <> '${OWN_SCHEMA}'`,
+const ownSchema = `'${OWN_SCHEMA}'::pg_catalog.regnamespace`;
+const ownRelations = `(SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = ${ownSchema})`;
+const ownObjects = `(SELECT classid, objid FROM ${OWN_SCHEMA}.own_objects)`;
+
+/** Relations of pg_catalog that could show it, with what tells it apart. */
+const system: Readonly<Record<string, string>> = {
+  pg_class: `relnamespace <> ${ownSchema}`,
+  pg_attribute: `attrelid NOT IN ${ownRelations}`,
+  pg_database: `datname <> '${STATE_DATABASE}'`,
+  pg_type: `typnamespace <> ${ownSchema}`,
+  pg_proc: `pronamespace <> ${ownSchema}`,
+  pg_constraint: `connamespace <> ${ownSchema}`,
+  pg_namespace: `nspname <> '${OWN_SCHEMA}'`,
+  pg_inherits: `inhrelid NOT IN ${ownRelations}`,
+  pg_rewrite: `ev_class NOT IN ${ownRelations}`,
+  pg_extension: `extnamespace <> ${ownSchema}`,
+  pg_foreign_data_wrapper: "fdwname <> 'postgres_fdw'",
+  pg_foreign_server: `srvname <> '${CARRIER_SERVER}'`,
+  pg_foreign_table: `ftserver <> (SELECT oid FROM pg_catalog.pg_foreign_server WHERE srvname = '${CARRIER_SERVER}')`,
+  pg_depend: `(classid, objid) NOT IN ${ownObjects} AND (refclassid, refobjid) NOT IN ${ownObjects}`,
+  pg_shdepend: `(classid, objid) NOT IN ${ownObjects}`,
+  pg_description: `(classoid, objoid) NOT IN ${ownObjects}`,
+  pg_init_privs: `(classoid, objoid) NOT IN ${ownObjects}`,
+  pg_user_mappings: `srvname <> '${CARRIER_SERVER}'`,
+  pg_tables: `schemaname <> '${OWN_SCHEMA}'`,
+  pg_indexes: `schemaname <> '${OWN_SCHEMA}'`,
+  pg_views: `schemaname <> '${OWN_SCHEMA}'`,
 };
 
-const views: ReadonlySet<string> = new Set(['pg_tables', 'pg_views', 'pg_user_mappings']);
+/** Those of information_schema by the column that tells it apart. */
+const standard: Readonly<Record<string, string>> = {
+  schemata: 'schema_name',
+  ...Object.fromEntries(
+    [
+      'tables',
+      'columns',
+      'views',
+      'table_privileges',
+      'column_privileges',
+      'role_table_grants',
+      'role_column_grants',
+      'table_constraints',
+      'key_column_usage',
+      'constraint_column_usage',
+      'constraint_table_usage',
+      'column_column_usage',
+      'column_domain_usage',
+      'column_options',
+      'column_udt_usage',
+    ].map(name => [name, 'table_schema']),
+  ),
+  ...Object.fromEntries(
+    ['routines', 'parameters', 'routine_privileges', 'role_routine_grants'].map(name => [
+      name,
+      'specific_schema',
+    ]),
+  ),
+  check_constraints: 'constraint_schema',
+  data_type_privileges: 'object_schema',
+  element_types: 'object_schema',
+  udt_privileges: 'udt_schema',
+  view_column_usage: 'view_schema',
+  view_table_usage: 'view_schema',
+  view_routine_usage: 'table_schema',
+};
+/** What is ours there has names of other kinds. */
+const ownNames: Readonly<Record<string, string>> = {
+  foreign_data_wrappers: "foreign_data_wrapper_name <> 'postgres_fdw'",
+  foreign_data_wrapper_options: "foreign_data_wrapper_name <> 'postgres_fdw'",
+  foreign_tables: `foreign_server_name <> '${CARRIER_SERVER}'`,
+  foreign_table_options: `(foreign_table_schema, foreign_table_name) NOT IN (SELECT t.foreign_table_schema, t.foreign_table_name FROM information_schema.foreign_tables t WHERE t.foreign_server_name = '${CARRIER_SERVER}')`,
+  foreign_servers: `foreign_server_name <> '${CARRIER_SERVER}'`,
+  foreign_server_options: `foreign_server_name <> '${CARRIER_SERVER}'`,
+  user_mappings: `foreign_server_name <> '${CARRIER_SERVER}'`,
+  user_mapping_options: `foreign_server_name <> '${CARRIER_SERVER}'`,
+  usage_privileges: `object_schema <> '${OWN_SCHEMA}' AND object_name NOT IN ('postgres_fdw', '${CARRIER_SERVER}')`,
+};
+
+const within = (schema: string, filters: Readonly<Record<string, string>>): [string, string][] =>
+  Object.entries(filters).map(([name, filter]) => [`${schema}.${name}`, filter]);
+
+/** Last values live where the sequence does: a statement that asks for them is refused, and finds no view. */
+const sequencesDdl = `CREATE OR REPLACE VIEW ${OWN_SCHEMA}.pg_sequences AS
+  SELECT n.nspname AS schemaname, c.relname AS sequencename, pg_catalog.pg_get_userbyid(c.relowner) AS sequenceowner,
+    s.seqtypid::pg_catalog.regtype AS data_type, s.seqstart AS start_value, s.seqmin AS min_value, s.seqmax AS max_value,
+    s.seqincrement AS increment_by, s.seqcycle AS cycle, s.seqcache AS cache_size
+  FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+    LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE NOT pg_catalog.pg_is_other_temp_schema(n.oid);
+GRANT SELECT ON ${OWN_SCHEMA}.pg_sequences TO PUBLIC`;
+
+const filters: Readonly<Record<string, string>> = Object.fromEntries([
+  ...within('pg_catalog', system),
+  ...within('information_schema', ownNames),
+  ...within('information_schema', standard).map(([name, column]) => [name, `${column} <> '${OWN_SCHEMA}'`]),
+]);
+
+const views: ReadonlySet<string> = new Set([
+  'pg_tables',
+  'pg_indexes',
+  'pg_views',
+  'pg_user_mappings',
+  'pg_sequences',
+]);
 
 /** Columns that every table has and a view has not (PostgreSQL manual, section 5.6). */
 export const systemColumns: readonly string[] = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'];
@@ -43,18 +118,53 @@ export const systemColumns: readonly string[] = ['tableoid', 'xmin', 'cmin', 'xm
  * @param withSystem one that has system columns beside the others
  */
 export function catalogueView(schema: string, name: string, withSystem: boolean): string | undefined {
-  if (!(`${schema}.${name}` in filters)) return undefined;
+  if (!(`${schema}.${name}` in filters) && `${schema}.${name}` !== 'pg_catalog.pg_sequences')
+    return undefined;
   return withSystem && !views.has(name) && schema === 'pg_catalog' ? `${name}_with_system_columns` : name;
 }
 
 const visibleChild = `EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class h ON h.oid = i.inhrelid
   WHERE i.inhparent = pg_class.oid AND h.relnamespace <> '${OWN_SCHEMA}'::pg_catalog.regnamespace)`;
 
+const isCarried = "(relkind = 'f' AND relam <> 0)";
+
+/** Columns that a view gives in another way. */
+const changed: Readonly<Record<string, string>> = {
+  relhassubclass: `${visibleChild} AS relhassubclass`,
+  // what is put aside while a table's rows are carried (carriers.ts)
+  relkind: `CASE WHEN ${isCarried} THEN 'r'::pg_catalog."char" ELSE relkind END AS relkind`,
+  relhasindex: `(relhasindex OR ${isCarried} AND EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = pg_class.oid)) AS relhasindex`,
+  relhastriggers: `(relhastriggers OR ${isCarried} AND EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = pg_class.oid)) AS relhastriggers`,
+  // a view can have no column of type anyarray
+  attmissingval: 'attmissingval::pg_catalog.text',
+};
+
+/** OIDs of what stands in our schema, and of what makes carriers, by catalogue. */
+const ownObjectsDdl = `CREATE OR REPLACE VIEW ${OWN_SCHEMA}.own_objects AS
+  ${[
+    ['pg_class', `relnamespace = ${ownSchema}`],
+    ['pg_type', `typnamespace = ${ownSchema}`],
+    ['pg_proc', `pronamespace = ${ownSchema}`],
+    ['pg_constraint', `connamespace = ${ownSchema}`],
+    ['pg_namespace', `oid = ${ownSchema}`],
+    ['pg_rewrite', `ev_class IN ${ownRelations}`],
+    ['pg_extension', `extnamespace = ${ownSchema}`],
+    ['pg_foreign_data_wrapper', "fdwname = 'postgres_fdw'"],
+    ['pg_foreign_server', `srvname = '${CARRIER_SERVER}'`],
+  ]
+    .map(
+      ([name, filter]) =>
+        `SELECT 'pg_catalog.${name}'::pg_catalog.regclass::pg_catalog.oid AS classid, oid AS objid FROM pg_catalog.${name} WHERE ${filter}`,
+    )
+    .join(' UNION ALL ')};
+GRANT SELECT ON ${OWN_SCHEMA}.own_objects TO PUBLIC`;
+
 /** DDL of the views; the columns are those of the server's version. */
-export const catalogueViewsDdl = `DO $do$
+export const catalogueViewsDdl = `${ownObjectsDdl}; ${sequencesDdl}; DO $do$
 DECLARE
   relation record;
   columns text;
+  source text;
 BEGIN
   FOR relation IN SELECT * FROM (VALUES ${Object.entries(filters)
     .map(([name, filter]) => {
@@ -62,13 +172,20 @@ BEGIN
       return `('${schema}', '${relation}', $filter$${filter}$filter$)`;
     })
     .join(', ')}) AS r (schema, name, filter) LOOP
-    SELECT string_agg(CASE WHEN relation.name = 'pg_class' AND attname = 'relhassubclass'
-        THEN $child$${visibleChild} AS relhassubclass$child$ ELSE quote_ident(attname) END, ', ' ORDER BY attnum)
+    SELECT string_agg(CASE attname ${Object.entries(changed)
+      .map(([name, column]) => `WHEN '${name}' THEN $column$${column}$column$`)
+      .join(' ')} ELSE quote_ident(attname) END, ', ' ORDER BY attnum)
       INTO columns
       FROM pg_catalog.pg_attribute
      WHERE attrelid = format('%I.%I', relation.schema, relation.name)::regclass AND attnum > 0 AND NOT attisdropped;
-    EXECUTE format('CREATE OR REPLACE VIEW ${OWN_SCHEMA}.%I AS SELECT %s FROM %I.%I WHERE %s',
-      relation.name, columns, relation.schema, relation.name, relation.filter);
+    -- a view of the server's reads pg_class through ours
+    source := format('%I.%I', relation.schema, relation.name);
+    IF (SELECT relkind FROM pg_catalog.pg_class WHERE oid = source::regclass) = 'v' THEN
+      source := format('(%s) AS %I', rtrim(regexp_replace(pg_catalog.pg_get_viewdef(source::regclass),
+        $re$(?<!')\\mpg_class\\M(?!')$re$, '${OWN_SCHEMA}.pg_class', 'g'), ';'), relation.name);
+    END IF;
+    EXECUTE format('CREATE OR REPLACE VIEW ${OWN_SCHEMA}.%I AS SELECT %s FROM %s WHERE %s',
+      relation.name, columns, source, relation.filter);
     EXECUTE format('GRANT SELECT ON ${OWN_SCHEMA}.%I TO PUBLIC', relation.name);
     CONTINUE WHEN relation.schema <> 'pg_catalog' OR relation.name IN (${[...views].map(name => `'${name}'`).join(', ')});
     EXECUTE format('CREATE OR REPLACE VIEW ${OWN_SCHEMA}.%I AS SELECT %s, ${systemColumns.join(', ')} FROM %I.%I WHERE %s',

@@ -94,10 +94,13 @@ async function withTable<T>(query: WitnessQuery, work: () => Promise<T>): Promis
   for (const sql of create)
     await query(sql, []).catch((error: unknown) => {
       // IF NOT EXISTS does not see what another connection is making at this moment.
-      if (codeOf(error) !== '23505' && codeOf(error) !== '42P06' && codeOf(error) !== '42P07') throw error;
+      if (!isThere.has(codeOf(error))) throw error;
     });
   return work();
 }
+
+/** unique_violation of the catalogue, duplicate_schema, duplicate_table, duplicate_object (its row type) */
+const isThere: ReadonlySet<unknown> = new Set(['23505', '42P06', '42P07', '42710']);
 
 const codeOf = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined;

@@ -30,6 +30,8 @@ export interface Diagnostic {
   readonly file?: string;
   readonly line?: string;
   readonly routine?: string;
+  /** the trusted PostgreSQL says it, about the client's own statement */
+  readonly trusted?: true;
   /** fields with a code this version does not know, as pairs of code and value */
   readonly other?: readonly (readonly [string, string])[];
 }
@@ -48,7 +50,7 @@ export class PostgresError extends Error {
   }
 }
 
-type DiagnosticField = Exclude<keyof Diagnostic, 'other'>;
+type DiagnosticField = Exclude<keyof Diagnostic, 'other' | 'trusted'>;
 
 /** Field codes in the order in which PostgreSQL sends them (send_message_to_frontend in elog.c). */
 const fieldCodes: readonly (readonly [string, DiagnosticField])[] = [

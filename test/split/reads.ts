@@ -118,6 +118,14 @@ export const reads: Readonly<Record<string, readonly Read[]>> = {
     'SELECT v.id, w.floor FROM visit v JOIN patient p ON v.who = p.name LEFT JOIN ward w ON w.code = p.ward AND w.beds > 3 ORDER BY 1, 2',
   ],
   subqueries: [
+    [
+      'SELECT w.beds FROM ward w WHERE w.code = ANY (SELECT p.name FROM heavy p WHERE p.name = $1)',
+      'Ann Targaryen',
+    ],
+    [
+      'SELECT id, upper(name) FROM patient WHERE ward IN (SELECT name FROM patient WHERE name = $1)',
+      'Ann Targaryen',
+    ],
     'SELECT id FROM patient WHERE weight = (SELECT max(weight) FROM patient)',
     'SELECT id FROM patient p WHERE EXISTS (SELECT FROM visit v WHERE v.who = p.name)',
     'SELECT id FROM patient p WHERE NOT EXISTS (SELECT FROM visit v WHERE v.who = p.name)',

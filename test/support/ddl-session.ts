@@ -10,7 +10,7 @@ import { type EncodingRegistry, encodingRegistry } from '../../src/encodings/reg
 import type { Policy } from '../../src/policy/policy.js';
 import { type DdlDependencies, executeDdl, planDdl } from '../../src/sql/ddl/index.js';
 import { functionHomes, functionHomesQuery } from '../../src/sql/functions.js';
-import type { Analysis, SessionPort, StatementPort } from '../../src/sql/plan.js';
+import type { Analysis, SessionPort, StatementPort } from '../../src/sql/ports.js';
 import { parseStatements } from '../../src/sql/raw/parse.js';
 import { PostgresError } from '../../src/wire/diagnostic.js';
 import { MessageWriter } from '../../src/wire/message-writer.js';
@@ -33,6 +33,10 @@ export interface DdlSession {
   deps: DdlDependencies;
   close(): Promise<void>;
 }
+
+const noQueries = (): never => {
+  throw new Error('no residual engine');
+};
 
 /** Numbers from 1, in memory. */
 export function testNumbers(): CatalogNumbers {
@@ -120,6 +124,14 @@ export async function openDdlSession(
     cloud: statementPort(cloud, sent),
     trusted: statementPort(shadow),
     check: () => Promise.reject(new Error('not used by DDL')),
+    temporary: { exist: false, state: '', changed: () => undefined },
+    randomness: { seeded: false },
+    cursors: {
+      check: () => Promise.reject(new Error('not used by DDL')),
+      declared: () => Promise.reject(new Error('not used by DDL')),
+    },
+    recorded: () => Promise.reject(new Error('not used by DDL')),
+    fetched: () => undefined,
     client: {
       write: () => undefined,
       writer: new MessageWriter(),
@@ -136,11 +148,19 @@ export async function openDdlSession(
         if (ddl !== undefined) pending?.ddl.push(ddl);
         pending?.changes.push(...changes);
       },
+      number: 0,
+      changes: [],
       get explicit() {
         return inTransaction;
       },
+      get block() {
+        return inTransaction;
+      },
+      subtransaction: () => Promise.reject(new Error('not used by DDL')),
+      renew: () => Promise.reject(new Error('not used by DDL')),
     },
     analyse: sql => analyse(shadow, sql),
+    analyseTentatively: sql => analyse(shadow, sql),
   };
   const { rows } = await shadow.query({ text: functionHomesQuery, rowMode: 'array' });
   const deps: DdlDependencies = {
@@ -148,7 +168,11 @@ export async function openDdlSession(
     homes: functionHomes(rows as [string, string, string][]),
     numbers: options.numbers ?? testNumbers(),
     cloud: 'main',
+    context() {
+      throw new Error('there is no key that opens cells');
+    },
     settle: async () => undefined,
+    limits: { rows_max: 0, bytes_max: 0 },
   };
   const begin = async (): Promise<void> => {
     await cloud.query('BEGIN');
@@ -203,7 +227,7 @@ export async function openDdlSession(
         try {
           const plan = await planDdl(node, text, port, deps);
           if (!plan) throw new Error(`no DDL: ${text}`);
-          last = (await executeDdl(plan, port, deps)).tag;
+          last = (await executeDdl(plan, port, deps, noQueries)).tag;
         } catch (error) {
           if (!inTransaction) await rollback();
           throw error;
@@ -287,7 +311,10 @@ async function analyse(shadow: pg.Client, sql: string): Promise<Analysis> {
     'SET LOCAL debug_print_parse = on; SET LOCAL debug_print_rewritten = on; SET LOCAL debug_pretty_print = off',
   );
   shadow.on('notice', see);
+  // what the statement does is undone: analysis does nothing
+  await shadow.query('SAVEPOINT analysis');
   await shadow.query(sql);
+  await shadow.query('ROLLBACK TO analysis');
   shadow.off('notice', see);
   await shadow.query('SET LOCAL debug_print_parse = off; SET LOCAL debug_print_rewritten = off');
   const trees = rewritten.map(text => text.trim().replace(/^\(\s*|\s*\)$/g, ''));

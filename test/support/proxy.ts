@@ -30,6 +30,8 @@ export interface TestProxyOptions {
   readonly database?: string;
   /** the cloud's server: settings, binaries */
   readonly server?: TestServerOptions;
+  /** a server of the owner's for the trusted side; absent: the embedded one */
+  readonly trusted?: Omit<Target, 'database'>;
   /** puts something between Clarus and the cloud; returns where Clarus connects instead */
   readonly between?: (cloud: TestServer) => Promise<{ readonly host: string; readonly port: number }>;
 }
@@ -75,7 +77,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
     await makeDatabases(cloud, options.database ?? '');
     const { host: cloudHost, port: cloudPort } = (await options.between?.(cloud)) ?? cloud;
     const reached = { ...cloud, host: cloudHost, port: cloudPort };
-    const config = parseConfig(configuration(reached, options.policy), join(directory, 'clarus.yaml'));
+    const config = parseConfig(configuration(reached, options), join(directory, 'clarus.yaml'));
     const log: string[] = [];
     const inputs = {
       config,
@@ -127,9 +129,14 @@ async function makeDatabases(cloud: TestServer, options: string): Promise<void> 
   }
 }
 
-const configuration = (cloud: TestServer, policy: string): string => `clarus: 1
+const databaseOf = (trusted: TestProxyOptions['trusted']): string =>
+  trusted === undefined
+    ? 'embedded'
+    : `"postgres://${trusted.user}:${trusted.password}@${trusted.host}:${trusted.port}/postgres"`;
+
+const configuration = (cloud: TestServer, { policy, trusted }: TestProxyOptions): string => `clarus: 1
 trusted:
-  database: embedded
+  database: ${databaseOf(trusted)}
   directory: ./trusted
   key: { env: ROOT_KEY }
 clouds:

@@ -5,14 +5,8 @@
  * mode. `protect` turns chosen statements into plans that run through the ports of executors.
  */
 import type { Planner, ProtectedPortal } from '../../src/postgres/planner-port.js';
-import type {
-  CopyInExecution,
-  PhysicalStatement,
-  Plan,
-  ProtectedBody,
-  ProtectedPlan,
-  SessionPort,
-} from '../../src/sql/plan.js';
+import type { PhysicalStatement, Plan, ProtectedBody, ProtectedPlan } from '../../src/sql/plan.js';
+import type { CopyInExecution, SessionPort } from '../../src/sql/ports.js';
 import { parseStatements, type RawStatement } from '../../src/sql/raw/parse.js';
 import { planSessionStatement } from '../../src/sql/session-statements.js';
 
@@ -73,7 +67,7 @@ async function planOf(
   { protect, fail, delay_ms = 0 }: StandInOptions,
 ): Promise<Plan> {
   const { text: sql, node } = raw;
-  const own = planSessionStatement(node, sql, session);
+  const own = planSessionStatement(node, sql);
   if (own !== undefined) return own;
   if ('FetchStmt' in node) return { kind: 'pass', sql, shape: undefined };
   const copy = (node as { CopyStmt?: { is_from?: boolean; filename?: string } }).CopyStmt;

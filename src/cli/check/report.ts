@@ -13,7 +13,6 @@ import { formatProblem } from '../../policy/problems.js';
 import { type KnownTable, missingColumns, missingTables } from '../../policy/unmatched.js';
 import { adminPool, cloudOptions } from '../../proxy/cloud.js';
 import { proposePolicy } from '../../proxy/policy.js';
-import { rowsNotRecorded } from '../../proxy/prepare.js';
 import { originalsIn } from '../../proxy/set-aside.js';
 import type { Trusted } from '../../trusted/open.js';
 import { resolveSecret } from '../load.js';
@@ -65,7 +64,6 @@ export async function gatherReport(config: Config, rootKey: Uint8Array): Promise
       problems.push(
         'several clouds are not served by one proxy yet: name one cloud, and run a proxy for each other',
       );
-    if (config.audit === 'rows') problems.push(`${rowsNotRecorded}: write "audit: statements"`);
     if (config.users.length === 0)
       problems.push('no user is configured: nobody may connect (users: in clarus.yaml)');
     for (const user of config.users)

@@ -5,7 +5,8 @@ import type { CheckedColumn, CheckedTable } from './tables.js';
 /** What no policy reaches: a cloud learns it in any case. */
 export const beyondThePolicy: readonly string[] = [
   'how many rows each table has, how large it is, and how both change',
-  'the names of schemas, tables, columns, keys and indexes, and the types of columns in the clear',
+  'the names of schemas, tables, columns, keys, checks and indexes, and the types of columns in the clear',
+  'which CHECK over protected columns a row broke that was refused, and which row of its statement that was',
   'which values of a row are NULL, how long each is, and that cells belong to one row',
   'which rows were written together, in which order, and how often each was changed',
   'who connects when, each statement’s form, time and number of rows, and which rows it reads or writes',
@@ -101,7 +102,7 @@ function columnLines(column: CheckedColumn): readonly string[] {
       : []),
     ...(column.waiting.length
       ? [
-          `    waits: ${column.waiting.join(', ')} (no encoding of this version answers it; statements that need it are refused)`,
+          `    waits: ${column.waiting.join(', ')} (no encoding of this version answers it; statements that need it are finished on the trusted side)`,
         ]
       : []),
   ];

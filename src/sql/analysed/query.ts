@@ -113,9 +113,24 @@ export function columnsRead(
       found.push(...columnsOfQuery(node, scope, seen));
       return false;
     }
+    if (node.kind === 'WINDOWFUNC') found.push(...columnsOfWindow(node, scope, seen));
     return true;
   });
   return found;
+}
+
+/** What a window function depends on beside its arguments: how its window is parted and ordered. */
+function columnsOfWindow(call: Node, scope: Scope, seen: Set<Node>): BaseColumn[] {
+  const window = nodesIn(scope.query, 'windowClause').find(
+    clause => numberIn(clause, 'winref') === numberIn(call, 'winref'),
+  );
+  if (!window) return [];
+  const targets = nodesIn(scope.query, 'targetList');
+  return ['partitionClause', 'orderClause']
+    .flatMap(field => nodesIn(window, field))
+    .map(clause => targets.find(t => numberIn(t, 'ressortgroupref') === numberIn(clause, 'tleSortGroupRef')))
+    .filter(target => target !== undefined && !seen.has(target))
+    .flatMap(target => columnsRead(target!.fields.expr, scope, new Set(seen).add(target!)));
 }
 
 /** All base columns that a query reads anywhere. */
@@ -140,35 +155,50 @@ export function columnsOfQuery(
 
 function derivedColumns(rte: Node, scope: Scope, attnum: number, seen: Set<Node>): BaseColumn[] {
   if (seen.has(rte)) return [];
-  const inner = numberIn(rte, 'rtekind') === RTE.subquery ? nodeIn(rte, 'subquery') : undefined;
   const next = new Set(seen).add(rte);
-  if (inner) {
-    const targets = nodesIn(inner, 'targetList');
-    const wanted = attnum > 0 ? targets.filter(t => numberIn(t, 'resno') === attnum) : targets;
-    // A set operation's own targets refer to its first arm; the column of each arm counts.
-    if (nodeIn(inner, 'setOperations')) {
-      const arms = scopeOf(inner, scope);
-      return arms.rtable.flatMap(arm => derivedColumns(arm, arms, attnum, next));
-    }
-    const innerScope = scopeOf(inner, scope);
-    return wanted.flatMap(t => columnsRead(t.fields.expr, innerScope, next));
+  const inner = numberIn(rte, 'rtekind') === RTE.subquery ? nodeIn(rte, 'subquery') : undefined;
+  if (inner) return outputColumns(inner, scope, attnum, next);
+  if (numberIn(rte, 'rtekind') === RTE.cte) {
+    const found = cteOf(rte, scope);
+    if (!found) return [];
+    // the query of a recursive one reads its own columns
+    return flag(found.cte, 'cterecursive')
+      ? columnsOfQuery(found.query, found.scope, next)
+      : outputColumns(found.query, found.scope, attnum, next);
   }
-  if (numberIn(rte, 'rtekind') === RTE.cte)
-    return cteQuery(rte, scope).flatMap(q => columnsOfQuery(q, scope, next));
+  if (numberIn(rte, 'rtekind') === RTE.values && attnum > 0) {
+    const lists = (rte.fields.values_lists ?? []) as readonly (readonly Value[])[];
+    return lists.flatMap(values => columnsRead(values[attnum - 1], scope, next));
+  }
   return ['functions', 'values_lists', 'tablefunc'].flatMap(f => columnsRead(rte.fields[f], scope, next));
 }
 
-function cteQuery(rte: Node, scope: Scope): Node[] {
+/**
+ * The base columns that a column of a query's answer may depend on.
+ * @param outer the scope of the query around it
+ * @param attnum 0: any of its columns
+ */
+function outputColumns(query: Node, outer: Scope | undefined, attnum: number, seen: Set<Node>): BaseColumn[] {
+  const scope = scopeOf(query, outer);
+  const isWrite = numberIn(query, 'commandType') !== COMMAND.select;
+  const targets = nodesIn(query, isWrite ? 'returningList' : 'targetList');
+  // A set operation's own targets refer to its first arm; the column of each arm counts.
+  if (nodeIn(query, 'setOperations'))
+    return scope.rtable.flatMap(arm => derivedColumns(arm, scope, attnum, seen));
+  const wanted = attnum > 0 ? targets.filter(t => numberIn(t, 'resno') === attnum) : targets;
+  return wanted.flatMap(t => columnsRead(t.fields.expr, scope, seen));
+}
+
+function cteOf(
+  rte: Node,
+  scope: Scope,
+): { readonly cte: Node; readonly query: Node; readonly scope: Scope } | undefined {
   const name = rte.fields.ctename;
   let at: Scope | undefined = scope;
   for (let i = Math.max(0, numberIn(rte, 'ctelevelsup')); i > 0; i--) at = at?.outer;
-  for (const cte of at ? nodesIn(at.query, 'cteList') : []) {
-    if (cte.fields.ctename === name) {
-      const query = nodeIn(cte, 'ctequery');
-      return query ? [query] : [];
-    }
-  }
-  return [];
+  const cte = at && nodesIn(at.query, 'cteList').find(c => c.fields.ctename === name);
+  const query = cte && nodeIn(cte, 'ctequery');
+  return query ? { cte, query, scope: at! } : undefined;
 }
 
 /** Every relation that appears in a tree, target relations included: shadow OIDs. */
@@ -199,6 +229,21 @@ export function functionsIn(trees: readonly Node[]): Set<number> {
   return found;
 }
 
+/** OID of pg_typeof (pg_proc.dat). */
+const pgTypeof = 1619;
+
+/** Could statements tell of which type a row is? A row of a subquery or WITH query is a record, that of a relation is not. */
+export function tellsRowTypes(trees: readonly Node[]): boolean {
+  if (!functionsIn(trees).has(pgTypeof)) return false;
+  let found = false;
+  for (const tree of trees)
+    walk(tree, node => {
+      found ||= node.kind === 'VAR' && numberIn(node, 'varattno') === 0;
+      return !found;
+    });
+  return found;
+}
+
 /** True where a tree holds a query below the top one. */
 export function hasSubqueries(query: Node): boolean {
   let found = false;
@@ -215,4 +260,18 @@ export function withoutRelabel(value: Value | undefined): Value | undefined {
   let at = value;
   while (isNode(at) && at.kind === 'RELABELTYPE') at = at.fields.arg;
   return at;
+}
+
+/** EXISTS, of rows, of an expression, ARRAY (SubLinkType, primnodes.h). */
+const runOnce: ReadonlySet<number> = new Set([0, 3, 4, 6]);
+
+/** Subqueries that PostgreSQL runs once where they depend on nothing around them, in queries and expressions. */
+export function subLinksRunOnce(trees: readonly Node[]): readonly Node[] {
+  const found: Node[] = [];
+  for (const tree of trees)
+    walk(tree, node => {
+      if (node.kind === 'SUBLINK' && runOnce.has(numberIn(node, 'subLinkType'))) found.push(node);
+      return true;
+    });
+  return found;
 }

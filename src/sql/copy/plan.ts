@@ -1,34 +1,28 @@
 /** COPY of protected tables, in and out; COPY of others passes. */
-import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../catalog/catalog.js';
-import { encodingNamed } from '../../encodings/registry.js';
+import type { LogicalTable } from '../../catalog/catalog.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
-import type { Compilation } from '../compilation.js';
-import { type Defaults, generatedColumns } from '../defaults.js';
-import type {
-  CopyInBody,
-  CopyOutBody,
-  ReadBody,
-  SplitBody,
-  WrittenColumn,
-  WrittenForm,
-} from '../execute/bodies.js';
-import type { Analysis, Plan, ProtectedPlan, SessionPort, Shape } from '../plan.js';
+import { writesMustBeFireable } from '../ddl/fireable.js';
+import { generatedColumns } from '../defaults.js';
+import type { CopyInBody, CopyOutBody, ReadBody, SplitBody } from '../execute/bodies.js';
+import type { Plan, ProtectedPlan } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { stripComments } from '../raw/comments.js';
-import { child, columnRef, list, type RawNode, stringOf, target, text } from '../raw/node.js';
+import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
-import type { Touch } from '../touch.js';
+import { planTemporaryCopy } from '../temporary/copy.js';
+import { firedBy } from '../triggers/catalogue.js';
 import { checkForced, copyOptions } from './options.js';
-
-/** What COPY needs of planning. */
-export interface CopyPlanning {
-  plan(query: RawNode): Promise<Plan>;
-  touch(query: RawNode): Promise<{ analysis: Analysis; touch: Touch }>;
-  compilation(analysis: Analysis): Promise<Compilation>;
-  defaults(table: LogicalTable): Promise<Defaults>;
-}
-
-const noRows: Shape = { parameterTypes: [], columns: undefined };
+import {
+  type CopyPlanning,
+  checkReads,
+  copyInto,
+  noRows,
+  refuseDefaultInChecks,
+  refuseWhere,
+  selectOf,
+} from './planning.js';
+import { planRoutedCopy } from './routed.js';
 
 /**
  * COPY between the client and protected tables is done here; what touches none passes, or is the catalogue's.
@@ -43,8 +37,10 @@ export async function planCopy(
   const fields = raw.CopyStmt!;
   const direction = fields.is_from ? 'in' : 'out';
   const relation = child(fields, 'query') === undefined;
-  const query = child(fields, 'query') ?? selectOf(fields, []);
+  const query = child(fields, 'query') ?? selectOf(ownRows(fields), []);
   const { touch } = await (relation ? planning.touch(query).catch(unplaced) : planning.touch(query));
+  if (touch.temporary.size > 0)
+    return planTemporaryCopy(raw, stripComments(sql), touch, planning.homes, session);
   const tables = touch.tables.filter(t => t.state === 'protected');
   const pass: Plan = {
     kind: 'pass',
@@ -63,15 +59,22 @@ export async function planCopy(
       { hint: 'Use STDIN or STDOUT (in psql: \\copy).' },
     );
   if (relation && touch.views) throw ofView(fields, direction);
+  if (kindOf(query) !== 'SelectStmt' && list(fieldsOf(query), 'returningList').length === 0)
+    // BeginCopyTo (copyto.c)
+    throw new ClarusError('0A000', 'COPY query must have a RETURNING clause');
   const clean = stripComments(sql);
   const statement = clean === sql ? fields : parseOne(clean).CopyStmt!;
   const names = relation ? await copiedColumns(fields, tables[0]!, session) : undefined;
   const options = copyOptions(statement, clean);
   if (names && direction === 'in') {
     checkForced(options, names.check, names.copied);
+    await refuseTriggers(tables[0]!, session);
+    if (tables[0]!.partitioned)
+      return planRoutedCopy(fields, names.copied, tables[0]!, options, session, planning);
     return planCopyIn(fields, names.copied, tables[0]!, options, planning);
   }
-  const plan = await planning.plan(names ? selectOf(fields, names.copied) : query);
+  if (names && tables[0]!.partitioned) throw ofPartitioned(fields);
+  const plan = await planning.plan(names ? selectOf(ownRows(fields), names.copied) : query);
   if (plan.kind !== 'protected' || (plan.body.kind !== 'read' && plan.body.kind !== 'split'))
     throw new ClarusError('0A000', 'COPY of an INSERT or UPDATE on a protected table is not answered yet', {
       hint: 'Send the statement by itself, with RETURNING.',
@@ -118,6 +121,20 @@ function ofView(fields: RawNode[string], direction: 'in' | 'out'): ClarusError {
       });
 }
 
+/** BeginCopyTo (copyto.c) */
+const ofPartitioned = (fields: RawNode[string]): ClarusError =>
+  new ClarusError(
+    '42809',
+    `cannot copy from partitioned table "${text(fields.relation as RawNode[string], 'relname') ?? ''}"`,
+    { hint: 'Try the COPY (SELECT ...) TO variant.' },
+  );
+
+/** COPY of a table means its own rows, not those of its heirs (PostgreSQL manual, COPY). */
+const ownRows = (fields: RawNode[string]): RawNode[string] => {
+  const { inh: _heirs, ...relation } = fields.relation as RawNode[string];
+  return { ...fields, relation };
+};
+
 /**
  * The columns that a COPY of a table is about: those it names, else all but the generated ones (CopyGetAttnums of
  * copy.c).
@@ -154,20 +171,6 @@ function checkColumns(
   }
 }
 
-/** `SELECT names FROM table`, so that the trusted PostgreSQL resolves them; all columns where there are none. */
-function selectOf(fields: RawNode[string], names: readonly string[]): RawNode {
-  return {
-    SelectStmt: {
-      targetList: names.length
-        ? names.map(name => target(columnRef(name)))
-        : [target({ ColumnRef: { fields: [{ A_Star: {} }] } })],
-      fromClause: [{ RangeVar: fields.relation as RawNode[string] }],
-      limitOption: 'LIMIT_OPTION_DEFAULT',
-      op: 'SETOP_NONE',
-    },
-  };
-}
-
 async function planCopyIn(
   fields: RawNode[string],
   names: readonly string[],
@@ -175,44 +178,42 @@ async function planCopyIn(
   options: ReturnType<typeof copyOptions>,
   planning: CopyPlanning,
 ): Promise<ProtectedPlan> {
-  if (fields.whereClause)
-    throw new ClarusError('0A000', 'COPY ... WHERE into a protected table is not answered yet');
+  refuseWhere(fields);
   const columns = names.map(name => table.columns.find(c => c.name === name)!);
   const defaults = await planning.defaults(table);
   const missing = table.columns.filter(c => c.protection && !columns.includes(c) && defaults.has(c.attnum));
+  const checks = await planning.checks(table);
+  const bounds = table.bounds === 'trusted' ? await planning.bounds(table) : undefined;
+  refuseDefaultInChecks(checks, columns, defaults, checkReads);
+  refuseDefaultInChecks(bounds, columns, defaults, () => 'The bounds of the partition read');
   const { analysis } = await planning.touch(selectOf(fields, names));
   const { registry } = await planning.compilation(analysis);
-  let operands = 0;
-  const written = (column: LogicalColumn): WrittenColumn => ({
-    column,
-    sources: [],
-    forms: column.protection!.encodings.map(
-      ({ kind, encoded }): WrittenForm => ({
-        encoding: encodingNamed(registry, kind),
-        encoded,
-        operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
-      }),
-    ),
-  });
-  const protectedOnes = [...columns, ...missing].filter(c => c.protection).map(written);
-  const open = columns.filter(c => !c.protection);
-  const physical = [
-    ROW_COLUMN,
-    ...open.map(c => c.name),
-    ...protectedOnes.flatMap(w =>
-      w.forms.flatMap(f => Object.keys(f.operands).map(role => f.encoded.columns[role]!)),
-    ),
-  ];
+  const { written, sql } = copyInto(table, [...columns, ...missing], registry, options);
   const body: CopyInBody = {
     kind: 'copy-in',
     table,
     columns,
-    written: protectedOnes,
+    written,
     defaults: missing.map(column => ({ column, ...defaults.get(column.attnum)! })),
     options,
-    sql: `COPY ${quote(table.physical.schema)}.${quote(table.physical.name)} (${physical.map(quote).join(', ')}) FROM STDIN (FORMAT binary${options.freeze ? ', FREEZE' : ''})`,
+    checks,
+    bounds,
+    sql,
   };
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'in', body };
 }
 
-const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+/** @throws ClarusError 0A000 where rows that are inserted fire triggers */
+async function refuseTriggers(table: LogicalTable, session: SessionPort): Promise<void> {
+  await writesMustBeFireable(table, session);
+  if (!(await firedBy(table, 'INSERT', [], session))) return;
+  throw new ClarusError(
+    '0A000',
+    `COPY into the table "${table.name}", which has triggers, is not answered yet`,
+    {
+      detail: 'Clarus runs triggers of protected tables.',
+      hint: 'Use INSERT, or disable the triggers meanwhile.',
+      table: table.name,
+    },
+  );
+}

@@ -2,35 +2,14 @@
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { lockDdl } from '../../catalog/ddl-lock.js';
 import { quoteQualified } from '../../catalog/quote.js';
-import type { Reader, SchemaConnection, TextRow } from '../../catalog/reader.js';
+import type { SchemaConnection, TextRow } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
 import { detachSql } from '../../trusted/carriers.js';
 import type { Diagnostic } from '../../wire/diagnostic.js';
-import { physical } from '../compilation.js';
-import type { PhysicalStatement, SessionPort, StatementPort } from '../plan.js';
-import type { DdlDependencies } from './body.js';
-
-const decoder = new TextDecoder();
-const encoder = new TextEncoder();
-/** One statement a text, so that a session prepares it once. */
-const statements = new Map<string, PhysicalStatement>();
-
-function statementFor(sql: string): PhysicalStatement {
-  const known = statements.get(sql);
-  if (known) return known;
-  const made = physical(sql, []);
-  statements.set(sql, made);
-  return made;
-}
-
-/** Reads through a backend of the session. Only for texts of a fixed set: each is prepared once a session. */
-export const readerOn =
-  (port: StatementPort): Reader =>
-  async (sql, parameters): Promise<readonly TextRow[]> => {
-    const values = parameters.map(value => (value === null ? null : encoder.encode(value)));
-    const { rows } = await port.gather(statementFor(sql), values, false);
-    return rows.map(row => row.map(value => (value === null ? null : decoder.decode(value))));
-  };
+import { tell } from '../notices.js';
+import type { SessionPort, StatementPort } from '../ports.js';
+import { readerOn } from '../reading.js';
+import type { DdlBody, DdlDependencies } from './body.js';
 
 /** A backend of the session as a connection that reads and changes a schema. */
 export const schemaConnection = (port: StatementPort): SchemaConnection => ({
@@ -86,9 +65,6 @@ export async function lockInCloud(session: SessionPort, tables: Iterable<Logical
   if (names.length > 0) await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
 }
 
-/** Severities of notices, as `client_min_messages` orders them; below are LOG and what is for debugging. */
-const severities = ['NOTICE', 'WARNING', 'ERROR'];
-
 /**
  * Runs the client's own statement in the shadow, and tells the client what is noticed there: the cloud, which gets
  * what follows from it, says that of physical names or not at all.
@@ -96,22 +72,12 @@ const severities = ['NOTICE', 'WARNING', 'ERROR'];
  */
 export async function runInShadow(session: SessionPort, sql: string): Promise<string> {
   const noticed: Diagnostic[] = [];
-  const tag = await session.trusted.run(sql, diagnostic => noticed.push(diagnostic));
-  const told = noticed.filter(notice => rankOf(notice) >= 0 || severityOf(notice) === 'INFO');
-  if (told.length === 0) return tag;
-  const [[least] = []] = await readerOn(session.cloud)(
-    "SELECT pg_catalog.upper(pg_catalog.current_setting('client_min_messages'))",
-    [],
-  );
-  // INFO is always told (PostgreSQL manual, client_min_messages)
-  for (const notice of told)
-    if (severityOf(notice) === 'INFO' || rankOf(notice) >= severities.indexOf(least ?? ''))
-      session.client.notice({ ...notice, severity: severityOf(notice) });
-  return tag;
+  try {
+    return await session.trusted.run(sql, diagnostic => noticed.push(diagnostic));
+  } finally {
+    await tell(session, noticed);
+  }
 }
-
-const severityOf = ({ severity, severityPlain }: Diagnostic): string => severityPlain ?? severity;
-const rankOf = (notice: Diagnostic): number => severities.indexOf(severityOf(notice));
 
 /**
  * Drops the carriers of tables that a statement changes, so that it meets nothing but them (trusted/carriers.ts). Locks
@@ -120,4 +86,21 @@ const rankOf = (notice: Diagnostic): number => severities.indexOf(severityOf(not
 export async function detachCarriers(session: SessionPort, tables: Iterable<LogicalTable>): Promise<void> {
   if (!session.residual) return;
   for (const { oid } of tables) await session.trusted.run(detachSql(oid));
+}
+
+/** Runs a statement on the trusted side only. */
+export async function inShadow(session: SessionPort, { text }: DdlBody): Promise<{ readonly tag: string }> {
+  const tag = await runInShadow(session, text);
+  session.transaction.record(text, []);
+  return { tag };
+}
+
+/** Does an object of this name stand in the cloud? */
+export async function inCloud(
+  session: SessionPort,
+  lookUp: 'to_regtype' | 'to_regclass',
+  name: string,
+): Promise<boolean> {
+  const [row] = await readerOn(session.cloud)(`SELECT pg_catalog.${lookUp}($1) IS NOT NULL`, [name]);
+  return row?.[0] === 't';
 }

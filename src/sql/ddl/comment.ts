@@ -1,8 +1,9 @@
 /** COMMENT ON: a comment on anything but an open table may tell of protected values, so it stands in the shadow. */
 import { quoteLiteral, quoteName, quoteQualified } from '../../catalog/quote.js';
-import type { SessionPort } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { fieldsOf, type RawNode, text as textOf } from '../raw/node.js';
-import { readerOn, runInShadow } from './backends.js';
+import { readerOn } from '../reading.js';
+import { runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
 import { listParts, resolveRelation } from './resolve.js';
 

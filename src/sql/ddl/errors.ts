@@ -1,5 +1,6 @@
 /** Errors of the cloud about physical tables, told in logical names. */
 import type { LogicalTable } from '../../catalog/catalog.js';
+import { BOUNDS } from '../../catalog/physical.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
 
@@ -34,15 +35,22 @@ function logicalError(error: PostgresError, tables: readonly LogicalTable[]): Er
       ),
   )?.name;
   const { constraint } = diagnostic;
-  const message = messageOf(code, table.name, column, constraint);
+  const message =
+    code === '23514' && constraint === BOUNDS
+      ? boundsMessage(table)
+      : messageOf(code, table.name, column, constraint);
   if (message === undefined) return error;
   return new ClarusError(code, message, {
     schema: table.schema,
     table: table.name,
     ...(column === undefined ? {} : { column }),
-    ...(constraint === undefined ? {} : { constraint }),
+    ...(constraint === undefined || constraint === BOUNDS ? {} : { constraint }),
   });
 }
+
+/** Rows that are not within the bounds of their partition (ATRewriteTable of tablecmds.c) */
+const boundsMessage = ({ name }: LogicalTable): string =>
+  `partition constraint of relation "${name}" is violated by some row`;
 
 /** PostgreSQL's own words (tablecmds.c, tuplesort.c, ri_triggers.c), or undefined where it names nothing of ours. */
 function messageOf(

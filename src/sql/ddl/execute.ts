@@ -1,14 +1,14 @@
 /** Executes a planned DDL statement over the session's two backends. */
 import { ClarusError } from '../../errors.js';
-import type { ProtectedPlan, SessionPort } from '../plan.js';
-import { fieldsOf, kindOf, type RawFields, type RawNode, stringOf } from '../raw/node.js';
+import type { ProtectedPlan } from '../plan.js';
+import type { SessionPort } from '../ports.js';
+import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { rowsWithin, rowTypeRefused, typeNamesIn } from '../row-types.js';
-import { beginDdl } from './backends.js';
-import type { DdlBody, DdlDependencies } from './body.js';
+import { beginDdl, inShadow } from './backends.js';
+import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { comment } from './comment.js';
 import { securityLabel } from './label.js';
 import {
-  alterObject,
   alterSequence,
   alterType,
   createExtension,
@@ -17,28 +17,30 @@ import {
   createType,
   dropObjects,
   grant,
+  ofTrustedSide,
 } from './objects.js';
-import {
-  createFunction,
-  createTableAs,
-  createTrigger,
-  createView,
-  refreshMaterialisedView,
-} from './queries.js';
+import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
+import { alterView, createFunction, createView, refreshMaterialisedView } from './queries.js';
 import { listParts } from './resolve.js';
+import { createRole, dropRoles, grantRoles, grantToLogical, refuseLogicalOwner } from './roles.js';
+import { createTableAs } from './table-as.js';
 import {
   alterTable,
+  attachIndex,
   createIndex,
   createTable,
   dropTables,
   renameIndex,
   renameTable,
 } from './table-statements.js';
+import { temporaryDdl } from './temporary.js';
+import { createTrigger, dropTrigger, renameTrigger } from './triggers.js';
 import { truncate } from './truncate.js';
 
 /**
  * Runs it: logical DDL in the shadow, derived DDL in the cloud, changes of the catalogue to the transaction.
  * @param plan of `planDdl`
+ * @param queries runs queries that it holds
  * @returns the command tag
  * @throws PostgresError with the shadow's exact error, or the cloud's in logical names; ClarusError
  */
@@ -46,9 +48,12 @@ export async function executeDdl(
   plan: ProtectedPlan,
   session: SessionPort,
   deps: DdlDependencies,
+  queries: () => QueryRunner,
 ): Promise<{ readonly tag: string }> {
   if (!isDdl(plan.body)) throw new ClarusError('XX000', 'not a plan of DDL');
   const { body } = plan;
+  const temporary = await temporaryDdl(session, body, queries);
+  if (temporary) return temporary;
   await beginDdl(session, deps);
   const { node } = body;
   const fields = fieldsOf(node);
@@ -67,9 +72,13 @@ export async function executeDdl(
       if (fields.objectType === 'OBJECT_TABLE') return renameTable(session, deps, body);
       if (fields.objectType === 'OBJECT_SEQUENCE')
         return alterSequence(session, deps, body, fields.relation as RawFields);
+      if (fields.objectType === 'OBJECT_VIEW') return alterView(session, body);
+      if (ofTrustedSide.has(fields.objectType)) return inShadow(session, body);
       throw unsupported('ALTER ... SET SCHEMA of this kind of object');
     case 'AlterOwnerStmt':
-      return alterObject(session, body);
+      await refuseLogicalOwner(session, fields.newowner as RawFields | undefined);
+      if (ofTrustedSide.has(fields.objectType)) return inShadow(session, body);
+      return changeOwner(session, body);
     case 'DropStmt':
       return drop(session, deps, body, fields);
     case 'IndexStmt':
@@ -99,7 +108,7 @@ export async function executeDdl(
     case 'ViewStmt':
       return createView(session, deps, body);
     case 'CreateTableAsStmt':
-      return createTableAs(session, deps, body);
+      return createTableAs(session, deps, body, queries);
     case 'RefreshMatViewStmt':
       return refreshMaterialisedView(session, body);
     case 'CreateFunctionStmt':
@@ -107,7 +116,27 @@ export async function executeDdl(
     case 'CreateTrigStmt':
       return createTrigger(session, deps, body);
     case 'GrantStmt':
-      return grant(session, body);
+      return (await grantToLogical(session, body, fields)) ?? grant(session, body);
+    case 'AlterDefaultPrivilegesStmt': {
+      const done = await grantToLogical(session, body, fields.action as RawFields);
+      if (!done) throw unsupported('ALTER DEFAULT PRIVILEGES for roles of the cloud or of users');
+      return done;
+    }
+    case 'CreateRoleStmt':
+      return createRole(session, body);
+    case 'DropRoleStmt':
+      return dropRoles(session, body);
+    case 'GrantRoleStmt':
+      return grantRoles(session, body);
+    case 'DefineStmt':
+    case 'AlterOperatorStmt':
+    case 'CreateCastStmt':
+    case 'CreateConversionStmt':
+    case 'CreateStatsStmt':
+    case 'AlterStatsStmt':
+    case 'AlterTSConfigurationStmt':
+    case 'AlterTSDictionaryStmt':
+      return inShadow(session, body);
     default:
       throw unsupported('this statement');
   }
@@ -124,13 +153,29 @@ const unsupported = (what: string): ClarusError =>
 type Done = Promise<{ readonly tag: string }>;
 
 /** ALTER TABLE's grammar serves indexes, sequences, views and types too. */
-function alterRelation(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
+async function alterRelation(
+  session: SessionPort,
+  deps: DdlDependencies,
+  body: DdlBody,
+  fields: RawFields,
+): Done {
+  for (const { AlterTableCmd: command } of list(fields, 'cmds'))
+    if (command?.subtype === 'AT_ChangeOwner')
+      await refuseLogicalOwner(session, command.newowner as RawFields | undefined);
+  const owned = await ownedRelation(session, fields);
+  if (owned) return changeOwnerOfRelation(session, body, owned.relation, owned.newowner);
   switch (fields.objtype) {
     case 'OBJECT_TABLE':
     case 'OBJECT_MATVIEW':
       return alterTable(session, deps, body);
+    case 'OBJECT_VIEW':
+      return alterView(session, body);
     case 'OBJECT_SEQUENCE':
       return alterSequence(session, deps, body, fields.relation as RawFields);
+    case 'OBJECT_INDEX':
+      if (list(fields, 'cmds').every(({ AlterTableCmd: cmd }) => cmd?.subtype === 'AT_AttachPartition'))
+        return attachIndex(session, deps, body);
+      throw unsupported('ALTER INDEX of this kind');
     default:
       throw unsupported('ALTER of this kind of object');
   }
@@ -143,7 +188,10 @@ function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fiel
       return renameTable(session, deps, body);
     case 'OBJECT_COLUMN':
       if (fields.relationType === 'OBJECT_TABLE') return renameTable(session, deps, body);
+      if (fields.relationType === 'OBJECT_VIEW') return alterView(session, body);
       throw unsupported('RENAME COLUMN of this kind of object');
+    case 'OBJECT_VIEW':
+      return alterView(session, body);
     case 'OBJECT_INDEX':
       return renameIndex(session, deps, body);
     case 'OBJECT_SEQUENCE':
@@ -151,7 +199,10 @@ function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fiel
     case 'OBJECT_TYPE':
     case 'OBJECT_DOMAIN':
       return alterType(session, deps, body, listParts(fields.object as RawNode));
+    case 'OBJECT_TRIGGER':
+      return renameTrigger(session, body);
     default:
+      if (ofTrustedSide.has(fields.renameType)) return inShadow(session, body);
       throw unsupported('RENAME of this kind of object');
   }
 }
@@ -161,6 +212,8 @@ function drop(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields
     case 'OBJECT_TABLE':
     case 'OBJECT_INDEX':
       return dropTables(session, deps, body);
+    case 'OBJECT_TRIGGER':
+      return dropTrigger(session, deps, body);
     default:
       return dropObjects(session, deps, body);
   }

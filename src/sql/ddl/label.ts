@@ -10,10 +10,12 @@ import { listedTable } from '../../policy/effective.js';
 import { parseLabel } from '../../policy/label.js';
 import { joinName } from '../../policy/names.js';
 import type { ColumnPolicy, Policy } from '../../policy/policy.js';
-import type { SessionPort } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { fieldsOf, type RawNode, text as textOf } from '../raw/node.js';
-import { readerOn, schemaConnection } from './backends.js';
+import { readerOn } from '../reading.js';
+import { schemaConnection } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
+import { mustStayFireable } from './fireable.js';
 import { listParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
 import { changeTables } from './tables.js';
@@ -58,6 +60,7 @@ export async function securityLabel(
     text: undefined,
     reprotect: true,
     policy: { kind: 'put-policy', policy, origin },
+    check: ({ changed }) => mustStayFireable(changed, session),
   });
   return { tag: 'SECURITY LABEL' };
 }

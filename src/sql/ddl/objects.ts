@@ -5,11 +5,14 @@
 import type { LogicalColumn } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
-import type { SessionPort } from '../plan.js';
+import { FIRST_USER_OID } from '../functions.js';
+import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
-import { fieldsOf, kindOf, list, type RawFields, type RawNode, str } from '../raw/node.js';
-import { readerOn, runInShadow } from './backends.js';
+import { fieldsOf, kindOf, list, type RawFields, type RawNode, str, stringOf } from '../raw/node.js';
+import { readerOn } from '../reading.js';
+import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
+import { mayHoldRows } from './refill/index.js';
 import {
   creationSchema,
   listParts,
@@ -26,18 +29,30 @@ import { changeTables } from './tables.js';
 type Done = Promise<{ tag: string }>;
 
 /** Runs a statement in the shadow and, written anew with names resolved, in the cloud. */
-async function onBothSides(session: SessionPort, { text }: DdlBody, node: RawNode): Done {
+export async function onBothSides(session: SessionPort, { text }: DdlBody, node: RawNode): Done {
   const tag = await runInShadow(session, text);
   await session.cloud.run(deparse(node));
   session.transaction.record(text, []);
   return { tag };
 }
 
-async function inShadow(session: SessionPort, { text }: DdlBody): Done {
-  const tag = await runInShadow(session, text);
-  session.transaction.record(text, []);
-  return { tag };
-}
+/**
+ * Kinds of objects that stand on the trusted side only: aggregates, operators, casts, collations, conversions, extended
+ * statistics and what text search is configured by. What calls an aggregate of users is refused; the rest is used where
+ * statements are finished, and a statement that the cloud runs alone does not find it.
+ */
+export const ofTrustedSide: ReadonlySet<unknown> = new Set([
+  'OBJECT_AGGREGATE',
+  'OBJECT_CAST',
+  'OBJECT_COLLATION',
+  'OBJECT_CONVERSION',
+  'OBJECT_OPERATOR',
+  'OBJECT_STATISTIC_EXT',
+  'OBJECT_TSCONFIGURATION',
+  'OBJECT_TSDICTIONARY',
+  'OBJECT_TSPARSER',
+  'OBJECT_TSTEMPLATE',
+]);
 
 /**
  * Runs on both sides.
@@ -77,6 +92,7 @@ export async function alterType(
   name: readonly string[],
 ): Done {
   const type = await resolveType(readerOn(session.trusted), name);
+  if (body.node.AlterDomainStmt) await refuseOverRows(session, body.node.AlterDomainStmt, name);
   const stands = type !== undefined && (await inCloud(session, 'to_regtype', type));
   const beforehand = stands ? [await withTypeName(session, body.node, name)] : [];
   const { tag } = await changeTables(session, deps, {
@@ -93,6 +109,41 @@ export async function alterType(
     },
   });
   return { tag };
+}
+
+/** Commands of ALTER DOMAIN that look at values: ADD CONSTRAINT, VALIDATE CONSTRAINT, SET NOT NULL (AlterDomainStmt). */
+const looksAtValues: ReadonlySet<unknown> = new Set(['C', 'V', 'O']);
+
+const columnsOfDomain = `
+WITH RECURSIVE users (oid) AS (
+  SELECT pg_catalog.to_regtype($1)::pg_catalog.oid
+  UNION SELECT t.oid FROM users u JOIN pg_catalog.pg_type t ON t.typbasetype = u.oid OR t.typelem = u.oid)
+SELECT a.attrelid::text, a.attnum::text FROM users u JOIN pg_catalog.pg_attribute a ON a.atttypid = u.oid
+ WHERE a.attnum > 0 AND NOT a.attisdropped`;
+
+/**
+ * The values of protected columns are in the cloud, where the domain is not asked.
+ * @throws ClarusError 0A000 where a table with rows has a protected column of the domain
+ */
+async function refuseOverRows(
+  session: SessionPort,
+  fields: RawFields,
+  name: readonly string[],
+): Promise<void> {
+  const skips = (fields.def as RawNode | undefined)?.Constraint?.skip_validation === true;
+  if (skips || !looksAtValues.has(fields.subtype)) return;
+  const found = await readerOn(session.trusted)(columnsOfDomain, [nameText(name)]);
+  for (const [relation, attnum] of found) {
+    const table = session.catalog().tables.get(Number(relation));
+    const column = table?.columns.find(c => c.attnum === Number(attnum));
+    if (!table || !column?.protection || !(await mayHoldRows(session, table))) continue;
+    throw new ClarusError('0A000', `the values of protected column "${column.name}" cannot be looked at`, {
+      detail: `Table "${table.name}" has rows with values of the domain.`,
+      hint: 'Add the constraint NOT VALID, or as a CHECK of the table.',
+      table: table.name,
+      column: column.name,
+    });
+  }
 }
 
 const typesOf = ({
@@ -117,7 +168,11 @@ async function withTypeName(session: SessionPort, node: RawNode, name: readonly 
 /** Runs on both sides: it feeds no column yet. */
 export async function createSequence(session: SessionPort, body: DdlBody): Done {
   const read = readerOn(session.trusted);
-  const { node } = withCreationSchema(body.node, 'sequence', await creationSchema(read));
+  const { node } = withCreationSchema(
+    body.node,
+    'sequence',
+    await creationSchema(read, fieldsOf(body.node).sequence as RawFields),
+  );
   return onBothSides(session, body, await qualifyRelations(read, node));
 }
 
@@ -161,16 +216,6 @@ async function newOwner(
 const tablesOwning = (session: SessionPort, oid: number): readonly number[] =>
   session.catalog().tables.has(oid) ? [oid] : [];
 
-/** Does an object of this name stand in the cloud? */
-async function inCloud(
-  session: SessionPort,
-  lookUp: 'to_regtype' | 'to_regclass',
-  name: string,
-): Promise<boolean> {
-  const [row] = await readerOn(session.cloud)(`SELECT pg_catalog.${lookUp}($1) IS NOT NULL`, [name]);
-  return row?.[0] === 't';
-}
-
 /**
  * DROP of anything but tables and indexes. What the shadow's CASCADE takes from tables is taken from the
  * physical ones first; then the object goes, where it stands in the cloud.
@@ -181,14 +226,32 @@ export async function dropObjects(session: SessionPort, deps: DdlDependencies, b
   const objects: RawNode[] = [];
   for (const object of list(fields, 'objects')) objects.push(await qualifiedObject(session, fields, object));
   const drop: RawNode = { DropStmt: { ...fields, objects, missing_ok: true } };
+  // with a schema go its tables: their carriers are no part of what the client is told
+  if (cascade && fields.removeType === 'OBJECT_SCHEMA') {
+    const schemas = new Set(list(fields, 'objects').map(stringOf));
+    await detachCarriers(
+      session,
+      [...session.catalog().tables.values()].filter(table => schemas.has(table.schema)),
+    );
+  }
   const { tag } = await changeTables(session, deps, {
-    scope: undefined,
+    scope: cascade || holdsTables.has(fields.removeType) ? undefined : [],
     text: body.text,
     cascade,
     afterwards: [deparse(drop)],
   });
   return { tag };
 }
+
+/** What is a table, or takes tables along though nothing depends on it. Of others, none changes without CASCADE. */
+const holdsTables: ReadonlySet<unknown> = new Set([
+  'OBJECT_MATVIEW',
+  'OBJECT_FOREIGN_TABLE',
+  'OBJECT_EXTENSION',
+  'OBJECT_RULE',
+  'OBJECT_TRIGGER',
+  'OBJECT_POLICY',
+]);
 
 /** The name of an object to drop as the shadow resolves it; one that is not there stays as it is. */
 async function qualifiedObject(session: SessionPort, fields: RawFields, object: RawNode): Promise<RawNode> {
@@ -210,9 +273,34 @@ async function qualifiedObject(session: SessionPort, fields: RawFields, object: 
       if (!row) return object;
       return { TypeName: { ...fieldsOf(object), names: [str(row[0] ?? ''), str(row[1] ?? '')] } };
     }
+    case 'OBJECT_FUNCTION':
+    case 'OBJECT_PROCEDURE':
+    case 'OBJECT_ROUTINE':
+      return qualifiedRoutine(session, object);
     default:
       return object;
   }
+}
+
+/**
+ * The cloud may have another function of the name, in a schema that is searched later.
+ * @throws ClarusError 0A000 where several schemas have one
+ */
+async function qualifiedRoutine(session: SessionPort, object: RawNode): Promise<RawNode> {
+  const fields = fieldsOf(object);
+  const names = list(fields, 'objname');
+  if (names.length !== 1) return object;
+  const [first, ...more] = await readerOn(session.trusted)(
+    `SELECT DISTINCT n.nspname::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      WHERE p.proname = $1 AND pg_catalog.pg_function_is_visible(p.oid)`,
+    [stringOf(names[0])],
+  );
+  if (!first) return object;
+  if (more.length > 0)
+    throw new ClarusError('0A000', `several schemas have a function "${stringOf(names[0])}"`, {
+      hint: 'Name its schema.',
+    });
+  return { [kindOf(object)]: { ...fields, objname: [str(first[0] ?? ''), ...names] } };
 }
 
 /** GRANT and REVOKE: on open tables and on what is no table, on both sides. */
@@ -231,6 +319,10 @@ export async function grant(session: SessionPort, body: DdlBody): Done {
     for (const object of list(fields, 'objects')) {
       const relation = await resolveRelation(read, rangeParts(fieldsOf(object)));
       const table = relation && tableOfRelation(session, relation);
+      if (relation && relation.oid < FIRST_USER_OID)
+        throw new ClarusError('0A000', `rights on "${relation.name}", of the system, are not supported`, {
+          detail: 'The catalogue is answered on the trusted side, where its owner is another.',
+        });
       if (relation && table && servedTable(session, relation).state === 'protected')
         throw new ClarusError('0A000', `rights on the protected table "${table.name}" are not supported`, {
           detail: 'The cloud has one user for all users of Clarus, so it cannot tell them apart.',
@@ -271,7 +363,3 @@ async function onlyInShadow(session: SessionPort, objects: readonly RawNode[]): 
   }
   return names;
 }
-
-/** ALTER ... OWNER TO and SET SCHEMA of what is no table. */
-export const alterObject = (session: SessionPort, body: DdlBody): Done =>
-  onBothSides(session, body, body.node);

@@ -1,6 +1,7 @@
 /** Which statements are DDL, and which of them are refused whatever they are about. */
 import { ClarusError } from '../../errors.js';
-import type { ProtectedPlan, SessionPort } from '../plan.js';
+import type { ProtectedPlan } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { kindOf, type RawNode } from '../raw/node.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { isLabel } from './label.js';
@@ -33,11 +34,22 @@ const known: Readonly<Record<string, string>> = {
   CreateFunctionStmt: 'CREATE FUNCTION',
   CreateTrigStmt: 'CREATE TRIGGER',
   GrantStmt: 'GRANT',
+  GrantRoleStmt: 'GRANT ROLE',
+  CreateRoleStmt: 'CREATE ROLE',
+  DropRoleStmt: 'DROP ROLE',
+  AlterDefaultPrivilegesStmt: 'ALTER DEFAULT PRIVILEGES',
+  DefineStmt: 'CREATE AGGREGATE',
+  AlterOperatorStmt: 'ALTER OPERATOR',
+  CreateCastStmt: 'CREATE CAST',
+  CreateConversionStmt: 'CREATE CONVERSION',
+  CreateStatsStmt: 'CREATE STATISTICS',
+  AlterStatsStmt: 'ALTER STATISTICS',
+  AlterTSConfigurationStmt: 'ALTER TEXT SEARCH CONFIGURATION',
+  AlterTSDictionaryStmt: 'ALTER TEXT SEARCH DICTIONARY',
 };
 
 /** DDL that is refused in a database with protected tables, in words. */
 const refused: Readonly<Record<string, string>> = {
-  AlterDefaultPrivilegesStmt: 'ALTER DEFAULT PRIVILEGES',
   AlterEventTrigStmt: 'ALTER EVENT TRIGGER',
   AlterExtensionContentsStmt: 'ALTER EXTENSION',
   AlterExtensionStmt: 'ALTER EXTENSION',
@@ -46,19 +58,13 @@ const refused: Readonly<Record<string, string>> = {
   AlterFunctionStmt: 'ALTER FUNCTION',
   AlterObjectDependsStmt: 'ALTER ... DEPENDS ON',
   AlterOpFamilyStmt: 'ALTER OPERATOR FAMILY',
-  AlterOperatorStmt: 'ALTER OPERATOR',
   AlterPolicyStmt: 'ALTER POLICY',
   AlterPublicationStmt: 'ALTER PUBLICATION',
-  AlterStatsStmt: 'ALTER STATISTICS',
   AlterSubscriptionStmt: 'ALTER SUBSCRIPTION',
   AlterTableMoveAllStmt: 'ALTER TABLE ALL IN TABLESPACE',
-  AlterTSConfigurationStmt: 'ALTER TEXT SEARCH CONFIGURATION',
-  AlterTSDictionaryStmt: 'ALTER TEXT SEARCH DICTIONARY',
   AlterTypeStmt: 'ALTER TYPE ... SET',
   AlterUserMappingStmt: 'ALTER USER MAPPING',
   CreateAmStmt: 'CREATE ACCESS METHOD',
-  CreateCastStmt: 'CREATE CAST',
-  CreateConversionStmt: 'CREATE CONVERSION',
   CreateEventTrigStmt: 'CREATE EVENT TRIGGER',
   CreateFdwStmt: 'CREATE FOREIGN DATA WRAPPER',
   CreateForeignServerStmt: 'CREATE SERVER',
@@ -68,11 +74,9 @@ const refused: Readonly<Record<string, string>> = {
   CreatePLangStmt: 'CREATE LANGUAGE',
   CreatePolicyStmt: 'CREATE POLICY',
   CreatePublicationStmt: 'CREATE PUBLICATION',
-  CreateStatsStmt: 'CREATE STATISTICS',
   CreateSubscriptionStmt: 'CREATE SUBSCRIPTION',
   CreateTransformStmt: 'CREATE TRANSFORM',
   CreateUserMappingStmt: 'CREATE USER MAPPING',
-  DefineStmt: 'CREATE of this kind of object',
   DropOwnedStmt: 'DROP OWNED',
   DropSubscriptionStmt: 'DROP SUBSCRIPTION',
   DropUserMappingStmt: 'DROP USER MAPPING',
@@ -81,6 +85,35 @@ const refused: Readonly<Record<string, string>> = {
   ReplicaIdentityStmt: 'ALTER TABLE ... REPLICA IDENTITY',
   RuleStmt: 'CREATE RULE',
 };
+
+/** Roles are those of the configuration on one side, and of the cloud on the other. */
+const ofRoles: Readonly<Record<string, string>> = {
+  AlterRoleStmt: 'ALTER ROLE',
+  AlterRoleSetStmt: 'ALTER ROLE ... SET',
+};
+
+/** What is about the cloud's server beyond this database, or about how it stores rows. */
+const ofServer: Readonly<Record<string, string>> = {
+  AlterDatabaseRefreshCollStmt: 'ALTER DATABASE',
+  AlterDatabaseSetStmt: 'ALTER DATABASE ... SET',
+  AlterDatabaseStmt: 'ALTER DATABASE',
+  AlterSystemStmt: 'ALTER SYSTEM',
+  AlterTableSpaceOptionsStmt: 'ALTER TABLESPACE',
+  ClusterStmt: 'CLUSTER',
+  CreatedbStmt: 'CREATE DATABASE',
+  CreateTableSpaceStmt: 'CREATE TABLESPACE',
+  DropdbStmt: 'DROP DATABASE',
+  DropTableSpaceStmt: 'DROP TABLESPACE',
+  LoadStmt: 'LOAD',
+  ReindexStmt: 'REINDEX',
+};
+
+const hintFor = (kind: string): string =>
+  kind in ofRoles
+    ? 'Say who may connect under "users" in the configuration; make roles of the cloud past Clarus.'
+    : kind in ofServer
+      ? 'Run it in the cloud past Clarus.'
+      : 'What is supported is listed in the documentation of Clarus.';
 
 /**
  * Plans a DDL statement.
@@ -99,10 +132,14 @@ export async function planDdl(
   const label = isLabel(raw);
   if (session.catalog().passThrough && !label) return undefined;
   const isSelectInto = kind === 'SelectStmt' && raw.SelectStmt?.intoClause !== undefined;
-  const what = refused[kind] ?? (kind === 'SecLabelStmt' && !label ? 'SECURITY LABEL for others' : undefined);
+  const what =
+    refused[kind] ??
+    ofRoles[kind] ??
+    ofServer[kind] ??
+    (kind === 'SecLabelStmt' && !label ? 'SECURITY LABEL for others' : undefined);
   if (what !== undefined)
     throw new ClarusError('0A000', `${what} is not supported in a database with protected tables`, {
-      hint: 'What is supported is listed in the documentation of Clarus.',
+      hint: hintFor(kind),
     });
   const command = isSelectInto ? 'SELECT' : known[kind];
   if (command === undefined) return undefined;

@@ -1,93 +1,49 @@
-/** Objects that hold a query or a body: views, materialised views, CREATE TABLE AS, functions, triggers. */
-import { columnPolicy, unlistedRefused } from '../../catalog/protection.js';
+/** Objects that hold a query or a body: views, materialised views, functions. */
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
-import type { SessionPort } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { stripComments } from '../raw/comments.js';
 import { deparse } from '../raw/deparse.js';
-import { fieldsOf, kindOf, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
-import { readerOn, runInShadow } from './backends.js';
+import { fieldsOf, type RawFields, type RawNode, stringOf } from '../raw/node.js';
+import { readerOn } from '../reading.js';
+import { inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
-import { doubtOfFunctions, doubtOfNewFunction, doubtOfQuery, doubtOfServedQuery } from './proof.js';
+import { onBothSides } from './objects.js';
+import { doubtOfQuery, doubtOfServedQuery, newFunction, notProven } from './proof.js';
 import { creationSchema, qualifyRelations, rangeParts, resolveRelation } from './resolve.js';
 import { servedTable, withCreationSchema } from './table-statements.js';
-import { changeTables } from './tables.js';
+import { functionStands, isOfTriggers } from './triggers.js';
 
 type Done = Promise<{ tag: string }>;
 
 /** A view stands on both sides when it is proven to touch open tables only; over protected ones it stands in the shadow alone. */
 export async function createView(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const fields = fieldsOf(body.node);
-  if ((fields.view as RawFields).relpersistence === 't') throw temporary();
   const context = { session, homes: deps.homes };
+  const { node } = withCreationSchema(
+    body.node,
+    'view',
+    await creationSchema(readerOn(session.trusted), fields.view as RawFields),
+  );
+  // First of all, so that what is wrong with the query is told by the place where the client wrote it.
+  const tag = await runInShadow(session, body.text);
   const query = deparse(fields.query as RawNode);
   const doubt = await doubtOfQuery(context, query);
-  if (doubt !== undefined) {
-    if (!session.residual || (await doubtOfServedQuery(context, query)) !== undefined)
-      throw notProven('the view', doubt, 'Write the query where the view would be used.');
-    const tag = await runInShadow(session, body.text);
-    session.transaction.record(body.text, []);
-    return { tag };
-  }
-  const { node } = withCreationSchema(body.node, 'view', await creationSchema(readerOn(session.trusted)));
-  const tag = await runInShadow(session, body.text);
-  await session.cloud.run(deparse(node));
+  if (doubt === undefined) await session.cloud.run(deparse(node));
+  else if (!session.residual || (await doubtOfServedQuery(context, query)) !== undefined)
+    throw notProven('the view', doubt, 'Write the query where the view would be used.');
   session.transaction.record(body.text, []);
   return { tag };
 }
 
-const temporary = (): ClarusError =>
-  new ClarusError('0A000', 'temporary objects are not supported in a database with protected tables', {
-    hint: 'Make an ordinary one.',
-  });
-
-/** CREATE TABLE AS, SELECT INTO and CREATE MATERIALIZED VIEW over open tables, into an open one. */
-export async function createTableAs(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
-  const fields = fieldsOf(body.node);
-  const into = fields.into as RawFields;
-  const relation = into.rel as RawFields;
-  if (relation.relpersistence === 't') throw temporary();
-  const query = fields.query as RawNode;
-  const what = fields.objtype === 'OBJECT_MATVIEW' ? 'a materialised view' : 'a table';
-  const doubt =
-    kindOf(query) === 'SelectStmt'
-      ? await doubtOfQuery({ session, homes: deps.homes }, deparse(query))
-      : 'it is made from a prepared statement';
-  if (doubt !== undefined)
-    throw new ClarusError('0A000', `${what} over protected tables cannot be made from a query`, {
-      detail: doubt,
-      hint: 'Make the table with CREATE TABLE, and fill it with INSERT.',
-    });
-  const schema = await creationSchema(readerOn(session.trusted));
-  const qualified: RawFields = { schemaname: schema, ...relation };
-  const [target, name] = rangeParts(qualified);
-  const { policy } = session.catalog();
-  // The columns are not known yet; a listed table protects those it does not name.
-  const would = columnPolicy(policy, target ?? '', name ?? '', '\u0000');
-  if (!would) throw unlistedRefused(target ?? '', name ?? '');
-  if (would.protect === 'encrypt')
-    throw new ClarusError('0A000', `table "${name}" is protected, so it cannot be made from a query`, {
-      hint: 'Make the table with CREATE TABLE, and fill it with INSERT.',
-    });
-  if (
-    fields.if_not_exists === true &&
-    (await resolveRelation(readerOn(session.trusted), rangeParts(qualified)))
-  )
-    return { tag: await runInShadow(session, body.text) };
-  const made = { ...body.node[kindOf(body.node)], into: { ...into, rel: qualified } };
-  // The shadow holds no rows.
-  const empty = deparse({
-    CreateTableAsStmt: { ...made, into: { ...into, rel: qualified, skipData: true } },
-  });
-  let tag = '';
-  await changeTables(session, deps, {
-    scope: [],
-    text: empty,
-    mirror: async () => {
-      tag = await session.cloud.run(deparse({ CreateTableAsStmt: made }));
-    },
-  });
-  return { tag };
+/** ALTER VIEW of every kind, and names: on the sides on which the view stands. */
+export async function alterView(session: SessionPort, body: DdlBody): Done {
+  const read = readerOn(session.trusted);
+  const found = await resolveRelation(read, rangeParts(fieldsOf(body.node).relation as RawFields));
+  const stands = found && (await inCloud(session, 'to_regclass', quoteQualified(found.schema, found.name)));
+  return stands
+    ? onBothSides(session, body, await qualifyRelations(read, body.node))
+    : inShadow(session, body);
 }
 
 /**
@@ -106,50 +62,43 @@ export async function refreshMaterialisedView(session: SessionPort, { node }: Dd
   return { tag: await session.cloud.run(`REFRESH MATERIALIZED VIEW ${how}${name}${without}`) };
 }
 
-/** A function stands on both sides when its body is proven to touch open tables only; else it is refused. */
+/**
+ * A function stands on both sides when it is proven to touch open tables only. One that reads protected tables stands in
+ * the shadow alone, and so does one for triggers until an open table has such a trigger: its body may hold values of
+ * protected columns.
+ */
 export async function createFunction(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const tag = await runInShadow(session, body.text);
-  const doubt = await doubtOfNewFunction({ session, homes: deps.homes }, body.node);
-  if (doubt !== undefined) throw notProven('the function', doubt);
-  await session.cloud.run(stripComments(body.text));
   session.transaction.record(body.text, []);
+  if (isOfTriggers(body.node) && !(await standsAlready(session, body.node))) return { tag };
+  const { doubt, stands } = await newFunction({ session, homes: deps.homes }, body.node);
+  if (doubt === undefined) await session.cloud.run(stripComments(body.text));
+  else if (!session.residual || !stands) throw notProven('the function', doubt);
+  else await dropFromCloud(session, body.node);
   return { tag };
 }
 
-const notProven = (
-  what: string,
-  detail: string,
-  hint = 'Write the body in SQL or PL/pgSQL over unprotected tables, without EXECUTE.',
-): ClarusError =>
-  new ClarusError('0A000', `${what} is not proven to touch unprotected tables only`, { detail, hint });
+/** Does a function for triggers of this name stand in the cloud? */
+async function standsAlready(session: SessionPort, node: RawNode): Promise<boolean> {
+  const names = (fieldsOf(node).funcname as readonly RawNode[]).map(stringOf);
+  const schema = await creationSchema(
+    readerOn(session.trusted),
+    names.length > 1 ? { schemaname: names.at(-2) } : {},
+  );
+  return functionStands(session, `${quoteQualified(schema, names.at(-1) ?? '')}()`);
+}
 
-/**
- * A trigger stands on both sides when its function is proven to touch open tables only.
- * @throws ClarusError 0A000 on a protected table, where the cloud would run it over encodings, and for other functions
- */
-export async function createTrigger(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
-  const read = readerOn(session.trusted);
-  const fields = fieldsOf(body.node);
-  const relation = await resolveRelation(read, rangeParts(fields.relation as RawFields));
-  const table = relation && servedTable(session, relation);
-  if (table?.state === 'protected')
-    throw new ClarusError('0A000', `triggers on the protected table "${table.name}" are not supported`, {
-      detail: 'The cloud would run them over encodings.',
-      hint: 'Do the work in the application.',
-      table: table.name,
-    });
-  const node = await qualifyRelations(read, body.node);
-  const tag = await runInShadow(session, body.text);
-  const rows = await read(
-    'SELECT t.tgfoid::text FROM pg_catalog.pg_trigger t WHERE t.tgrelid = $1::oid AND t.tgname = $2',
-    [`${relation?.oid ?? 0}`, textOf(fields, 'trigname') ?? ''],
+/** A function that was proven, and is not any more: what depends on it there keeps it from being replaced. */
+async function dropFromCloud(session: SessionPort, node: RawNode): Promise<void> {
+  const fields = fieldsOf(node);
+  if (fields.replace !== true) return;
+  const names = (fields.funcname as readonly RawNode[]).map(stringOf);
+  const rows = await readerOn(session.trusted)(
+    `SELECT pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid))
+       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      WHERE p.proname = $1 AND n.nspname = coalesce($2::text, pg_catalog.current_schema()::text)
+        AND p.xmin = pg_catalog.pg_current_xact_id()::pg_catalog.xid`,
+    [names.at(-1) ?? '', names.length > 1 ? (names.at(-2) ?? null) : null],
   );
-  const doubt = await doubtOfFunctions(
-    { session, homes: deps.homes },
-    new Set(rows.map(row => Number(row[0]))),
-  );
-  if (doubt !== undefined) throw notProven('the trigger', doubt);
-  await session.cloud.run(deparse(node));
-  session.transaction.record(body.text, []);
-  return { tag };
+  for (const [name] of rows) await session.cloud.run(`DROP ROUTINE IF EXISTS ${name}`);
 }

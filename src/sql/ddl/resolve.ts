@@ -56,8 +56,10 @@ export async function resolveRelation(read: Reader, parts: readonly string[]): P
   };
 }
 
-/** The schema in which an unqualified name is created. */
-export async function creationSchema(read: Reader): Promise<string> {
+/** The schema in which a relation is created: the one that is named, else the first of the search path. */
+export async function creationSchema(read: Reader, range: RawFields = {}): Promise<string> {
+  const named = text(range, 'schemaname');
+  if (named !== undefined) return named;
   const [row] = await read('SELECT pg_catalog.current_schema()::text', []);
   const schema = row?.[0];
   if (schema == null) throw new ClarusError('3F000', 'no schema has been selected to create in');

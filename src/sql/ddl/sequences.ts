@@ -3,8 +3,8 @@ import { quoteLiteral, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
 import { physical } from '../compilation.js';
-import type { SessionPort } from '../plan.js';
-import { readerOn } from './backends.js';
+import type { SessionPort } from '../ports.js';
+import { readerOn } from '../reading.js';
 import type { ChangedTable } from './changed-table.js';
 
 /** Every use of a sequence by a column: by its default, or because the column owns it. */

@@ -1,14 +1,19 @@
 /** CREATE, ALTER, RENAME, DROP of tables and their indexes, over the pipeline of tables.ts. */
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { blockedTable } from '../../catalog/protection.js';
-import { quoteName, quoteQualified } from '../../catalog/quote.js';
+import { quoteQualified } from '../../catalog/quote.js';
+import { hasHeirs, treeOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
 import { missingColumns } from '../../policy/unmatched.js';
-import type { SessionPort } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
-import { fieldsOf, kindOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
-import { detachCarriers, lockInCloud, readerOn, runInShadow } from './backends.js';
+import { fieldsOf, kindOf, list, type RawFields, type RawNode } from '../raw/node.js';
+import { readerOn } from '../reading.js';
+import { detachCarriers, lockInCloud, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
+import type { ChangedTable } from './changed-table.js';
+import { mustStayFireable } from './fireable.js';
+import { ownerSql } from './owners.js';
 import { refuseOtherProtection } from './renames.js';
 import {
   creationSchema,
@@ -19,10 +24,11 @@ import {
   resolveRelation,
 } from './resolve.js';
 import {
+  conversions,
+  ofStorage,
   refuseLikeOfProtected,
-  refuseTiesToProtected,
-  refuseTypeChange,
   requireAlterable,
+  tiedTables,
 } from './table-checks.js';
 import { changeTables, type TableStatement } from './tables.js';
 
@@ -50,46 +56,60 @@ async function run(
   return { tag };
 }
 
+/** The relation that a statement names. */
+const relationOf = (session: SessionPort, { node }: DdlBody): Promise<Relation | undefined> =>
+  resolveRelation(readerOn(session.trusted), rangeParts(fieldsOf(node).relation as RawFields));
+
 /**
  * CREATE TABLE: the policy decides whether it is made protected or open.
- * @throws ClarusError 0A000 for a temporary table, and where the policy or an encoding forbids it
+ * @throws ClarusError 0A000 where the policy or an encoding forbids it
  */
 export async function createTable(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
   const read = readerOn(session.trusted);
-  const { fields, node } = withCreationSchema(body.node, 'relation', await creationSchema(read));
-  if (fields.relpersistence === 't')
-    throw new ClarusError('0A000', 'temporary tables are not supported in a database with protected tables', {
-      hint: 'Use an ordinary table that the policy lists.',
-    });
+  const { fields, node } = withCreationSchema(
+    body.node,
+    'relation',
+    await creationSchema(read, fieldsOf(body.node).relation as RawFields),
+  );
   const parts = rangeParts(fields);
   if (body.node.CreateStmt?.if_not_exists === true && (await resolveRelation(read, parts)))
     return { tag: await runInShadow(session, body.text) };
+  const parents = await tablesNamed(session, list(fieldsOf(body.node), 'inhRelations').map(fieldsOf));
+  const trees = parents.flatMap(parent => treeOf(session.catalog(), parent));
+  if (trees.some(({ state }) => state === 'protected')) await lockBoth(session, trees);
   return run(session, deps, { ...body, node }, undefined, {
-    scope: await referencedTables(session, body.node),
+    scope: [...(await referencedTables(session, body.node)), ...trees.map(({ oid }) => oid)],
     check: async ({ changed }) => {
       for (const { before, after } of changed) {
         if (before || !after) continue;
         await refuseLikeOfProtected(session, body.node, after.table);
-        for (const { message, suggestion } of missingColumns(session.catalog().policy, [after.table]))
-          session.client.notice({
-            severity: 'WARNING',
-            code: '01000',
-            message: `the policy names a column that is not there: ${message}`,
-            ...(suggestion === undefined ? {} : { hint: `In the policy: ${suggestion}` }),
-          });
       }
+      await mustStayFireable(changed, session);
+      warnOfMissingColumns(session, changed);
     },
   });
+}
+
+/** Tells of columns that the policy names and a new table has not. */
+export function warnOfMissingColumns(session: SessionPort, changed: readonly ChangedTable[]): void {
+  const made = changed.flatMap(({ before, after }) => (before || !after ? [] : [after.table]));
+  for (const { message, suggestion } of missingColumns(session.catalog().policy, made))
+    session.client.notice({
+      severity: 'WARNING',
+      code: '01000',
+      message: `the policy names a column that is not there: ${message}`,
+      ...(suggestion === undefined ? {} : { hint: `In the policy: ${suggestion}` }),
+    });
 }
 
 /** What LIKE takes over is said by the derived table. */
 const hasLike = (node: RawNode): boolean =>
   list(fieldsOf(node), 'tableElts').some(element => kindOf(element) === 'TableLikeClause');
 
-/** Shadow OIDs of the tables that a new table refers to by foreign keys, inheritance or partitioning. */
+/** Shadow OIDs of the tables that a new table refers to by foreign keys. */
 async function referencedTables(session: SessionPort, node: RawNode): Promise<readonly number[]> {
   const fields = fieldsOf(node);
-  const names = list(fields, 'inhRelations').map(fieldsOf);
+  const names: RawFields[] = [];
   for (const element of list(fields, 'tableElts')) {
     const constraints = kindOf(element) === 'Constraint' ? [element] : list(fieldsOf(element), 'constraints');
     for (const constraint of constraints)
@@ -101,6 +121,20 @@ async function referencedTables(session: SessionPort, node: RawNode): Promise<re
     if (found) oids.push(found.oid);
   }
   return oids;
+}
+
+/** The tables of the catalogue that names resolve to. */
+async function tablesNamed(
+  session: SessionPort,
+  names: readonly RawFields[],
+): Promise<readonly LogicalTable[]> {
+  const found: LogicalTable[] = [];
+  for (const name of names) {
+    const relation = await resolveRelation(readerOn(session.trusted), rangeParts(name));
+    const table = relation && session.catalog().tables.get(relation.oid);
+    if (table) found.push(table);
+  }
+  return found;
 }
 
 /** The statement with the schema of what it creates said. */
@@ -119,37 +153,64 @@ export function withCreationSchema(
  * @throws ClarusError 0A000 for what a protected table cannot have, 55000 for a blocked table
  */
 export async function alterTable(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
-  const relation = await resolveRelation(
-    readerOn(session.trusted),
-    rangeParts(body.node.AlterTableStmt?.relation as RawFields),
-  );
+  const relation = await relationOf(session, body);
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
   const commands = list(fieldsOf(body.node), 'cmds');
   if (table.state === 'protected') requireAlterable(table, commands);
-  await refuseTiesToProtected(session, commands);
-  if (!commands.every(addsForeignKey)) await lockBoth(session, [table]);
-  const scope = [table.oid, ...neighbours(session, table), ...(await referencedBy(session, commands))];
+  if (table.state === 'protected' && hasHeirs(session.catalog(), table)) refuseTypesBelow(table, commands);
+  const tied = await tiedTables(session, commands);
+  const trees = new Set([table, ...tied].flatMap(one => treeOf(session.catalog(), one)));
+  if (!commands.every(addsForeignKey)) await lockBoth(session, trees);
+  const scope = [
+    ...[...trees].flatMap(one => [one.oid, ...neighbours(session, one)]),
+    ...(await referencedBy(session, commands)),
+  ];
   return run(session, deps, body, table, {
     scope,
-    afterwards: table.state === 'protected' ? ownerStatements(table, commands) : [],
-    check: ({ changed }) => refuseTypeChange(changed),
+    check: ({ changed }) => mustStayFireable(changed, session),
+    ...(table.state === 'protected' ? { conversions: conversions(table, commands) } : {}),
+    afterwards:
+      table.state === 'protected'
+        ? [...ownerStatements(table, commands), ...storageStatements(table, commands)]
+        : [],
   });
+}
+
+/** @throws ClarusError 0A000 where the type of a column changes that others have from the table */
+function refuseTypesBelow(table: LogicalTable, commands: readonly RawNode[]): void {
+  if (commands.every(({ AlterTableCmd: command }) => command?.subtype !== 'AT_AlterColumnType')) return;
+  throw new ClarusError(
+    '0A000',
+    `the type of a column of "${table.name}" cannot be changed with those of its partitions or heirs`,
+    {
+      detail:
+        'In the cloud each of them is a table by itself, whose rows would be sealed anew by one statement.',
+      hint: 'Add a column of the new type and copy the values.',
+      table: table.name,
+    },
+  );
 }
 
 /** A foreign key lets readers through, in either place. */
 const addsForeignKey = ({ AlterTableCmd: command }: RawNode): boolean =>
   (command?.def as RawNode | undefined)?.Constraint?.contype === 'CONSTR_FOREIGN';
 
-/** A new owner is a role of both sides. */
 function ownerStatements(table: LogicalTable, commands: readonly RawNode[]): readonly string[] {
   return commands.flatMap(({ AlterTableCmd: command }) => {
     if (command?.subtype !== 'AT_ChangeOwner') return [];
-    const owner = command.newowner as RawFields | undefined;
-    const name = textOf(owner ?? {}, 'rolename');
-    const role = name === undefined ? 'CURRENT_USER' : quoteName(name);
-    return [`ALTER TABLE ${quoteQualified(table.physical.schema, table.physical.name)} OWNER TO ${role}`];
+    const name = quoteQualified(table.physical.schema, table.physical.name);
+    return [`ALTER TABLE ${name} OWNER TO ${ownerSql(command.newowner as RawFields | undefined)}`];
   });
+}
+
+/** Options of storage, which the physical table has as the logical one. */
+function storageStatements(table: LogicalTable, commands: readonly RawNode[]): readonly string[] {
+  const { schema, name } = table.physical;
+  const cmds = commands.filter(({ AlterTableCmd: command }) => ofStorage.has(command?.subtype));
+  if (cmds.length === 0) return [];
+  const relation = { schemaname: schema, relname: name, inh: true, relpersistence: 'p' };
+  return [deparse({ AlterTableStmt: { relation, cmds, objtype: 'OBJECT_TABLE' } })];
 }
 
 async function referencedBy(session: SessionPort, commands: readonly RawNode[]): Promise<readonly number[]> {
@@ -180,15 +241,13 @@ function neighbours(session: SessionPort, table: LogicalTable): readonly number[
 
 /** RENAME of a table, a column or a constraint, and SET SCHEMA. */
 export async function renameTable(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
-  const relation = await resolveRelation(
-    readerOn(session.trusted),
-    rangeParts(fieldsOf(body.node).relation as RawFields),
-  );
+  const relation = await relationOf(session, body);
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
-  await lockBoth(session, [table]);
+  const tree = treeOf(session.catalog(), table);
+  await lockBoth(session, tree);
   return run(session, deps, body, table, {
-    scope: [table.oid, ...neighbours(session, table)],
+    scope: tree.flatMap(one => [one.oid, ...neighbours(session, one)]),
     check: ({ changed }) => refuseOtherProtection(changed, session.catalog().policy),
   });
 }
@@ -200,10 +259,13 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
 export async function createIndex(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
   const index = fieldsOf(body.node);
   const plainBody = withoutConcurrently(session, body, index, 'CREATE INDEX CONCURRENTLY');
-  const relation = await resolveRelation(readerOn(session.trusted), rangeParts(index.relation as RawFields));
+  const relation = await relationOf(session, body);
   if (!relation) return { tag: await runInShadow(session, plainBody.text) };
   const table = servedTable(session, relation);
-  return run(session, deps, plainBody, table, { scope: [table.oid] });
+  const tree = treeOf(session.catalog(), table);
+  // what is made of it, an index of users cannot be while its rows are carried
+  if (table.state === 'protected' && tree.length > 1) await lockBoth(session, tree);
+  return run(session, deps, plainBody, table, { scope: tree.map(({ oid }) => oid) });
 }
 
 /** Both sides commit as one, which CONCURRENTLY cannot: the index is made without it. */
@@ -228,9 +290,11 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
     if (!found) continue;
     const owner = tableOfRelation(session, found);
     if (!owner) continue;
-    scope.add(owner.oid);
-    if (owner.state !== 'blocked') owners.add(owner);
-    for (const neighbour of neighbours(session, owner)) scope.add(neighbour);
+    for (const one of treeOf(session.catalog(), owner)) {
+      scope.add(one.oid);
+      if (one.state !== 'blocked') owners.add(one);
+      for (const neighbour of neighbours(session, one)) scope.add(neighbour);
+    }
   }
   await lockBoth(session, owners);
   const cascade = fields.behavior === 'DROP_CASCADE';
@@ -243,15 +307,26 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
  * @throws ClarusError 55000 when its table is blocked
  */
 export async function renameIndex(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
-  const relation = await resolveRelation(
-    readerOn(session.trusted),
-    rangeParts(fieldsOf(body.node).relation as RawFields),
-  );
+  const relation = await relationOf(session, body);
   const table = relation && tableOfRelation(session, relation);
   if (!table) return { tag: await runInShadow(session, body.text) };
   refuseBlocked(table);
-  const { tag } = await changeTables(session, deps, { scope: [table.oid], text: body.text });
+  const scope = treeOf(session.catalog(), table).map(({ oid }) => oid);
+  const { tag } = await changeTables(session, deps, { scope, text: body.text });
   return { tag };
+}
+
+/**
+ * ALTER INDEX ... ATTACH PARTITION: of a protected table the indexes of the cloud stand by themselves.
+ * @throws ClarusError 55000 when a table is blocked
+ */
+export async function attachIndex(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
+  const relation = await relationOf(session, body);
+  if (!relation) return { tag: await runInShadow(session, body.text) };
+  const table = servedTable(session, relation);
+  const tree = treeOf(session.catalog(), table);
+  if (table.state === 'protected') await lockBoth(session, tree);
+  return run(session, deps, body, table, { scope: tree.map(({ oid }) => oid) });
 }
 
 /** The catalogue's table of a relation or of the index or sequence it owns. */

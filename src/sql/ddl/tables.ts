@@ -7,18 +7,23 @@ import type { CatalogChange } from '../../catalog/catalog.js';
 import { deriveTable } from '../../catalog/derive.js';
 import { describeTables, qualified } from '../../catalog/describe.js';
 import type { DescribedTable } from '../../catalog/description.js';
+import { refuseHiddenActions } from '../../catalog/foreign-keys.js';
 import { physicalTable } from '../../catalog/physical.js';
-import { changeStatements, type PhysicalChange } from '../../catalog/physical-changes.js';
+import { changePhases, type PhysicalChange } from '../../catalog/physical-changes.js';
 import { withoutEffect } from '../../catalog/physical-indexes.js';
 import type { PhysicalContext } from '../../catalog/physical-parts.js';
 import { ClarusError } from '../../errors.js';
-import type { SessionPort } from '../plan.js';
-import { readerOn, runInShadow } from './backends.js';
+import type { SessionPort } from '../ports.js';
+import { readerOn } from '../reading.js';
+import { runInShadow } from './backends.js';
 import type { DdlDependencies } from './body.js';
+import { requireKnownBounds } from './bounds.js';
 import type { ChangedTable } from './changed-table.js';
+import { validateChecks } from './checks.js';
 import { runPhysical } from './errors.js';
-import { requireEmptyWhereNeeded } from './rows.js';
+import { type PreparedRefill, prepareRefill, refillsOf } from './refill/index.js';
 import { moveSequences } from './sequences.js';
+import type { Conversions } from './table-checks.js';
 import { missingTypes } from './types.js';
 
 /** A statement as the pipeline sees it. */
@@ -32,6 +37,8 @@ export interface TableStatement {
   /** runs in the cloud before the difference, and after it */
   readonly beforehand?: readonly string[];
   readonly afterwards?: readonly string[];
+  /** what the values of its columns become where their types change */
+  readonly conversions?: Conversions;
   /** DROP ... CASCADE */
   readonly cascade?: boolean;
   /** columns that exist take the policy's protection too */
@@ -69,11 +76,13 @@ export async function changeTables(
   const changed = await deriveChanges(session, deps, statement, before, after);
   const result = { changed };
   await statement.check?.(result);
-  await changeCloud(session, deps, statement, changed);
+  const sequences = await changeCloud(session, deps, statement, changed);
   const changes = catalogChanges(changed);
   const policy = statement.policy ? [statement.policy] : [];
   if (statement.text !== undefined || changes.length + policy.length > 0)
     session.transaction.record(statement.text, [...policy, ...changes]);
+  if (sequences.length > 0) await session.transaction.keepSequences(sequences);
+  await validateChecks(session, deps, changed);
   return { tag, result };
 }
 
@@ -86,6 +95,7 @@ async function deriveChanges(
 ): Promise<readonly ChangedTable[]> {
   const { registry, numbers, cloud } = deps;
   const { tables, policy } = session.catalog();
+  const { conversions } = statement;
   const derived = new Map(tables);
   const old = new Map(before.map(described => [described.oid, described]));
   const changed: ChangedTable[] = [];
@@ -93,7 +103,10 @@ async function deriveChanges(
   for (const described of inOrder(after)) {
     const was = old.get(described.oid);
     const table = tables.get(described.oid);
-    if (was && table && !statement.reprotect && JSON.stringify(was) === JSON.stringify(described)) continue;
+    const computed = conversions?.table === described.oid ? conversions.computed : undefined;
+    const stays =
+      !statement.reprotect && !computed?.size && JSON.stringify(was) === JSON.stringify(described);
+    if (was && table && stays) continue;
     const { table: made, notices } = await deriveTable({
       described,
       previous: table,
@@ -104,6 +117,7 @@ async function deriveChanges(
       tableOf: oid => derived.get(oid),
       referenced: referenced.get(described.oid) ?? [],
       ...(statement.reprotect ? { reprotect: true } : {}),
+      ...(computed ? { converted: computed } : {}),
     });
     derived.set(described.oid, made);
     for (const notice of notices) session.client.notice({ severity: 'NOTICE', code: '00000', ...notice });
@@ -121,8 +135,16 @@ async function deriveChanges(
   return changed;
 }
 
-/** A table after those that its foreign keys refer to, as far as that is possible. */
-function inOrder(tables: readonly DescribedTable[]): readonly DescribedTable[] {
+/** A table after those that it inherits from and its foreign keys refer to, as far as that is possible. */
+function inOrder(all: readonly DescribedTable[]): readonly DescribedTable[] {
+  const known = new Map(all.map(table => [table.oid, table]));
+  const tables: DescribedTable[] = [];
+  const add = (table: DescribedTable): void => {
+    if (!known.delete(table.oid)) return;
+    for (const parent of table.parents) if (known.has(parent)) add(known.get(parent)!);
+    tables.push(table);
+  };
+  for (const table of all) add(table);
   const targets = new Set(
     tables.flatMap(table =>
       table.constraints.flatMap(c =>
@@ -142,40 +164,65 @@ function referencedColumns(tables: readonly DescribedTable[]): ReadonlyMap<numbe
   return found;
 }
 
+/** @returns sequences of which rows that stand took values */
 async function changeCloud(
   session: SessionPort,
   deps: DdlDependencies,
   statement: TableStatement,
   changed: readonly ChangedTable[],
-): Promise<void> {
+): Promise<readonly string[]> {
   const after = new Map(session.catalog().tables);
   for (const { before, after: now } of changed) {
     if (before) after.delete(before.table.oid);
     if (now) after.set(now.table.oid, now.table);
   }
+  refuseHiddenActions([...after.values()]);
   const context: PhysicalContext = { registry: deps.registry, tableOf: oid => after.get(oid) };
   const old: PhysicalContext = { ...context, tableOf: oid => session.catalog().tables.get(oid) };
   // Deriving the physical form also refuses what cannot stand, for open tables too.
   const differences: PhysicalChange[] = changed.map(({ before, after: now }) => ({
     before: before && physicalTable(before.described, before.table, old),
     after: now && physicalTable(now.described, now.table, context),
+    using: before?.table.oid === statement.conversions?.table ? statement.conversions?.open : undefined,
   }));
   const cloud = (sql: string): Promise<string> => session.cloud.run(sql);
   const concerned = changed.flatMap(({ before, after: now }) =>
     [before?.table, now?.table].filter(t => t !== undefined),
   );
+  let refills: ReadonlyMap<number, PreparedRefill> = new Map();
   for (const sql of statement.beforehand ?? []) await cloud(sql);
   if (changed.length > 0) await makeTypes(session, changed);
   const moves = await moveSequences(session, changed);
   if (statement.mirror && concerned.every(table => table.state === 'open')) {
     await statement.mirror();
   } else {
-    await requireEmptyWhereNeeded(session, changed);
-    await runPhysical(cloud, changeStatements(differences, statement.cascade), concerned);
+    await requireKnownBounds(session, changed);
+    refills = await prepareRefills(session, deps, statement, changed);
+    const changes = differences.map((difference, i) => ({
+      ...difference,
+      refill: refills.get(changed[i]!.after?.table.oid ?? 0)?.physical,
+    }));
+    const { first, last } = changePhases(changes, statement.cascade);
+    await runPhysical(cloud, first, concerned);
+    for (const refill of refills.values()) await refill.run();
+    await runPhysical(cloud, last, concerned);
     sayWithoutEffect(session, changed);
   }
   for (const finish of moves) await finish();
   for (const sql of statement.afterwards ?? []) await cloud(sql);
+  return [...refills.values()].flatMap(({ sequences }) => sequences);
+}
+
+async function prepareRefills(
+  session: SessionPort,
+  deps: DdlDependencies,
+  { conversions }: TableStatement,
+  changed: readonly ChangedTable[],
+): Promise<ReadonlyMap<number, PreparedRefill>> {
+  const prepared = new Map<number, PreparedRefill>();
+  for (const [oid, refill] of await refillsOf(changed, conversions, session))
+    prepared.set(oid, await prepareRefill(refill, session, deps));
+  return prepared;
 }
 
 /** User-defined types that unprotected columns need. */

@@ -1,9 +1,11 @@
 /** TRUNCATE: rows are the cloud's; the shadow checks rights and foreign keys, and restarts sequences of its own. */
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
-import type { SessionPort } from '../plan.js';
+import { heirsOf, isInTree } from '../../catalog/trees.js';
+import type { SessionPort } from '../ports.js';
 import { fieldsOf, list, type RawFields } from '../raw/node.js';
-import { lockInCloud, readerOn, runInShadow } from './backends.js';
+import { readerOn } from '../reading.js';
+import { detachCarriers, lockInCloud, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
 import { rangeParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
@@ -16,26 +18,33 @@ export async function truncate(session: SessionPort, { node, text }: DdlBody): P
   const fields = fieldsOf(node);
   const names: string[] = [];
   const tables: LogicalTable[] = [];
+  const heirsOfAll: LogicalTable[] = [];
   const relations = list(fields, 'relations');
   for (const { RangeVar: range } of relations) {
     const relation = await resolveRelation(readerOn(session.trusted), rangeParts(range as RawFields));
     if (!relation) continue;
     const table = servedTable(session, relation);
-    const { physical, columns } = table;
     tables.push(table);
     const only = range?.inh === true ? '' : 'ONLY ';
-    names.push(only + quoteQualified(physical.schema, physical.name));
-    // Side tables refer to the row ids of their table, so they are emptied with it.
-    for (const { protection } of columns)
-      for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
+    const heirs = only === '' && table.state === 'protected' ? heirsOf(session.catalog(), table) : [];
+    heirsOfAll.push(...heirs);
+    for (const { physical, columns } of [table, ...heirs]) {
+      names.push(only + quoteQualified(physical.schema, physical.name));
+      // Side tables refer to the row ids of their table, so they are emptied with it.
+      for (const { protection } of columns)
+        for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
+    }
   }
-  await lockInCloud(session, tables);
+  await lockInCloud(session, [...tables, ...heirsOfAll]);
+  const catalog = session.catalog();
+  const inTree = tables.filter(table => table.state === 'protected' && isInTree(catalog, table));
+  if (inTree.length > 0) await detachCarriers(session, [...tables, ...heirsOfAll]);
   const restart = fields.restart_seqs === true ? ' RESTART IDENTITY' : '';
   const cascade = fields.behavior === 'DROP_CASCADE' ? ' CASCADE' : '';
   // Without ONLY it would reach for the rows of their carriers. A table that is not there is for PostgreSQL to tell.
   const logical = tables.map(({ schema, name }) => quoteQualified(schema, name));
   const shadowText =
-    tables.length === relations.length
+    tables.length === relations.length && inTree.length === 0
       ? `TRUNCATE ONLY ${logical.join(', ONLY ')}${restart}${cascade}`
       : text;
   const tag = await runInShadow(session, shadowText);

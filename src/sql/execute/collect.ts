@@ -1,6 +1,7 @@
 /** Gathers the rows of a small internal statement. */
 import { fieldBounds } from '../../wire/decode-backend.js';
-import type { DataRows, ExecuteOutcome, PhysicalStatement, RowSink, StatementPort } from '../plan.js';
+import type { PhysicalStatement } from '../plan.js';
+import type { DataRows, ExecuteOutcome, RowSink, StatementPort } from '../ports.js';
 
 /** Fields of one row, null for NULL, in the format that was asked for. */
 export type Row = readonly (Uint8Array | null)[];

@@ -7,7 +7,8 @@ import { type ByteColumn, type PlainColumn, plain, valueAt } from '../../crypto/
 import { codecOf } from '../../wire/codecs/codecs.js';
 import { typeOids } from '../../wire/types.js';
 import { refuseMoment } from '../moment.js';
-import type { PhysicalStatement, SessionPort } from '../plan.js';
+import type { PhysicalStatement } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { queued, type Row } from './collect.js';
 import { assignment, replaced, settingsOf, statement, type TargetType, typeNameOf } from './convert.js';
 import { kept, roomFor } from './scratch.js';

@@ -8,7 +8,9 @@ import { codecOf } from '../../wire/codecs/codecs.js';
 import { type CodecSettings, codecSettings } from '../../wire/codecs/settings.js';
 import { arrayType, typeOids } from '../../wire/types.js';
 import { physical } from '../compilation.js';
-import type { PhysicalStatement, SessionPort, SessionSettings } from '../plan.js';
+import type { PhysicalStatement } from '../plan.js';
+import type { SessionPort, SessionSettings } from '../ports.js';
+import { exactly, mayRound } from '../split/exact.js';
 import { collect } from './collect.js';
 import { kept, roomFor } from './scratch.js';
 
@@ -105,7 +107,8 @@ async function printedByServer(
   session: SessionPort,
 ): Promise<ByteColumn> {
   // The bare value in text format is what its output function prints; a cast to text is not.
-  const print = statement(`SELECT $1::${await typeNameOf(type, session)}`, [0]);
+  const value = `$1::${await typeNameOf(type, session)}`;
+  const print = statement(`SELECT ${session.settings.exact && mayRound(type) ? exactly(value) : value}`, [0]);
   const rows: (Uint8Array | null)[] = [];
   for (const i of unsure)
     rows.push((await collect(session.trusted, print, [valueAt(values, i)], [1], [0]))[0]?.[0] ?? null);
@@ -137,8 +140,24 @@ export function assignment(sql: string, { oid, modifier }: TargetType): string {
     case typeOids.interval:
       return `pg_catalog."interval"(${sql}, ${modifier})`;
     default:
-      return sql;
+      return arraysWithLength[oid] === undefined ? sql : ofArray(sql, arraysWithLength[oid], modifier);
   }
+}
+
+/** Types of elements that have a length, by their arrays, and what the modifier of a type is more than its length. */
+const arraysWithLength: Readonly<
+  Record<number, { readonly name: string; readonly more: number } | undefined>
+> = {
+  1015: { name: 'pg_catalog."varchar"', more: 4 },
+  1014: { name: 'pg_catalog.bpchar', more: 4 },
+  1561: { name: 'pg_catalog."bit"', more: 0 },
+  1563: { name: 'pg_catalog.varbit', more: 0 },
+};
+
+/** A cast would cut elements in silence: each is assigned first, and what is too long is an error. */
+function ofArray(sql: string, { name, more }: { name: string; more: number }, modifier: number): string {
+  const assigned = `SELECT pg_catalog.count(${name}(e.v, ${modifier}, false)) FROM pg_catalog.unnest(x.v) AS e (v)`;
+  return `(SELECT CASE WHEN (${assigned}) >= 0 THEN x.v::${name}(${modifier - more})[] END FROM (SELECT ${sql} AS v OFFSET 0) AS x)`;
 }
 
 const statements = new Map<string, PhysicalStatement>();
@@ -174,16 +193,18 @@ export async function typeNameOf(oid: number, session: SessionPort): Promise<str
 }
 
 /** `character` without a length means character(1), `bit` bit(1): their internal names do not. */
-const quotedType = (oid: number, name: string): string =>
+export const quotedType = (oid: number, name: string): string =>
   oid === typeOids.bpchar
     ? 'pg_catalog.bpchar'
     : oid === 1560
       ? 'pg_catalog."bit"'
       : oid === arrayType(typeOids.bpchar)
         ? 'pg_catalog.bpchar[]'
-        : oid === 18
-          ? 'pg_catalog."char"'
-          : name;
+        : oid === 1561
+          ? 'pg_catalog."bit"[]'
+          : oid === 18
+            ? 'pg_catalog."char"'
+            : name;
 
 /** A column with other values in some places. */
 export function replaced(

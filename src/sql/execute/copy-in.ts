@@ -6,26 +6,34 @@
  * the trusted side, constraints and keys by the cloud; so what is refused here is told once the cloud has taken the
  * rows before it.
  */
-import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
+import { type ByteColumn, columnOf, type PlainColumn, plain } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
-import { type CopyRows, copyReader } from '../../wire/copy-reader.js';
+import { ClarusError } from '../../errors.js';
+import type { CopyRows } from '../../wire/copy-reader.js';
 import { PostgresError } from '../../wire/diagnostic.js';
-import { typeOids } from '../../wire/types.js';
-import type { CopyInExecution, CopyInPort, SessionPort } from '../plan.js';
+import { type BrokenRow, firstBroken } from '../checks/broken.js';
+import type { TableChecks } from '../checks/table-checks.js';
+import { outOfBounds } from '../client-error.js';
+import type { CopyInExecution, CopyInPort, SessionPort, StatementPort } from '../ports.js';
 import type { CopyInBody } from './bodies.js';
-import { collect } from './collect.js';
-import { convert, decide, slice } from './conversion.js';
-import { assignment, statement, typeNameOf } from './convert.js';
+import { slice } from './conversion.js';
 import { InsertBuffer, insertedInCloud } from './copy-buffer.js';
-import { isOfKey, isOfReference, ofField, ofLine, rowOf } from './copy-failure.js';
+import { isOfKey, isOfReference, ofLine, rowOf } from './copy-failure.js';
+import { type CopyBatches, CopyInput, type RefusedData } from './copy-input.js';
 import { binaryRows, SIGNATURE } from './copy-rows.js';
+import { defaultValues } from './default-values.js';
 import { transactionTime } from './given.js';
 import type { ExecutionServices } from './portal.js';
-import { protectRows, type SideWrites, writeSides } from './protecting.js';
+import { inOrder, newRowIds, protectRows, type SideWrites, writeSides } from './protecting.js';
 
 /** Rows and bytes from which on a batch is sent; it holds less than twice as many. */
 const BATCH_ROWS = 2_000;
 const BATCH_BYTES = 1 << 20;
+const batches: CopyBatches = {
+  isFull: ({ rows, size_bytes }) => rows >= BATCH_ROWS || size_bytes >= BATCH_BYTES,
+  // what little is left is taken too: the rest of a batch is copied before more is read
+  next: rows => (rows < 2 * BATCH_ROWS ? rows : BATCH_ROWS),
+};
 /** Batches whose lines are remembered: an error of the cloud is about rows that were on their way. */
 const BATCHES_REMEMBERED = 64;
 /** Rows of side tables that wait for the end of the cloud's COPY at most, where it may be ended between rows. */
@@ -43,15 +51,14 @@ export async function startCopyIn(
   services: ExecutionServices,
 ): Promise<CopyInExecution> {
   // While rows are on their way nothing can be asked of the cloud.
-  const time = body.defaults.some(found => found.time) ? await transactionTime(session) : null;
+  const timed = body.defaults.some(found => found.time) || body.checks?.checks.some(check => check.time);
+  const time = timed ? await transactionTime(session) : null;
   const port = await session.cloud.copyIn(body.sql);
   return new ProtectingCopy(body, session, context, services, time, port);
 }
 
 class ProtectingCopy implements CopyInExecution {
-  readonly format: 0 | 1;
-  readonly columns: number;
-  private readonly reader: ReturnType<typeof copyReader>;
+  private readonly input: CopyInput;
   #sides: SideWrites[] = [];
   /** how far PostgreSQL would have come */
   private readonly buffer = new InsertBuffer();
@@ -63,6 +70,8 @@ class ProtectingCopy implements CopyInExecution {
   #started = false;
   /** an error of the cloud that PostgreSQL would not have come to yet, and its row: it counts once rows are inserted */
   #early: { readonly said: unknown; readonly row: number } | undefined;
+  /** breaks a check, and is the last row that is sent to the cloud */
+  #broken: BrokenRow | undefined;
   readonly #lines: { readonly from: number; readonly lines: readonly number[] }[] = [];
 
   constructor(
@@ -74,27 +83,23 @@ class ProtectingCopy implements CopyInExecution {
     private readonly time: Uint8Array | null,
     private port: CopyInPort,
   ) {
-    this.format = body.options.format === 'binary' ? 1 : 0;
-    this.columns = body.columns.length;
-    this.reader = copyReader({
-      ...body.options,
-      table: body.table.name,
-      columns: body.columns.map(c => c.name),
-    });
+    this.input = new CopyInput(body, batches, (rows, endsEarly) => this.#take(rows, endsEarly));
+  }
+
+  get format(): 0 | 1 {
+    return this.input.format;
+  }
+
+  get columns(): number {
+    return this.input.columns;
   }
 
   async write(data: Uint8Array): Promise<void> {
-    await this.#read(
-      () => this.reader.push(data),
-      () => this.reader.rows >= BATCH_ROWS || this.reader.size_bytes >= BATCH_BYTES,
-    );
+    await this.#read(() => this.input.push(data));
   }
 
   async finish(): Promise<{ tag: string }> {
-    await this.#read(
-      () => this.reader.end(),
-      () => this.reader.rows > 0,
-    );
+    await this.#read(() => this.input.end());
     const done = await this.#ending(async () => {
       if (this.#early) throw new CloudSaid(this.#early.said);
       return this.#complete().catch(said => {
@@ -106,28 +111,13 @@ class ProtectingCopy implements CopyInExecution {
   }
 
   async fail(reason: string): Promise<void> {
-    await this.#read(
-      () => undefined,
-      () => this.reader.rows > 0,
-    );
+    await this.#ending(() => this.input.giveUp());
     await this.port.fail(reason);
   }
 
-  /** Takes data in, and rows out while `more` says so; after an error of the reader all rows before it. */
-  async #read(read: () => void, more: () => boolean): Promise<void> {
-    const { reader } = this;
-    let refused: { readonly error: unknown } | undefined;
-    try {
-      read();
-    } catch (error) {
-      refused = { error };
-    }
+  async #read(read: () => Promise<RefusedData | undefined>): Promise<void> {
     await this.#ending(async () => {
-      while (refused ? reader.rows > 0 : more()) {
-        // What little is left is taken too: the rest of a batch is copied before more is read.
-        const rows = reader.take(reader.rows < 2 * BATCH_ROWS ? reader.rows : BATCH_ROWS);
-        await this.#take(rows, refused !== undefined && reader.rows === 0 && reader.partial !== undefined);
-      }
+      const refused = await read();
       if (refused) await this.#refuse(refused.error, []);
     });
   }
@@ -140,25 +130,24 @@ class ProtectingCopy implements CopyInExecution {
     const { body, session, buffer } = this;
     // First, because after a refusal the trusted side answers nothing more in this transaction.
     const defaults: PlainColumn[] = [];
-    for (const missing of body.defaults) defaults.push(await this.#defaults(missing, lines.length));
-    const { columns, refusal } = await decide(
-      body.columns.map((column, i) => convert(fields[i]!, this.format, column.type, session)),
-      session,
-    );
+    for (const missing of body.defaults) {
+      const { type } = missing.column;
+      const values = await defaultValues(type, missing, lines.length, this.time, 1, session);
+      defaults.push(plain(columnOf(values)));
+    }
+    const { columns, refusal } = await this.input.convert(fields, session);
     this.#remember(lines);
     const read = refusal?.row ?? lines.length - (endsEarly ? 1 : 0);
-    for (let row = 0; row < read; row++) buffer.add(sizes_bytes[row]!);
     const whole = [...columns, ...defaults].map(column => slice(column, 0, read));
-    if (refusal) {
-      const { row, column } = refusal;
-      const error = ofField(refusal.error, {
-        table: body.table.name,
-        line: lines[row]!,
-        column: body.columns[column]!.name,
-        value: this.format === 1 ? undefined : valueAt(fields[column]!, row),
-      });
-      await this.#refuse(error, whole);
+    this.#broken = await this.#firstBroken(body.checks, whole, refusal !== undefined);
+    await this.#mustBeWithinBounds(whole, lines, sizes_bytes, refusal !== undefined);
+    const kept = this.#broken?.row ?? read;
+    for (let row = 0; row < kept; row++) buffer.add(sizes_bytes[row]!);
+    if (this.#broken) {
+      const sent = whole.map(column => slice(column, 0, kept + 1));
+      await this.#refuse(ofLine(this.#broken.failure, body.table.name, lines[kept], session.catalog()), sent);
     }
+    if (refusal) await this.#refuse(this.input.errorOf(refusal, fields, lines), whole);
     await this.#send(whole);
     await this.#settleSides();
     if (this.#early && this.#early.row < buffer.inserted) throw new CloudSaid(this.#early.said);
@@ -177,7 +166,10 @@ class ProtectingCopy implements CopyInExecution {
       await this.#send(rows.map(c => slice(c, 0, sent)));
       await this.#insert();
     }
-    await this.#send(rows.map(c => slice(c, sent, c.length)));
+    await this.#send(
+      rows.map(c => slice(c, sent, c.length)),
+      this.#broken,
+    );
     if (!this.#early) {
       await this.port.fail(GIVEN_UP);
       await this.port.finish().catch(said => {
@@ -250,7 +242,8 @@ class ProtectingCopy implements CopyInExecution {
       await this.port.fail(GIVEN_UP);
       if (!(error instanceof CloudSaid)) throw error;
       const line = this.#lineOf(this.#rowOf(error.said));
-      throw ofLine(error.said, this.body.table.name, line, this.session.catalog());
+      const heard = this.#broken?.heard(error.said) ?? error.said;
+      throw ofLine(heard, this.body.table.name, line, this.session.catalog());
     }
   }
 
@@ -265,29 +258,78 @@ class ProtectingCopy implements CopyInExecution {
     return batch?.lines[row - batch.from];
   }
 
-  /** Protects rows and sends them. @param read one column a column of the data, and one a default */
-  async #send(read: readonly PlainColumn[]): Promise<void> {
+  /** Values by column number. @param read one column a column of the data, and one a default */
+  #byNumber(read: readonly PlainColumn[]): ReadonlyMap<number, PlainColumn> {
+    const { columns, defaults } = this.body;
+    return new Map([...columns, ...defaults.map(d => d.column)].map(({ number }, i) => [number, read[i]!]));
+  }
+
+  /** @throws ClarusError 23514 for the first row that the partition does not take, unless a check refuses one before it */
+  async #mustBeWithinBounds(
+    rows: readonly PlainColumn[],
+    lines: readonly number[],
+    sizes_bytes: readonly number[],
+    refused: boolean,
+  ): Promise<void> {
+    const outside = await this.#firstBroken(this.body.bounds, rows, refused);
+    if (!outside || outside.row >= (this.#broken?.row ?? Infinity)) return;
+    this.#broken = undefined;
+    for (let row = 0; row < outside.row; row++) this.buffer.add(sizes_bytes[row]!);
+    const { schema, name } = this.body.table;
+    const error =
+      outside.error ??
+      new ClarusError('23514', outOfBounds(name), {
+        schema,
+        table: name,
+        where: `COPY ${name}, line ${lines[outside.row]}`,
+      });
+    await this.#refuse(
+      error,
+      rows.map(column => slice(column, 0, outside.row)),
+    );
+  }
+
+  /**
+   * The first row that breaks a check.
+   * @param refused the session's trusted side answers nothing more in this transaction
+   */
+  async #firstBroken(
+    of: TableChecks | undefined,
+    read: readonly PlainColumn[],
+    refused: boolean,
+  ): Promise<BrokenRow | undefined> {
+    const { session, time } = this;
+    const count = read[0]?.length ?? 0;
+    if (!of || count === 0) return undefined;
+    const evaluate = (port: StatementPort): Promise<BrokenRow | undefined> =>
+      firstBroken(of.checks, of, this.#byNumber(read), count, time, session, port);
+    return refused && session.residual ? session.residual.alone(false, evaluate) : evaluate(session.trusted);
+  }
+
+  /**
+   * Protects rows and sends them.
+   * @param read one column a column of the data, and one a default
+   * @param last what the last of them breaks
+   */
+  async #send(read: readonly PlainColumn[], last?: BrokenRow): Promise<void> {
     const { body } = this;
     const count = read[0]?.length ?? 0;
     if (count === 0 || this.#early) return;
-    const values = new Map<number, PlainColumn>();
-    const filled = [...body.columns, ...body.defaults.map(({ column }) => column)];
-    for (const [i, column] of filled.entries()) values.set(column.number, read[i]!);
-    const first = await this.services.rowIds(body.table.number, count);
-    const rows = new Float64Array(count);
-    for (let i = 0; i < count; i++) rows[i] = first + i;
+    const values = this.#byNumber(read);
+    const rows = await newRowIds(body.table, count, this.services);
     const written = await protectRows(
       body.written,
       rows,
       body.written.map(w => values.get(w.column.number)!),
       this.context,
+      this.session,
     );
     this.#sides.push(...written.sides);
     const columns = [
       ...body.columns.filter(c => !c.protection).map(c => values.get(c.number)! as ByteColumn),
-      ...[...written.columns.entries()].sort(([a], [b]) => a - b).map(([, c]) => c),
+      ...inOrder(written),
     ];
-    const bytes = binaryRows(rows, columns, !this.#started);
+    const bytes = binaryRows(last ? rows.with(count - 1, last.rowId) : rows, columns, !this.#started);
     this.#started = true;
     this.#sent += count;
     try {
@@ -295,28 +337,6 @@ class ProtectingCopy implements CopyInExecution {
     } catch (said) {
       this.#hear(said);
     }
-  }
-
-  /** Values of a column that the data lack, one a row. */
-  async #defaults(
-    { column: { type }, sql, time, sequences }: CopyInBody['defaults'][number],
-    count: number,
-  ): Promise<PlainColumn> {
-    const value = assignment(`(${sql})::${await typeNameOf(type.oid, this.session)}`, type);
-    const last = time ? '$2' : '$1';
-    const rows = await collect(
-      this.session.trusted,
-      statement(
-        `SELECT ${value} FROM pg_catalog.generate_series(1, ${last})`,
-        time ? [typeOids.timestamptz, typeOids.int4] : [typeOids.int4],
-      ),
-      [...(time ? [this.time] : []), Buffer.from(String(count))],
-      [...(time ? [1 as const] : []), 0],
-      [1],
-    );
-    if (sequences.length > 0)
-      await this.session.transaction.keepSequences(sequences.filter(name => name !== ''));
-    return plain(columnOf(rows.map(([field]) => field ?? null)));
   }
 }
 

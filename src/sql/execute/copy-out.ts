@@ -37,24 +37,28 @@ export function copyRows({ options, names }: CopyOutFormat): RowWriter {
       : options.format === 'csv'
         ? csvRow(options, names)
         : textRow(options);
+  let signed = options.format !== 'binary';
   return (writer, columns, rows) => {
     for (let i = 0; i < rows; i++) {
       writer.begin(backendTypes.copyData);
+      if (!signed) signature(writer);
+      signed = true;
       write(writer, columns, i);
       writer.end();
     }
   };
 }
 
-/** What comes before the first row: the binary signature, or a header line. */
+/** The signature of binary COPY is no message of its own: clients read it with the first row (SendCopyBegin, copyto.c). */
+function signature(writer: MessageWriter): void {
+  writer.bytes(Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'));
+  writer.int32(0);
+  writer.int32(0);
+}
+
+/** What comes before the first row: a header line. */
 export function copyPrologue(writer: MessageWriter, { options, names }: CopyOutFormat): void {
-  if (options.format === 'binary') {
-    writer.begin(backendTypes.copyData);
-    writer.bytes(Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'));
-    writer.int32(0);
-    writer.int32(0);
-    writer.end();
-  } else if (options.header) {
+  if (options.format !== 'binary' && options.header) {
     writer.begin(backendTypes.copyData);
     const cells = names.map(name => {
       const data = Buffer.from(name);
@@ -69,10 +73,14 @@ export function copyPrologue(writer: MessageWriter, { options, names }: CopyOutF
   }
 }
 
-/** What comes after the last row of binary COPY: a field count of -1. */
-export function copyEpilogue(writer: MessageWriter, { options }: CopyOutFormat): void {
+/**
+ * What comes after the last row of binary COPY: a field count of -1.
+ * @param rows that were written
+ */
+export function copyEpilogue(writer: MessageWriter, { options }: CopyOutFormat, rows: number): void {
   if (options.format !== 'binary') return;
   writer.begin(backendTypes.copyData);
+  if (rows === 0) signature(writer);
   writer.int16(-1);
   writer.end();
 }

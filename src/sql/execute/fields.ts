@@ -3,7 +3,7 @@ import type { ByteColumn } from '../../crypto/column.js';
 import { ClarusError } from '../../errors.js';
 import { readRowId } from '../../wire/arrays.js';
 import { copyWords, wordsOf } from '../../wire/words.js';
-import type { DataRows } from '../plan.js';
+import type { DataRows } from '../ports.js';
 import type { OutputColumnBytes } from './row-writer.js';
 
 /** From so many rows on, making views to copy cells by words takes less time than it saves. */

@@ -1,7 +1,8 @@
 /** What a statement was bound with, as its values are evaluated on this side. */
 import { PostgresError } from '../../wire/diagnostic.js';
 import type { CloudStatement, ParameterSource } from '../compilation.js';
-import type { BoundParameters, OutcomeListener, ProtectedPlan, SessionPort } from '../plan.js';
+import type { BoundParameters, ProtectedPlan } from '../plan.js';
+import type { OutcomeListener, SessionPort } from '../ports.js';
 import { collect } from './collect.js';
 import { statement } from './convert.js';
 

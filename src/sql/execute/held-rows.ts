@@ -4,7 +4,7 @@
  */
 import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
-import type { ClientPort, ExecuteOutcome } from '../plan.js';
+import type { ClientPort, ExecuteOutcome } from '../ports.js';
 
 /** What may be kept for one portal, in bytes. */
 const heldBytesMax = 16 * 1024 * 1024;

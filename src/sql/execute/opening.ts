@@ -3,9 +3,9 @@
  * apart once, each column is opened as a batch, and the client's DataRows are written in its formats.
  */
 import { type Awaitable, inOrder, whenKnown } from '../../awaitable.js';
-import { type ByteColumn, type PlainColumn, plain, sealed } from '../../crypto/column.js';
-import type { EncodingContext } from '../../encodings/encoding.js';
-import type { ClientPort, DataRows, RowSink, SessionPort } from '../plan.js';
+import { type ByteColumn, type PlainColumn, plain, type SealedColumn, sealed } from '../../crypto/column.js';
+import type { EncodedColumn, Encoding, EncodingContext } from '../../encodings/encoding.js';
+import type { ClientPort, DataRows, RowSink, SessionPort, Touching } from '../ports.js';
 import type { Output } from '../read/targets.js';
 import type { Answering } from './bodies.js';
 import { fromBinary } from './convert.js';
@@ -18,6 +18,7 @@ export class OpeningSink implements RowSink {
   readonly writtenRows: number[] = [];
   /** rows that went to the client */
   rowsOpened = 0;
+  #touching: Touching | undefined;
 
   constructor(
     private readonly answering: Answering,
@@ -29,9 +30,32 @@ export class OpeningSink implements RowSink {
     private readonly client: Pick<ClientPort, 'writer' | 'written'> = session.client,
   ) {}
 
+  /** What comes from now on belongs to the statement that is being executed. */
+  executes(): this {
+    this.#touching = this.session.touching?.();
+    return this;
+  }
+
   /** @returns undefined when the rows have been written: nothing had to be waited for */
   rows(batch: DataRows): void | Promise<void> {
     const fields = new Fields(batch, this.answering.width);
+    const room = this.#touching && this.#touched(this.#touching, fields);
+    return room ? room.then(() => this.#open(fields)) : this.#open(fields);
+  }
+
+  /** Takes down which rows are opened, each once. */
+  #touched(touching: Touching, fields: Fields): Promise<void> | undefined {
+    const places = new Map<string, { readonly table: number; readonly row: number }>();
+    for (const output of this.answering.outputs)
+      if (output.kind === 'cell')
+        places.set(`${output.encoded.table} ${output.row}`, { table: output.encoded.table, row: output.row });
+    const rooms = [...places.values()].flatMap(
+      ({ table, row }) => touching(table, 'opened', fields.rowIds(row)) ?? [],
+    );
+    return rooms.length > 0 ? Promise.all(rooms).then(() => undefined) : undefined;
+  }
+
+  #open(fields: Fields): void | Promise<void> {
     return whenKnown(
       inOrder(this.answering.outputs, (output, i) => this.#column(output, fields, this.formats[i] ?? 0)),
       columns => this.#finish(fields, columns),
@@ -63,8 +87,8 @@ export class OpeningSink implements RowSink {
   #values(output: Exclude<Output, { kind: 'open' }>, fields: Fields): Awaitable<PlainColumn> {
     if (output.kind === 'finish') return output.finish(fields.gather(output.place), this.context);
     const columns: Record<string, ByteColumn> = {};
-    for (const role in output.places) columns[role] = sealed(fields.gather(output.places[role]!));
-    return output.encoding.open!(output.encoded, fields.rowIds(output.row), columns, this.context);
+    for (const role in output.places) columns[role] = fields.gather(output.places[role]!);
+    return openCells(output, fields.rowIds(output.row), columns, this.context);
   }
 
   #printed(
@@ -75,6 +99,22 @@ export class OpeningSink implements RowSink {
     return whenKnown(fromBinary(plain(values), type.oid, format, this.session), asOutput);
   }
 }
+
+/**
+ * Opens the values of a column.
+ * @param rows row ids
+ * @param columns physical columns of the encoding, by role
+ */
+export const openCells = (
+  { encoding, encoded }: { readonly encoding: Encoding; readonly encoded: EncodedColumn },
+  rows: Float64Array,
+  columns: Record<string, ByteColumn>,
+  context: EncodingContext,
+): Awaitable<PlainColumn> => {
+  const cells: Record<string, SealedColumn> = {};
+  for (const role in columns) cells[role] = sealed(columns[role]!);
+  return encoding.open!(encoded, rows, cells, context);
+};
 
 const asOutput = ({ data, offsets, nulls }: ByteColumn): OutputColumnBytes => ({
   data,

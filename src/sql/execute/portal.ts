@@ -2,14 +2,8 @@
 import { type Awaitable, inOrder } from '../../awaitable.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
-import type {
-  BoundParameters,
-  ExecuteOutcome,
-  Execution,
-  OutcomeListener,
-  ProtectedPlan,
-  SessionPort,
-} from '../plan.js';
+import type { BoundParameters, ProtectedPlan } from '../plan.js';
+import type { ExecuteOutcome, Execution, OutcomeListener, SessionPort } from '../ports.js';
 import type { Answering, ReadBody } from './bodies.js';
 import type { CopyOutFormat } from './copy-out.js';
 import { cannotBeRun, Given } from './given.js';
@@ -89,7 +83,7 @@ export const bindOperands = (
 ): Awaitable<Operands> => inOrder(operands, operand => protectOperand(operand, given, context));
 
 /** It is queued: who listens hears how it ended. */
-export const pipelined: Execution = { kind: 'pipelined' };
+export const pipelined = { kind: 'pipelined' } as const;
 
 /** Rows that are written by row id at a time: bounds messages and memory. */
 export const ROWS_MAX = 10_000;
@@ -120,7 +114,7 @@ export class Writing {
     this.#executions.begin(0);
     const held = maxRows > 0 && answering.outputs.length > 0 ? new HeldRows() : undefined;
     const sink = new OpeningSink(answering, formats, session, context, undefined, held);
-    const count = await this.run(sink);
+    const count = await this.run(sink.executes());
     this.#held = held;
     return held?.give(maxRows, session.client, command) ?? { kind: 'complete', tag: `${command} ${count}` };
   }

@@ -4,13 +4,15 @@
  */
 
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
+import { quoteName } from '../../catalog/quote.js';
 import { type ByteColumn, columnOf, type PlainColumn } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { arrayOf, rowIdArray } from '../../wire/arrays.js';
-import type { SessionPort } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import type { WrittenColumn } from './bodies.js';
 import { collect } from './collect.js';
 import { statement } from './convert.js';
+import type { ExecutionServices } from './portal.js';
 
 /** Rows of a side table to insert. */
 export interface SideWrites {
@@ -29,7 +31,7 @@ export interface ProtectedRows {
 }
 
 /**
- * Protects the columns of a batch of rows.
+ * Protects the columns of a batch of rows, and takes down which rows are written.
  * @param rows row ids, one a row
  * @param values one column a written column, in binary form of its type
  */
@@ -38,7 +40,11 @@ export async function protectRows(
   rows: Float64Array,
   values: readonly PlainColumn[],
   context: EncodingContext,
+  session: SessionPort,
 ): Promise<ProtectedRows> {
+  const touching = session.touching?.();
+  const table = written[0]?.forms[0]?.encoded.table;
+  if (touching && table !== undefined) await touching(table, 'written', rows);
   const columns = new Map<number, ByteColumn>();
   const sides: SideWrites[] = [];
   for (const [i, { forms }] of written.entries())
@@ -60,6 +66,20 @@ export async function protectRows(
   return { columns, sides };
 }
 
+/** Row ids for rows that a table gets, reserved before they are used. */
+export async function newRowIds(
+  table: LogicalTable,
+  count: number,
+  { rowIds }: Pick<ExecutionServices, 'rowIds'>,
+): Promise<Float64Array> {
+  const first = await rowIds(table.number, count);
+  return Float64Array.from({ length: count }, (_, i) => first + i);
+}
+
+/** Protected columns in the order of their operands. */
+export const inOrder = ({ columns }: ProtectedRows): readonly ByteColumn[] =>
+  [...columns].sort(([a], [b]) => a - b).map(([, column]) => column);
+
 /** Writes the rows of side tables, in the session's transaction. */
 export async function writeSides(
   sides: readonly SideWrites[],
@@ -75,7 +95,7 @@ export async function writeSides(
         )
       : side.columns;
     if (rows.length === 0) continue;
-    const names = ['clarus_row', ...side.names].map(quote).join(', ');
+    const names = ['clarus_row', ...side.names].map(quoteName).join(', ');
     const arrays = side.types.map((type, k) => `pg_catalog.unnest($${k + 2}::${type}[])`).join(', ');
     await collect(
       session.cloud,
@@ -109,8 +129,6 @@ export async function deleteSides(
           [],
         );
 }
-
-const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** OID of a physical type by its SQL name, for arrays in binary form. */
 export function physicalOid(type: string): number {

@@ -2,7 +2,8 @@
 import { type Awaitable, whenKnown } from '../../awaitable.js';
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { MessageWriter } from '../../wire/message-writer.js';
-import type { ExecuteOutcome, PortalPort, SessionPort } from '../plan.js';
+import type { ExecuteOutcome, PortalPort, SessionPort } from '../ports.js';
+import { mayLackForms, mustSeeNow } from '../snapshots.js';
 import type { ReadBody } from './bodies.js';
 import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from './copy-out.js';
 import type { Given } from './given.js';
@@ -22,12 +23,37 @@ import {
   Writing,
 } from './portal.js';
 import { deleteSides } from './protecting.js';
+import type { RowWriter } from './row-writer.js';
 
 /** SELECT, DELETE and UPDATE of unprotected columns: one statement, pipelined. */
 export function bindRead(body: ReadBody, b: Bound, copy?: CopyOutFormat): Awaitable<Portal> {
+  return bindReading(body, b, copy && copyRows(copy), copy);
+}
+
+/**
+ * The same, with rows written in another form.
+ * @param write writes the rows; undefined: as DataRow messages
+ */
+export function bindReading(
+  body: ReadBody,
+  b: Bound,
+  write: RowWriter | undefined,
+  copy?: CopyOutFormat,
+): Awaitable<Portal> {
+  if (mayLackForms(body.cloud.statement.sql, b.session))
+    return mustSeeNow(b.session).then(() => bindAsSeen(body, b, write, copy));
+  return bindAsSeen(body, b, write, copy);
+}
+
+function bindAsSeen(
+  body: ReadBody,
+  b: Bound,
+  write: RowWriter | undefined,
+  copy: CopyOutFormat | undefined,
+): Awaitable<Portal> {
   const given = givenOf(b);
   return whenKnown(bindOperands(body.operands, given, b.context), operands =>
-    readPortal(body, b, given, operands, copy),
+    readPortal(body, b, given, operands, write, copy),
   );
 }
 
@@ -36,6 +62,7 @@ function readPortal(
   b: Bound,
   given: Given,
   operands: Operands,
+  write: RowWriter | undefined,
   copy: CopyOutFormat | undefined,
 ): Portal {
   const { values, formats } = physicalParameters(
@@ -49,13 +76,7 @@ function readPortal(
     { parameters: formats, results: cloudFormats(body.answering, b.formats) },
     body.deletes ? named : b.portal,
   );
-  const sink = new OpeningSink(
-    body.answering,
-    b.formats,
-    b.session,
-    b.context,
-    copy ? copyRows(copy) : undefined,
-  );
+  const sink = new OpeningSink(body.answering, b.formats, b.session, b.context, write);
   const executions = new Executions(b, body.answering);
   const { deletes } = body;
   const deleting =
@@ -69,8 +90,8 @@ function readPortal(
       if (deleting) return deleting.execute(maxRows);
       if (executions.over) return executions.again();
       executions.begin(maxRows);
-      if (copy) return copyOut(port, sink, copy, b.session);
-      port.start(maxRows, sink, given.placed(listener, body.cloud));
+      if (copy) return copyOut(port, sink.executes(), copy, b.session);
+      port.start(maxRows, sink.executes(), given.placed(listener, body.cloud));
       return pipelined;
     },
     close: () => port.close(),
@@ -111,7 +132,7 @@ async function copyOut(
   const outcome = port.execute(0, sink);
   session.cloud.flush();
   await outcome;
-  copyEpilogue(writer, copy);
+  copyEpilogue(writer, copy, sink.rowsOpened);
   if (writer.length) await session.client.write(writer.take());
   return { kind: 'complete', tag: `COPY ${sink.rowsOpened}` };
 }

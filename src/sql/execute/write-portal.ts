@@ -1,10 +1,12 @@
 /** Portals that protect values: INSERT, and UPDATE of protected columns. */
 import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import { arrayOf, readRowId, rowIdArray } from '../../wire/arrays.js';
-import type { DataRows, ExecuteOutcome, PortalPort, RowSink } from '../plan.js';
-import { physicalType } from '../write/insert.js';
+import { type BrokenRow, firstBroken, timeOf } from '../checks/broken.js';
+import { storedValues } from '../checks/stored.js';
+import type { DataRows, ExecuteOutcome, PortalPort, RowSink } from '../ports.js';
+import { physicalType } from '../write/forms.js';
 import { hasSideTables } from '../write/modify.js';
-import type { InsertBody, UpdateBody } from './bodies.js';
+import type { CheckedUpdate, InsertBody, UpdateBody } from './bodies.js';
 import { OpeningSink } from './opening.js';
 import { physicalParameters } from './operands.js';
 import {
@@ -20,7 +22,14 @@ import {
   ROWS_MAX,
   Writing,
 } from './portal.js';
-import { deleteSides, physicalOid, protectRows, type SideWrites, writeSides } from './protecting.js';
+import {
+  deleteSides,
+  newRowIds,
+  physicalOid,
+  protectRows,
+  type SideWrites,
+  writeSides,
+} from './protecting.js';
 import { WrittenValues } from './written.js';
 
 /** INSERT ... VALUES: values are protected when it executes; one statement, pipelined unless side tables follow. */
@@ -29,18 +38,19 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
   const known = await WrittenValues.bind(body.written, given);
   let port: PortalPort | undefined;
   const sides = hasSideTables(body.table);
-  const protect = async (): Promise<{ readonly port: PortalPort; readonly sides: readonly SideWrites[] }> => {
+  const protect = async (): Promise<Ready> => {
     const columns = await known.decide();
-    const first = await services.rowIds(body.table.number, body.rows);
-    const rows = Float64Array.from({ length: body.rows }, (_, i) => first + i);
-    const written = await protectRows(body.written, rows, columns, b.context);
-    const rowArray = rowIdArray(rows);
+    const broken = await firstBrokenOf(body, columns, b);
+    const rows = await newRowIds(body.table, body.rows, services);
+    const written = await protectRows(body.written, rows, columns, b.context, b.session);
+    const sent = broken ? rows.with(broken.row, broken.rowId) : rows;
+    const rowArray = rowIdArray(sent);
     const { values, formats } = physicalParameters(body.cloud.parameters, b.bound, (operand, part) => {
       const from = (-1 - part) * body.lot;
       const to = Math.min(from + body.lot, body.rows);
       if (operand === 0)
         return part < 0
-          ? rowIdArray(rows.subarray(from, to))
+          ? rowIdArray(sent.subarray(from, to))
           : rowArray.subarray(24 + 12 * part, 32 + 12 * part);
       const column = written.columns.get(operand)!;
       if (part < 0) return arrayOf(lotOf(column, from, to), elementOid(body, operand));
@@ -54,14 +64,14 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
       { parameters: formats, results: cloudFormats(body.answering, b.formats) },
       b.portal,
     );
-    return { port, sides: written.sides };
+    return { port, sides: written.sides, broken };
   };
   if (sides) {
     const writing = new Writing(b, body.answering, async sink => {
       const made = await protect();
       const outcome = made.port.execute(0, sink).catch(given.placing(body.cloud));
       b.session.cloud.flush();
-      const count = countOf(await outcome);
+      const count = countOf(await (made.broken?.refused(outcome) ?? outcome));
       await writeSides(made.sides, b.session, new Set(sink.writtenRows));
       return count;
     });
@@ -74,12 +84,34 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
       if (executions.over) return executions.again();
       executions.begin(maxRows);
       const placed = given.placed(listener, body.cloud);
-      const running = port ?? (await protect()).port;
-      running.start(maxRows, sink, placed);
+      if (port) port.start(maxRows, sink.executes(), placed);
+      else {
+        const made = await protect();
+        made.port.start(maxRows, sink.executes(), made.broken?.listening(placed) ?? placed);
+      }
       return pipelined;
     },
     close: () => port?.close(),
   };
+}
+
+/** An INSERT that is bound in the cloud. */
+interface Ready {
+  readonly port: PortalPort;
+  readonly sides: readonly SideWrites[];
+  /** the first row that breaks a check */
+  readonly broken: BrokenRow | undefined;
+}
+
+async function firstBrokenOf(
+  { checks: of, written, rows }: InsertBody,
+  values: readonly PlainColumn[],
+  { session }: Bound,
+): Promise<BrokenRow | undefined> {
+  if (!of) return undefined;
+  const byNumber = new Map(written.map(({ column }, i) => [column.number, values[i]!]));
+  const time = await timeOf(of.checks, session);
+  return firstBroken(of.checks, of, byNumber, rows, time, session);
 }
 
 /** Values `from` to `to` of a column, in place. */
@@ -129,7 +161,8 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
       if (rows.length === 0) break;
       values ??= await known.decide();
       const repeated = values.map(value => repeat(value, rows.length));
-      const written = await protectRows(body.written, rows, repeated, b.context);
+      if (body.checked) await mustKeep(body.checked, body.written, rows, repeated, b);
+      const written = await protectRows(body.written, rows, repeated, b.context, b.session);
       const parameters = physicalParameters(body.cloud.parameters, b.bound, operand =>
         operand === 0 ? rowIdArray(rows) : arrayOf(written.columns.get(operand)!, elementOid(body, operand)),
       );
@@ -154,6 +187,25 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
     return count;
   });
   return { execute: maxRows => writing.execute(maxRows), close: () => undefined };
+}
+
+/**
+ * The same values go to all rows, so NOT NULL, which PostgreSQL looks at first, comes before any check.
+ * @throws what PostgreSQL says of the first row that breaks a check
+ */
+async function mustKeep(
+  { of, checks, others }: CheckedUpdate,
+  written: UpdateBody['written'],
+  rows: Float64Array,
+  values: readonly PlainColumn[],
+  { session, context }: Bound,
+): Promise<void> {
+  if (written.some(({ column }, i) => column.notNull && values[i]!.nulls?.[0])) return;
+  const all = new Map(await storedValues(others, rows, session, context));
+  for (const [i, { column }] of written.entries()) all.set(column.number, values[i]!);
+  const time = await timeOf(checks, session);
+  const broken = await firstBroken(checks, of, all, rows.length, time, session);
+  if (broken) throw broken.failure;
 }
 
 class RowIdSink implements RowSink {

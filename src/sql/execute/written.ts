@@ -4,7 +4,8 @@
  */
 import { columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import { typeOids } from '../../wire/types.js';
-import type { BoundParameters, SessionPort } from '../plan.js';
+import type { BoundParameters } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import type { WrittenColumn, WrittenSource } from './bodies.js';
 import { type Ask, askInOrder, askOne, asksOf, type Converted, convert } from './conversion.js';
 import { assignment, statement, typeNameOf } from './convert.js';

@@ -31,7 +31,8 @@ export function stripComments(sql: string): string {
   return out + sql.slice(from);
 }
 
-function endOfString(sql: string, start: number, escapes: boolean): number {
+/** Where a string ends that begins at `start`. @param escapes it is one of E'...' */
+export function endOfString(sql: string, start: number, escapes: boolean): number {
   for (let at = start + 1; at < sql.length; at++) {
     if (escapes && sql[at] === '\\') at++;
     else if (sql[at] === "'") {
@@ -42,19 +43,22 @@ function endOfString(sql: string, start: number, escapes: boolean): number {
   return sql.length;
 }
 
-function endOfQuoted(sql: string, start: number): number {
+/** Where a quoted name ends that begins at `start`. */
+export function endOfQuoted(sql: string, start: number): number {
   const end = sql.indexOf('"', start + 1);
   return end < 0 ? sql.length : end + 1;
 }
 
-function endOfDollar(sql: string, start: number): number {
+/** Where a dollar quote ends that begins at `start`; the character after `$` where none does. */
+export function endOfDollar(sql: string, start: number): number {
   const tag = /^\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/.exec(sql.slice(start, start + 130))?.[0];
   if (tag === undefined) return start + 1;
   const end = sql.indexOf(tag, start + tag.length);
   return end < 0 ? sql.length : end + tag.length;
 }
 
-function endOfComment(sql: string, start: number): number {
+/** Where a comment of C's kind ends, with those in it. */
+export function endOfComment(sql: string, start: number): number {
   let depth = 0;
   for (let at = start; at < sql.length; at++) {
     if (sql[at] === '/' && sql[at + 1] === '*') {

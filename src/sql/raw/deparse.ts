@@ -2,7 +2,7 @@
  * Writes a rewritten tree back as SQL and proves that it says the same: the text is parsed again and the two
  * trees are compared, locations and the spelling of equal things aside. What does not survive is refused.
  */
-import { deparseSync } from 'pgsql-deparser';
+import { Deparser } from 'pgsql-deparser';
 import { ClarusError } from '../../errors.js';
 import type { RawNode } from './node.js';
 import { parseOne } from './parse.js';
@@ -35,8 +35,41 @@ export function deparseExpression(node: RawNode): string {
   return deparse(select).replace(/^SELECT\s+/, '');
 }
 
-function write(node: RawNode): string {
-  return deparseSync(node as never, { pretty: false });
+/** A type's name as SQL. */
+export function typeText(type: RawNode): string {
+  const cast = deparseExpression({
+    TypeCast: { arg: { A_Const: { isnull: true } }, typeName: type.TypeName ?? type },
+  });
+  return cast.replace(/^NULL::|^CAST\(NULL AS (.*)\)$/i, '$1');
+}
+
+const write = (node: RawNode): string => new Writer(node as never, { pretty: false }).deparseQuery();
+
+type Select = Parameters<Deparser['SelectStmt']>[0];
+type Context = Parameters<Deparser['SelectStmt']>[1];
+
+/** A parameter that no statement has: numbers end at 65535 (protocol, Bind). */
+const tied = { ParamRef: { number: 2_147_483_647 } };
+
+type TableAs = Parameters<Deparser['CreateTableAsStmt']>[0];
+
+/** The deparser, which leaves WITH TIES out by itself, and UNLOGGED in CREATE TABLE AS. */
+class Writer extends Deparser {
+  override SelectStmt(node: Select, context: Context): string {
+    if (node.limitOption !== 'LIMIT_OPTION_WITH_TIES' || !node.limitCount)
+      return super.SelectStmt(node, context);
+    const sql = super.SelectStmt({ ...node, limitCount: tied }, context);
+    const count = this.visit(node.limitCount, context);
+    return sql.replace(`LIMIT $${tied.ParamRef.number}`, () => `FETCH FIRST (${count}) ROWS WITH TIES`);
+  }
+
+  override CreateTableAsStmt(node: TableAs, context: Context): string {
+    const { into } = node;
+    if (into?.rel?.relpersistence !== 'u') return super.CreateTableAsStmt(node, context);
+    const rel = { ...into.rel, relpersistence: 'p' };
+    const sql = super.CreateTableAsStmt({ ...node, into: { ...into, rel } }, context);
+    return sql.replace(/^CREATE TABLE/, 'CREATE UNLOGGED TABLE');
+  }
 }
 
 const cannot = (): ClarusError =>

@@ -14,6 +14,8 @@ export interface CarrierQuery {
   readonly table: number;
   /** columns by name; undefined stands for NULL, where only the number of rows matters */
   readonly columns: readonly (string | undefined)[];
+  /** what is computed of each row, after the columns; absent: nothing */
+  readonly expressions?: readonly RawNode[];
   /** conditions that all must hold */
   readonly conditions: readonly Condition[];
   readonly order: readonly Order[];
@@ -37,21 +39,27 @@ export interface Condition {
   readonly valued: boolean;
 }
 
+/**
+ * Parses what postgres_fdw sends. It writes the number -0 as `(-0)` (deparseConst in deparse.c), which PostgreSQL reads as
+ * the integer 0.
+ */
+export const parseCarried = (sql: string): RawNode =>
+  parseOne(
+    sql.replace(
+      /('(?:[^']|'')*'|"(?:[^"]|"")*")|\(-0\)(?=::(?:double precision|real))/g,
+      (_all, quoted: string | undefined) => quoted ?? "'-0'",
+    ),
+  );
+
 /** @throws Error for what postgres_fdw does not ask of one table in a read */
 export function readCarrierQuery(sql: string): CarrierQuery {
-  const select = parseOne(sql).SelectStmt;
+  const select = parseCarried(sql).SelectStmt;
   const [from, ...more] = list(select ?? {}, 'fromClause');
   const { schemaname, relname } = (from?.RangeVar ?? {}) as { schemaname?: string; relname?: string };
   if (!select || more.length > 0 || schemaname !== OWN_SCHEMA || !/^\d+$/.test(relname ?? ''))
     throw new Error('a carrier is asked for something else than rows of its table');
-  for (const field of [
-    'lockingClause',
-    'groupClause',
-    'limitCount',
-    'limitOffset',
-    'distinctClause',
-    'havingClause',
-  ])
+  // rows that are to be written are asked for with their ctid, and locked when it is known which are written
+  for (const field of ['groupClause', 'limitCount', 'limitOffset', 'distinctClause', 'havingClause'])
     if (select[field] !== undefined) throw new Error(`a carrier is asked for ${field}`);
   const where = child(select, 'whereClause');
   return {
@@ -77,10 +85,26 @@ function orderOf({ SortBy: sort }: RawNode): Order {
   return { tree: sort.node as RawNode, how: `${direction} ${nulls}` };
 }
 
-const conjuncts = (tree: RawNode): readonly RawNode[] =>
-  tree.BoolExpr?.boolop === 'AND_EXPR' ? list(tree.BoolExpr, 'args').flatMap(conjuncts) : [tree];
+/** The conditions of which all must hold. */
+export const conjuncts = (tree: RawNode): readonly RawNode[] =>
+  tree.BoolExpr?.boolop === 'AND_EXPR'
+    ? list(tree.BoolExpr, 'args').flatMap(conjuncts)
+    : (equalRows(tree)?.flatMap(conjuncts) ?? [tree]);
 
-function condition(tree: RawNode): Condition {
+/** `(a, b) = (x, y)` as `a = x` and `b = y`: it is true where they are. @returns undefined: it is something else */
+function equalRows({ A_Expr: comparison }: RawNode): readonly RawNode[] | undefined {
+  if (comparison?.kind !== 'AEXPR_OP') return undefined;
+  const name = list(comparison, 'name');
+  const [left, right] = ['lexpr', 'rexpr'].map(side => list(child(comparison, side)?.RowExpr ?? {}, 'args'));
+  const isEqual = name.length === 1 && stringOf(name[0]) === '=';
+  if (!isEqual || left!.length === 0 || left!.length !== right!.length) return undefined;
+  // a star stands for several
+  if ([...left!, ...right!].some(arg => list(arg.ColumnRef ?? {}, 'fields').at(-1)?.A_Star)) return undefined;
+  return left!.map((lexpr, i) => ({ A_Expr: { ...comparison, lexpr, rexpr: right![i]! } }));
+}
+
+/** What a condition reads. */
+export function condition(tree: RawNode): Condition {
   const parameters = new Set<number>();
   let valued = false;
   visit(tree, (kind, fields) => {

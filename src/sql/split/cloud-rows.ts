@@ -1,32 +1,25 @@
 /** Rows of a cloud for the carriers of one statement. */
+import type { Awaitable } from '../../awaitable.js';
+import type { LogicalTable } from '../../catalog/catalog.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
+import type { EncodingRegistry } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
-import { physical } from '../compilation.js';
-import type { ReadBody } from '../execute/bodies.js';
-import { formatsOf, named, type Portal } from '../execute/portal.js';
-import { bindRead } from '../execute/read-portal.js';
-import type {
-  BoundParameters,
-  ClientPort,
-  DataRows,
-  ExecuteOutcome,
-  PhysicalStatement,
-  SessionPort,
-  StatementPort,
-} from '../plan.js';
-import type { RowCursor, RowSource } from '../residual.js';
-import { readCarrierQuery } from './carrier-query.js';
-import {
-  type Delivery,
-  deliveryOf,
-  type FetchPlan,
-  type Finish,
-  type PlanStatement,
-  type ShowsItself,
-} from './delivery.js';
-import { fetching } from './fetching.js';
-import { TextColumns } from './text-columns.js';
+import { typeOids } from '../../wire/types.js';
+import type { ExecutionServices, Portal } from '../execute/portal.js';
+import type { BoundParameters, ProtectedPlan } from '../plan.js';
+import type { ClientPort, ExecuteOutcome, SessionPort } from '../ports.js';
+import type { RowCursor, RowSource, RowsWritten } from '../residual.js';
+import { type CarrierQuery, readCarrierQuery } from './carrier-query.js';
+import { type Delivery, deliveryOf, type PlanStatement, type ShowsItself } from './delivery.js';
+import { afterwards, type Fetched, fetch, fetchColumns, kept, keptBatch, nothing, rowsOf } from './fetch.js';
+import { GivenColumns, type GivenFetch, travelOf } from './given-columns.js';
+import { DeliveredRows, FinishedRows } from './row-cursors.js';
+import { castNames } from './typed-source.js';
+import { writeByCarrier } from './write/by-carrier.js';
+import type { CloudWrites } from './write/cloud-writes.js';
+import { IdentifiedRows } from './write/identified-rows.js';
+import { checkWritten, type NameCheck, nameCheck } from './zone-names.js';
 
 /** What one statement may fetch. */
 export interface SplitLimits {
@@ -39,6 +32,17 @@ export interface SplitServices {
   readonly limits: SplitLimits;
   readonly plan: PlanStatement;
   readonly context: EncodingContext;
+  readonly registry: EncodingRegistry;
+  readonly rowIds: ExecutionServices['rowIds'];
+  /** of the residual engine */
+  readonly readsZoneNames: boolean;
+  /** binds a part of the statement, whose rows another takes than the client */
+  readonly bind: (
+    plan: ProtectedPlan,
+    bound: BoundParameters,
+    formats: readonly (0 | 1)[],
+    client: ClientPort,
+  ) => Awaitable<Portal>;
 }
 
 /** Bytes of fetched rows that are kept for a table that is read again and again. */
@@ -53,42 +57,128 @@ export class CloudRows implements RowSource {
   /** rows of what a correlated subquery reads, by the statement that fetched them */
   readonly #kept = new Map<string, Buffer>();
   #kept_bytes = 0;
+  #names: Promise<NameCheck | undefined> | undefined;
 
   constructor(
     private readonly session: SessionPort,
     private readonly services: SplitServices,
     private readonly statement: ShowsItself,
+    /** takes what the statement writes; undefined: it only reads */
+    private readonly writes?: CloudWrites,
   ) {}
 
   async open(sql: string, parameters: readonly (Uint8Array | null)[]): Promise<RowCursor> {
     const query = readCarrierQuery(sql);
-    const { session, services } = this;
-    const table = session.catalog().tables.get(query.table);
+    if (!query.columns.includes('ctid')) return this.#open(sql, query, parameters);
+    const { writes } = this;
+    if (!writes) throw new Error('a carrier of a statement that reads is asked for ctid');
+    const table = this.#table(query.table);
+    // RETURNING may name columns that the statement itself does not read
+    const further = writes.returns
+      ? table.columns.map(c => c.name).filter(c => !query.columns.includes(c))
+      : [];
+    const columns = [...query.columns, 'xmin', ...further];
+    const rows = await this.#open(sql, { ...query, columns }, parameters);
+    return new IdentifiedRows(
+      rows,
+      writes.fetched(table),
+      columns.map(c => c ?? ''),
+      query.columns.length,
+    );
+  }
+
+  write(sql: string, parameters: readonly (Uint8Array | null)[]): Promise<RowsWritten> {
+    const { writes } = this;
+    if (!writes) throw new ClarusError('0A000', 'a statement that reads is asked to write');
+    return writeByCarrier(sql, parameters, writes, {
+      table: oid => this.#table(oid),
+      castNames: columns => castNames(columns, this.session),
+      open: query => this.#open(sql, query, parameters),
+    });
+  }
+
+  #table(oid: number): LogicalTable {
+    const table = this.session.catalog().tables.get(oid);
     if (!table || table.state === 'blocked') throw gone();
+    return table;
+  }
+
+  async #open(
+    sql: string,
+    query: CarrierQuery,
+    parameters: readonly (Uint8Array | null)[],
+  ): Promise<RowCursor> {
+    const { session, services } = this;
+    const table = this.#table(query.table);
     const delivery = await deliveryOf(sql, query, table, session, services.plan, this.statement);
-    const width = query.columns.length;
+    const width = query.columns.length + (query.expressions?.length ?? 0);
     const { finish } = delivery;
-    if (!finish) return new FetchedRows(await this.#fetch(delivery), width);
+    this.#names ??= nameCheck(session, services.readsZoneNames);
+    const names = await this.#names;
+    if (!finish) return new DeliveredRows(await this.#fetch(delivery, table), width);
     const fetched =
       this.#keptRows(delivery) ??
       (parameters.length > 0
-        ? await this.#keep(delivery, await this.#fetch(delivery))
-        : await this.#fetch(delivery));
-    return new FinishedRows(fetched, finish, delivery.width, width, parameters, session.trusted);
+        ? await this.#keep(delivery, await this.#fetch(delivery, table))
+        : await this.#fetch(delivery, table));
+    return new FinishedRows(
+      fetched,
+      finish,
+      delivery.columns.length,
+      width,
+      parameters,
+      session.trusted,
+      names,
+    );
   }
 
-  async #fetch(delivery: Delivery): Promise<Fetched> {
+  /**
+   * All rows of a table that a statement is given.
+   * @returns undefined: they are too many
+   */
+  async whole(
+    { fetch: plan, columns, travels, table, locks }: GivenFetch,
+    bound: BoundParameters,
+  ): Promise<GivenColumns | undefined> {
+    this.#names ??= nameCheck(this.session, this.services.readsZoneNames);
+    const { session, services } = this;
+    const all = locks ? [...travels, travelOf(typeOids.int8)] : travels;
+    const rows = new GivenColumns(all, await this.#names);
+    const formats = all.map(({ format }) => format);
+    this.fetches++;
+    const fetched = await fetchColumns(plan, formats, rows, session, services.context, bound);
+    session.fetched(table, columns, 0);
+    try {
+      for (;;) {
+        const before = { rows: rows.rows, bytes: rows.bytes };
+        const outcome = await fetched.next(this.#step(firstGiven));
+        session.fetched(table, columns, rows.rows - before.rows);
+        this.#count(rows.rows - before.rows, rows.bytes - before.bytes);
+        if (outcome.kind === 'complete') return rows;
+        if (rows.bytes > keptBytesMax) return undefined;
+      }
+    } finally {
+      fetched.close();
+    }
+  }
+
+  async #fetch(delivery: Pick<Delivery, 'fetch' | 'columns'>, table: LogicalTable): Promise<Fetched> {
     this.fetches++;
     const { session, services } = this;
-    const fetched = await fetch(delivery, session, services.context);
+    const names = await this.#names;
+    const fetched = await fetch(delivery, session, services.context, nothing);
+    const columns = delivery.columns.filter(name => name !== undefined);
+    session.fetched(table, columns, 0);
     return {
       next: async (count, writer) => {
         let outcome: ExecuteOutcome = { kind: 'suspended' };
         for (let left = count; left > 0 && outcome.kind === 'suspended'; ) {
-          const step = Math.min(left, this.#step());
+          const step = Math.min(left, this.#step(firstStep));
           const before = writer.length;
           outcome = await fetched.next(step, writer);
+          checkWritten(names, writer, before);
           const rows = outcome.kind === 'suspended' ? step : rowsOf(outcome.tag);
+          session.fetched(table, columns, rows);
           this.#count(rows, writer.length - before);
           left -= rows;
         }
@@ -118,8 +208,8 @@ export class CloudRows implements RowSource {
   }
 
   /** Rows to ask for next: so few that their bytes are counted before they are many. */
-  #step(): number {
-    if (this.#rows === 0) return firstStep;
+  #step(first: number): number {
+    if (this.#rows === 0) return first;
     return Math.max(1, Math.floor((stepBytes * this.#rows) / Math.max(1, this.#bytes)));
   }
 
@@ -141,199 +231,9 @@ export class CloudRows implements RowSource {
 
 /** Rows that are asked for first, and bytes that are asked for at a time. */
 const firstStep = 64;
+/** The same where they are all kept: a look-up has no more. */
+const firstGiven = 256;
 const stepBytes = 4 * 1024 * 1024;
-
-/** Rows as they come from the cloud, opened. */
-interface Fetched {
-  /** Writes at most `count` DataRow messages. */
-  next(count: number, writer: MessageWriter): Promise<ExecuteOutcome>;
-  close(): void;
-}
-
-const rowsOf = (tag: string): number => Number(/\d+$/.exec(tag)?.[0] ?? 0);
-const text = [0] as const;
-/** Rows that are fetched at a time to be kept. */
-const keptBatch = 2_000;
-
-/** Rows that were kept: all at once. */
-const kept = (bytes: Buffer): Fetched => ({
-  async next(_count, writer) {
-    writer.bytes(bytes);
-    return { kind: 'complete', tag: 'SELECT 0' };
-  },
-  close: () => undefined,
-});
-
-/** Rows that were fetched already, then the rest. */
-function afterwards(bytes: Buffer, rest: Fetched): Fetched {
-  let first = true;
-  return {
-    async next(count, writer) {
-      if (!first) return rest.next(count, writer);
-      first = false;
-      writer.bytes(bytes);
-      return { kind: 'suspended' };
-    },
-    close: () => rest.close(),
-  };
-}
-
-const nothing: BoundParameters = { values: [], formats: [] };
-
-/** The values in the conditions of a fetch are constants, which become operands. */
-const fetch = async (
-  { fetch: plan }: Delivery,
-  session: SessionPort,
-  context: EncodingContext,
-): Promise<Fetched> => (plan.kind === 'pass' ? passed(plan, session) : opened(plan, session, context));
-
-const statements = new WeakMap<FetchPlan, PhysicalStatement>();
-
-function passed(plan: Extract<FetchPlan, { kind: 'pass' }>, { cloud }: SessionPort): Fetched {
-  const known = statements.get(plan) ?? physical(plan.sql, []);
-  statements.set(plan, known);
-  const portal = cloud.bind(known, [], { parameters: [], results: text }, named);
-  return {
-    async next(count, writer) {
-      const outcome = portal.execute(count, { rows: batch => copyRows(batch, writer) });
-      cloud.flush();
-      return outcome;
-    },
-    close() {
-      portal.close();
-      cloud.flush();
-    },
-  };
-}
-
-async function opened(
-  plan: Extract<FetchPlan, { kind: 'protected' }>,
-  session: SessionPort,
-  context: EncodingContext,
-): Promise<Fetched> {
-  const client = new WriterPort();
-  const portal: Portal = await bindRead(plan.body as ReadBody, {
-    plan,
-    bound: nothing,
-    formats: formatsOf(text, plan.shape.columns?.length ?? 0),
-    session: fetching(session, client),
-    context,
-    portal: named,
-  });
-  return {
-    next: (count, writer) =>
-      new Promise((resolve, reject) => {
-        client.current = writer;
-        void portal.execute(count, { done: resolve, failed: reject });
-        session.cloud.flush();
-      }),
-    close() {
-      portal.close();
-      session.cloud.flush();
-    },
-  };
-}
-
-/** Takes rows in place of the client. */
-class WriterPort implements ClientPort {
-  current: MessageWriter | undefined;
-
-  get writer(): MessageWriter {
-    return this.current!;
-  }
-  written(): void {}
-  write(messages: Uint8Array): void {
-    this.writer.bytes(messages);
-  }
-  notice(): void {}
-}
-
-/** Copies whole DataRow messages. */
-export function copyRows({ buffer, starts, count }: DataRows, writer: MessageWriter): void {
-  if (count === 0) return;
-  const last = starts[count - 1]! - 4;
-  writer.slice(buffer, starts[0]! - 5, last + buffer.readInt32BE(last));
-}
-
-/** Rows that are delivered as they are. */
-class FetchedRows implements RowCursor {
-  #over = false;
-
-  constructor(
-    private readonly fetched: Fetched,
-    readonly width: number,
-  ) {}
-
-  async next(count: number, writer: MessageWriter): Promise<void> {
-    if (this.#over) return;
-    this.#over = (await this.fetched.next(count, writer)).kind === 'complete';
-  }
-
-  close(): void {
-    this.fetched.close();
-  }
-}
-
-/** Rows that the trusted PostgreSQL finishes, batch by batch: it evaluates what the cloud could not. */
-class FinishedRows implements RowCursor {
-  readonly #batch = new MessageWriter();
-  #over = false;
-
-  constructor(
-    private readonly fetched: Fetched,
-    private readonly finish: Finish,
-    private readonly fetchedWidth: number,
-    readonly width: number,
-    private readonly parameters: readonly (Uint8Array | null)[],
-    private readonly trusted: StatementPort,
-  ) {}
-
-  async next(count: number, writer: MessageWriter): Promise<void> {
-    let left = count;
-    while (left > 0 && !this.#over) {
-      this.#batch.discard();
-      if (this.finish.sorts) await this.#all();
-      else this.#over = (await this.fetched.next(left, this.#batch)).kind === 'complete';
-      left -= await this.#evaluate(writer);
-    }
-  }
-
-  close(): void {
-    this.fetched.close();
-  }
-
-  /** @throws ClarusError 54000 where they are too many to be sorted at once */
-  async #all(): Promise<void> {
-    while (!this.#over) {
-      this.#over = (await this.fetched.next(keptBatch, this.#batch)).kind === 'complete';
-      if (this.#batch.length > sortedBytesMax) throw tooMuchToSort();
-    }
-  }
-
-  async #evaluate(writer: MessageWriter): Promise<number> {
-    const columns = new TextColumns(this.#batch.take(), this.fetchedWidth);
-    if (columns.rows === 0) return 0;
-    const { finish } = this;
-    const values = [
-      ...columns.arrays(),
-      ...finish.parameters.map(number => this.parameters[number - 1] ?? null),
-    ];
-    const formats = values.map((_, i) => (i < this.fetchedWidth ? 1 : 0));
-    const portal = this.trusted.bind(finish.statement, values, { parameters: formats, results: text });
-    const outcome = portal.execute(0, { rows: batch => copyRows(batch, writer) });
-    this.trusted.flush();
-    const done = await outcome;
-    return done.kind === 'complete' ? rowsOf(done.tag) : 0;
-  }
-}
-
-/** Bytes of rows that are sorted at once. */
-const sortedBytesMax = 64 * 1024 * 1024;
-
-const tooMuchToSort = (): ClarusError =>
-  new ClarusError('54000', 'a table is too large to be delivered in the order that a statement asks for', {
-    hint: "Leave ORDER BY out, or order by an expression such as (a || '').",
-  });
 
 const gone = (): ClarusError =>
   new ClarusError('40001', 'a table was changed while the statement read it', { hint: 'Try again.' });

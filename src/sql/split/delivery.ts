@@ -8,11 +8,15 @@ import { ClarusError } from '../../errors.js';
 import { typeOids } from '../../wire/types.js';
 import { physical } from '../compilation.js';
 import { collect } from '../execute/collect.js';
-import type { BoundParameters, PhysicalStatement, Plan, SessionPort } from '../plan.js';
+import { FIRST_USER_OID } from '../functions.js';
+import type { BoundParameters, PhysicalStatement, Plan } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { deparseExpression } from '../raw/deparse.js';
 import { list, paramRef, type RawFields, type RawNode, renumberAll, stringOf } from '../raw/node.js';
 import { readingOf } from '../settings.js';
-import { type CarrierQuery, type Condition, columnsIn } from './carrier-query.js';
+import { type CarrierQuery, type Condition, columnsIn, condition } from './carrier-query.js';
+import { comparisonsOnly } from './comparisons.js';
+import { printingExactly, rounds } from './exact.js';
 import { comparisonAsked, isShown, type Shown } from './shown.js';
 
 /** A plan that rows come by. */
@@ -23,8 +27,8 @@ export interface Delivery {
   readonly fetch: FetchPlan;
   /** what fetches, for telling fetches apart */
   readonly sql: string;
-  /** columns that are fetched */
-  readonly width: number;
+  /** columns that are fetched; undefined stands for NULL */
+  readonly columns: readonly (string | undefined)[];
   /** absent: rows are delivered as they are fetched */
   readonly finish?: Finish;
 }
@@ -39,11 +43,13 @@ export interface Finish {
 }
 
 /** Plans a statement of ours in the session. @throws ClarusError 0A000 for what no encoding answers */
-export type PlanStatement = (sql: string) => Promise<Plan>;
+export type PlanStatement = (sql: string, parameterTypes?: readonly number[]) => Promise<Plan>;
 
 /** What the statement that reads shows of itself. */
 export interface ShowsItself {
   readonly shown: readonly Shown[];
+  /** its conditions keep protected and unprotected columns apart */
+  readonly apart: boolean;
   readonly bound: BoundParameters;
 }
 
@@ -74,7 +80,7 @@ function remember<T>(map: Map<string, T>, key: string, value: T): T {
 
 /** What the meaning of a text depends on beside the catalogue. */
 const circumstances = ({ user, settings }: SessionPort): string =>
-  [user, settings.searchPath, readingOf(settings)].join('\0');
+  [user, settings.searchPath, readingOf(settings), rounds(settings)].join('\0');
 
 /**
  * How the rows of a query come.
@@ -95,7 +101,8 @@ export async function deliveryOf(
   for (const condition of query.conditions)
     if (await mayBeSeen(condition, table, session, statement)) seen.push(condition);
   const numbers = seen.map(condition => query.conditions.indexOf(condition));
-  const key = [circumstances(session), sql, numbers.join()].join('\0');
+  // more columns may be wanted than the text asks for
+  const key = [circumstances(session), sql, query.columns.join(), numbers.join()].join('\0');
   const { deliveries } = knownFor(catalog);
   const found = deliveries.get(key);
   if (found) return found;
@@ -113,16 +120,17 @@ async function planDelivery(
   const deliver = async (pushed: readonly Condition[]): Promise<Delivery> => {
     const left = query.conditions.filter(c => !pushed.includes(c));
     const sorted = left.length === 0 && query.order.length > 0 && cloudSorts(query, table);
-    const finishing = left.length > 0 || (query.order.length > 0 && !sorted);
+    const computes = (query.expressions?.length ?? 0) > 0;
+    const finishing = left.length > 0 || computes || (query.order.length > 0 && !sorted);
     const columns = finishing ? neededColumns(query, left) : query.columns;
-    const sql = fetchSql(columns, table, pushed) + (sorted ? orderBy(query) : '');
+    const sql = fetchSql(columns, table, pushed) + (sorted ? orderBy(query.order) : '');
     const fetch = await plan(sql);
     if (fetch.kind !== 'pass' && fetch.kind !== 'protected')
       throw new Error('rows of a table come from no cloud');
     return {
       fetch,
       sql,
-      width: columns.length,
+      columns,
       ...(finishing ? { finish: await finishOf(query, named(columns), left, table, session) } : {}),
     };
   };
@@ -139,6 +147,7 @@ const neededColumns = (query: CarrierQuery, left: readonly Condition[]): readonl
     ...named(query.columns),
     ...left.flatMap(c => [...c.columns]),
     ...columnsIn(query.order.map(o => o.tree)),
+    ...columnsIn(query.expressions ?? []),
   ]),
 ];
 
@@ -167,7 +176,7 @@ const cloudSorts = ({ order }: CarrierQuery, table: LogicalTable): boolean =>
     return column !== undefined && !column.protection && sortedAlike.has(column.type.oid);
   });
 
-const orderBy = ({ order }: CarrierQuery): string =>
+const orderBy = (order: CarrierQuery['order']): string =>
   order.length === 0
     ? ''
     : ` ORDER BY ${order.map(({ tree, how }) => `${deparseExpression(tree)} ${how}`).join(', ')}`;
@@ -182,14 +191,16 @@ async function mayBeSeen(
   { tree, columns, valued, parameters }: Condition,
   table: LogicalTable,
   session: SessionPort,
-  { shown, bound }: ShowsItself,
+  { shown, apart, bound }: ShowsItself,
 ): Promise<boolean> {
   if (parameters.length > 0 || columns.size === 0) return false;
   if (tree.NullTest && !valued) return true;
   const isOpen = (name: string): boolean =>
     table.columns.find(c => c.name === name)?.protection === undefined;
   if (![...columns].some(isOpen)) return true;
-  if (!valued || ![...columns].every(isOpen) || shown.length === 0) return false;
+  if (![...columns].every(isOpen)) return false;
+  if (apart && isPlain(tree, columns, table)) return true;
+  if (!valued || shown.length === 0) return false;
   if (!comparesAlike(tree, columns, table)) return false;
   const sql = fetchSql([undefined], table, [{ tree, columns, valued, parameters }]);
   const catalog = session.catalog();
@@ -199,6 +210,16 @@ async function mayBeSeen(
     ? comparisons.get(key)
     : remember(comparisons, key, comparisonAsked(await session.analyse(sql, []), catalog));
   return isShown(asked, tree, shown, bound);
+}
+
+/** Does a condition hold nothing but comparisons of columns with constants, which come out alike on every server? */
+function isPlain(tree: RawNode, columns: ReadonlySet<string>, table: LogicalTable): boolean {
+  const comparisons = comparisonsOnly(tree);
+  if (!comparisons) return false;
+  return [...columns].every(name => {
+    const column = table.columns.find(c => c.name === name);
+    return column !== undefined && (comparisons.equality || sortedAlike.has(column.type.oid));
+  });
 }
 
 /** Does a comparison come out alike on every server: is it one for equality, or of a type without collations? */
@@ -228,7 +249,7 @@ async function answered(
   return found;
 }
 
-/** The statement that fetches. */
+/** The statement that fetches; those that inherit from the table have carriers of their own. */
 function fetchSql(
   columns: readonly (string | undefined)[],
   { schema, name }: LogicalTable,
@@ -236,7 +257,7 @@ function fetchSql(
 ): string {
   const where = conditions.map(({ tree }) => `(${deparseExpression(tree)})`);
   const list = columns.map(c => (c === undefined ? 'NULL' : quoteName(c))).join(', ');
-  return `SELECT ${list} FROM ${quoteQualified(schema, name)}${where.length ? ` WHERE ${where.join(' AND ')}` : ''}`;
+  return `SELECT ${list} FROM ONLY ${quoteQualified(schema, name)}${where.length ? ` WHERE ${where.join(' AND ')}` : ''}`;
 }
 
 const renumbered = (tree: RawNode, parameters: readonly number[], before: number): RawNode =>
@@ -252,6 +273,26 @@ const typesQuery = physical(
   [26],
 );
 
+/** Types of the columns of a table by name, with their collations where those are not the types' own. */
+export async function columnTypes(
+  table: Pick<LogicalTable, 'oid'>,
+  session: SessionPort,
+): Promise<ReadonlyMap<string, string>> {
+  const oid = Buffer.alloc(4);
+  oid.writeUInt32BE(table.oid);
+  const rows = await collect(session.trusted, typesQuery, [oid], [1], [0]);
+  return new Map([
+    ['ctid', 'pg_catalog.tid'],
+    ['xmin', 'pg_catalog.xid'],
+    ...rows
+      .map(row => row.map(field => field && Buffer.from(field).toString()) as [string, string, string | null])
+      .map(([name, type, collation]): [string, string] => [
+        name,
+        collation === null ? type : `${type} COLLATE ${collation}`,
+      ]),
+  ]);
+}
+
 async function finishOf(
   query: CarrierQuery,
   columns: readonly string[],
@@ -259,29 +300,34 @@ async function finishOf(
   table: LogicalTable,
   session: SessionPort,
 ): Promise<Finish> {
-  const oid = Buffer.alloc(4);
-  oid.writeUInt32BE(table.oid);
-  const rows = await collect(session.trusted, typesQuery, [oid], [1], [0]);
-  const types = new Map(
-    rows
-      .map(row => row.map(field => field && Buffer.from(field).toString()) as [string, string, string | null])
-      .map(([name, type, collation]) => [name, collation === null ? type : `${type} COLLATE ${collation}`]),
-  );
-  const parameters = [...new Set(left.flatMap(c => c.parameters))];
+  const types = await columnTypes(table, session);
+  const expressions = query.expressions ?? [];
+  const computed = [...expressions, ...query.order.map(({ tree }) => tree)].map(condition);
+  const parameters = [...new Set([...left, ...computed].flatMap(c => c.parameters))];
+  const own = (tree: RawNode): RawNode => renumbered(tree, parameters, columns.length);
   const typed = columns.map((name, i) => `u.c${i}::${types.get(name)} AS ${quoteName(name)}`);
   const arrays = columns.map((_, i) => `pg_catalog.unnest($${i + 1}::pg_catalog.text[])`);
   const names = columns.map((_, i) => `c${i}`);
-  const where = left.map(
-    ({ tree }) => `(${deparseExpression(renumbered(tree, parameters, columns.length))})`,
-  );
-  const targets = query.columns.map(c => (c === undefined ? 'NULL' : quoteName(c)));
-  const order = orderBy(query);
+  const where = left.map(({ tree }) => `(${deparseExpression(own(tree))})`);
+  const targets = [
+    ...query.columns.map(c => (c === undefined ? 'NULL' : quoteName(c))),
+    ...expressions.map(tree => deparseExpression(own(tree))),
+  ];
+  const outputs = [
+    ...query.columns.map(name => table.columns.find(c => c.name === name)?.type.oid ?? typeOids.text),
+    ...expressions.map(() => FIRST_USER_OID),
+  ];
+  const order = orderBy(query.order.map(({ tree, how }) => ({ tree: own(tree), how })));
   return {
-    statement: physical(
-      `SELECT ${targets.join(', ')} FROM (SELECT ${typed.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${names.join(', ')})) AS r` +
-        (where.length ? ` WHERE ${where.join(' AND ')}` : '') +
-        order,
-      columns.map(() => 1009),
+    statement: printingExactly(
+      physical(
+        `SELECT ${targets.join(', ')} FROM (SELECT ${typed.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${names.join(', ')})) AS r` +
+          (where.length ? ` WHERE ${where.join(' AND ')}` : '') +
+          order,
+        columns.map(() => 1009),
+      ),
+      outputs,
+      session.settings,
     ),
     parameters,
     sorts: order !== '',

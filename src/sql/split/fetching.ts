@@ -1,24 +1,55 @@
-import type { ClientPort, SessionPort } from '../plan.js';
+import type { ClientPort, SessionPort } from '../ports.js';
+import { exactSettings } from './exact.js';
 
 /**
  * The session as statements see it that fetch rows for another one: what no encoding answers is not split again.
  * @param client takes the rows in place of the session's client
+ * @param residual of a part of a statement that may be split itself
  */
-export const fetching = (session: SessionPort, client: ClientPort = session.client): SessionPort => ({
+export const fetching = (
+  session: SessionPort,
+  client: ClientPort = session.client,
+  residual?: SessionPort['residual'],
+  settings = (): SessionPort['settings'] => session.settings,
+): SessionPort => ({
+  residual,
   user: session.user,
   database: session.database,
   get cancelRequests() {
     return session.cancelRequests;
   },
   get settings() {
-    return session.settings;
+    return settings();
   },
   cloud: session.cloud,
   trusted: session.trusted,
   client,
   catalog: () => session.catalog(),
   transaction: session.transaction,
+  cursors: session.cursors,
+  temporary: session.temporary,
+  randomness: session.randomness,
   zones: session.zones,
+  touching: () => session.touching?.(),
+  recorded: (plan, work) => session.recorded(plan, work),
+  fetched: (table, columns, rows) => session.fetched(table, columns, rows),
   analyse: (sql, types) => session.analyse(sql, types),
+  analyseTentatively: (sql, types) => session.analyseTentatively(sql, types),
   check: (statement, bound) => session.check(statement, bound),
+});
+
+/** The same where rows are on their way to another side: they are printed as they are. */
+export const printingFetched = (session: SessionPort, client: ClientPort): SessionPort =>
+  fetching(session, client, undefined, () => exactSettings(session.settings));
+
+/** The session as statements are planned in it some of whose parameters may hold protected values. */
+export const withSecrets = (session: SessionPort, secrets: ReadonlySet<number>): SessionPort => ({
+  ...fetching(session, session.client, session.residual),
+  get cancelRequests() {
+    return session.cancelRequests;
+  },
+  get settings() {
+    return session.settings;
+  },
+  secrets,
 });

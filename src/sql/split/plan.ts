@@ -3,114 +3,320 @@
  * the rows that the clouds deliver (docs/architecture.md, "Split").
  */
 import type { Catalog } from '../../catalog/catalog.js';
+import { hasHeirs, heirsOf, isInTree } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
+import { OWN_SCHEMA } from '../../trusted/own-schema.js';
+import { PostgresError } from '../../wire/diagnostic.js';
 import { flag, isNode, type Node, nodesIn, numberIn, readNodes, textIn, walk } from '../analysed/node.js';
-import { COMMAND, RTE, scopeOf } from '../analysed/query.js';
+import { COMMAND, entry, functionsIn, RTE, scopeOf, tellsRowTypes } from '../analysed/query.js';
+import { typeOf } from '../analysed/types.js';
 import { protectedColumns } from '../columns.js';
 import { physical } from '../compilation.js';
-import type { SplitBody } from '../execute/bodies.js';
-import type { FunctionHomes } from '../functions.js';
-import { withTime } from '../operand.js';
-import type { Analysis, ProtectedPlan, SessionPort } from '../plan.js';
+import type { Relation } from '../ddl/resolve.js';
+import type { SplitBody, SplitWrites } from '../execute/bodies.js';
+import { FIRST_USER_OID, type FunctionHomes, isOfSequence } from '../functions.js';
+import type { Plan, ProtectedPlan, Shape } from '../plan.js';
+import type { Analysis, SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { kindOf, type RawNode } from '../raw/node.js';
+import { parseOne } from '../raw/parse.js';
+import type { Routines } from '../routines.js';
 import { type Touch, touchOf } from '../touch.js';
+import { withViewsWritten } from '../view-definitions.js';
+import { withAsked } from './asked.js';
+import { joinsTables } from './given-join.js';
+import { readsOneTable } from './given-table.js';
+import { keepsApart } from './separate.js';
 import { comparisonsShown } from './shown.js';
+import { runUnderSettings } from './subqueries.js';
+
+/** What planning of split statements knows. */
+export interface SplitPlanning {
+  readonly analysis: Analysis;
+  readonly touch: Touch;
+  readonly homes: FunctionHomes;
+  readonly session: SessionPort;
+  /** why the cloud cannot answer it */
+  readonly cause: ClarusError;
+  /** plans a part of the statement as a statement of its own */
+  readonly plan: (raw: RawNode, sql: string, parameterTypes: readonly number[]) => Promise<Plan>;
+  /** some of its parameters hold rows that may be of protected columns */
+  readonly hides?: true;
+}
 
 /**
  * @param raw a SelectStmt; its text is `sql`
- * @param cause why the cloud cannot answer it
  * @throws cause where the trusted side cannot answer it either
  */
-export async function planSplit(
+export async function planSplit(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
+  const { analysis, touch, session, cause } = planning;
+  if (kindOf(raw) !== 'SelectStmt') throw cause;
+  const catalog = session.catalog();
+  const carried = touch.tables.every(table => isInTree(catalog, table));
+  const whole = carried ? undefined : await withoutOnly(raw, planning);
+  if (whole) return planSplit(whole.raw, whole.sql, { ...planning, analysis: whole.analysis });
+  mustBeReadable(analysis, query => isPlainRead(query), cause, carried);
+  const body = await splitBody(raw, sql, planning, undefined);
+  return { kind: 'protected', command: 'SELECT', shape: analysis.shape, split: true, body };
+}
+
+/**
+ * From a table that nothing inherits from, ONLY says nothing to the client, but its carrier does inherit.
+ * @returns the statement without it; undefined: it names a table of which ONLY says something, or has no ONLY
+ */
+async function withoutOnly(
+  raw: RawNode,
+  { analysis, session }: SplitPlanning,
+): Promise<{ readonly raw: RawNode; readonly sql: string; readonly analysis: Analysis } | undefined> {
+  const catalog = session.catalog();
+  const alone: boolean[] = [];
+  for (const tree of analysis.parsed.flatMap(readNodes))
+    walk(tree, node => {
+      const isEntry = node.kind === 'RANGETBLENTRY' || node.kind === 'RTE';
+      if (!isEntry || numberIn(node, 'rtekind') !== RTE.relation || flag(node, 'inh')) return true;
+      const table = catalog.tables.get(numberIn(node, 'relid'));
+      alone.push(table !== undefined && !isInTree(catalog, table));
+      return true;
+    });
+  if (alone.length === 0 || !alone.every(Boolean)) return undefined;
+  const sql = deparse(withInheritance(raw));
+  return { raw: parseOne(sql), sql, analysis: await session.analyse(sql, analysis.shape.parameterTypes) };
+}
+
+/** The tree without any ONLY. */
+function withInheritance<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(withInheritance) as T;
+  if (value === null || typeof value !== 'object') return value;
+  const copy = Object.fromEntries(Object.entries(value).map(([key, field]) => [key, withInheritance(field)]));
+  return (typeof copy.relname === 'string' ? { ...copy, inh: true } : copy) as T;
+}
+
+/**
+ * @param raw the statement that the trusted side runs; its text is `sql`
+ * @throws cause for functions that another side answers, and where there is no residual engine
+ */
+export async function splitBody(
   raw: RawNode,
   sql: string,
-  analysis: Analysis,
-  touch: Touch,
-  homes: FunctionHomes,
-  session: SessionPort,
-  cause: ClarusError,
-): Promise<ProtectedPlan> {
-  if (!session.residual || kindOf(raw) !== 'SelectStmt' || touch.catalogue) throw cause;
+  { analysis, touch, homes, session, cause, hides }: SplitPlanning,
+  writes: SplitWrites | undefined,
+): Promise<SplitBody> {
+  if (!session.residual || touch.catalogue) throw cause;
   const { named, unknown, last } = touch.sequences;
   // the trusted side has not the counts of all
   if (named.size > 0 || unknown || last) throw cause;
-  mustBeReadable(analysis, cause);
+  const { routines } = touch;
+  if (routines) mustRunOverCarriers(routines, homes);
   mustPrintExactly(session);
   const { shape } = analysis;
-  let text = sql;
-  let time = false;
-  if (touch.time || touch.homes.has('cloud')) {
-    const dated = withTime(raw, shape.parameterTypes.length + 1);
-    if (!dated.time) throw cause;
-    text = deparse(dated.tree);
-    time = true;
-    const again = await session.analyse(text, shape.parameterTypes);
-    const left = touchOf(again, session.catalog(), homes);
-    if (left.time || left.homes.has('cloud')) throw cause;
-  }
+  const tree = runUnderSettings(raw, analysis, routines, session.settings);
+  const asks = touch.time || touch.homes.has('cloud') || asksSetting(analysis);
+  const answerable = asks ? await askingOnce(tree, shape, session, homes, writes === undefined) : undefined;
+  if (asks && !answerable) throw touch.views ? viewAsks(cause) : cause;
+  const { text, asked } = answerable ?? { text: tree === raw ? sql : deparse(tree), asked: [] };
   for (const home of ['statistics', 'sequence-values', 'settings', 'unproven'])
     if (touch.homes.has(home)) throw cause;
-  const types = time ? [...shape.parameterTypes, timestamptz] : shape.parameterTypes;
-  const body: SplitBody = {
+  const types = [...shape.parameterTypes, ...asked.map(({ type }) => type)];
+  const isPure = asked.length === 0 && !touch.homes.has('random') && !touch.homes.has('clock');
+  return {
     kind: 'split',
     statement: physical(text, types),
-    time,
-    tables: touch.tables.map(t => t.oid),
-    columns: columnsOf(analysis, session.catalog()),
+    asked,
+    localised: isLocalised(analysis, touch),
+    routines: routines?.versions,
+    tables: [...new Set(touch.tables.flatMap(table => [table, ...heirsOf(session.catalog(), table)]))].map(
+      t => t.oid,
+    ),
+    columns: columnsOf(analysis, routines, session.catalog()),
     shown: comparisonsShown(analysis, session.catalog()),
+    apart: !hides && keepsApart(analysis, session.catalog()),
     names: touch.tables.map(t => `${t.schema}.${t.name}`),
     why: [cause.message, ...(cause.fields.detail === undefined ? [] : [cause.fields.detail])],
+    oneTable:
+      isPure &&
+      (!writes || (isPlainWrite(writes) && touch.tables.every(({ bounds }) => bounds !== 'trusted'))) &&
+      readsOneTable(touch),
+    joins:
+      isPure &&
+      !writes &&
+      !touch.tables.some(table => hasHeirs(session.catalog(), table)) &&
+      joinsTables(touch),
+    writes,
   };
-  return { kind: 'protected', command: 'SELECT', shape, split: true, body };
 }
 
-function columnsOf({ rewritten }: Analysis, catalog: Catalog): SplitBody['columns'] {
+/** A statement whose questions to the cloud have become parameters. */
+interface AskingOnce {
+  readonly text: string;
+  readonly asked: SplitBody['asked'];
+}
+
+/**
+ * @param expands views may become subqueries, where they ask themselves
+ * @returns undefined: something asks that no parameter can stand for
+ */
+async function askingOnce(
+  tree: RawNode,
+  shape: Shape,
+  session: SessionPort,
+  homes: FunctionHomes,
+  expands: boolean,
+): Promise<AskingOnce | undefined> {
+  const { tree: dated, asked } = withAsked(tree, shape.parameterTypes.length);
+  const text = deparse(dated);
+  const types = [...shape.parameterTypes, ...asked.map(({ type }) => type)];
+  const again = asked.length > 0 ? await session.analyse(text, types) : undefined;
+  const left = again && (await touchOf(again, session, homes));
+  if (again && left && !left.time && !left.homes.has('cloud') && !asksSetting(again)) return { text, asked };
+  const expanded = expands ? await withViewsWritten(tree, session, isOfUsers) : undefined;
+  if (!expanded || expanded === tree) return undefined;
+  // a column that the statement calls by the schema of its view is not found
+  const inner = await session.analyse(deparse(expanded), shape.parameterTypes).catch(ifNotFound);
+  if (!inner || tellsRowTypes(inner.parsed.flatMap(readNodes))) return undefined;
+  return sameColumns(inner.shape, shape) ? askingOnce(expanded, shape, session, homes, false) : undefined;
+}
+
+function ifNotFound(error: unknown): undefined {
+  if (!(error instanceof PostgresError) || !/^42/.test(error.code)) throw error;
+}
+
+/** Is a view one of users? The catalogue has others. */
+const isOfUsers = ({ oid, schema }: Relation): boolean => oid >= FIRST_USER_OID && schema !== OWN_SCHEMA;
+
+const sameColumns = ({ columns: one = [] }: Shape, { columns: other = [] }: Shape): boolean =>
+  one.length === other.length &&
+  one.every(({ name, typeOid }, i) => name === other[i]!.name && typeOid === other[i]!.typeOid);
+
+const viewAsks = ({ fields }: ClarusError): ClarusError =>
+  new ClarusError('0A000', 'a view that asks for the time or a setting cannot be used in this statement', {
+    ...fields,
+    detail: 'What it asks for becomes a parameter, and a view takes none.',
+    hint: 'Write what the view says in the statement itself.',
+  });
+
+/** Does a statement write what it says, and nothing beside? */
+const isPlainWrite = ({ returns, computed, locks, first }: SplitWrites): boolean =>
+  !returns && !computed && locks.length === 0 && first.length === 0;
+
+/** @throws ClarusError 0A000 for functions of users that the trusted side would run otherwise than PostgreSQL */
+function mustRunOverCarriers(routines: Routines, homes: FunctionHomes): void {
+  const calls = new Set([...routines.builtins].filter(oid => !isOfSequence(oid)).map(oid => homes.home(oid)));
+  const asks = (['cloud', 'random', 'clock', 'statistics', 'sequence-values', 'settings'] as const).some(
+    home => calls.has(home),
+  );
+  const why =
+    routines.time || asks || routines.sequences
+      ? 'it asks for the time, a setting, a sequence or something else that the cloud answers'
+      : routines.writes
+        ? 'it writes'
+        : routines.tables.size > 0
+          ? routines.unreadable
+          : undefined;
+  if (why !== undefined)
+    throw new ClarusError('0A000', 'a function of users cannot be run over protected tables', {
+      detail: `A function that the statement calls cannot run on the trusted side: ${why}.`,
+      hint: 'Give it what it asks for as an argument, or write what it does in the statement itself.',
+    });
+}
+
+function columnsOf(
+  { rewritten }: Analysis,
+  routines: Routines | undefined,
+  catalog: Catalog,
+): SplitBody['columns'] {
   const found = new Map<string, SplitBody['columns'][number]>();
+  for (const oid of routines?.tables ?? [])
+    for (const { number, name, protection } of catalog.tables.get(oid)?.columns ?? [])
+      if (protection)
+        found.set(`${catalog.tables.get(oid)!.number} ${number}`, {
+          table: catalog.tables.get(oid)!.number,
+          name,
+        });
   for (const query of rewritten.flatMap(readNodes))
     for (const { table, column } of protectedColumns(query, scopeOf(query), catalog))
       found.set(`${table.number} ${column.number}`, { table: table.number, name: column.name });
   return [...found.values()];
 }
 
-const timestamptz = 1184;
+/** to_char, to_number, to_timestamp and to_date (pg_proc.dat) */
+const formatting: ReadonlySet<number> = new Set([
+  1768, 1770, 1772, 1773, 1774, 1775, 1776, 2049, 1777, 1778, 1780,
+]);
+const money: ReadonlySet<number> = new Set([790, 791]);
+
+/** Does it print or read values by a locale: by format, or because a table that it reads holds money? */
+function isLocalised({ rewritten }: Analysis, { routines, tables }: Touch): boolean {
+  const called = [...functionsIn(rewritten.flatMap(readNodes)), ...(routines?.builtins ?? [])];
+  if (routines?.money || called.some(oid => formatting.has(oid))) return true;
+  let found = tables.some(({ columns }) => columns.some(({ type }) => money.has(type.oid)));
+  for (const tree of rewritten.flatMap(readNodes))
+    walk(tree, node => {
+      found ||= money.has(typeOf(node) ?? 0);
+      return !found;
+    });
+  return found;
+}
+
 /** current_setting with one and with two arguments (pg_proc.dat): the residual's session has not all settings */
-const ofSettings: ReadonlySet<number> = new Set([2077, 3294]);
+const ofSettings: readonly number[] = [2077, 3294];
+
+function asksSetting({ rewritten }: Analysis): boolean {
+  const called = functionsIn(rewritten.flatMap(readNodes));
+  return ofSettings.some(oid => called.has(oid));
+}
 
 /**
  * Rows of a carrier have no system columns of their own, are not locked, and come to the table with what inherits from
  * it only.
+ * @param answers can carriers answer a query of the statement?
+ * @param carried its tables are foreign ones themselves, which tell their OIDs, and have rows of their own (trusted/carriers.ts)
  */
-function mustBeReadable({ parsed, rewritten }: Analysis, cause: ClarusError): void {
+export function mustBeReadable(
+  { parsed, rewritten }: Analysis,
+  answers: (query: Node) => boolean,
+  cause: ClarusError,
+  carried = false,
+): void {
+  const inserted = new Set<Node>();
   for (const tree of [...parsed, ...rewritten].flatMap(readNodes))
     walk(tree, node => {
-      if (node.kind === 'QUERY' && !isPlainRead(node)) throw cause;
-      if ((node.kind === 'RANGETBLENTRY' || node.kind === 'RTE') && !isWhole(node)) throw cause;
-      if (node.kind === 'VAR' && numberIn(node, 'varattno') < 0) throw cause;
-      if (node.kind === 'FUNCEXPR' && ofSettings.has(numberIn(node, 'funcid'))) throw cause;
+      if (node.kind === 'QUERY') {
+        if (!answers(node)) throw cause;
+        if (numberIn(node, 'commandType') === COMMAND.insert)
+          inserted.add(entry(scopeOf(node), numberIn(node, 'resultRelation')));
+      }
+      if ((node.kind === 'RANGETBLENTRY' || node.kind === 'RTE') && !inserted.has(node))
+        if (!isWhole(node, carried)) throw cause;
+      const attribute = node.kind === 'VAR' ? numberIn(node, 'varattno') : 0;
+      if (attribute < 0 && !(carried && attribute === TABLEOID)) throw cause;
       return true;
     });
 }
 
-const isPlainRead = (query: Node): boolean =>
+/** TableOidAttributeNumber (sysattr.h) */
+const TABLEOID = -6;
+
+/** Does a query only read, and in a way that carriers answer? */
+export const isPlainRead = (query: Node): boolean => isRead(query) && nodesIn(query, 'rowMarks').length === 0;
+
+/** The same of one that may lock what it reads. */
+export const isRead = (query: Node): boolean =>
   numberIn(query, 'commandType') === COMMAND.select &&
-  nodesIn(query, 'rowMarks').length === 0 &&
   // postgres_fdw would offer rows in the order of a set
   !(flag(query, 'hasTargetSRFs') && nodesIn(query, 'sortClause').length > 0);
 
-function isWhole(rte: Node): boolean {
+function isWhole(rte: Node, carried: boolean): boolean {
   if (numberIn(rte, 'rtekind') !== RTE.relation) return true;
   if (isNode(rte.fields.tablesample)) return false;
-  return textIn(rte, 'relkind') !== 'r' || flag(rte, 'inh');
+  // a table whose rows are carried is a foreign one meanwhile
+  return carried || !['r', 'f'].includes(textIn(rte, 'relkind') ?? '') || flag(rte, 'inh');
 }
 
 /**
  * Values travel as texts, which must be read as what was printed, and carriers are asked in words of pg_catalog.
  * @throws ClarusError 0A000
  */
-function mustPrintExactly({
-  settings: { arrayNulls, extraFloatDigits, intervalStyle, searchPath },
-}: SessionPort): void {
+export function mustPrintExactly({ settings: { arrayNulls, searchPath } }: SessionPort): void {
   if (!arrayNulls)
     throw new ClarusError(
       '0A000',
@@ -123,22 +329,6 @@ function mustPrintExactly({
       'a statement that is finished on the trusted side needs pg_catalog first in search_path',
       {
         hint: 'Leave it out of search_path: then it is searched first.',
-      },
-    );
-  if (extraFloatDigits < 1)
-    throw new ClarusError(
-      '0A000',
-      'a statement that is finished on the trusted side needs extra_float_digits of 1 or more',
-      {
-        hint: "SET extra_float_digits = 1, which is PostgreSQL's default.",
-      },
-    );
-  if (intervalStyle === 'sql_standard')
-    throw new ClarusError(
-      '0A000',
-      'a statement that is finished on the trusted side needs another IntervalStyle than sql_standard',
-      {
-        hint: 'SET IntervalStyle = postgres.',
       },
     );
 }

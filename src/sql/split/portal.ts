@@ -3,12 +3,31 @@ import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
 import type { SplitBody } from '../execute/bodies.js';
 import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from '../execute/copy-out.js';
-import { cannotBeRun, transactionTime } from '../execute/given.js';
+import { cannotBeRun } from '../execute/given.js';
 import { HeldRows } from '../execute/held-rows.js';
 import { OpeningSink } from '../execute/opening.js';
 import { type Bound, named, type Portal } from '../execute/portal.js';
-import type { DataRows, ExecuteOutcome, PortalPort, Residual, ResidualPort, RowSink } from '../plan.js';
+import { tell } from '../notices.js';
+import type { BoundParameters } from '../plan.js';
+import type {
+  DataRows,
+  ExecuteOutcome,
+  PortalPort,
+  Residual,
+  ResidualNeeds,
+  ResidualPort,
+  RowSink,
+  SessionPort,
+  StatementPort,
+} from '../ports.js';
+import { versionsOf } from '../routines.js';
+import { askCloud } from './asked.js';
 import { CloudRows, type SplitServices } from './cloud-rows.js';
+import { nothing } from './fetch.js';
+import type { GivenColumns } from './given-columns.js';
+import { givenJoin, joinedParameters, joinNeedsCarriers } from './given-join.js';
+import { fetchParameters, type GivenTable, givenTable, needsCarrier } from './given-table.js';
+import { type GivenTables, givenTables } from './given-tables.js';
 
 /** Bytes of rows that may be kept for a client that takes them in parts. */
 const heldBytesMax = 64 * 1024 * 1024;
@@ -43,7 +62,11 @@ class SplitPortal implements Portal {
     copy: CopyOutFormat | undefined,
   ) {
     if (copy) this.copyOut = copy;
-    this.#rows = new CloudRows(bound.session, services, { shown: body.shown, bound: bound.bound });
+    this.#rows = new CloudRows(bound.session, services, {
+      shown: body.shown,
+      apart: body.apart,
+      bound: bound.bound,
+    });
   }
 
   async execute(maxRows: number): Promise<ExecuteOutcome> {
@@ -53,15 +76,32 @@ class SplitPortal implements Portal {
       if (copyOut) throw new ClarusError('55000', cannotBeRun(this.bound.portal));
       return this.#held?.give(maxRows, client, 'SELECT') ?? { kind: 'complete', tag: 'SELECT 0' };
     }
-    const residual = await this.residual.begin(this.#rows, this.body.tables);
-    this.#residual = residual;
     // It is read to its end at once: what is done between two parts of it must not show.
     if (maxRows > 0) this.#held = new HeldRows(heldBytesMax, 'a query');
+    const given = await givenTable(this.body, this.bound, this.services);
+    const rows = given && (await this.#rows.whole(given, fetchParameters(given, this.bound.bound)));
+    if (given && rows) {
+      this.#over = true;
+      const outcome = await this.#overGiven(given, rows);
+      return (await this.#held?.give(maxRows, client, 'SELECT')) ?? outcome;
+    }
+    if (given) needsCarrier(this.body);
+    const joined = await this.#overJoin();
+    if (joined) return (await this.#held?.give(maxRows, client, 'SELECT')) ?? joined;
+    const alone = await this.#withoutTables();
+    if (alone) return (await this.#held?.give(maxRows, client, 'SELECT')) ?? alone;
+    if (this.residual.changesSchema) {
+      const outcome = await this.#overTables();
+      if (outcome) return (await this.#held?.give(maxRows, client, 'SELECT')) ?? outcome;
+    }
+    // what takes the rows is of the same transaction
+    if (this.body.asked.some(value => value.ofTransaction)) await this.bound.session.transaction.begin();
+    const residual = await this.residual.begin(this.#rows, needsOf(this.body));
+    this.#residual = residual;
     try {
-      this.#portal = await this.#bind(residual);
-      const outcome = await (copyOut
-        ? this.#copy(copyOut, residual, this.#portal)
-        : run(residual, this.#portal, { rows: rows => this.#give(rows) }));
+      this.#portal = await bindResidual(this.body, this.bound, residual);
+      const outcome = await this.#run(residual.port, this.#portal);
+      await mustHaveRunAsPlanned(this.body, residual, this.bound.session);
       if (!(await residual.isOneSnapshot(this.#rows.fetches))) throw changed();
       this.close();
       await residual.finish();
@@ -70,6 +110,93 @@ class SplitPortal implements Portal {
       this.close();
       throw residual.failure ?? error;
     }
+  }
+
+  /** Runs the statement over rows of the tables that it joins. @returns undefined: it needs carriers */
+  async #overJoin(): Promise<ExecuteOutcome | undefined> {
+    const { body, bound, residual, services } = this;
+    if (residual.changesSchema) return undefined;
+    const given = await givenJoin(body, bound.session, services);
+    if (!given) return undefined;
+    const reading = await residual.reads(body.tables);
+    const arrays: Buffer[] = [];
+    for (const fetch of given.fetches) {
+      const rows = await this.#rows.whole(fetch, joinedParameters(fetch, bound.bound));
+      if (!rows) {
+        joinNeedsCarriers(body);
+        await reading.finish();
+        return undefined;
+      }
+      arrays.push(...rows.arrays(fetch.columns.length));
+    }
+    if (!(await reading.isOneSnapshot(given.fetches.length))) throw changed();
+    this.#over = true;
+    // whatever becomes of it, no more is read
+    const finished = reading.finish();
+    try {
+      return await this.#overRows(given, arrays);
+    } finally {
+      await finished;
+    }
+  }
+
+  #overRows(
+    { statement }: Pick<GivenTables, 'statement'>,
+    arrays: readonly (Uint8Array | null)[],
+  ): Promise<ExecuteOutcome> {
+    const { body, bound, residual, copyOut } = this;
+    const { values, formats } = bound.bound;
+    const parameters = [...formats, ...arrays.map(() => 1 as const)];
+    return residual.given(body.localised, port => {
+      const bind = (): PortalPort =>
+        port.bind(statement, [...values, ...arrays], { parameters, results: bound.formats });
+      return copyOut ? this.#copy(copyOut, port, bind) : bind().execute(0, this.#sink);
+    });
+  }
+
+  /** Runs a statement that reads no table. @returns undefined: it reads some, or what its functions read must be looked at */
+  async #withoutTables(): Promise<ExecuteOutcome | undefined> {
+    const { body, bound } = this;
+    if (body.tables.length > 0 || body.routines) return undefined;
+    this.#over = true;
+    if (body.asked.some(value => value.ofTransaction)) await bound.session.transaction.begin();
+    return this.#overRows(body, await askCloud(body.asked, bound.session));
+  }
+
+  /** Runs the statement over rows of all its tables. @returns undefined: it cannot be */
+  async #overTables(): Promise<ExecuteOutcome | undefined> {
+    const { body, bound, residual, services } = this;
+    const { session } = bound;
+    const given = await givenTables(body, session, services);
+    if (!given) return undefined;
+    const reading = await residual.reads(body.tables);
+    const arrays: Buffer[] = [];
+    for (const fetch of given.fetches) {
+      const rows = await this.#rows.whole(fetch, nothing);
+      if (!rows) throw tooLarge(fetch.table.name);
+      arrays.push(...rows.arrays(fetch.columns.length));
+    }
+    if (!(await reading.isOneSnapshot(given.fetches.length))) throw changed();
+    this.#over = true;
+    return this.#overRows(given, [...(await askCloud(body.asked, session)), ...arrays]);
+  }
+
+  /** Runs the statement over rows of its table. */
+  #overGiven(given: GivenTable, rows: GivenColumns): Promise<ExecuteOutcome> {
+    const { copyOut } = this;
+    return this.residual.given(this.body.localised, port => {
+      const bind = (): PortalPort => bindGiven(given, rows, this.bound, this.bound.formats, port);
+      return copyOut ? this.#copy(copyOut, port, bind) : bind().execute(0, this.#sink);
+    });
+  }
+
+  #run(port: StatementPort, portal: PortalPort): Promise<ExecuteOutcome> {
+    const { copyOut } = this;
+    return copyOut ? this.#copy(copyOut, port, () => portal) : run(port, portal, this.#sink);
+  }
+
+  get #sink(): RowSink {
+    return { rows: rows => this.#give(rows) };
   }
 
   /** Rows as they are. They are copied, because the client takes them in its time. */
@@ -83,7 +210,7 @@ class SplitPortal implements Portal {
   }
 
   /** Rows as data of COPY. */
-  async #copy(copy: CopyOutFormat, residual: Residual, portal: PortalPort): Promise<ExecuteOutcome> {
+  async #copy(copy: CopyOutFormat, port: StatementPort, bind: () => PortalPort): Promise<ExecuteOutcome> {
     const { formats, session } = this.bound;
     const outputs = Array.from({ length: copy.columns }, (_, place) => ({ kind: 'open' as const, place }));
     const answering = { outputs, binary: new Set<number>(), width: copy.columns };
@@ -96,8 +223,8 @@ class SplitPortal implements Portal {
     });
     copyPrologue(writer, copy);
     await written();
-    await run(residual, portal, sink);
-    copyEpilogue(writer, copy);
+    await run(port, bind(), sink);
+    copyEpilogue(writer, copy, sink.rowsOpened);
     await written();
     return { kind: 'complete', tag: `COPY ${sink.rowsOpened}` };
   }
@@ -108,23 +235,86 @@ class SplitPortal implements Portal {
     this.#portal?.close();
     this.#residual?.over();
   }
-
-  async #bind({ port }: Residual): Promise<PortalPort> {
-    const { bound, formats, session } = this.bound;
-    const { statement, time } = this.body;
-    const parameters = [...bound.formats, ...(time ? [1 as const] : [])];
-    const values = [...bound.values, ...(time ? [await transactionTime(session)] : [])];
-    return port.bind(statement, values, { parameters, results: formats }, named);
-  }
 }
 
-async function run({ port }: Residual, portal: PortalPort, sink: RowSink): Promise<ExecuteOutcome> {
+/** Binds the statement on the trusted side. */
+export async function bindResidual(
+  body: SplitBody,
+  bound: Bound,
+  { port }: Pick<Residual, 'port'>,
+): Promise<PortalPort> {
+  const { values, formats } = await residualParameters(body, bound);
+  return port.bind(body.statement, values, { parameters: formats, results: bound.formats }, named);
+}
+
+/** What the statement is bound with on the trusted side: what the cloud is asked for comes last. */
+export async function residualParameters(
+  { asked }: SplitBody,
+  { bound: { values, formats }, session }: Bound,
+): Promise<BoundParameters> {
+  return {
+    values: [...values, ...(await askCloud(asked, session))],
+    formats: [...formats, ...asked.map(() => 1 as const)],
+  };
+}
+
+/** Binds a statement over rows that are given. @param results formats of what it returns */
+export function bindGiven(
+  { statement, columns }: GivenTable,
+  rows: GivenColumns,
+  { bound: { values, formats } }: Pick<Bound, 'bound'>,
+  results: readonly (0 | 1)[],
+  port: StatementPort,
+): PortalPort {
+  const arrays = rows.arrays(columns.length);
+  const parameters = [...formats, ...arrays.map(() => 1 as const)];
+  return port.bind(statement, [...values, ...arrays], { parameters, results });
+}
+
+/** What a statement needs of the residual engine. */
+export const needsOf = ({ tables, localised, writes }: SplitBody): ResidualNeeds => ({
+  tables,
+  localised,
+  writes: writes !== undefined,
+});
+
+/** Runs a portal to its end. */
+export async function run(port: StatementPort, portal: PortalPort, sink: RowSink): Promise<ExecuteOutcome> {
   const outcome = portal.execute(0, sink);
   port.flush();
   return outcome;
 }
 
-const changed = (): ClarusError =>
+/**
+ * Tells what functions of users noticed. One may have caught what a carrier failed with, and one may have been replaced
+ * since the statement was planned: what it reads may then not have been there.
+ * @throws what a carrier failed with; ClarusError 40001
+ */
+export async function mustHaveRunAsPlanned(
+  { routines }: SplitBody,
+  residual: Residual,
+  session: SessionPort,
+): Promise<void> {
+  if (!routines) return;
+  await tell(session, residual.notices);
+  if (residual.failure !== undefined) throw residual.failure;
+  if ((await versionsOf(routines.oids, residual.port)) !== routines.text)
+    throw new ClarusError('40001', 'a function was replaced while a statement called it', {
+      hint: 'Try again.',
+    });
+}
+
+const tooLarge = (table: string): ClarusError =>
+  new ClarusError(
+    '54000',
+    `table "${table}" is too large to be read in a transaction that has changed the schema`,
+    {
+      hint: 'Commit first.',
+    },
+  );
+
+/** The rows of a statement are of several snapshots. */
+export const changed = (): ClarusError =>
   new ClarusError('40001', 'the cloud changed while the statement read several times', {
     hint: 'Try again, or read in a transaction of ISOLATION LEVEL REPEATABLE READ.',
   });

@@ -7,7 +7,8 @@ import type { Catalog } from '../../catalog/catalog.js';
 import { isNode, type Node, nodeIn, nodesIn, numberIn, readNodes, walk } from '../analysed/node.js';
 import { meaningOf, type Scope, scopeOf } from '../analysed/query.js';
 import { constantValue } from '../analysed/types.js';
-import type { Analysis, BoundParameters } from '../plan.js';
+import type { BoundParameters } from '../plan.js';
+import type { Analysis } from '../ports.js';
 import { type RawNode, text } from '../raw/node.js';
 
 /** A comparison of an unprotected column with a constant or a parameter. */
@@ -48,6 +49,9 @@ export function comparisonsShown({ rewritten }: Analysis, catalog: Catalog): rea
   return merges ? [] : found;
 }
 
+/** paramkind of a parameter of the client (PARAM_EXTERN in primnodes.h) */
+const ofClient = 0;
+
 function comparison(node: Node, scope: Scope, catalog: Catalog): Shown | undefined {
   if (node.kind !== 'OPEXPR') return undefined;
   const [column, value, ...more] = nodesIn(node, 'args');
@@ -58,7 +62,8 @@ function comparison(node: Node, scope: Scope, catalog: Catalog): Shown | undefin
   const open = catalog.tables.get(relid)?.columns.find(c => c.attnum === attnum);
   if (!open || open.protection) return undefined;
   const operator = numberIn(node, 'opno');
-  if (value.kind === 'PARAM')
+  // others stand for what a subquery gives, by numbers of their own
+  if (value.kind === 'PARAM' && numberIn(value, 'paramkind') === ofClient)
     return { table: relid, attnum, operator, constant: undefined, parameter: numberIn(value, 'paramid') };
   const constant = value.kind === 'CONST' ? constantValue(value) : undefined;
   return constant

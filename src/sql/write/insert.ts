@@ -1,19 +1,20 @@
 /** INSERT ... VALUES into a protected table. */
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
 import { ROW_COLUMN } from '../../catalog/catalog.js';
-import { encodingNamed } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
 import { isNode, type Node, nodeIn, nodesIn, numberIn, type Value } from '../analysed/node.js';
 import { entry, RTE, type Scope, scopeOf } from '../analysed/query.js';
+import { refuseOpenInChecks, type TableChecks } from '../checks/table-checks.js';
 import { CatalogueBehind, protectedColumns, refuse } from '../columns.js';
 import type { Compilation } from '../compilation.js';
 import type { Defaults } from '../defaults.js';
-import type { WrittenColumn, WrittenForm, WrittenSource } from '../execute/bodies.js';
+import type { WrittenColumn, WrittenSource } from '../execute/bodies.js';
 import { operandSource, valuesRows } from '../operand.js';
 import type { ProtectedPlan } from '../plan.js';
 import { child, fieldsOf, kindOf, list, type RawNode, text } from '../raw/node.js';
 import { markAnswered } from '../read/answered.js';
 import { physicalName } from '../read/from.js';
+import { formsIn, physicalType } from './forms.js';
 import { returningTargets } from './returning.js';
 
 /** Above this many parameters values travel as arrays (the protocol takes 65,535). */
@@ -29,8 +30,10 @@ export function planInsert(
   query: Node,
   table: LogicalTable,
   defaults: Defaults,
+  checks: TableChecks | undefined,
   compilation: Compilation,
 ): ProtectedPlan {
+  refuseOpenInChecks(checks);
   const fields = raw.InsertStmt!;
   const scope = scopeOf(query);
   const select = child(fields, 'selectStmt');
@@ -50,31 +53,34 @@ export function planInsert(
   // Protected columns that are not named take their default, where they have one; unprotected defaults are the cloud's.
   const missing = table.columns.filter(c => c.protection && !columns.includes(c) && defaults.has(c.attnum));
   const written: { column: LogicalColumn; sources: WrittenSource[] }[] = [];
+  const ignored = (column: LogicalColumn): boolean =>
+    fields.override === 'OVERRIDING_USER_VALUE' && defaults.get(column.attnum)?.identity === true;
   for (const [i, column] of columns.entries()) {
     if (!column.protection) continue;
     written.push({
       column,
-      sources: rows.map((row, r) => source(row[i]!, analysed[r]?.[i], column, defaults, compilation)),
+      sources: rows.map((row, r) =>
+        ignored(column)
+          ? defaultOf(column, defaults)
+          : source(row[i]!, analysed[r]?.[i], column, defaults, compilation),
+      ),
     });
   }
   for (const column of missing)
     written.push({ column, sources: Array.from({ length: rowCount }, () => defaultOf(column, defaults)) });
 
-  let operands = 1;
+  const formsOf = formsIn(compilation.registry, 1);
   const forms = written.map(
     ({ column, sources }): WrittenColumn => ({
       column,
       sources,
-      forms: column.protection!.encodings.map(
-        ({ kind, encoded }): WrittenForm => ({
-          encoding: encodingNamed(compilation.registry, kind),
-          encoded,
-          operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
-        }),
-      ),
+      forms: formsOf(column),
     }),
   );
   // Arrays are short: to take one element the server goes through the whole array.
+  const operands = forms
+    .flatMap(w => w.forms)
+    .reduce((count, form) => count + Object.keys(form.operands).length, 1);
   const lot = Math.ceil((operands * rowCount) / PARAMETERS_MAX);
   const arrays = lot > 1;
   const value = (operand: number, row: number, type: string): RawNode =>
@@ -145,18 +151,12 @@ export function planInsert(
       table,
       rows: rowCount,
       lot,
+      checks,
       written: forms,
       cloud: compilation.finish(tree, clientColumns),
       answering: returning.answering,
     } as ProtectedPlan['body'],
   };
-}
-
-/** The SQL type of a physical column of an encoding. */
-export function physicalType(form: WrittenForm, role: string): string {
-  for (const spec of form.encoding.relations(form.encoded))
-    if (spec.kind === 'column' && spec.role === role) return spec.type;
-  throw new Error(`the encoding has no column "${role}"`);
 }
 
 const elementOf = (array: RawNode, index: number): RawNode => ({

@@ -1,13 +1,16 @@
 /** UPDATE and DELETE on a protected table. */
 import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../catalog/catalog.js';
-import { encodingNamed } from '../../encodings/registry.js';
+import { actionsOn, acts, type ReferringKey } from '../../catalog/foreign-keys.js';
 import { ClarusError } from '../../errors.js';
 import { isNode, type Node, nodeIn, nodesIn, numberIn } from '../analysed/node.js';
 import { type Scope, scopeOf } from '../analysed/query.js';
+import { checksReading } from '../checks/broken.js';
+import { storedColumns } from '../checks/stored.js';
+import { needsBoth, type TableChecks } from '../checks/table-checks.js';
 import { protectedColumns, refuse } from '../columns.js';
 import { Compilation } from '../compilation.js';
 import type { Defaults } from '../defaults.js';
-import type { ReadBody, UpdateBody, WrittenColumn, WrittenForm } from '../execute/bodies.js';
+import type { ReadBody, UpdateBody, WrittenColumn } from '../execute/bodies.js';
 import type { ProtectedPlan } from '../plan.js';
 import { deparseExpression } from '../raw/deparse.js';
 import {
@@ -24,7 +27,8 @@ import {
 } from '../raw/node.js';
 import { rewriteCondition } from '../read/predicate.js';
 import { protectedTableBelow } from '../read/select.js';
-import { physicalType, source, target } from './insert.js';
+import { formsIn, physicalType } from './forms.js';
+import { source, target } from './insert.js';
 import { returningTargets } from './returning.js';
 
 /** Alias of the batch of new values in an UPDATE by row id, unlike that of the table. */
@@ -44,6 +48,8 @@ export function planDelete(
   compilation: Compilation,
 ): ProtectedPlan {
   const fields = raw.DeleteStmt!;
+  const acting = actionsOn(compilation.catalog, table).find(({ actions }) => acts(actions.onDelete));
+  if (acting) throw actsOn(acting, table);
   const scope = single(fields, query, 'usingClause', 'DELETE ... USING', compilation);
   const sides = hasSideTables(table);
   const returning = returningTargets(fields, query, scope, table, compilation, sides);
@@ -73,6 +79,7 @@ export function planUpdate(
   query: Node,
   table: LogicalTable,
   defaults: Defaults,
+  checks: TableChecks | undefined,
   compilation: Compilation,
 ): ProtectedPlan {
   const fields = raw.UpdateStmt!;
@@ -88,7 +95,16 @@ export function planUpdate(
         uses[0]!,
       );
   }
+  const acting = actionsOn(compilation.catalog, table).find(
+    ({ actions, references }) =>
+      acts(actions.onUpdate) && assignments.some(a => references.columns.includes(a.column.number)),
+  );
+  if (acting) throw actsOn(acting, table);
   const writesProtected = assignments.filter(a => a.column.protection);
+  const assignedColumns = assignments.map(a => a.column);
+  const mayBreak = checks ? checksReading(checks, assignedColumns) : [];
+  if (mayBreak.length > 0 && writesProtected.length < assignments.length)
+    throw needsBoth(table, mayBreak[0]!.name);
   for (const { column, raw: value } of writesProtected) {
     const sql =
       kindOf(value) === 'SetToDefault' ? (defaults.get(column.attnum)?.sql ?? '') : deparseExpression(value);
@@ -141,18 +157,12 @@ export function planUpdate(
     compilation.values,
     compilation.answered,
   );
-  let operands = 1;
+  const formsOf = formsIn(compilation.registry, 1);
   const written = writesProtected.map(
     ({ column, raw: value, expr }): WrittenColumn => ({
       column,
       sources: [source(value, expr, column, defaults, compilation)],
-      forms: column.protection!.encodings.map(
-        ({ kind, encoded }): WrittenForm => ({
-          encoding: encodingNamed(compilation.registry, kind),
-          encoded,
-          operands: Object.fromEntries(Object.keys(encoded.columns).map(role => [role, operands++])),
-        }),
-      ),
+      forms: formsOf(column),
     }),
   );
   const columns = written.flatMap(w =>
@@ -224,11 +234,33 @@ export function planUpdate(
     operands: compilation.operands,
     written,
     assignsOpen: writesProtected.length < assignments.length,
+    checked:
+      checks && mayBreak.length > 0
+        ? {
+            of: checks,
+            checks: mayBreak,
+            others: storedColumns(
+              table,
+              [...new Set(mayBreak.flatMap(check => check.columns))].filter(
+                c => !assignedColumns.includes(c),
+              ),
+              compilation.registry,
+            ),
+          }
+        : undefined,
     cloud: writing.finish(tree, clientParameters),
     answering: returning.answering,
   };
   return { kind: 'protected', command: 'UPDATE', shape: compilation.shape, body };
 }
+
+/** Why a write is split. */
+const actsOn = ({ key, child }: ReferringKey, table: LogicalTable): ClarusError =>
+  new ClarusError(
+    '0A000',
+    `foreign key "${key.name}" of table "${child.name}" acts on rows that refer to table "${table.name}"`,
+    { detail: 'The cloud cannot seal values, so the trusted side runs the action.', constraint: key.name },
+  );
 
 interface Assignment {
   readonly column: LogicalColumn;
@@ -260,7 +292,9 @@ function condition(fields: RawFields, query: Node, scope: Scope, compilation: Co
   const where = child(fields, 'whereClause');
   if (!where) return {};
   if (kindOf(where) === 'CurrentOfExpr')
-    throw new ClarusError('0A000', 'WHERE CURRENT OF on a protected table is not answered yet');
+    throw new ClarusError('0A000', 'WHERE CURRENT OF on a protected table is not answered', {
+      hint: 'Fetch the key with the row, and change it by that.',
+    });
   return {
     whereClause: rewriteCondition(where, nodeIn(query, 'jointree')?.fields.quals, scope, compilation),
   };

@@ -45,7 +45,7 @@ export function returningTargets(
 }
 
 /** RETURNING stands in `returningList` (to PostgreSQL 17) or in a `returningClause` (18). */
-function returningList(fields: RawFields): readonly RawNode[] {
+export function returningList(fields: RawFields): readonly RawNode[] {
   const clause = fields.returningClause as
     | { exprs?: readonly RawNode[]; options?: readonly unknown[] }
     | undefined;

@@ -443,7 +443,7 @@ test('explain shows which way a statement takes, and why', async () => {
     const split = await place.run(['explain', 'SELECT * FROM patient ORDER BY born']);
     assert.equal(split.code, 0, split.errors);
     assert.match(split.output, /^Split: [\s\S]*Why: ORDER BY needs protected column "born"/);
-    const sorted = 'SELECT * FROM patient ORDER BY born FOR UPDATE';
+    const sorted = 'SELECT * FROM patient TABLESAMPLE BERNOULLI (50) ORDER BY born';
     const refused = await place.run(['explain', sorted]);
     assert.equal(refused.code, 1);
     assert.equal(refused.output, '');
@@ -455,4 +455,24 @@ test('explain shows which way a statement takes, and why', async () => {
     assert.equal(asJson.code, 1);
     assert.equal(JSON.parse(asJson.output).refused.code, '0A000');
   });
+});
+
+test('a start says what the file takes back of what labels have said', async () => {
+  const label = "SECURITY LABEL FOR clarus ON COLUMN patient.born IS 'identifier encrypt'";
+  await place.serving(async () => {
+    const said = await place.run(['sql', '-c', label]);
+    assert.equal(said.code, 0, said.errors);
+  });
+  const starts: string[] = [];
+  for (let i = 0; i < 2; i++) {
+    const running = place.start(['run']);
+    await running.until('ready ');
+    running.child.kill('SIGTERM');
+    starts.push((await running.ended).errors);
+  }
+  assert.match(
+    starts[0]!,
+    /"message":"the policy of the file is in force","changes":".*born: class identifier becomes/,
+  );
+  assert.doesNotMatch(starts[1]!, /is in force/);
 });

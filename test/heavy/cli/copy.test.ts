@@ -53,7 +53,7 @@ tables:
     CREATE TABLE ward (id int PRIMARY KEY, code text UNIQUE, secret text);
     CREATE TABLE bed (id int PRIMARY KEY, ward int REFERENCES ward(id) ON DELETE CASCADE);
     CREATE TABLE stay (id int PRIMARY KEY, ward int REFERENCES ward(id), secret text);
-    CREATE TABLE checked (id int PRIMARY KEY, secret text CHECK (secret <> ''));
+    CREATE TABLE checked (id int PRIMARY KEY, secret text, CONSTRAINT whole CHECK (checked IS NOT NULL));
     CREATE TABLE acting (id int PRIMARY KEY, code text REFERENCES ward(code) ON DELETE CASCADE);
     CREATE TABLE seen (id int PRIMARY KEY, secret text);
     CREATE VIEW first_view AS SELECT id FROM seen;
@@ -87,7 +87,7 @@ test('what a copy cannot have is told with what to do, before anything is change
   const before = await standing();
   for (const [table, expected] of [
     ['stay', /"stay_ward_fkey" refers to public\.ward, which waits.* First: clarus copy public\.ward/],
-    ['checked', /check constraint "checked_secret_check" reads .* DROP CONSTRAINT "checked_secret_check"/],
+    ['checked', /check constraint "whole" reads the whole row.* DROP CONSTRAINT "whole"/],
     ['acting', /foreign key "acting_code_fkey" has an action on a protected column.* make it NO ACTION/],
     ['seen', /view public\.first_view depends on it; view public\.second_view depends on it; .* drop them/],
     ['computed', /generated column "loud" .* DROP COLUMN "loud"/],

@@ -18,14 +18,13 @@ let server: TestServer;
 let place: Workplace;
 const firstKey = `${'ab'.repeat(32)}\n`;
 
-const configuration = (port: number, more = ''): string => `clarus: 1
+const configuration = (port: number): string => `clarus: 1
 trusted: { database: embedded, directory: ./data, key: { file: ./root.key } }
 clouds:
   main: { postgres: "postgres://app@127.0.0.1:${server.port}/hospital", password: "env:CLOUD_PASSWORD" }
 listen: { postgres: "127.0.0.1:${port}" }
 tls: off
 workers: 1
-${more}
 users: { app: { password: "env:APP_PASSWORD" } }
 tables:
   public.person: { columns: { id: { protect: none }, name: { queries: [equality] } } }
@@ -38,7 +37,6 @@ before(async () => {
   place.write('root.key', firstKey);
   const port = await freePort();
   place.write('clarus.yaml', configuration(port));
-  place.write('rows.yaml', configuration(port, 'audit: rows'));
   const admin = new pg.Client({ ...server });
   await admin.connect();
   await admin.query(`CREATE ROLE app LOGIN PASSWORD '${secrets.CLOUD_PASSWORD}'`);
@@ -153,13 +151,4 @@ test('audit prints what the journals hold, narrowed by time, user and kind', asy
     damaged.errors,
     /^clarus audit: a damaged line at byte \d+ of .*journal-worker-0\.jsonl is left out\n$/,
   );
-});
-
-test('a level of audit that is not built is not served', async () => {
-  const run = await place.run(['run', '--config', 'rows.yaml']);
-  assert.equal(run.code, 1);
-  assert.match(run.errors, /^clarus: audit: rows is not built .*; write "audit: statements"\n$/);
-  const check = await place.run(['check', '--config', 'rows.yaml']);
-  assert.equal(check.code, 1);
-  assert.match(check.output, /1 problem:\n {2}audit: rows is not built/);
 });

@@ -8,8 +8,11 @@ export interface Row {
   readonly payload: string;
   readonly version: number;
 }
+/** Stands in every protected value. */
+export const sentinel = 'QuetzalcoatlUndersecretary';
+
 /** One transaction: what each row is to become; undefined: deleted. */
-type Change = ReadonlyMap<number, Row | undefined>;
+export type Change = ReadonlyMap<number, Row | undefined>;
 
 export const table =
   'CREATE TABLE vault (id integer PRIMARY KEY, payload text NOT NULL, version integer NOT NULL)';
@@ -62,6 +65,7 @@ let versions = 0;
 /**
  * Writes until the connection breaks or `enough` says so. Each writer has rows of its own.
  * @param refused takes an error that the server may answer with, and ends the writer; absent: there is none
+ * @param carryOut sends one transaction
  */
 export async function write(
   address: ClientAddress,
@@ -70,6 +74,7 @@ export async function write(
   random: Random,
   enough: () => boolean,
   refused?: (error: pg.DatabaseError) => void,
+  carryOut = carryOutPlainly,
 ): Promise<void> {
   const client = new pg.Client(address);
   let broken = false;
@@ -103,13 +108,16 @@ function randomChange(writer: number, { rows }: Expected, random: Random): Chang
     if (!fresh && random.next() < 0.3) change.set(id, undefined);
     else {
       const version = ++versions;
-      change.set(id, { version, payload: `${id}/${version}/${'x'.repeat(random.integer(0, 3_000))}` });
+      change.set(id, {
+        version,
+        payload: `${id}/${version}/${sentinel}${'x'.repeat(random.integer(0, 3_000))}`,
+      });
     }
   }
   return change;
 }
 
-async function carryOut(client: pg.Client, change: Change, { rows }: Expected): Promise<void> {
+async function carryOutPlainly(client: pg.Client, change: Change, { rows }: Expected): Promise<void> {
   const block = change.size > 1;
   if (block) await client.query('BEGIN');
   for (const [id, row] of change) {
@@ -126,14 +134,19 @@ async function carryOut(client: pg.Client, change: Change, { rows }: Expected): 
 }
 
 /** Reads every row, opened, and asks for some of them by the tag of their value. */
-export async function readAll(address: ClientAddress): Promise<{ rows: Map<number, Row>; wrong: string[] }> {
+export async function readAll(
+  address: ClientAddress,
+  from = 'vault',
+): Promise<{ rows: Map<number, Row>; wrong: string[] }> {
   const client = new pg.Client(address);
   await client.connect();
   try {
-    const answer = await client.query<Row & { id: number }>('SELECT id, payload, version FROM vault');
+    const answer = await client.query<Row & { id: number }>(`SELECT id, payload, version FROM ${from}`);
     const wrong: string[] = [];
     for (const { id, payload } of answer.rows.slice(-20)) {
-      const asked = await client.query<{ id: number }>('SELECT id FROM vault WHERE payload = $1', [payload]);
+      const asked = await client.query<{ id: number }>(`SELECT id FROM ${from} WHERE payload = $1`, [
+        payload,
+      ]);
       if (asked.rows.length !== 1 || asked.rows[0]?.id !== id)
         wrong.push(`row ${id} is not found by its value`);
     }

@@ -11,6 +11,16 @@ const checkout = fileURLToPath(new URL('../../..', import.meta.url));
 /** The suite in a directory of its own, with server and clients of exactly its version. */
 export interface RegressionSuite {
   readonly version: string;
+  /** Directory of the server's and the clients' programs. */
+  readonly programs: string;
+  /** Directory of `sql`, `data` and the schedule. */
+  readonly input: string;
+  /** Directory of the isolation tests: `specs` and their schedule. */
+  readonly isolation: string;
+  /** Directory of the suite's own functions in C. */
+  readonly libraries: string;
+  /** Environment of the programs. */
+  readonly env: Readonly<Record<string, string>>;
   /** Starts a server that holds an empty database `regression` with the settings that the suite expects. */
   startServer(): Promise<Cluster>;
   /** Runs the whole schedule against one address, in the database `regression`. */
@@ -72,6 +82,8 @@ export async function prepareSuite(): Promise<RegressionSuite> {
   let runs = 0;
   return {
     version: readFileSync(join(fetched, 'version'), 'utf8').trim(),
+    ...{ programs, input, libraries, env },
+    isolation: join(fetched, 'source/src/test/isolation'),
     startServer: async () => {
       // max_prepared_transactions is what the suite's own temporary server has.
       const cluster = await startCluster({ programs, env, settings: { max_prepared_transactions: '2' } });

@@ -38,7 +38,7 @@ export function scan(paths: readonly string[], needles: readonly Needle[]): Scan
   const index = indexed(needles);
   const found = new Map<Needle, { hits: number; places: string[] }>();
   let bytes = 0;
-  const files = paths.flatMap(filesUnder);
+  const files = paths.flatMap(path => filesUnder(path));
   for (const file of files)
     bytes += scanFile(file, index, (needle, offset) => {
       const seen = found.get(needle) ?? { hits: 0, places: [] };
@@ -103,7 +103,8 @@ function rarestWindow(bytes: Buffer): number {
 }
 
 function scanFile(path: string, index: Index, hit: (needle: Needle, offset: number) => void): number {
-  const file = openSync(path, 'r');
+  const file = opened(path);
+  if (file === undefined) return 0;
   try {
     const kept = index.longest - 1;
     const buffer = Buffer.alloc(kept + chunk_bytes);
@@ -122,6 +123,16 @@ function scanFile(path: string, index: Index, hit: (needle: Needle, offset: numb
     }
   } finally {
     closeSync(file);
+  }
+}
+
+/** undefined: it went since it was listed, as files of a server that runs do */
+function opened(path: string): number | undefined {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
@@ -145,9 +156,10 @@ function scanBuffer(
   }
 }
 
-function filesUnder(path: string): string[] {
+function filesUnder(path: string, listed = false): string[] {
   const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined && listed) return [];
   if (stat === undefined) throw new Error(`${path} does not exist`);
-  if (stat.isDirectory()) return readdirSync(path).flatMap(name => filesUnder(join(path, name)));
+  if (stat.isDirectory()) return readdirSync(path).flatMap(name => filesUnder(join(path, name), true));
   return stat.isFile() ? [path] : [];
 }

@@ -17,6 +17,8 @@ export interface ClusterOptions {
   /** Settings beside those that make it fast and apart. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly databases?: readonly string[];
+  /** Name of the superuser; default `postgres`. */
+  readonly superuser?: string;
 }
 
 /** A running server that listens on the loopback address. */
@@ -43,7 +45,7 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-/** Makes and starts a server with a superuser `postgres` who logs in by SCRAM. */
+/** Makes and starts a server with a superuser who logs in by SCRAM. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const directory = mkdtempSync(join(tmpdir(), 'clarus-cluster-'));
   chmodSync(directory, 0o755);
@@ -61,13 +63,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   };
   const dataDirectory = join(directory, 'data');
   const logFile = join(directory, 'server.log');
+  const user = options.superuser ?? 'postgres';
   const password = 'postgres-password';
   const passwordFile = join(directory, 'password');
   writeFileSync(passwordFile, `${password}\n`);
   chmodSync(passwordFile, 0o644);
   await must(
     join(programs, 'initdb'),
-    ['-D', dataDirectory, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', passwordFile].concat([
+    ['-D', dataDirectory, '-U', user, '-A', 'scram-sha-256', '--pwfile', passwordFile].concat([
       '--locale=C',
       '--encoding=UTF8',
       '--no-sync',
@@ -88,7 +91,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const env = {
     PGHOST: '127.0.0.1',
     PGPORT: String(port),
-    PGUSER: 'postgres',
+    PGUSER: user,
     PGPASSWORD: password,
     PGDATABASE: 'postgres',
   };
@@ -102,7 +105,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     await control(['-m', 'fast', 'stop']);
   };
   const cluster: Cluster = {
-    ...{ host: '127.0.0.1', port, user: 'postgres', password, directory, dataDirectory, logFile },
+    ...{ host: '127.0.0.1', port, user, password, directory, dataDirectory, logFile },
     ...{ programs, systemUser, env, start, halt },
     sql: (statement, database = 'postgres') =>
       must(psql, ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database, '-c', statement], {

@@ -24,6 +24,8 @@ export interface InstallationOptions {
   readonly database: string;
   /** Lines of clarus.yaml after `users`: `unlisted`, `tables`, `declassify` ... */
   readonly policy: string;
+  /** A server of the owner's for the trusted side; absent: the embedded one. */
+  readonly trusted?: InstallationOptions['cloud'];
   /** Worker processes; absent: one a core. */
   readonly workers?: number;
   /** An empty directory for it; absent: one is made. */
@@ -50,7 +52,11 @@ export class Installation {
   private constructor(options: InstallationOptions) {
     this.#options = options;
     this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'clarus-gateway-'));
-    this.#env = { CLOUD_PASSWORD: options.cloud.password, APPLICATION_PASSWORD: applicationPassword };
+    this.#env = {
+      CLOUD_PASSWORD: options.cloud.password,
+      APPLICATION_PASSWORD: applicationPassword,
+      TRUSTED_PASSWORD: options.trusted?.password ?? '',
+    };
     // The embedded server runs as a user of its own and must get through to its directory.
     chmodSync(this.directory, 0o711);
   }
@@ -58,12 +64,17 @@ export class Installation {
   /** Writes a configuration and makes a key; nothing runs yet. */
   static async make(options: InstallationOptions): Promise<Installation> {
     const made = new Installation(options);
-    const { cloud, database, policy, workers } = options;
+    const { cloud, database, trusted, policy, workers } = options;
+    const server =
+      trusted === undefined
+        ? 'database: embedded'
+        : `database: "postgres://${trusted.user}@${trusted.host}:${trusted.port}/postgres"
+  password: "env:TRUSTED_PASSWORD"`;
     writeFileSync(
       made.#config,
       `clarus: 1
 trusted:
-  database: embedded
+  ${server}
   directory: ./clarus-data
   key: { file: ./clarus-data/root.key }
 clouds:

@@ -17,9 +17,14 @@ export const seed: number = parsed('CLARUS_SEED', 1, Number.isSafeInteger);
  */
 export function count(what: string, full: number, least = 1): number {
   const cases = Math.min(full, Math.max(least, Math.ceil(full * fraction)));
-  const record = process.env.CLARUS_COUNTS_FILE;
-  if (record !== undefined) appendFileSync(record, `${JSON.stringify({ what, full, cases })}\n`);
+  recordCases(what, cases);
   return cases;
+}
+
+/** Records how many cases there were of something, for the result of a soak. */
+export function recordCases(what: string, cases: number): void {
+  const record = process.env.CLARUS_COUNTS_FILE;
+  if (record !== undefined) appendFileSync(record, `${JSON.stringify({ what, cases })}\n`);
 }
 
 function parsed(name: string, otherwise: number, valid: (value: number) => boolean): number {

@@ -1,0 +1,83 @@
+/** Foreign keys whose actions the trusted side runs: those with a protected column, because the cloud cannot reseal. */
+import { ClarusError } from '../errors.js';
+import type { Catalog, ForeignKeyActions, KeyConstraint, LogicalTable } from './catalog.js';
+
+/** A foreign key that refers to a table. */
+export interface ReferringKey {
+  readonly child: LogicalTable;
+  readonly key: KeyConstraint;
+  readonly references: NonNullable<KeyConstraint['references']>;
+  readonly actions: ForeignKeyActions;
+}
+
+/** Does an action change rows? @param action pg_constraint.confdeltype or confupdtype */
+export const acts = (action: string): boolean => 'cnd'.includes(action);
+
+const known = new WeakMap<Catalog, Map<number, readonly ReferringKey[]>>();
+
+/** The foreign keys that refer to a table and whose actions the trusted side runs. */
+export function actionsOn(catalog: Catalog, table: LogicalTable): readonly ReferringKey[] {
+  const found = known.get(catalog) ?? referringKeys(catalog.tables.values());
+  known.set(catalog, found);
+  return found.get(table.number) ?? [];
+}
+
+function referringKeys(tables: Iterable<LogicalTable>): Map<number, readonly ReferringKey[]> {
+  const found = new Map<number, ReferringKey[]>();
+  for (const child of tables)
+    for (const key of child.keys) {
+      const { references, actions } = key;
+      if (!references || !actions || !actsHere(child, key)) continue;
+      const keys = found.get(references.table) ?? [];
+      found.set(references.table, [...keys, { child, key, references, actions }]);
+    }
+  return found;
+}
+
+/** Does the trusted side run the actions of a foreign key? */
+export const actsHere = (child: LogicalTable, key: KeyConstraint): boolean => isProtected(child, key.columns);
+
+const isProtected = ({ columns }: LogicalTable, numbers: readonly number[]): boolean =>
+  columns.some(({ number, protection }) => protection !== undefined && numbers.includes(number));
+
+/**
+ * What the cloud does by itself, because a foreign key has no protected column, must not change what the trusted side
+ * would have to act on.
+ * @param tables all of the catalogue
+ * @throws ClarusError 0A000
+ */
+export function refuseHiddenActions(tables: readonly LogicalTable[]): void {
+  const referring = referringKeys(tables);
+  for (const table of tables) {
+    if (table.state !== 'protected') continue;
+    for (const { name, columns, actions } of table.keys) {
+      if (!actions || isProtected(table, columns)) continue;
+      const changed = changedBy(actions, columns);
+      const others = referring.get(table.number) ?? [];
+      const behind =
+        (actions.onDelete === 'c' && others.find(other => acts(other.actions.onDelete))?.key.name) ||
+        others.find(
+          other => acts(other.actions.onUpdate) && other.references.columns.some(n => changed.has(n)),
+        )?.key.name ||
+        table.checks?.find(check => check.columns.some(n => changed.has(n)))?.name;
+      if (behind)
+        throw new ClarusError(
+          '0A000',
+          `an action of foreign key "${name}" of table "${table.name}" would be missed by "${behind}"`,
+          {
+            detail: `The cloud runs the action, because the key has no protected column; what follows of "${behind}" is for the trusted side.`,
+            hint: 'Protect the column of the foreign key, or leave its actions out.',
+            table: table.name,
+            constraint: name,
+          },
+        );
+    }
+  }
+}
+
+/** Numbers of the columns that actions of a foreign key change. */
+const changedBy = (
+  { onDelete, onUpdate, deleteColumns }: ForeignKeyActions,
+  columns: readonly number[],
+): ReadonlySet<number> =>
+  new Set([...(acts(onUpdate) ? columns : []), ...('nd'.includes(onDelete) ? deleteColumns : [])]);

@@ -1,0 +1,71 @@
+/** What bodies of functions and DO blocks do with the session's transaction. */
+import type { CarefulContext } from './context.js';
+import { expects, internal } from './expectations.js';
+import { beginInternal, rollbackCloud } from './transaction-control.js';
+import { commit, ended, rollbackTrusted, uncancelled } from './transaction-end.js';
+
+/** No client can have a savepoint of that name: it is no name that is written without quotes. */
+const name = 'clarus block';
+const savepoint = `SAVEPOINT "${name}"`;
+const rollbackTo = `ROLLBACK TO ${savepoint}`;
+const release = `RELEASE ${savepoint}`;
+
+/**
+ * Does something in a subtransaction, on both sides where the trusted one takes part. When it fails, nothing of it
+ * remains.
+ */
+export async function inSavepoint<T>(context: CarefulContext, work: () => Promise<T>): Promise<T> {
+  const { transaction, cloud, trusted, portals } = context;
+  await beginInternal(context);
+  await cloud.run(savepoint);
+  if (transaction.joined) await trusted.port.run(savepoint);
+  transaction.savepoint(name, savepoint, portals.bound);
+  try {
+    const result = await work();
+    await cloud.run(release);
+    if (transaction.joined) await trusted.port.run(release);
+    transaction.release(name);
+    return result;
+  } catch (error) {
+    await takeBack(context);
+    throw error;
+  }
+}
+
+async function takeBack(context: CarefulContext): Promise<void> {
+  const { transaction, cloud, trusted, settings } = context;
+  await uncancelled(() => {
+    cloud.pipeline.sync(internal(expects.sync));
+    return cloud.run(rollbackTo);
+  });
+  await cloud.run(release);
+  trusted.settle();
+  if (transaction.joined) {
+    await trusted.port.run(rollbackTo);
+    await trusted.port.run(release);
+  }
+  transaction.rollbackTo(name);
+  transaction.release(name);
+  // the server told that the transaction had failed before it went back
+  context.status = 'T';
+  settings.stale = true;
+}
+
+/**
+ * COMMIT and ROLLBACK in a procedure: ends the block that was begun for the client's statement, and begins another.
+ * @throws PostgresError where it cannot be committed
+ */
+export async function renewInternal(context: CarefulContext, action: 'commit' | 'rollback'): Promise<void> {
+  const { transaction, settings, trusted } = context;
+  if (transaction.internal) {
+    if (action === 'commit') ended(context, await commit(context, 'COMMIT'));
+    else {
+      settings.stale = true;
+      await rollbackTrusted(context);
+      await rollbackCloud(context);
+    }
+    transaction.end(false);
+    trusted.settle();
+  }
+  await beginInternal(context);
+}

@@ -1,0 +1,98 @@
+/** What the ways of COPY into protected tables have in common. */
+import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../catalog/catalog.js';
+import { quoteName, quoteQualified } from '../../catalog/quote.js';
+import type { EncodingRegistry } from '../../encodings/registry.js';
+import { ClarusError } from '../../errors.js';
+import type { TableChecks } from '../checks/table-checks.js';
+import type { Compilation } from '../compilation.js';
+import type { Defaults } from '../defaults.js';
+import type { CopyLeaf, WrittenColumn } from '../execute/bodies.js';
+import type { CopyOptions } from '../execute/copy-out.js';
+import type { FunctionHomes } from '../functions.js';
+import type { Plan, Shape } from '../plan.js';
+import type { Analysis } from '../ports.js';
+import { columnRef, type RawNode, target } from '../raw/node.js';
+import type { Touch } from '../touch.js';
+import { formsIn } from '../write/forms.js';
+
+/** What COPY needs of planning. */
+export interface CopyPlanning {
+  plan(query: RawNode): Promise<Plan>;
+  touch(query: RawNode): Promise<{ analysis: Analysis; touch: Touch }>;
+  compilation(analysis: Analysis): Promise<Compilation>;
+  defaults(table: LogicalTable): Promise<Defaults>;
+  checks(table: LogicalTable): Promise<TableChecks | undefined>;
+  /** bounds of a partition, as a check */
+  bounds(table: LogicalTable): Promise<TableChecks>;
+  readonly homes: FunctionHomes;
+}
+
+/** The shape of a statement without parameters and rows. */
+export const noRows: Shape = { parameterTypes: [], columns: undefined };
+
+/** `SELECT names FROM table`, so that the trusted PostgreSQL resolves them; all columns where there are none. */
+export function selectOf(fields: RawNode[string], names: readonly string[]): RawNode {
+  return {
+    SelectStmt: {
+      targetList: names.length
+        ? names.map(name => target(columnRef(name)))
+        : [target({ ColumnRef: { fields: [{ A_Star: {} }] } })],
+      fromClause: [{ RangeVar: fields.relation as RawNode[string] }],
+      limitOption: 'LIMIT_OPTION_DEFAULT',
+      op: 'SETOP_NONE',
+    },
+  };
+}
+
+/** @throws ClarusError 0A000 */
+export function refuseWhere(fields: RawNode[string]): void {
+  if (fields.whereClause)
+    throw new ClarusError('0A000', 'COPY ... WHERE into a protected table is not answered yet');
+}
+
+/** The cloud's COPY of columns into a table: the row id, the unprotected ones, then the physical ones by operand. */
+export function copyInto(
+  table: LogicalTable,
+  columns: readonly LogicalColumn[],
+  registry: EncodingRegistry,
+  { freeze }: Pick<CopyOptions, 'freeze'>,
+): CopyLeaf {
+  const formsOf = formsIn(registry, 0);
+  const written = columns
+    .filter(c => c.protection)
+    .map((column): WrittenColumn => ({ column, sources: [], forms: formsOf(column) }));
+  const open = columns.filter(c => !c.protection).map(c => c.name);
+  const physical = [
+    ROW_COLUMN,
+    ...open,
+    ...written.flatMap(w =>
+      w.forms.flatMap(f => Object.keys(f.operands).map(role => f.encoded.columns[role]!)),
+    ),
+  ];
+  const { schema, name } = table.physical;
+  const sql = `COPY ${quoteQualified(schema, name)} (${physical.map(quoteName).join(', ')}) FROM STDIN (FORMAT binary${freeze ? ', FREEZE' : ''})`;
+  return { table, written, open, sql };
+}
+
+/**
+ * @param readers says what reads a column, by the name of the check
+ * @throws ClarusError 0A000 where a check reads what the cloud fills in
+ */
+export function refuseDefaultInChecks(
+  checks: TableChecks | undefined,
+  columns: readonly LogicalColumn[],
+  defaults: Defaults,
+  readers: (check: string) => string,
+): void {
+  for (const { name, columns: read } of checks?.checks ?? [])
+    for (const column of read)
+      if (!column.protection && !columns.includes(column) && defaults.has(column.attnum))
+        throw new ClarusError('0A000', `COPY without the column "${column.name}" is not supported`, {
+          detail: `${readers(name)} it beside protected columns, and the cloud computes its default.`,
+          hint: `Name the column in the COPY, with its values.`,
+          column: column.name,
+        });
+}
+
+/** A CHECK constraint that reads a column. */
+export const checkReads = (name: string): string => `Check constraint "${name}" reads`;

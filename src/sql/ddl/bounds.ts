@@ -1,0 +1,46 @@
+/** Bounds of partitions that a statement changes: rows that stand there must be within them. */
+import type { DescribedTable } from '../../catalog/description.js';
+import { ClarusError } from '../../errors.js';
+import { joinName } from '../../policy/names.js';
+import type { SessionPort } from '../ports.js';
+import type { ChangedTable } from './changed-table.js';
+import { mayHoldRows } from './refill/index.js';
+
+/**
+ * Where the cloud holds the bounds, it looks at the rows itself.
+ * @throws ClarusError 0A000 where it cannot, and there are rows
+ */
+export async function requireKnownBounds(
+  session: SessionPort,
+  changed: readonly ChangedTable[],
+): Promise<void> {
+  for (const { before, after } of changed)
+    if (
+      before &&
+      after &&
+      getsUnknownBounds(before.described, after) &&
+      (await mayHoldRows(session, before.table))
+    )
+      throw unknownBounds(joinName([after.table.schema, after.table.name]), after.table);
+}
+
+function getsUnknownBounds(
+  before: DescribedTable,
+  { table, described }: NonNullable<ChangedTable['after']>,
+): boolean {
+  if (table.state !== 'protected' || table.bounds !== 'trusted' || table.partitioned) return false;
+  const constraint = described.partition?.constraint ?? null;
+  return constraint !== null && constraint !== (before.partition?.constraint ?? null);
+}
+
+const unknownBounds = (table: string, { schema, name }: { schema: string; name: string }): ClarusError =>
+  new ClarusError(
+    '0A000',
+    `table ${table} holds rows, and the cloud cannot tell whether they are within its new bounds`,
+    {
+      detail: 'It is partitioned by a protected column, by hash or by an expression.',
+      hint: 'Change the bounds while the table is empty, and insert the rows afterwards.',
+      schema,
+      table: name,
+    },
+  );

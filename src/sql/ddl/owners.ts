@@ -1,0 +1,129 @@
+/** ALTER ... OWNER TO: of a relation of any kind, and of what is none, on each side where it stands. */
+import { quoteName, quoteQualified } from '../../catalog/quote.js';
+import { ClarusError } from '../../errors.js';
+import type { SessionPort } from '../ports.js';
+import { typeText } from '../raw/deparse.js';
+import { fieldsOf, list, type RawFields, type RawNode, stringOf, text as textOf } from '../raw/node.js';
+import { readerOn } from '../reading.js';
+import { inCloud, runInShadow } from './backends.js';
+import type { DdlBody } from './body.js';
+import {
+  listParts,
+  nameText,
+  type Relation,
+  rangeParts,
+  resolveRelation,
+  resolveType,
+  typeParts,
+} from './resolve.js';
+
+type Done = Promise<{ tag: string }>;
+
+/** A new owner, as SQL: a role of both sides. */
+export const ownerSql = (owner: RawFields | undefined): string => {
+  const name = textOf(owner ?? {}, 'rolename');
+  return name === undefined ? 'CURRENT_USER' : quoteName(name);
+};
+
+/** Words of ALTER for the kinds that may stand on both sides. */
+const words: Readonly<Record<string, string>> = {
+  OBJECT_DOMAIN: 'DOMAIN',
+  OBJECT_FUNCTION: 'FUNCTION',
+  OBJECT_PROCEDURE: 'PROCEDURE',
+  OBJECT_ROUTINE: 'ROUTINE',
+  OBJECT_SCHEMA: 'SCHEMA',
+  OBJECT_TYPE: 'TYPE',
+};
+
+/**
+ * ALTER ... OWNER TO of what is no relation.
+ * @throws ClarusError 0A000 for kinds that Clarus does not know
+ */
+export async function changeOwner(session: SessionPort, body: DdlBody): Done {
+  const { objectType, object, newowner } = fieldsOf(body.node);
+  const word = words[objectType as string];
+  if (word === undefined)
+    throw new ClarusError(
+      '0A000',
+      'ALTER ... OWNER TO of this kind of object is not supported in a database with protected tables',
+    );
+  const standing = await nameInCloud(session, objectType, object as RawNode);
+  const tag = await runInShadow(session, body.text);
+  if (standing !== undefined)
+    await session.cloud.run(`ALTER ${word} ${standing} OWNER TO ${ownerSql(newowner as RawFields)}`);
+  session.transaction.record(body.text, []);
+  return { tag };
+}
+
+/** The object's qualified name where the cloud has it, as the shadow resolves it. */
+async function nameInCloud(
+  session: SessionPort,
+  kind: unknown,
+  object: RawNode,
+): Promise<string | undefined> {
+  switch (kind) {
+    case 'OBJECT_SCHEMA':
+      return quoteName(stringOf(object));
+    case 'OBJECT_DOMAIN':
+    case 'OBJECT_TYPE': {
+      const parts = object.TypeName ? typeParts(object) : listParts(object);
+      const type = await resolveType(readerOn(session.trusted), parts);
+      return type !== undefined && (await inCloud(session, 'to_regtype', type)) ? type : undefined;
+    }
+    default:
+      return routineInCloud(session, fieldsOf(object));
+  }
+}
+
+const signatureQuery = (lookUp: string): string =>
+  `SELECT n.nspname::text, p.proname::text, pg_catalog.pg_get_function_identity_arguments(p.oid)
+     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.oid = pg_catalog.${lookUp}($1)`;
+const routineQuery = `SELECT count(*)::text FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+   WHERE n.nspname = $1 AND p.proname = $2 AND pg_catalog.pg_get_function_identity_arguments(p.oid) = $3`;
+
+/** A function that reads protected tables stands in the shadow alone. */
+async function routineInCloud(session: SessionPort, fields: RawFields): Promise<string | undefined> {
+  const name = nameText(list(fields, 'objname').map(stringOf));
+  const unspecified = fields.args_unspecified === true;
+  const signature = unspecified ? name : `${name}(${list(fields, 'objargs').map(typeText).join(', ')})`;
+  const lookUp = signatureQuery(unspecified ? 'to_regproc' : 'to_regprocedure');
+  const [found] = await readerOn(session.trusted)(lookUp, [signature]);
+  if (!found) return undefined;
+  const [schema, routine, args] = found.map(part => part ?? '') as [string, string, string];
+  const [count] = await readerOn(session.cloud)(routineQuery, [schema, routine, args]);
+  return count?.[0] === '0' ? undefined : `${quoteQualified(schema, routine)}(${args})`;
+}
+
+/**
+ * ALTER ... OWNER TO of a view or a sequence, by whatever words: a view over protected tables and a sequence that feeds a
+ * protected column stand in the shadow alone.
+ */
+export async function changeOwnerOfRelation(
+  session: SessionPort,
+  { text }: DdlBody,
+  relation: Relation,
+  newowner: RawFields | undefined,
+): Done {
+  const name = quoteQualified(relation.schema, relation.name);
+  const there = await inCloud(session, 'to_regclass', name);
+  const tag = await runInShadow(session, text);
+  if (there) await session.cloud.run(`ALTER TABLE ${name} OWNER TO ${ownerSql(newowner)}`);
+  session.transaction.record(text, []);
+  return { tag };
+}
+
+/** The new owner where a statement says that and nothing else of a view or sequence. */
+export async function ownedRelation(
+  session: SessionPort,
+  fields: RawFields,
+): Promise<{ readonly relation: Relation; readonly newowner: RawFields | undefined } | undefined> {
+  const [command, ...more] = list(fields, 'cmds');
+  const { subtype, newowner } = command?.AlterTableCmd ?? {};
+  if (subtype !== 'AT_ChangeOwner' || more.length > 0) return undefined;
+  const range = fields.relation as RawFields;
+  const relation = await resolveRelation(readerOn(session.trusted), rangeParts(range));
+  if (relation?.kind !== 'v' && relation?.kind !== 'S') return undefined;
+  return { relation, newowner: newowner as RawFields | undefined };
+}

@@ -1,0 +1,144 @@
+/** CREATE TABLE AS, SELECT INTO and CREATE MATERIALIZED VIEW: what the policy says of the new table's name decides. */
+import { columnPolicy, unlistedRefused } from '../../catalog/protection.js';
+import { quoteQualified } from '../../catalog/quote.js';
+import { ClarusError } from '../../errors.js';
+import { readNodes } from '../analysed/node.js';
+import type { SessionPort } from '../ports.js';
+import { deparse } from '../raw/deparse.js';
+import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
+import { readerOn } from '../reading.js';
+import { refuseFlowsInto } from '../split/write/flow.js';
+import { touchOf } from '../touch.js';
+import { runInShadow } from './backends.js';
+import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
+import { doubtOfQuery } from './proof.js';
+import { creationSchema, rangeParts, resolveRelation } from './resolve.js';
+import { warnOfMissingColumns } from './table-statements.js';
+import { changeTables } from './tables.js';
+
+type Done = Promise<{ tag: string }>;
+
+/** A table that is to be made from a query. */
+interface NewTable {
+  readonly schema: string;
+  readonly name: string;
+  /** the statement with the schema said, as the cloud runs it where all is open */
+  readonly made: RawNode;
+  /** the same without rows, as the shadow runs it */
+  readonly empty: string;
+  /** the query as SQL */
+  readonly query: string;
+  /** names of its columns, and whether the policy protects them */
+  readonly columns: readonly { readonly name: string; readonly protect: boolean }[];
+}
+
+/**
+ * The cloud makes an open table from open ones by itself. Else the rows are computed first, then the table is made as
+ * CREATE TABLE makes it, and then they are written into it.
+ * @param queries runs the query
+ * @throws ClarusError 0A000 where a protected value would come to an unprotected column
+ */
+export async function createTableAs(
+  session: SessionPort,
+  deps: DdlDependencies,
+  body: DdlBody,
+  queries: () => QueryRunner,
+): Done {
+  const fields = fieldsOf(body.node);
+  const into = fields.into as RawFields;
+  const query = fields.query as RawNode;
+  const isView = fields.objtype === 'OBJECT_MATVIEW';
+  if (kindOf(query) !== 'SelectStmt')
+    throw new ClarusError('0A000', 'a table cannot be made from a prepared statement', {
+      hint: 'Write the query itself.',
+    });
+  // First of all, so that what is wrong with the query is told by the place where the client wrote it.
+  await session.analyse(body.text, []);
+  const read = readerOn(session.trusted);
+  const relation: RawFields = {
+    schemaname: await creationSchema(read, into.rel as RawFields),
+    ...(into.rel as RawFields),
+  };
+  const table = await newTable(session, body.node, relation);
+  if (await resolveRelation(read, rangeParts(relation)))
+    return { tag: await runInShadow(session, fields.if_not_exists === true ? body.text : table.empty) };
+  const doubt = await doubtOfQuery({ session, homes: deps.homes }, table.query);
+  const hidden = table.columns.some(({ protect }) => protect);
+  if (doubt === undefined && !hidden) return mirrored(session, deps, table);
+  if (isView) throw viewRefused(doubt);
+  return computed(session, deps, table, hidden, into.skipData === true ? undefined : queries());
+}
+
+async function newTable(session: SessionPort, node: RawNode, relation: RawFields): Promise<NewTable> {
+  const fields = fieldsOf(node);
+  const into = { ...(fields.into as RawFields), rel: relation };
+  const [schema = '', name = ''] = rangeParts(relation);
+  const query = deparse(fields.query as RawNode);
+  const { shape } = await session.analyse(query, []);
+  const given = list(into, 'colNames').map(stringOf);
+  const { policy } = session.catalog();
+  // one of a table without columns is none that a policy could list
+  const policyOf = (column: string): boolean => {
+    const would = columnPolicy(policy, schema, name, column);
+    if (!would) throw unlistedRefused(schema, name);
+    return would.protect === 'encrypt';
+  };
+  policyOf('\u0000');
+  const made = (more: object): RawNode => ({ CreateTableAsStmt: { ...fields, into: { ...into, ...more } } });
+  return {
+    schema,
+    name,
+    made: made({}),
+    // The shadow holds no rows.
+    empty: deparse(made({ skipData: true })),
+    query,
+    columns: (shape.columns ?? []).map(({ name: own }, i) => {
+      const column = given[i] ?? own;
+      return { name: column, protect: policyOf(column) };
+    }),
+  };
+}
+
+/** Open tables into an open one. */
+async function mirrored(session: SessionPort, deps: DdlDependencies, { made, empty }: NewTable): Done {
+  let tag = '';
+  await changeTables(session, deps, {
+    scope: [],
+    text: empty,
+    mirror: async () => {
+      tag = await session.cloud.run(deparse(made));
+    },
+  });
+  return { tag };
+}
+
+/** @param queries undefined: WITH NO DATA */
+async function computed(
+  session: SessionPort,
+  deps: DdlDependencies,
+  { schema, name, empty, query, columns }: NewTable,
+  hidden: boolean,
+  queries: QueryRunner | undefined,
+): Done {
+  if (queries) {
+    // As a subquery, a set operation is one whose columns are known by all its parts.
+    const analysis = await session.analyse(`SELECT * FROM (${query}) AS s`, []);
+    const touch = await touchOf(analysis, session, deps.homes);
+    const catalog = session.catalog();
+    for (const tree of analysis.rewritten.flatMap(readNodes)) refuseFlowsInto(columns, tree, touch, catalog);
+  }
+  const rows = await queries?.rows(query, hidden);
+  const { tag } = await changeTables(session, deps, {
+    scope: [],
+    text: empty,
+    check: ({ changed }) => warnOfMissingColumns(session, changed),
+  });
+  if (!queries || !rows) return { tag };
+  return { tag: `SELECT ${await queries.fill(quoteQualified(schema, name), rows)}` };
+}
+
+const viewRefused = (doubt: string | undefined): ClarusError =>
+  new ClarusError('0A000', 'a materialised view over protected tables cannot be made', {
+    ...(doubt === undefined ? {} : { detail: doubt }),
+    hint: 'Make the table with CREATE TABLE AS.',
+  });

@@ -1,0 +1,46 @@
+/** Bodies that a session is running, one within another. */
+import { ClarusError } from '../../errors.js';
+import type { SessionPort } from '../ports.js';
+
+/** Bodies that may run within each other: PostgreSQL's stack takes some hundreds. */
+const depthMax = 200;
+
+/** What a session is running. */
+export interface Activity {
+  depth: number;
+  /** triggers among them: pg_trigger_depth() */
+  triggers: number;
+  /** COMMIT and ROLLBACK are errors */
+  atomic: boolean;
+}
+
+const activities = new WeakMap<SessionPort['transaction'], Activity>();
+
+/** What a session is running now. */
+export function activityOf({ transaction }: SessionPort): Activity {
+  const found = activities.get(transaction) ?? { depth: 0, triggers: 0, atomic: false };
+  activities.set(transaction, found);
+  return found;
+}
+
+/**
+ * Does something within the bodies that run.
+ * @param atomic in it COMMIT and ROLLBACK are errors, whatever they were before
+ * @throws ClarusError 54001 where bodies are nested too deeply
+ */
+export async function within<T>(session: SessionPort, atomic: boolean, work: () => Promise<T>): Promise<T> {
+  const activity = activityOf(session);
+  if (activity.depth >= depthMax)
+    throw new ClarusError('54001', 'stack depth limit exceeded', {
+      hint: `Functions and DO blocks may call each other ${depthMax} deep.`,
+    });
+  const before = activity.atomic;
+  activity.depth++;
+  activity.atomic ||= atomic;
+  try {
+    return await work();
+  } finally {
+    activity.depth--;
+    activity.atomic = before;
+  }
+}

@@ -1,0 +1,36 @@
+/** What runs bodies. */
+import type { PhysicalStatement } from '../plan.js';
+import type { Routine } from './routine.js';
+import type { Block } from './syntax.js';
+
+/** DO. */
+export interface DoBody {
+  readonly kind: 'do';
+  readonly block: Block;
+}
+
+/** A statement whose calls run first: what they return are parameters of the rest, after those of the client. */
+export interface CallsBody {
+  readonly kind: 'calls';
+  readonly calls: readonly Call[];
+  /** types of the parameters: the client's, then a column of a call each, and what `tellsNull` says */
+  readonly types: readonly number[];
+  /** the trusted side runs it; undefined: nothing is returned */
+  readonly rest: PhysicalStatement | undefined;
+  /** numbers of the client's parameters, from 1, that may depend on protected columns */
+  readonly secrets: ReadonlySet<number>;
+  /** CALL: places of the arguments that stand for its output parameters */
+  readonly outputs: readonly number[] | undefined;
+}
+
+/** A call that runs. */
+export interface Call {
+  readonly routine: Routine;
+  /** gives its arguments, a column each; undefined: it has none */
+  readonly given: string | undefined;
+  /** how many parameters there are before it */
+  readonly parameters: number;
+}
+
+/** Does a parameter tell whether what a call returns is NULL? A row of NULLs is not. */
+export const tellsNull = ({ isRow, isSet, isProcedure }: Routine): boolean => isRow && !isSet && !isProcedure;

@@ -1,0 +1,386 @@
+/**
+ * CALL, and SELECT of functions that cannot run over carriers because they write, ask for the time, run text of their own:
+ * each call runs first, and what it returns takes its place.
+ */
+import { quoteName } from '../../catalog/quote.js';
+import { ClarusError } from '../../errors.js';
+import { arrayOids } from '../../wire/types.js';
+import { flag, type Node, nodeIn, nodesIn, numberIn, readNodes, textIn, walk } from '../analysed/node.js';
+import { physical } from '../compilation.js';
+import { FIRST_USER_OID } from '../functions.js';
+import type { ProtectedPlan, Shape } from '../plan.js';
+import type { Analysis, SessionPort } from '../ports.js';
+import { deparse, deparseExpression } from '../raw/deparse.js';
+import {
+  child,
+  fieldsOf,
+  kindOf,
+  list,
+  paramRef,
+  type RawFields,
+  type RawNode,
+  target,
+} from '../raw/node.js';
+import { parseExpression, parseOne } from '../raw/parse.js';
+import { routinesCalled } from '../routines.js';
+import type { SplitPlanning } from '../split/plan.js';
+import { castOf } from '../split/typed-source.js';
+import { argumentsOf, givenBy, givenQuery } from './arguments.js';
+import { type Call, type CallsBody, tellsNull } from './bodies.js';
+import { type Routine, routineOf } from './routine.js';
+import { Types, typeBool } from './types.js';
+
+/** Plans what is left of a statement as a statement of its own. */
+type PlanPart = SplitPlanning['plan'];
+
+/**
+ * @param raw a CallStmt; its text is `sql`
+ * @throws ClarusError 0A000
+ */
+export async function planCall(
+  raw: RawNode,
+  sql: string,
+  parameterTypes: readonly number[],
+  session: SessionPort,
+  planPart: PlanPart,
+): Promise<ProtectedPlan> {
+  const { shape, parsed } = await session.analyse(sql, parameterTypes);
+  const cause = new ClarusError('0A000', 'the procedure cannot be run over protected tables', {
+    detail:
+      'It is not in SQL or PL/pgSQL, takes arguments of pseudo-types, or is SECURITY DEFINER or has SET clauses.',
+  });
+  // the raw call stands in it too, with constants that are no nodes; in literals blanks and braces are escaped
+  const [, oid] = /:funcexpr\s+\{FUNCEXPR\s+:funcid\s+(\d+)/.exec(parsed.join(' ')) ?? [];
+  const routine = await routineOf(Number(oid ?? 0), session);
+  if (!routine) throw cause;
+  const given = argumentsOf(raw.CallStmt!.funccall as RawFields, routine, cause);
+  const calls = new Calls(shape, session, cause, planPart);
+  const numbers = await calls.add(routine, given);
+  const columns = routine.columns.map((column, i) => ({ ...column, value: paramRef(numbers[i]!) }));
+  const rest =
+    columns.length > 0 ? selectOf(columns.map(({ value, name }) => target(value, name))) : undefined;
+  const written = list(raw.CallStmt!.funccall as RawFields, 'args').map(givenBy);
+  const outputs = routine.parameters.flatMap(({ mode }, i) =>
+    mode === 'in' ? [] : [written.indexOf(given[i]!)],
+  );
+  return calls.plan('CALL', rest, outputs);
+}
+
+/**
+ * @param raw a SelectStmt
+ * @param cause why it cannot be run otherwise
+ * @throws cause where a call does not stand alone: it would not be run once, or not be run at all
+ */
+export async function planSelectCalls(
+  raw: RawNode,
+  analysis: Analysis,
+  session: SessionPort,
+  cause: ClarusError,
+  planPart: PlanPart,
+): Promise<ProtectedPlan> {
+  const select = raw.SelectStmt;
+  if (!select || !isPlain(select) || !runsOnce(analysis)) throw cause;
+  const called = callsIn(analysis);
+  const calls = new Calls(analysis.shape, session, cause, planPart);
+  const places = new Places(called, calls, session, cause);
+  const from = list(select, 'fromClause');
+  const rows = from.length > 0 ? { fromClause: [await places.inFrom(from[0]!, analysis)] } : {};
+  const names = (analysis.shape.columns ?? []).map(({ name }) => name);
+  const targets =
+    from.length > 0 ? list(select, 'targetList') : await places.targets(list(select, 'targetList'), names);
+  if (!places.found) throw cause;
+  return calls.plan('SELECT', { SelectStmt: { ...select, targetList: targets, ...rows } }, undefined);
+}
+
+/** What a call in another place than the select list, or alone in FROM, would make of it is not known. */
+const isPlain = (select: RawFields): boolean =>
+  Object.keys(select).every(key =>
+    ['targetList', 'fromClause', 'limitOption', 'op', 'sortClause'].includes(key),
+  ) &&
+  list(select, 'fromClause').length <= 1 &&
+  (list(select, 'fromClause').length > 0 || list(select, 'sortClause').length === 0);
+
+/** Is each call of the select list run once? Beside what returns sets, it is run for each row of theirs. */
+function runsOnce({ parsed }: Analysis): boolean {
+  const [query] = parsed.flatMap(readNodes);
+  if (!query) return false;
+  if (!flag(query, 'hasTargetSRFs') || nodesIn(query, 'rtable').length > 0) return true;
+  const [only, ...more] = nodesIn(query, 'targetList');
+  let sets = 0;
+  walk(query.fields.targetList, node => {
+    if (flag(node, 'funcretset') || flag(node, 'opretset')) sets++;
+    return true;
+  });
+  const value = only && nodeIn(only, 'expr');
+  return more.length === 0 && sets === 1 && value !== undefined && flag(value, 'funcretset');
+}
+
+/** Functions of users by where their calls stand, in bytes. */
+function callsIn({ parsed }: Analysis): ReadonlyMap<number, number> {
+  const found = new Map<number, number>();
+  for (const tree of parsed.flatMap(readNodes))
+    walk(tree, node => {
+      if (node.kind === 'FUNCEXPR' && numberIn(node, 'funcid') >= FIRST_USER_OID)
+        found.set(numberIn(node, 'location'), numberIn(node, 'funcid'));
+      return true;
+    });
+  return found;
+}
+
+/** Calls that run, and the parameters that they give. */
+class Calls {
+  readonly #calls: Call[] = [];
+  readonly #types: number[];
+
+  constructor(
+    private readonly shape: Shape,
+    private readonly session: SessionPort,
+    private readonly cause: ClarusError,
+    private readonly planPart: PlanPart,
+  ) {
+    this.#types = [...shape.parameterTypes];
+  }
+
+  /**
+   * @returns numbers of the parameters that stand for its columns; of a set they are arrays of texts, of a single row one
+   *   more tells whether it is NULL
+   */
+  async add(routine: Routine, given: readonly (RawNode | undefined)[]): Promise<readonly number[]> {
+    const query = await givenQuery(given, routine, new Types(this.session));
+    this.#calls.push({ routine, given: query, parameters: this.#types.length });
+    const numbers = routine.columns.map(({ type }) =>
+      this.#types.push(routine.isSet ? arrayOids.text : type.oid),
+    );
+    return tellsNull(routine) ? [...numbers, this.#types.push(typeBool.oid)] : numbers;
+  }
+
+  /** @throws cause where the rest needs another side than the trusted one, or is of another shape */
+  async plan(
+    command: string,
+    rest: RawNode | undefined,
+    outputs: CallsBody['outputs'],
+  ): Promise<ProtectedPlan> {
+    const types = this.#types;
+    const { shape, session } = this;
+    const sql = rest && deparse(rest);
+    if (sql !== undefined) {
+      const planned = await this.planPart(parseOne(sql), sql, types);
+      if (planned.kind !== 'trusted' || planned.homed) throw this.cause;
+      const columns = planned.shape.columns ?? [];
+      const wanted = shape.columns ?? [];
+      const same =
+        columns.length === wanted.length &&
+        columns.every(({ name, typeOid }, i) => name === wanted[i]!.name && typeOid === wanted[i]!.typeOid);
+      if (!same) throw this.cause;
+    }
+    const body: CallsBody = {
+      kind: 'calls',
+      calls: this.#calls,
+      types,
+      rest: sql === undefined ? undefined : physical(sql, types),
+      secrets: session.secrets ?? new Set(),
+      outputs,
+    };
+    return { kind: 'protected', command, shape, split: true, writes: true, body };
+  }
+}
+
+/** The places of calls in a SELECT. */
+class Places {
+  found = false;
+
+  constructor(
+    private readonly called: ReadonlyMap<number, number>,
+    private readonly calls: Calls,
+    private readonly session: SessionPort,
+    private readonly cause: ClarusError,
+  ) {}
+
+  async targets(targets: readonly RawNode[], names: readonly string[]): Promise<readonly RawNode[]> {
+    const replaced: RawNode[] = [];
+    for (const [i, entry] of targets.entries()) {
+      const value = child(fieldsOf(entry), 'val')!;
+      const { arg, indirection } = (value.A_Indirection ?? {}) as {
+        arg?: RawNode;
+        indirection?: readonly RawNode[];
+      };
+      const all =
+        arg?.FuncCall && indirection?.length === 1 && indirection[0]!.A_Star && this.#oid(arg.FuncCall);
+      if (!all) {
+        const value_ = await this.#value(value, targets.length === 1);
+        replaced.push(target(value_, names[replaced.length] ?? names[i]!));
+        continue;
+      }
+      const columns = await this.#columns(arg!.FuncCall!, all);
+      for (const column of columns) replaced.push(target(column, names[replaced.length]!));
+    }
+    return replaced;
+  }
+
+  /** A function alone in FROM: its rows. */
+  async inFrom(item: RawNode, { parsed }: Analysis): Promise<RawNode> {
+    const range = item.RangeFunction;
+    const call = range && functionIn(range);
+    const oid = call && this.#oid(call);
+    if (!range || !call || oid === undefined || range.ordinality || range.coldeflist) throw this.cause;
+    const routine = await this.#routine(oid);
+    if (!routine || routine.isVoid) throw this.cause;
+    const given = argumentsOf(call, routine, this.cause);
+    this.#mustReadNothing(given);
+    const numbers = await this.calls.add(routine, given);
+    const alias = aliasOf(parsed);
+    if (!alias) throw this.cause;
+    const types = new Types(this.session);
+    const columns: string[] = [];
+    for (const [i, { type }] of routine.columns.entries()) {
+      const { name } = await types.facts(type.oid);
+      columns.push(`u.c${i}::${name} AS ${quoteName(alias.columns[i]!)}`);
+    }
+    const arrays = numbers
+      .slice(0, routine.columns.length)
+      .map(number => `pg_catalog.unnest(${routine.isSet ? `$${number}` : `ARRAY[$${number}]`})`);
+    const aliases = arrays.map((_, i) => `c${i}`);
+    const inner = parseOne(
+      `SELECT ${columns.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${aliases.join(', ')})`,
+    );
+    return { RangeSubselect: { subquery: inner, alias: { aliasname: alias.name } } };
+  }
+
+  /** A value in which calls are replaced; they stand where they are run once, whatever the value is. */
+  async #value(value: RawNode, alone: boolean): Promise<RawNode> {
+    const fields = fieldsOf(value);
+    switch (kindOf(value)) {
+      case 'FuncCall':
+        return this.#call(value, alone);
+      case 'TypeCast':
+        return { TypeCast: { ...fields, arg: await this.#value(child(fields, 'arg')!, false) } };
+      case 'A_Expr': {
+        if (fields.kind !== 'AEXPR_OP' || isNull(child(fields, 'lexpr')) || isNull(child(fields, 'rexpr')))
+          return this.#untouched(value);
+        const sides: Record<string, RawNode> = {};
+        for (const side of ['lexpr', 'rexpr']) {
+          const inner = child(fields, side);
+          if (inner) sides[side] = await this.#value(inner, false);
+        }
+        return { A_Expr: { ...fields, ...sides } };
+      }
+      default:
+        return this.#untouched(value);
+    }
+  }
+
+  async #call(value: RawNode, alone: boolean): Promise<RawNode> {
+    const fields = value.FuncCall!;
+    const oid = this.#oid(fields);
+    const routine = oid === undefined ? undefined : await this.#routine(oid);
+    if (oid === undefined || !routine) {
+      if (list(fields, 'args').some(isNull)) return this.#untouched(value);
+      const args: RawNode[] = [];
+      for (const argument of list(fields, 'args'))
+        args.push(argument.NamedArgExpr ? this.#untouched(argument) : await this.#value(argument, false));
+      return { FuncCall: { ...fields, args } };
+    }
+    const given = await this.#arguments(fields, routine);
+    const numbers = await this.calls.add(routine, given);
+    // one in SQL returns NULL (fmgr_sql in functions.c), one in PL/pgSQL an empty text
+    if (routine.isVoid) return parseExpression(routine.body.kind === 'sql' ? 'NULL::void' : "''::void");
+    const types = new Types(this.session);
+    if (routine.isSet) {
+      if (!alone || routine.isRow) throw this.cause;
+      const { name } = await types.facts(routine.columns[0]!.type.oid);
+      return castOf(unnestOf(numbers[0]!), name);
+    }
+    const columns: RawNode[] = [];
+    for (const [i, { type }] of routine.columns.entries())
+      columns.push(castOf(paramRef(numbers[i]!), (await types.facts(type.oid)).name));
+    if (!routine.isRow) return columns[0]!;
+    const row: RawNode = { RowExpr: { args: columns, row_format: 'COERCE_EXPLICIT_CALL' } };
+    const typed = routine.rowType ? castOf(row, (await types.facts(routine.rowType.oid)).name) : row;
+    return parseExpression(`CASE WHEN NOT $${numbers.at(-1)!} THEN ${deparseExpression(typed)} END`);
+  }
+
+  /** `(f(...)).*` */
+  async #columns(call: RawFields, oid: number): Promise<readonly RawNode[]> {
+    const routine = await this.#routine(oid);
+    if (!routine?.isRow || routine.isSet) throw this.cause;
+    const types = new Types(this.session);
+    const columns: RawNode[] = [];
+    for (const [i, { type }] of routine.columns.entries()) {
+      // PostgreSQL makes a call of each (ExpandRowReference of parse_target.c)
+      const numbers = await this.calls.add(routine, await this.#arguments(call, routine));
+      columns.push(castOf(paramRef(numbers[i]!), (await types.facts(type.oid)).name));
+    }
+    return columns;
+  }
+
+  async #arguments(call: RawFields, routine: Routine): Promise<readonly (RawNode | undefined)[]> {
+    const given: (RawNode | undefined)[] = [];
+    for (const argument of argumentsOf(call, routine, this.cause))
+      given.push(argument && (await this.#value(argument, false)));
+    return given;
+  }
+
+  #oid(call: RawFields): number | undefined {
+    return this.called.get((call.location as number | undefined) ?? 0);
+  }
+
+  /** A function that is run first; undefined: one that computes. @throws cause for one that cannot be run */
+  async #routine(oid: number): Promise<Routine | undefined> {
+    const { writes, doubt, tables } = await routinesCalled(new Set([oid]), this.session);
+    if (!writes && doubt === undefined && tables.size === 0) return undefined;
+    const routine = await routineOf(oid, this.session);
+    if (!routine) throw this.cause;
+    this.found = true;
+    return routine;
+  }
+
+  /** A part in which nothing is replaced must hold no call that is to be run first. */
+  #untouched(value: RawNode): RawNode {
+    this.#mustReadNothing([value]);
+    return value;
+  }
+
+  #mustReadNothing(values: readonly (RawNode | undefined)[]): void {
+    const search = (value: unknown): void => {
+      if (Array.isArray(value)) value.forEach(search);
+      else if (value !== null && typeof value === 'object')
+        for (const [key, field] of Object.entries(value)) {
+          if (key === 'FuncCall' && this.#oid(field as RawFields) !== undefined) throw this.cause;
+          search(field);
+        }
+    };
+    search(values);
+  }
+}
+
+/** PostgreSQL does not run what is given to a strict function beside NULL (simplify_function of clauses.c). */
+const isNull = (value: RawNode | undefined): boolean => {
+  const { TypeCast: cast, A_Const: constant } = value ?? {};
+  return cast ? isNull(child(cast, 'arg')) : constant?.isnull === true;
+};
+
+const unnestOf = (number: number): RawNode =>
+  (parseOne(`SELECT pg_catalog.unnest($${number})`).SelectStmt!.targetList as readonly RawNode[])[0]!
+    .ResTarget!.val as RawNode;
+
+const selectOf = (targetList: readonly RawNode[]): RawNode => ({
+  SelectStmt: { targetList, limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' },
+});
+
+/** The one call of a RangeFunction. */
+function functionIn(range: RawFields): RawFields | undefined {
+  const functions = range.functions as readonly { readonly List?: { readonly items?: readonly RawNode[] } }[];
+  return functions.length === 1 ? functions[0]!.List?.items?.[0]?.FuncCall : undefined;
+}
+
+/** What the one item in FROM is called, and its columns. */
+function aliasOf(parsed: Analysis['parsed']): { name: string; columns: readonly string[] } | undefined {
+  const [query] = parsed.flatMap(readNodes);
+  const [rte, ...more] = query ? nodesIn(query, 'rtable') : [];
+  const alias = rte && nodeIn(rte, 'eref');
+  if (!alias || more.length > 0) return undefined;
+  return { name: textIn(alias, 'aliasname') ?? '', columns: namesIn(alias) };
+}
+
+const namesIn = (alias: Node): readonly string[] =>
+  (Array.isArray(alias.fields.colnames) ? alias.fields.colnames : []).map(String);

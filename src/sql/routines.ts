@@ -1,0 +1,395 @@
+/**
+ * What functions of users do, with all that they call: which tables they touch, whether they write, what else decides
+ * where they may run. Names in bodies are taken for everything of that name, whatever the search_path: more than is
+ * meant, never less.
+ */
+import type { Catalog, LogicalTable } from '../catalog/catalog.js';
+import { oidArray, type TextRow } from '../catalog/reader.js';
+import { OWN_SCHEMA } from '../trusted/own-schema.js';
+import { flag, isNode, type Node, nodesIn, numberIn, readNodes, textIn, walk } from './analysed/node.js';
+import { COMMAND, functionsIn, RTE, subLinksRunOnce } from './analysed/query.js';
+import { typeOf } from './analysed/types.js';
+import { FIRST_USER_OID, isOfSequence } from './functions.js';
+import type { SessionPort, StatementPort } from './ports.js';
+import { readerOn } from './reading.js';
+import { BodyNames, joined, partsOf } from './routine-bodies.js';
+import { rowsWithin, typesIn } from './row-types.js';
+
+/** Functions of users that a statement calls, themselves and by others. */
+export interface Routines {
+  /** why it is not known what they do, in words; undefined: it is */
+  readonly doubt: string | undefined;
+  /** relations that they name and that are not there, by the joined parts of their names; the only doubt that there is */
+  readonly absent: readonly string[];
+  /** shadow OIDs of the tables that they name, those behind views too */
+  readonly tables: ReadonlySet<number>;
+  /** they insert, update, delete or merge */
+  readonly writes: boolean;
+  /** one of them is volatile: it sees what the statement around it has written */
+  readonly volatile: boolean;
+  /** OIDs of the built-in functions that they may call */
+  readonly builtins: ReadonlySet<number>;
+  /** they ask for the time */
+  readonly time: boolean;
+  /** they read the system catalogue */
+  readonly catalogue: boolean;
+  /** they use sequences */
+  readonly sequences: boolean;
+  /** why they cannot run over carriers, in words; undefined: they can */
+  readonly unreadable: string | undefined;
+  /** a query of theirs has subqueries that may be run once (split/subqueries.ts) */
+  readonly subqueries: boolean;
+  /** one of these subqueries calls a function of users */
+  readonly nested: boolean;
+  /** they have values of type money */
+  readonly money: boolean;
+  /** a table that is not open, whose row type they use */
+  readonly rowsOf: LogicalTable | undefined;
+  /** relations that bodies name, without their schemas */
+  readonly names: readonly string[];
+  readonly versions: RoutineVersions;
+}
+
+/** Functions at a moment: of which version each was. */
+export interface RoutineVersions {
+  /** those that are called, by others too: OIDs in the shadow */
+  readonly oids: readonly number[];
+  /** equal as long as none of them is replaced */
+  readonly text: string;
+}
+
+/** What is found out for a catalogue, as long as it is in force. */
+const known = new WeakMap<Catalog, Map<string, Promise<Routines>>>();
+
+/**
+ * @param oids of functions and aggregates of users, in the shadow
+ * @param session whose transaction they are read in
+ */
+export function routinesCalled(oids: ReadonlySet<number>, session: SessionPort): Promise<Routines> {
+  const catalog = session.catalog();
+  const found = known.get(catalog) ?? new Map<string, Promise<Routines>>();
+  known.set(catalog, found);
+  const key = [...oids].sort((a, b) => a - b).join();
+  const routines = found.get(key) ?? new Search(session).run(oids);
+  found.set(key, routines);
+  routines.catch(() => found.delete(key));
+  return routines;
+}
+
+const routineQuery = String.raw`SELECT p.oid::text, p.proname::text, l.lanname::text, p.prosrc, p.prosqlbody::text,
+    CASE WHEN p.prokind <> 'a' AND l.lanname = 'plpgsql' THEN pg_catalog.pg_get_functiondef(p.oid) END,
+    p.proargdefaults::text, p.provolatile::text,
+    (SELECT pg_catalog.string_agg(CASE WHEN c !~ '^search_path=' THEN 'it changes settings'
+         WHEN c ~ ',\s*"?pg_catalog' THEN 'it does not search pg_catalog first' END, ', ') FROM pg_catalog.unnest(p.proconfig) c),
+    (SELECT pg_catalog.string_agg(t::text, ',') FROM pg_catalog.unnest(
+       p.proargtypes::pg_catalog.oid[] || coalesce(p.proallargtypes, '{}') || p.prorettype) t),
+    (SELECT pg_catalog.concat_ws(',', a.aggtransfn::oid, a.aggfinalfn::oid, a.aggcombinefn::oid, a.aggserialfn::oid,
+       a.aggdeserialfn::oid, a.aggmtransfn::oid, a.aggminvtransfn::oid, a.aggmfinalfn::oid) FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid),
+    p.xmin::text
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid = ANY ($1::oid[])`;
+/** A stored query names views, not what they stand for: their own stored queries are read. */
+const relationQuery = `SELECT c.oid::text, c.relname::text, c.relkind::text, n.nspname::text,
+    (SELECT r.ev_action::text FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN' AND c.relkind = 'v')
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`;
+const namedRelations = `${relationQuery} WHERE c.relname = ANY ($1::text[]) AND c.relkind NOT IN ('i', 'I', 't', 'c')
+    AND c.relpersistence <> 't'`;
+const namedFunctions = `SELECT p.oid::text, p.proname::text, n.nspname::text, p.proretset::text
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proname = ANY ($1::text[])`;
+const ofExtension = (catalogue: string, oid: string): string =>
+  `EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.${catalogue}'::pg_catalog.regclass AND e.objid = ${oid} AND e.deptype = 'e')`;
+/** Operators of users by name, and those that PostgreSQL uses unnamed. */
+const namedOperators = `SELECT o.oprcode::pg_catalog.oid::text FROM pg_catalog.pg_operator o WHERE o.oid >= ${FIRST_USER_OID}
+    AND o.oprcode <> 0 AND (o.oprname = ANY ($1::text[]) OR o.oprname IN ('=', '<>', '<', '<=', '>', '>='))
+    AND NOT ${ofExtension('pg_operator', 'o.oid')}`;
+/** Functions of users that may be called in the notation of a column: of one argument, which may be a row. */
+const namedAttributes = `SELECT p.oid::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
+  WHERE p.oid >= ${FIRST_USER_OID} AND p.proname = ANY ($1::text[]) AND t.typtype IN ('c', 'p') AND p.pronargs - p.pronargdefaults <= 1`;
+/** Checks of domains: any value may turn into one of a domain. */
+const checks = `SELECT k.conbin::text FROM pg_catalog.pg_constraint k
+  WHERE k.contypid <> 0 AND k.conbin IS NOT NULL AND k.oid >= ${FIRST_USER_OID} AND NOT ${ofExtension('pg_type', 'k.contypid')}`;
+
+const versionsQuery =
+  "SELECT pg_catalog.string_agg(p.oid || ' ' || p.xmin, ',' ORDER BY p.oid) FROM pg_catalog.pg_proc p WHERE p.oid = ANY ($1::oid[])";
+
+/** Of which version functions are now, as a text. */
+export async function versionsOf(oids: readonly number[], port: StatementPort): Promise<string> {
+  const [row] = await readerOn(port)(versionsQuery, [oidArray(oids)]);
+  return row?.[0] ?? '';
+}
+
+const MONEY = 790;
+const REFCURSOR = 1790;
+/** current_setting with one and with two arguments (pg_proc.dat): the residual's session has not all settings */
+const ofSettings: ReadonlySet<number> = new Set([2077, 3294]);
+
+/** One search, from functions to what they call. */
+class Search {
+  readonly #read: ReturnType<typeof readerOn>;
+  readonly #functions = new Set<number>();
+  readonly #relations = new Set<number>();
+  readonly #types = new Set<number>();
+  readonly #typeNames = new Set<string>();
+  readonly #tables = new Set<number>();
+  readonly #builtins = new Set<number>();
+  readonly #versions = new Map<number, string>();
+  #names = new BodyNames();
+  readonly #relationNames = new Set<string>();
+  readonly #absent = new Set<string>();
+  #doubt: string | undefined;
+  #unreadable: string | undefined;
+  #writes = false;
+  #volatile = false;
+  #time = false;
+  #catalogue = false;
+  #sequences = false;
+  #subqueries = false;
+  #nested = false;
+
+  constructor(private readonly session: SessionPort) {
+    this.#read = readerOn(session.trusted);
+  }
+
+  async run(oids: ReadonlySet<number>): Promise<Routines> {
+    const functions = new Set(oids);
+    for (const [check] of await this.#read(checks, [])) this.#trees(storedTrees(check ?? ''), functions);
+    let fresh = this.#fresh(functions);
+    while (fresh.length > 0) {
+      const called = new Set<number>();
+      this.#names = new BodyNames();
+      for (const row of await this.#read(routineQuery, [oidArray(fresh)])) await this.#routine(row, called);
+      await this.#resolve(called);
+      fresh = this.#fresh(called);
+    }
+    for (const oid of this.#builtins) {
+      if (isOfSequence(oid)) this.#sequences = true;
+      if (ofSettings.has(oid)) this.#unreadable ??= 'it reads a setting';
+    }
+    return {
+      doubt: this.#doubt ?? absence([...this.#absent]),
+      absent: this.#doubt === undefined ? [...this.#absent] : [],
+      tables: this.#tables,
+      writes: this.#writes,
+      volatile: this.#volatile,
+      builtins: this.#builtins,
+      time: this.#time,
+      catalogue: this.#catalogue,
+      sequences: this.#sequences,
+      unreadable: this.#unreadable,
+      subqueries: this.#subqueries,
+      nested: this.#nested,
+      money: this.#types.has(MONEY) || [...this.#typeNames].some(name => /^"?money"?(\[\])?$/i.test(name)),
+      rowsOf: await rowsWithin(
+        new Set([...this.#types].filter(oid => oid >= FIRST_USER_OID)),
+        [...this.#typeNames],
+        this.session,
+      ),
+      names: [...this.#relationNames],
+      versions: { oids: [...this.#versions.keys()], text: this.#versionText() },
+    };
+  }
+
+  /** As `versionsOf` says it. */
+  #versionText(): string {
+    const sorted = [...this.#versions].sort(([a], [b]) => a - b);
+    return sorted.map(([oid, version]) => `${oid} ${version}`).join();
+  }
+
+  /** Functions of users that have not been read; built-in ones are noted. */
+  #fresh(functions: ReadonlySet<number>): readonly number[] {
+    const fresh: number[] = [];
+    for (const oid of functions)
+      if (oid < FIRST_USER_OID) this.#builtins.add(oid);
+      else if (!this.#functions.has(oid)) {
+        this.#functions.add(oid);
+        fresh.push(oid);
+      }
+    return fresh;
+  }
+
+  async #routine(row: TextRow, called: Set<number>): Promise<void> {
+    const [
+      oid,
+      name,
+      language,
+      source,
+      body,
+      definition,
+      defaults,
+      volatility,
+      settings,
+      types,
+      ofAggregate,
+    ] = row;
+    this.#versions.set(Number(oid), row.at(-1)!);
+    if (volatility === 'v') this.#volatile = true;
+    for (const type of numbers(types)) {
+      this.#types.add(type);
+      if (type === REFCURSOR) this.#unreadable ??= 'it gives or takes a cursor';
+    }
+    if (settings) this.#unreadable ??= settings;
+    if (defaults) this.#trees(storedTrees(defaults), called);
+    const named = new BodyNames();
+    if (ofAggregate) for (const oid of numbers(ofAggregate)) called.add(oid);
+    else if (language === 'sql' && body !== null) await this.#stored(storedTrees(body ?? ''), called);
+    else if (language === 'sql') named.sql(source ?? '');
+    else if (language === 'plpgsql') named.plpgsql(definition ?? '', source ?? '');
+    else named.doubt = `its body is written in ${language}, which Clarus does not read`;
+    if (named.doubt !== undefined) this.#doubt ??= `function "${name}": ${named.doubt}`;
+    if (named.unreadable !== undefined) this.#unreadable ??= named.unreadable;
+    this.#writes ||= named.writes;
+    this.#time ||= named.time;
+    this.#subqueries ||= named.scalarSubqueries;
+    for (const field of nameSets) for (const text of named[field]) this.#names[field].add(text);
+  }
+
+  /** Analysed queries, and those of the views that they name. */
+  async #stored(trees: readonly Node[], called: Set<number>): Promise<void> {
+    const relations = this.#trees(trees, called);
+    const fresh = [...relations].filter(oid => !this.#relations.has(oid));
+    if (fresh.length === 0) return;
+    const rows = await this.#read(`${relationQuery} WHERE c.oid = ANY ($1::oid[])`, [oidArray(fresh)]);
+    await this.#relationRows(rows, called);
+  }
+
+  async #relationRows(rows: readonly TextRow[], called: Set<number>): Promise<void> {
+    const { tables } = this.session.catalog();
+    for (const [oid, name, kind, schema, action] of rows) {
+      const number = Number(oid);
+      if (this.#relations.has(number)) continue;
+      this.#relations.add(number);
+      if (number < FIRST_USER_OID) this.#catalogue = true;
+      else if (kind === 'S') this.#sequences = true;
+      else if (kind === 'v' && schema !== OWN_SCHEMA) await this.#stored(storedTrees(action ?? ''), called);
+      else if (tables.has(number)) this.#tables.add(number);
+      else this.#doubt ??= `it uses "${name}", which Clarus does not know`;
+    }
+  }
+
+  /** @returns relations that they name */
+  #trees(trees: readonly Node[], called: Set<number>): ReadonlySet<number> {
+    const relations = new Set<number>();
+    const once = subLinksRunOnce(trees);
+    this.#subqueries ||= once.length > 0;
+    this.#nested ||= [...functionsIn(once)].some(oid => oid >= FIRST_USER_OID);
+    for (const oid of functionsIn(trees)) called.add(oid);
+    for (const oid of typesIn(trees)) this.#types.add(oid);
+    for (const tree of trees)
+      walk(tree, node => {
+        switch (node.kind) {
+          case 'QUERY':
+            this.#query(node);
+            break;
+          case 'RANGETBLENTRY':
+          case 'RTE':
+            if (numberIn(node, 'relid') > 0) relations.add(numberIn(node, 'relid'));
+            this.#entry(node);
+            break;
+          case 'VAR':
+            if (numberIn(node, 'varattno') < 0) this.#unreadable ??= 'it reads a system column';
+            break;
+          case 'SQLVALUEFUNCTION':
+            this.#time ||= numberIn(node, 'op') <= 8;
+            break;
+          case 'NEXTVALUEEXPR':
+            this.#sequences = true;
+            break;
+          case 'CURRENTOFEXPR':
+            this.#doubt ??= 'it writes the row of a cursor';
+            break;
+        }
+        if (typeOf(node) === MONEY) this.#types.add(MONEY);
+        return true;
+      });
+    return relations;
+  }
+
+  #query(query: Node): void {
+    const command = numberIn(query, 'commandType');
+    if (command === COMMAND.utility) this.#doubt ??= 'its body holds more than queries and writes';
+    if (command !== COMMAND.select) this.#writes = true;
+    if (nodesIn(query, 'rowMarks').length > 0) this.#unreadable ??= 'it locks rows';
+    if (flag(query, 'hasTargetSRFs') && nodesIn(query, 'sortClause').length > 0)
+      this.#unreadable ??= 'it sorts what a function in its select list returns';
+  }
+
+  #entry(rte: Node): void {
+    if (numberIn(rte, 'rtekind') !== RTE.relation) return;
+    if (isNode(rte.fields.tablesample)) this.#unreadable ??= 'it samples a table';
+    if (textIn(rte, 'relkind') === 'r' && !flag(rte, 'inh'))
+      this.#unreadable ??= 'it reads a table without what inherits from it';
+  }
+
+  /** Looks up what the bodies of a round name. */
+  async #resolve(called: Set<number>): Promise<void> {
+    const names = this.#names;
+    for (const type of names.types) this.#typeNames.add(type);
+    for (const name of lastParts(names.relations)) this.#relationNames.add(name);
+    if (names.relations.size > 0) await this.#namedRelations(called);
+    const functions = new Set([...names.functions]);
+    const rows =
+      functions.size > 0 ? await this.#read(namedFunctions, [textArray(lastParts(functions))]) : [];
+    for (const [oid, name, schema, isSet] of rows) {
+      if (!names.functions.has(name!) && !names.functions.has(joined([schema!, name!]))) continue;
+      called.add(Number(oid));
+      this.#nested ||=
+        Number(oid) >= FIRST_USER_OID &&
+        (names.withinSubqueries.has(name!) || names.withinSubqueries.has(joined([schema!, name!])));
+      const sorts = names.sorted.has(name!) || names.sorted.has(joined([schema!, name!]));
+      if (isSet === 'true' && sorts)
+        this.#unreadable ??= 'it sorts what a function in its select list returns';
+    }
+    for (const [oid] of await this.#read(namedOperators, [textArray(names.operators)])) {
+      called.add(Number(oid));
+      this.#nested = true;
+    }
+    if (names.attributes.size > 0)
+      for (const [oid] of await this.#read(namedAttributes, [textArray(names.attributes)]))
+        called.add(Number(oid));
+  }
+
+  async #namedRelations(called: Set<number>): Promise<void> {
+    const { relations, subqueries } = this.#names;
+    const rows = await this.#read(namedRelations, [textArray(lastParts(relations))]);
+    const meant = rows.filter(
+      ([, name, , schema]) =>
+        relations.has(joined([schema!, name!])) || (relations.has(name!) && schema !== 'information_schema'),
+    );
+    for (const relation of relations) {
+      const { schema, name } = partsOf(relation);
+      const found = meant.some(row => row[1] === name && (schema === undefined || row[3] === schema));
+      if (!found && !(schema === undefined && subqueries.has(name))) this.#absent.add(relation);
+    }
+    await this.#relationRows(meant, called);
+  }
+}
+
+const absence = ([first]: readonly string[]): string | undefined => {
+  if (first === undefined) return undefined;
+  const { schema, name } = partsOf(first);
+  return `it names "${[schema, name].filter(part => part !== undefined).join('.')}", which is not there`;
+};
+
+const nameSets = [
+  'relations',
+  'subqueries',
+  'functions',
+  'sorted',
+  'operators',
+  'attributes',
+  'types',
+  'withinSubqueries',
+] as const;
+
+/** A stored body is a query, a list of queries, or a list of such lists; a stored expression stands alone. */
+const storedTrees = (text: string): readonly Node[] =>
+  text === '' ? [] : readNodes(`{BODY :queries ${text}}`);
+
+const numbers = (text: string | null | undefined): readonly number[] =>
+  (text ?? '').split(',').flatMap(part => (part === '' || part === '0' ? [] : [Number(part)]));
+
+const lastParts = (names: ReadonlySet<string>): ReadonlySet<string> =>
+  new Set([...names].map(name => partsOf(name).name));
+
+/** Texts as the text of an array. */
+export const textArray = (texts: Iterable<string>): string =>
+  `{${[...texts].map(text => `"${text.replace(/["\\]/g, '\\$&')}"`).join()}}`;

@@ -1,0 +1,189 @@
+/** One batch of rows as a statement of the cloud. */
+import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../../catalog/catalog.js';
+import { quoteName, quoteQualified } from '../../../catalog/quote.js';
+import { type ByteColumn, columnOf } from '../../../crypto/column.js';
+import type { EncodingContext } from '../../../encodings/encoding.js';
+import type { EncodingRegistry } from '../../../encodings/registry.js';
+import { arrayOf, rowIdArray } from '../../../wire/arrays.js';
+import { typeOids } from '../../../wire/types.js';
+import { type BrokenRow, checksReading, firstBroken, timeOf } from '../../checks/broken.js';
+import { storedColumns, storedValues } from '../../checks/stored.js';
+import { checksOf } from '../../checks/table-checks.js';
+import type { WrittenColumn } from '../../execute/bodies.js';
+import type { Row } from '../../execute/collect.js';
+import { convert, decided } from '../../execute/conversion.js';
+import { physicalOid, protectRows, type SideWrites } from '../../execute/protecting.js';
+import type { SessionPort } from '../../ports.js';
+import { formsIn, physicalType } from '../../write/forms.js';
+import type { RowsToWrite } from './cloud-writes.js';
+
+/** What protecting a batch needs beside the session. */
+export interface BatchServices {
+  readonly registry: EncodingRegistry;
+  readonly context: EncodingContext;
+}
+
+/** The physical name of a table. */
+export const nameOf = ({ physical }: LogicalTable): string => quoteQualified(physical.schema, physical.name);
+/** Has the table row ids and cells? */
+export const isProtected = ({ state }: LogicalTable): boolean => state === 'protected';
+/** Places of rows as a parameter, in text form. */
+export const tidArray = (ctids: readonly string[]): Uint8Array =>
+  Buffer.from(`{${ctids.map(ctid => `"${ctid}"`).join()}}`);
+
+/** Deletes a batch. */
+export const deleteStatement = ({ table, ctids }: RowsToWrite): BatchStatement => ({
+  sql: first => `DELETE FROM ONLY ${nameOf(table)} AS t WHERE t.ctid = ANY ($${first}::pg_catalog.tid[])`,
+  parameters: [tidArray(ctids)],
+  formats: [0],
+  sides: [],
+  broken: undefined,
+});
+
+/** An array of new values: what it is called in the statement, its type and format, and what is assigned. */
+interface NewValues {
+  readonly column: string;
+  readonly array: string;
+  readonly value: (name: string) => string;
+  readonly bytes: Uint8Array;
+  readonly format: 0 | 1;
+}
+
+/** A statement that writes a batch, and what is to be written beside it. */
+export interface BatchStatement {
+  /** @param first number of its first parameter */
+  readonly sql: (first: number) => string;
+  readonly parameters: Row;
+  readonly formats: readonly (0 | 1)[];
+  readonly sides: readonly SideWrites[];
+  /** a row that the cloud refuses, for it breaks a check */
+  readonly broken: BrokenRow | undefined;
+}
+
+/**
+ * Protects the values of a batch that is inserted or updated.
+ * @param rows row ids
+ */
+export async function writeStatement(
+  batch: RowsToWrite,
+  rows: Float64Array,
+  session: SessionPort,
+  services: BatchServices,
+): Promise<BatchStatement> {
+  const { table, kind, ctids } = batch;
+  const columns = batch.columns.map(name => table.columns.find(c => c.name === name)!);
+  const valuesOf = (i: number) => columnOf(batch.values.map(row => row[i]!));
+  const places = columns.flatMap((column, i) => (column.protection ? [i] : []));
+  const formsOf = formsIn(services.registry, 0);
+  const written = places
+    .map(i => columns[i]!)
+    .map((column): WrittenColumn => ({ column, sources: [], forms: formsOf(column) }));
+  const values = await decided(
+    places.map(i => convert(valuesOf(i), 0, columns[i]!.type, session)),
+    session,
+  );
+  const { columns: forms, sides } = await protectRows(written, rows, values, services.context, session);
+  const broken = await brokenIn(batch, columns, valuesOf, rows, session, services);
+  const open = columns.flatMap((column, i): NewValues[] =>
+    column.protection
+      ? []
+      : [
+          {
+            column: column.name,
+            array: 'pg_catalog.text[]',
+            value: name => `${name}::${column.typeName}`,
+            bytes: arrayOf(valuesOf(i), typeOids.text),
+            format: 1,
+          },
+        ],
+  );
+  const physical = written.flatMap(w =>
+    w.forms.flatMap(form =>
+      Object.entries(form.operands).map(([role, operand]): NewValues => {
+        const type = physicalType(form, role);
+        return {
+          column: form.encoded.columns[role]!,
+          array: `${type}[]`,
+          value: name => name,
+          bytes: arrayOf(forms.get(operand)!, physicalOid(type)),
+          format: 1,
+        };
+      }),
+    ),
+  );
+  const place: NewValues[] =
+    kind === 'update'
+      ? [
+          {
+            column: 'ctid',
+            array: 'pg_catalog.tid[]',
+            value: name => name,
+            bytes: tidArray(ctids),
+            format: 0,
+          },
+        ]
+      : [];
+  const identity: NewValues[] =
+    isProtected(table) && (kind === 'insert' || broken)
+      ? [
+          {
+            column: ROW_COLUMN,
+            array: 'pg_catalog.int8[]',
+            value: name => name,
+            bytes: rowIdArray(broken ? rows.with(broken.row, broken.rowId) : rows),
+            format: 1,
+          },
+        ]
+      : [];
+  const all = [...place, ...identity, ...open, ...physical];
+  return {
+    sql: first =>
+      kind === 'update' ? updateSql(table, all, first) : insertSql(table, all, batch.values.length, first),
+    parameters: all.map(v => v.bytes),
+    formats: all.map(v => v.format),
+    sides,
+    broken,
+  };
+}
+
+/** The first row of a batch that breaks a check; what it is not given stays as it is. */
+async function brokenIn(
+  { table, kind }: RowsToWrite,
+  columns: readonly LogicalColumn[],
+  valuesOf: (place: number) => ByteColumn,
+  rows: Float64Array,
+  session: SessionPort,
+  { context, registry }: BatchServices,
+): Promise<BrokenRow | undefined> {
+  const of = await checksOf(table, session);
+  const checks = of && (kind === 'insert' ? of.checks : checksReading(of, columns));
+  if (!of || !checks?.length) return undefined;
+  const read = [...new Set(checks.flatMap(check => check.columns))];
+  const given = read.filter(column => columns.includes(column));
+  const values = await decided(
+    given.map(column => convert(valuesOf(columns.indexOf(column)), 0, column.type, session)),
+    session,
+  );
+  const others = kind === 'insert' ? [] : read.filter(column => !columns.includes(column));
+  const all = new Map(await storedValues(storedColumns(table, others, registry), rows, session, context));
+  for (const [i, column] of given.entries()) all.set(column.number, values[i]!);
+  return firstBroken(checks, of, all, rows.length, await timeOf(checks, session), session);
+}
+
+const unnested = (values: readonly NewValues[], first: number): string =>
+  `ROWS FROM (${values.map(({ array }, i) => `pg_catalog.unnest($${first + i}::${array})`).join(', ')}) AS u (${values.map((_, i) => `c${i}`).join(', ')})`;
+
+function updateSql(table: LogicalTable, values: readonly NewValues[], first: number): string {
+  const [, ...assigned] = values;
+  const sets = assigned.map(({ column, value }, i) => `${quoteName(column)} = ${value(`u.c${i + 1}`)}`);
+  return `UPDATE ONLY ${nameOf(table)} AS t SET ${sets.join(', ')} FROM ${unnested(values, first)} WHERE t.ctid = u.c0`;
+}
+
+function insertSql(table: LogicalTable, values: readonly NewValues[], rows: number, first: number): string {
+  // a row of defaults alone
+  if (values.length === 0)
+    return `INSERT INTO ${nameOf(table)} SELECT FROM pg_catalog.generate_series(1, ${rows})`;
+  const names = values.map(({ column }) => quoteName(column));
+  const given = values.map(({ value }, i) => value(`u.c${i}`));
+  return `INSERT INTO ${nameOf(table)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${given.join(', ')} FROM ${unnested(values, first)}`;
+}

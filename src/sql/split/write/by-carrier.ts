@@ -1,0 +1,134 @@
+/** A write of a carrier, as postgres_fdw words it, becomes rows to write. */
+import type { LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
+import { MessageWriter } from '../../../wire/message-writer.js';
+import type { Row } from '../../execute/collect.js';
+import type { RawNode } from '../../raw/node.js';
+import type { RowCursor, RowsWritten } from '../../residual.js';
+import type { CarrierQuery } from '../carrier-query.js';
+import { assignedTo } from '../typed-source.js';
+import { type CarrierWrite, readCarrierWrite } from './carrier-write.js';
+import type { CloudWrites } from './cloud-writes.js';
+import { rowsOf, writeRow } from './identified-rows.js';
+
+/** What it needs of the statement's rows. */
+export interface WrittenRows {
+  table(oid: number): LogicalTable;
+  /** names of the columns' types, without modifiers */
+  castNames(columns: readonly LogicalColumn[]): Promise<readonly string[]>;
+  /** rows with what is computed of them */
+  open(query: CarrierQuery): Promise<RowCursor>;
+}
+
+/** Writes of the same text, parsed. */
+const known = new Map<string, CarrierWrite>();
+const knownMax = 500;
+/** Texts longer than that hold values, and are not kept. */
+const keptTextMax = 2 * 1024;
+
+function parsed(sql: string): CarrierWrite {
+  const found = known.get(sql);
+  if (found) return found;
+  const write = readCarrierWrite(sql);
+  const byRow = write.kind === 'update' || write.kind === 'delete';
+  if (byRow && sql.length <= keptTextMax) {
+    known.set(sql, write);
+    if (known.size > knownMax) known.delete(known.keys().next().value!);
+  }
+  return write;
+}
+
+/**
+ * @param sql UPDATE or DELETE over a carrier
+ * @param parameters in text form
+ */
+export async function writeByCarrier(
+  sql: string,
+  parameters: Row,
+  writes: CloudWrites,
+  rows: WrittenRows,
+): Promise<RowsWritten> {
+  const write = parsed(sql);
+  const table = rows.table(write.table);
+  const returned = new MessageWriter(1024);
+  const { returning } = write;
+  const back = (ctid: string, changed: ReadonlyMap<string, Uint8Array | null>): void => {
+    if (returning.length > 0) writeRow(returned, writes.fetched(table).values(ctid, returning, changed));
+  };
+  let count = 0;
+  switch (write.kind) {
+    case 'update': {
+      const ctid = textOf(parameters[0]!);
+      const values = parameters.slice(1);
+      if (!writes.update(table, write.columns, ctid, values)) break;
+      back(ctid, changes(write.columns, values));
+      count = 1;
+      break;
+    }
+    case 'delete': {
+      const ctid = textOf(parameters[0]!);
+      if (!writes.delete(table, ctid)) break;
+      back(ctid, new Map());
+      count = 1;
+      break;
+    }
+    case 'update-where':
+    case 'delete-where': {
+      // a row that goes to another partition is written there whole
+      const whole = table.bounds ? table.columns.map(({ name }) => name) : [];
+      const columns = [...new Set([...returning, ...whole, 'ctid', 'xmin'])];
+      const expressions = write.kind === 'update-where' ? await coerced(write, table, rows) : [];
+      const cursor = await rows.open({
+        table: write.table,
+        columns,
+        expressions,
+        conditions: write.conditions,
+        order: [],
+      });
+      const batch = new MessageWriter();
+      for (;;) {
+        await cursor.next(batchRows, batch);
+        const bytes = Buffer.from(batch.take());
+        if (bytes.length === 0) break;
+        const fetched = new MessageWriter();
+        const found: [string, Row][] = [];
+        for (const row of rowsOf(bytes)) {
+          writeRow(fetched, row.slice(0, columns.length));
+          found.push([textOf(row[columns.indexOf('ctid')]!), row.slice(columns.length)]);
+        }
+        writes.fetched(table).keep(Buffer.from(fetched.take()), columns);
+        for (const [ctid, values] of found) {
+          const isFirst =
+            write.kind === 'update-where'
+              ? writes.update(table, write.columns, ctid, values)
+              : writes.delete(table, ctid);
+          if (!isFirst) continue;
+          back(ctid, write.kind === 'update-where' ? changes(write.columns, values) : new Map());
+          count++;
+        }
+      }
+      cursor.close();
+    }
+  }
+  return { tag: tagOf(write, count), width: returning.length, rows: returned.take() };
+}
+
+/** postgres_fdw leaves the assignment to the column's type out. */
+async function coerced(
+  { columns, expressions }: Extract<CarrierWrite, { kind: 'update-where' }>,
+  table: LogicalTable,
+  rows: WrittenRows,
+): Promise<readonly RawNode[]> {
+  const assigned = columns.map(name => table.columns.find(c => c.name === name)!);
+  const casts = await rows.castNames(assigned);
+  return expressions.map((expression, i) => assignedTo(expression, casts[i]!, assigned[i]!));
+}
+
+const batchRows = 1_000;
+
+const tagOf = ({ kind }: CarrierWrite, count: number): string =>
+  `${kind.startsWith('update') ? 'UPDATE' : 'DELETE'} ${count}`;
+
+const changes = (columns: readonly string[], values: Row): ReadonlyMap<string, Uint8Array | null> =>
+  new Map(columns.map((name, i) => [name, values[i]!]));
+
+const textOf = (field: Uint8Array | null): string => Buffer.from(field ?? []).toString();

@@ -1,0 +1,273 @@
+/**
+ * Brings what a statement writes to the cloud. The rows are locked first, as PostgreSQL would lock them, and must stand
+ * there in the version in which they were fetched; what was computed from them is then protected and written.
+ */
+import { ROW_COLUMN } from '../../../catalog/catalog.js';
+import { actsHere } from '../../../catalog/foreign-keys.js';
+import { ClarusError } from '../../../errors.js';
+import { PostgresError } from '../../../wire/diagnostic.js';
+import { logicalError } from '../../client-error.js';
+import type { RowLock } from '../../execute/bodies.js';
+import { collect, collectTagged } from '../../execute/collect.js';
+import { statement } from '../../execute/convert.js';
+import { type ExecutionServices, ROWS_MAX } from '../../execute/portal.js';
+import { deleteSides, newRowIds, writeSides } from '../../execute/protecting.js';
+import type { OutcomeListener, SessionPort } from '../../ports.js';
+import { hasSideTables } from '../../write/modify.js';
+import {
+  type BatchServices,
+  type BatchStatement,
+  deleteStatement,
+  isProtected,
+  nameOf,
+  tidArray,
+  writeStatement,
+} from './batch-statement.js';
+import type { CloudWrites, RowsToWrite } from './cloud-writes.js';
+import { lockStrength } from './key-change.js';
+import { type IdentifiedBatch, isActedOn, withActions } from './referential-actions.js';
+
+/** What writing needs beside the session. */
+export interface FlushServices extends BatchServices, Pick<ExecutionServices, 'rowIds'> {}
+
+/** Row ids of locked rows by their ctid; 0 for those of an unprotected table. */
+type Locked = ReadonlyMap<string, number>;
+
+/** The rows of a statement's writes, locked. */
+export type LockedRows = ReadonlyMap<RowsToWrite, Locked>;
+
+/**
+ * Locks the rows that a statement updates or deletes.
+ * @returns undefined: one of them is not any more what it was when it was fetched
+ * @throws PostgresError of the cloud: 40001 where the transaction has one snapshot and a row has changed since
+ */
+export async function lockRows(writes: CloudWrites, session: SessionPort): Promise<LockedRows | undefined> {
+  const locked = new Map<RowsToWrite, Locked>();
+  for (const batch of writes.batches) {
+    if (batch.kind === 'insert') continue;
+    const strength = batch.kind === 'delete' ? 'UPDATE' : lockStrength(batch);
+    const found = await lock({ table: batch.table, strength, wait: '' }, batch.ctids, writes, session);
+    if (found.size < batch.ctids.length) return undefined;
+    locked.set(batch, found);
+  }
+  return locked;
+}
+
+/**
+ * Locks rows of one table.
+ * @returns those that are what they were when they were fetched
+ * @throws PostgresError 55P03 where others hold one and it is not to be waited for
+ */
+export async function lock(
+  { table, strength, wait }: RowLock,
+  ctids: readonly string[],
+  writes: CloudWrites,
+  session: SessionPort,
+): Promise<Locked> {
+  const found = new Map<string, number>();
+  const row = isProtected(table) ? `t.${ROW_COLUMN}::pg_catalog.text` : "'0'";
+  const locking = statement(
+    `SELECT t.ctid::pg_catalog.text, t.xmin::pg_catalog.text, ${row} FROM ONLY ${nameOf(table)} AS t
+      WHERE t.ctid = ANY ($1::pg_catalog.tid[]) FOR ${strength} ${wait}`,
+    [],
+  );
+  for (let from = 0; from < ctids.length; from += ROWS_MAX) {
+    const part = ctids.slice(from, from + ROWS_MAX);
+    for (const fields of await collect(session.cloud, locking, [tidArray(part)], [0], [])) {
+      const [ctid, xmin, id] = fields.map(field => Buffer.from(field ?? []).toString());
+      if (writes.fetched(table).xmin(ctid!) === xmin) found.set(ctid!, Number(id));
+    }
+  }
+  return found;
+}
+
+/** Writes what a statement has computed. @throws PostgresError what the cloud says to it */
+export async function flushWrites(
+  writes: CloudWrites,
+  locked: LockedRows,
+  session: SessionPort,
+  services: FlushServices,
+): Promise<void> {
+  if (writes.batches.some(batch => isActedOn(batch, session)) || mustBeTogether(writes.batches)) {
+    const own: IdentifiedBatch[] = [];
+    for (const batch of writes.batches)
+      own.push({ batch, rows: await rowsOf(batch, locked.get(batch), services) });
+    await writeTogether(own, session, services);
+    return;
+  }
+  for (const batch of writes.batches) {
+    for (let from = 0; from < rowCount(batch); from += ROWS_MAX) {
+      const part: RowsToWrite = {
+        ...batch,
+        ctids: batch.ctids.slice(from, from + ROWS_MAX),
+        values: batch.values.slice(from, from + ROWS_MAX),
+      };
+      await writeAlone(
+        { batch: part, rows: await rowsOf(part, locked.get(batch), services) },
+        session,
+        services,
+      );
+    }
+  }
+}
+
+/**
+ * PostgreSQL looks at foreign keys, and at keys that are deferrable, when the statement ends, not after each batch or
+ * part of one.
+ */
+function mustBeTogether(batches: readonly RowsToWrite[]): boolean {
+  const isParted = (batch: RowsToWrite): boolean => rowCount(batch) > ROWS_MAX;
+  if (batches.length === 1 && !isParted(batches[0]!)) return false;
+  const tables = new Set(batches.map(({ table }) => table.number));
+  return batches.some(
+    batch =>
+      batch.table.keys.some(({ references }) => references && tables.has(references.table)) ||
+      (isParted(batch) && batch.kind === 'update' && lockStrength(batch) === 'UPDATE'),
+  );
+}
+
+const rowCount = ({ ctids, values }: RowsToWrite): number => Math.max(ctids.length, values.length);
+
+const rowsOf = (
+  batch: RowsToWrite,
+  ids: Locked | undefined,
+  services: FlushServices,
+): Promise<Float64Array> | Float64Array =>
+  ids ? Float64Array.from(batch.ctids, ctid => ids.get(ctid)!) : newRows(batch, services);
+
+const newRows = (
+  { table, values }: RowsToWrite,
+  services: FlushServices,
+): Promise<Float64Array> | Float64Array =>
+  isProtected(table) ? newRowIds(table, values.length, services) : new Float64Array(values.length);
+
+/**
+ * Starts an UPDATE of one batch of a table, after which nothing is to be written.
+ * @param listener hears how it ends
+ * @returns false: there is more to be done, and nothing has been
+ */
+export async function startUpdate(
+  { batches }: CloudWrites,
+  locked: LockedRows,
+  session: SessionPort,
+  services: FlushServices,
+  listener: OutcomeListener,
+): Promise<boolean> {
+  const [batch, ...more] = batches;
+  if (!batch || more.length > 0 || batch.kind !== 'update') return false;
+  if (batch.values.length > ROWS_MAX || hasSideTables(batch.table) || isActedOn(batch, session)) return false;
+  const ids = locked.get(batch)!;
+  const rows = Float64Array.from(batch.ctids, ctid => ids.get(ctid)!);
+  const { sql, parameters, formats, broken } = await writeStatement(batch, rows, session, services);
+  const portal = session.cloud.bind(statement(sql(1), []), parameters, { parameters: formats, results: [] });
+  portal.start(0, { rows: () => undefined }, broken?.listening(listener) ?? listener);
+  return true;
+}
+
+const statementOf = (
+  { batch, rows }: IdentifiedBatch,
+  session: SessionPort,
+  services: FlushServices,
+): Promise<BatchStatement> | BatchStatement =>
+  batch.kind === 'delete' ? deleteStatement(batch) : writeStatement(batch, rows, session, services);
+
+async function writeAlone(
+  part: IdentifiedBatch,
+  session: SessionPort,
+  services: FlushServices,
+): Promise<void> {
+  const { sql, parameters, formats, sides, broken } = await statementOf(part, session, services);
+  const running = collectTagged(session.cloud, statement(sql(1), []), parameters, formats, []);
+  const { tag } = await (broken?.refused(running) ?? running);
+  mustBeAll(Number(/\d+$/.exec(tag)?.[0]), part);
+  await followSides(part, sides, session);
+}
+
+/** Writes what a statement writes and what foreign keys do of it, in one statement of the cloud. */
+async function writeTogether(
+  own: readonly IdentifiedBatch[],
+  session: SessionPort,
+  services: FlushServices,
+): Promise<void> {
+  const { batches: parts, isRefused } = await withActions(own, session, services);
+  const [isolation] = await collect(session.cloud, isolationQuery, [], [], [0]);
+  const statements: BatchStatement[] = [];
+  for (const part of parts) statements.push(await statementOf(part, session, services));
+  const parameters = statements.flatMap(s => s.parameters);
+  const formats = statements.flatMap(s => s.formats);
+  let first = 1;
+  const written = statements.map(({ sql, parameters: own }, i) => {
+    const text = `w${i} AS (${sql(first)} RETURNING 1)`;
+    first += own.length;
+    return text;
+  });
+  // in this order, so that of several errors the statement's own come first
+  const counts = written.map((_, i) => `(SELECT pg_catalog.count(*) FROM w${i})`);
+  const query = statement(`WITH ${written.join(', ')} SELECT ${counts.join(', ')}`, []);
+  const running = collect(session.cloud, query, parameters, formats, [0]).catch(error => {
+    const keepsSnapshot = textOf(isolation?.[0]) !== 'read committed';
+    throw !isRefused && keepsSnapshot && isOfUnseenRow(error, own, session) ? serialisation() : error;
+  });
+  const broken = statements.find(s => s.broken)?.broken;
+  const [row] = await (broken?.refused(running) ?? running);
+  if (isRefused) throw new Error('the cloud let go a row to which others refer');
+  for (const [i, part] of parts.entries()) {
+    mustBeAll(Number(textOf(row?.[i])), part);
+    await followSides(part, statements[i]!.sides, session);
+  }
+}
+
+const isolationQuery = statement('SHOW transaction_isolation', []);
+const textOf = (field: Uint8Array | null | undefined): string => Buffer.from(field ?? []).toString();
+
+/**
+ * Did a row break a key that refers to one that goes, though the snapshot of the transaction does not hold it? It does
+ * where an action should have changed it, and the statement itself gives no references.
+ */
+function isOfUnseenRow(error: unknown, own: readonly IdentifiedBatch[], session: SessionPort): boolean {
+  if (!(error instanceof PostgresError) || error.code !== '23503') return false;
+  const catalog = session.catalog();
+  const { schema, table: name, constraint } = logicalError(error, catalog).diagnostic;
+  const child = [...catalog.tables.values()].find(t => t.schema === schema && t.name === name);
+  const key = child?.keys.find(k => k.name === constraint);
+  if (!child || !key?.actions || !actsHere(child, key)) return false;
+  const names = child.columns.filter(c => key.columns.includes(c.number)).map(c => c.name);
+  return !own.some(
+    ({ batch }) => batch.table.number === child.number && batch.columns.some(c => names.includes(c)),
+  );
+}
+
+/** ri_PerformCheck of ri_triggers.c, where its query meets a row that came later */
+const serialisation = (): ClarusError =>
+  new ClarusError('40001', 'could not serialize access due to concurrent update');
+
+/** Rows are locked before they are written, so what changes them is of the statement itself (ExecUpdate, ExecDelete). */
+const alreadyModified = (kind: RowsToWrite['kind']): ClarusError =>
+  new ClarusError(
+    '27000',
+    `tuple to be ${kind}d was already modified by an operation triggered by the current command`,
+    {
+      hint: 'Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.',
+    },
+  );
+
+function mustBeAll(count: number, { batch, rows }: IdentifiedBatch): void {
+  if (count !== rows.length) throw alreadyModified(batch.kind);
+}
+
+/** Brings side tables to what the rows of a batch are now. */
+async function followSides(
+  { batch: { table, kind, columns }, rows }: IdentifiedBatch,
+  sides: BatchStatement['sides'],
+  session: SessionPort,
+): Promise<void> {
+  if (kind === 'delete') await deleteSides(table, undefined, rows, session);
+  if (kind === 'update' && hasSideTables(table))
+    await deleteSides(
+      table,
+      table.columns.filter(c => c.protection && columns.includes(c.name)),
+      rows,
+      session,
+    );
+  await writeSides(sides, session);
+}

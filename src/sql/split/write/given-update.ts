@@ -1,0 +1,97 @@
+import { PostgresError } from '../../../wire/diagnostic.js';
+import type { SplitBody } from '../../execute/bodies.js';
+import { fieldsAt } from '../../execute/collect.js';
+import type { Bound } from '../../execute/portal.js';
+import type { OutcomeListener, ResidualPort, RowSink } from '../../ports.js';
+import { CloudRows, type SplitServices } from '../cloud-rows.js';
+import type { GivenColumns } from '../given-columns.js';
+import { fetchParameters, type GivenTable, needsCarrier } from '../given-table.js';
+import { bindGiven } from '../portal.js';
+import { CloudWrites } from './cloud-writes.js';
+import { flushWrites, lockRows, startUpdate } from './flush.js';
+import { isReadOnly, readOnly } from './read-only.js';
+
+/**
+ * What became of the statement: it is done; it is on its way, and the listener hears how it ends; it is to begin anew.
+ */
+export type GivenUpdate =
+  | { readonly kind: 'done'; readonly rows: number }
+  | { readonly kind: 'pipelined' }
+  | { readonly kind: 'anew' };
+
+/** @param listener may hear how it ends */
+export async function updateGiven(
+  ...[given, body, bound, residual, services, listener]: Parameters<typeof update>
+): Promise<GivenUpdate> {
+  try {
+    return await update(given, body, bound, residual, services, listener);
+  } catch (error) {
+    // PreventCommandIfReadOnly of utility.c says it of the query that locks
+    if (error instanceof PostgresError && error.code === '25006') throw readOnly('UPDATE', undefined);
+    throw error;
+  }
+}
+
+async function update(
+  given: GivenTable,
+  body: SplitBody,
+  bound: Bound,
+  residual: ResidualPort,
+  services: SplitServices,
+  listener: OutcomeListener,
+): Promise<GivenUpdate> {
+  const { session } = bound;
+  const { table, columns, locks } = given;
+  const writes = new CloudWrites(false, new Map());
+  const shows = { shown: body.shown, apart: body.apart, bound: bound.bound };
+  const source = new CloudRows(session, services, shows, writes);
+  const rows = await source.whole(given, fetchParameters(given, bound.bound));
+  if (!rows) {
+    needsCarrier(body);
+    return { kind: 'anew' };
+  }
+  if (!locks) writes.fetched(table).note(rows.places(0), rows.transactions(1));
+  // without rows too: what is wrong with constants PostgreSQL says when it plans
+  const count = await compute(given, body, bound, residual, rows, writes);
+  if (count === 0) {
+    // a lock says the same, where there is something to lock
+    if (!locks && (await isReadOnly(session))) throw readOnly('UPDATE', undefined);
+    return { kind: 'done', rows: 0 };
+  }
+  const locked = locks
+    ? new Map([[writes.batches[0]!, identified(rows, columns.length)]])
+    : await lockRows(writes, session);
+  if (!locked) return { kind: 'anew' };
+  if (await startUpdate(writes, locked, session, services, listener)) return { kind: 'pipelined' };
+  await flushWrites(writes, locked, session, services);
+  return { kind: 'done', rows: count };
+}
+
+/** @returns number of rows to write */
+async function compute(
+  given: GivenTable,
+  { localised }: SplitBody,
+  bound: Bound,
+  residual: ResidualPort,
+  rows: GivenColumns,
+  writes: CloudWrites,
+): Promise<number> {
+  const { table, assigned } = given;
+  let count = 0;
+  const sink: RowSink = {
+    rows(computed) {
+      for (let i = 0; i < computed.count; i++) {
+        const [ctid, ...values] = fieldsAt(computed.buffer, computed.starts[i]!);
+        if (writes.update(table, assigned, Buffer.from(ctid!).toString(), values)) count++;
+      }
+    },
+  };
+  await residual.given(localised, port => bindGiven(given, rows, bound, [0], port).execute(0, sink));
+  return count;
+}
+
+/** Row ids by ctid. */
+function identified(rows: GivenColumns, column: number): ReadonlyMap<string, number> {
+  const ids = rows.rowIds(column);
+  return new Map(rows.places(0).map((ctid, i) => [ctid, ids[i]!]));
+}

@@ -1,0 +1,51 @@
+/** Parts of a statement that are run as statements of their own. */
+import { physical } from '../../compilation.js';
+import type { FirstQuery } from '../../execute/bodies.js';
+import { named } from '../../execute/portal.js';
+import type { BoundParameters, Plan } from '../../plan.js';
+import type { ClientPort, SessionPort } from '../../ports.js';
+import type { SplitServices } from '../cloud-rows.js';
+import { copyRows } from '../fetch.js';
+
+/**
+ * Runs a part to its end.
+ * @param kept takes the rows that it returns
+ * @param types of the parameters that it takes where it runs as it stands; none of those may hold a protected value
+ */
+export async function runPart(
+  plan: FirstQuery['plan'] | Extract<Plan, { kind: 'trusted' }>,
+  bound: BoundParameters,
+  formats: readonly (0 | 1)[],
+  kept: ClientPort,
+  session: SessionPort,
+  services: Pick<SplitServices, 'bind'>,
+  types: readonly number[] = [],
+): Promise<void> {
+  if (plan.kind !== 'protected') {
+    const port = plan.kind === 'pass' ? session.cloud : session.trusted;
+    const values = bound.values.slice(0, types.length);
+    const parameters = bound.formats.slice(0, types.length);
+    const portal = port.bind(physical(plan.sql, types), values, { parameters, results: formats }, named);
+    const done = portal.execute(0, {
+      rows: rows => {
+        copyRows(rows, kept.writer);
+        kept.written();
+      },
+    });
+    port.flush();
+    await done;
+    portal.close();
+    return;
+  }
+  // what it was planned with, and what it does not look at
+  const { parameterTypes: own, columns } = plan.shape;
+  const shape = { parameterTypes: bound.values.map((_, i) => own[i] ?? 0), columns };
+  const portal = await services.bind({ ...plan, shape }, bound, formats, kept);
+  await new Promise<void>((resolve, reject) => {
+    Promise.resolve(portal.execute(0, { done: () => resolve(), failed: reject })).then(outcome => {
+      session.cloud.flush();
+      if (outcome.kind !== 'pipelined') resolve();
+    }, reject);
+  });
+  portal.close();
+}

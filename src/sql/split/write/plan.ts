@@ -1,0 +1,227 @@
+/**
+ * Split statements that write: UPDATE and DELETE run on the trusted side as they stand, because a table's carrier takes
+ * its place in them.
+ */
+
+import { flag, type Node, nodesIn, numberIn, readNodes, walk } from '../../analysed/node.js';
+import { COMMAND } from '../../analysed/query.js';
+import { generatedColumns } from '../../defaults.js';
+import type { SplitBody, SplitWrites } from '../../execute/bodies.js';
+import type { ProtectedPlan } from '../../plan.js';
+import { deparse } from '../../raw/deparse.js';
+import { kindOf, type RawNode } from '../../raw/node.js';
+import { parseOne } from '../../raw/parse.js';
+import { touchOf } from '../../touch.js';
+import { planTriggered } from '../../triggers/plan.js';
+import { isPlainRead, mustBeReadable, planSplit, type SplitPlanning, splitBody } from '../plan.js';
+import { planComputedInsert } from './computed-insert.js';
+import { planComputedMerge } from './computed-merge.js';
+import { declassifiedBy, refuseFlows, refuseLateSight, type Write, writesOf } from './flow.js';
+import { hoistWrites, mustHoist } from './hoist.js';
+import { planInsertSelect } from './insert.js';
+import { isLocking, planLocking, withoutLocking } from './locking.js';
+import { viewTarget } from './view-target.js';
+
+const commands: Readonly<Record<string, string>> = {
+  SelectStmt: 'SELECT',
+  UpdateStmt: 'UPDATE',
+  DeleteStmt: 'DELETE',
+};
+
+/**
+ * Plans a statement that no encoding answers.
+ * @param raw the statement; its text is `sql`
+ * @throws cause where the trusted side cannot finish it either; ClarusError 0A000 where a protected value would flow to
+ *   an unprotected column
+ */
+export async function planSplitStatement(
+  raw: RawNode,
+  sql: string,
+  planning: SplitPlanning,
+): Promise<ProtectedPlan> {
+  const planned = await planWay(raw, sql, planning);
+  const declassifies = declassifiedBy(planning.analysis, planning.touch, planning.session.catalog());
+  return declassifies.length > 0 ? { ...planned, declassifies } : planned;
+}
+
+async function planWay(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
+  const { cause } = planning;
+  const triggered = await planTriggered(raw, planning);
+  if (triggered) return triggered;
+  if (kindOf(raw) === 'InsertStmt') {
+    const copied = await planInsertSelect(raw, planning).catch(refused => {
+      if (refused !== cause) throw refused;
+    });
+    if (copied) return copied;
+  }
+  return planSplitWrite(raw, sql, planning) ?? planSplit(raw, sql, planning);
+}
+
+/**
+ * @param raw a statement; its text is `sql`
+ * @returns undefined: it writes nothing
+ * @throws cause where it cannot be finished on the trusted side; ClarusError 0A000 where a protected value would flow to
+ *   an unprotected column
+ */
+function planSplitWrite(
+  raw: RawNode,
+  sql: string,
+  planning: SplitPlanning,
+): Promise<ProtectedPlan> | undefined {
+  const catalog = planning.session.catalog();
+  const queries = planning.analysis.parsed.flatMap(readNodes);
+  const writes = queries.flatMap(tree => writesOf(tree, catalog));
+  const locks = queries.some(tree => locksBelow(tree));
+  if (locks) {
+    // what a locking query returns is a parameter afterwards
+    refuseFlows(writes, planning.touch, catalog);
+    return planWithLocks(raw, planning);
+  }
+  const [query] = queries;
+  if (query && mustHoist(query)) return planHoisted(raw, query, writes, planning);
+  return writes.length === 0 ? undefined : plan(raw, sql, writes, planning, []);
+}
+
+function locksBelow(tree: Node): boolean {
+  let found = false;
+  walk(tree, node => {
+    if (node.kind === 'QUERY') found ||= isLocking(node);
+    return !found;
+  });
+  return found;
+}
+
+/** A statement that locks rows beside those that it writes. */
+async function planWithLocks(raw: RawNode, planning: SplitPlanning): Promise<ProtectedPlan> {
+  const without = await withoutLocking(raw, planning);
+  if (!without) return planLocking(raw, planning);
+  const { session, analysis, cause } = without.planning;
+  const [query] = analysis.parsed.flatMap(readNodes);
+  if (!query || isLocking(query)) throw cause;
+  const planned = await plan(
+    without.raw,
+    deparse(without.raw),
+    writesOf(query, session.catalog()),
+    without.planning,
+    without.first,
+  );
+  return { ...planned, shape: planning.analysis.shape };
+}
+
+/** A statement whose writes in WITH run first. */
+async function planHoisted(
+  raw: RawNode,
+  query: Node,
+  writes: readonly Write[],
+  planning: SplitPlanning,
+): Promise<ProtectedPlan> {
+  const { session, analysis, cause, homes, touch } = planning;
+  const catalog = session.catalog();
+  // a function would see what has been written before it is called
+  if (writes.some(({ table }) => table && touch.routines?.tables.has(table.oid))) throw cause;
+  for (const tree of [...analysis.parsed, ...analysis.rewritten].flatMap(readNodes))
+    refuseFlows(writesOf(tree, catalog), touch, catalog);
+  const {
+    raw: rest,
+    planning: left,
+    first,
+  } = await hoistWrites(raw, query, planning, async (part, types, given) => {
+    const sql = deparse(part);
+    if (!given) {
+      const planned = await planning.plan(parseOne(sql), sql, types);
+      if (planned.kind === 'protected' || (planned.kind === 'pass' && types.length === 0)) return planned;
+    }
+    const own = await session.analyse(sql, types);
+    const planned = await planSplitWrite(parseOne(sql), sql, {
+      ...planning,
+      analysis: own,
+      touch: await touchOf(own, session, homes),
+    });
+    if (!planned) throw cause;
+    return planned;
+  });
+  const [main] = left.analysis.parsed.flatMap(readNodes);
+  if (!main) throw cause;
+  const planned = await plan(rest, deparse(rest), writesOf(main, catalog), left, first);
+  return { ...planned, shape: analysis.shape };
+}
+
+async function plan(
+  raw: RawNode,
+  sql: string,
+  writes: readonly Write[],
+  planning: SplitPlanning,
+  first: SplitWrites['first'],
+): Promise<ProtectedPlan> {
+  const { analysis, touch, session, cause } = planning;
+  refuseLateSight(writes, touch);
+  if (kindOf(raw) === 'InsertStmt' || kindOf(raw) === 'MergeStmt') {
+    const planned = await planComputed(raw, writes, planning);
+    const body = planned.body as SplitBody;
+    return { ...planned, body: { ...body, writes: { ...body.writes!, first } } as SplitBody };
+  }
+  const command = commands[kindOf(raw)];
+  if (command === undefined) throw cause;
+  const catalog = session.catalog();
+  // also what a view's rule makes of it
+  for (const tree of analysis.rewritten.flatMap(readNodes))
+    refuseFlows(writesOf(tree, catalog), touch, catalog);
+  refuseFlows(writes, touch, catalog);
+  mustBeReadable(analysis, answers, cause);
+  for (const { query, table } of writes)
+    if (
+      table &&
+      nodesIn(query, 'returningList').length > 0 &&
+      (await generatedColumns(table, session)).size > 0
+    )
+      throw cause;
+  const body = await splitBody(raw, sql, planning, {
+    names: [...new Set(writes.flatMap(({ table }) => (table ? [`${table.schema}.${table.name}`] : [])))],
+    returns: writes.some(({ query }) => nodesIn(query, 'returningList').length > 0),
+    arbiters: [],
+    computed: undefined,
+    locks: [],
+    first,
+  });
+  return { kind: 'protected', command, shape: analysis.shape, split: true, writes: true, body };
+}
+
+/** An INSERT or MERGE whose rows are computed first. */
+async function planComputed(
+  raw: RawNode,
+  writes: readonly Write[],
+  planning: SplitPlanning,
+): Promise<ProtectedPlan> {
+  const { analysis, touch, session, cause } = planning;
+  const catalog = session.catalog();
+  const [write, ...more] = writes;
+  if (!write || more.length > 0) throw cause;
+  // views are expanded there
+  for (const tree of analysis.rewritten.flatMap(readNodes))
+    refuseFlows(writesOf(tree, catalog), touch, catalog);
+  mustBeReadable(
+    analysis,
+    query => numberIn(query, 'commandType') !== COMMAND.select || isPlainRead(query),
+    cause,
+  );
+  if (kindOf(raw) === 'MergeStmt') {
+    if (!write.table) throw cause;
+    return planComputedMerge(raw, write.query, write.table, planning);
+  }
+  if (write.table) return planComputedInsert(raw, write.query, write.table, planning);
+  const view = await viewTarget(raw, write.query, planning);
+  return planComputedInsert(view.raw, write.query, view.table, planning, view);
+}
+
+/** Queries that carriers answer. */
+function answers(query: Node): boolean {
+  switch (numberIn(query, 'commandType')) {
+    case COMMAND.select:
+      return isPlainRead(query);
+    case COMMAND.update:
+    case COMMAND.delete:
+      return !flag(query, 'hasTargetSRFs');
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,384 @@
+/**
+ * Portals of split statements that write: the trusted PostgreSQL runs the statement, and what it writes is collected;
+ * the rows that it changes are then locked in the cloud, must stand there as they were read, and are written. Where they
+ * do not, the statement begins anew over the rows as they are now, while those that were locked stay so.
+ */
+import type { LogicalTable } from '../../../catalog/catalog.js';
+import { ClarusError } from '../../../errors.js';
+import { PostgresError } from '../../../wire/diagnostic.js';
+import type { MessageWriter } from '../../../wire/message-writer.js';
+import { logicalError } from '../../client-error.js';
+import type { ComputedWrites, FirstQuery, GivenRows, SplitBody, SplitWrites } from '../../execute/bodies.js';
+import { fieldsAt, type Row } from '../../execute/collect.js';
+import { cannotBeRun } from '../../execute/given.js';
+import { HeldRows } from '../../execute/held-rows.js';
+import { type Bound, type Portal, pipelined } from '../../execute/portal.js';
+import type { DataRows, Execution, OutcomeListener, Residual, ResidualPort } from '../../ports.js';
+import { CloudRows, type SplitServices } from '../cloud-rows.js';
+import { copyRows } from '../fetch.js';
+import { givenTable } from '../given-table.js';
+import { bindResidual, mustHaveRunAsPlanned, needsOf, residualParameters, run } from '../portal.js';
+import { CloudWrites } from './cloud-writes.js';
+import { boundWith, ComputedSink, computeGiven, KeptRows, withColumns } from './computed-writes.js';
+import { flushWrites, type LockedRows, lock, lockRows } from './flush.js';
+import { updateGiven } from './given-update.js';
+import { writeRow } from './identified-rows.js';
+import { runPart } from './parts.js';
+import { readOnly } from './read-only.js';
+import { routeWrites } from './routing.js';
+
+/** Bytes of RETURNING that may be kept until everything is written. */
+const heldBytesMax = 64 * 1024 * 1024;
+/** How often a statement begins anew because others change what it reads. */
+const attemptsMax = 50;
+/** How often it does so to leave out rows that others hold: at least one each time. */
+const skipsMax = 10_000;
+
+/** What is done in place of writing the rows at once: triggers are fired. */
+export interface WriteHooks {
+  /** before anything is computed */
+  begin(): Promise<void>;
+  /**
+   * Brings the rows to the cloud.
+   * @param guarded does what may fail because a row has come since that conflicts with one of these
+   * @returns how many were written, and what the statement returns
+   */
+  write(
+    writes: CloudWrites,
+    locked: LockedRows,
+    guarded: (work: () => Promise<void>) => Promise<void>,
+  ): Promise<Computed>;
+}
+
+/**
+ * @param residual of the session
+ * @param hooks undefined: the rows are written as they are
+ */
+export function bindSplitWrite(
+  body: SplitBody,
+  bound: Bound,
+  residual: ResidualPort,
+  services: SplitServices,
+  hooks?: WriteHooks,
+): Portal {
+  return new WritingPortal(body, body.writes!, bound, residual, services, hooks);
+}
+
+/** What a statement came to. */
+export interface Computed {
+  readonly rows: number;
+  readonly held: HeldRows;
+}
+
+class WritingPortal implements Portal {
+  #held: HeldRows | undefined;
+  /** rows that the statement gives, and what it is bound with */
+  #given: readonly Row[] = [];
+  #bound: Bound;
+  /** ctids of rows that others hold and that are left out, by the number of their table */
+  readonly #skipped = new Map<number, Set<string>>();
+  #over = false;
+
+  constructor(
+    private readonly body: SplitBody,
+    private readonly writes: SplitWrites,
+    private readonly bound: Bound,
+    private readonly residual: ResidualPort,
+    private readonly services: SplitServices,
+    private readonly hooks: WriteHooks | undefined,
+  ) {
+    this.#bound = bound;
+  }
+
+  async execute(maxRows: number, listener: OutcomeListener): Promise<Execution> {
+    const { plan, session, portal } = this.bound;
+    const command = plan.command === 'INSERT' ? 'INSERT 0' : plan.command;
+    if (this.#over) {
+      if (!plan.shape.columns) throw new ClarusError('55000', cannotBeRun(portal));
+      return this.#held?.give(maxRows, session.client, command) ?? { kind: 'complete', tag: `${command} 0` };
+    }
+    this.#over = true;
+    const written = await this.#write(listener);
+    if ('kind' in written) return written;
+    const { rows, held } = written;
+    if (!plan.shape.columns) return { kind: 'complete', tag: `${command} ${rows}` };
+    this.#held = held;
+    const given = await held.give(maxRows, session.client, command);
+    return given.kind === 'complete' && plan.command !== 'SELECT'
+      ? { kind: 'complete', tag: `${command} ${rows}` }
+      : given;
+  }
+
+  close(): void {
+    this.#over = true;
+  }
+
+  async #write(listener: OutcomeListener): Promise<Computed | typeof pipelined> {
+    const { computed, first, locks } = this.writes;
+    const { residual, services } = this;
+    // all parts of the statement are of one transaction
+    if (first.length > 0 || this.hooks) await this.bound.session.transaction.begin();
+    await this.hooks?.begin();
+    for (const query of first) this.#bound = await this.#boundWithFirst(query);
+    if (computed) {
+      if (computed.given) this.#given = await computeGiven(computed.given, this.#bound, residual, services);
+      if (this.hooks && computed.given && this.writes.arbiters.length === 0)
+        return this.#insertGiven(computed.given, this.hooks);
+      // with triggers, what the client gets is computed of the rows that they have made
+      const formats = this.hooks ? [] : this.#bound.formats;
+      this.#bound = boundWith(computed, this.#given, { ...this.#bound, formats });
+    }
+    const { formats } = this.#bound;
+    if (locks.length > 0)
+      this.#bound = { ...this.#bound, formats: [...formats, ...new Array<0>(2 * locks.length).fill(0)] };
+    if (computed && this.#isAllGiven) return this.#writeGiven(computed);
+    const attempts = locks.some(({ wait }) => wait === 'SKIP LOCKED') ? skipsMax : attemptsMax;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const given = await givenTable(this.body, this.bound, services);
+      if (given) {
+        const update = await updateGiven(given, this.body, this.bound, residual, services, listener);
+        if (update.kind === 'pipelined') return pipelined;
+        if (update.kind === 'done') return { rows: update.rows, held: new HeldRows() };
+        continue;
+      }
+      const done = await this.#attempt();
+      if (done) return done;
+    }
+    throw new ClarusError('40001', 'rows change faster than the statement can be run over them', {
+      hint: 'Try again, or lock the rows first (SELECT ... FOR UPDATE).',
+    });
+  }
+
+  /** Rows that conflict with none are inserted as they are given. */
+  #insertGiven({ table, columns, counters }: GivenRows, hooks: WriteHooks): ReturnType<WriteHooks['write']> {
+    const writes = new CloudWrites(false, new Map());
+    const names = [...columns, ...counters.map(({ column }) => column)].map(({ name }) => name);
+    writes.keepOrder();
+    for (const row of this.#given) writes.insert(table, names, row);
+    return hooks.write(writes, new Map(), work => work());
+  }
+
+  /** In a transaction that has changed the schema there are no carriers: what reads no table needs none. */
+  get #isAllGiven(): boolean {
+    const { tables, routines } = this.body;
+    return this.residual.changesSchema && tables.length === 0 && !routines && !this.hooks;
+  }
+
+  /** Writes rows that were all given. */
+  async #writeGiven(computed: ComputedWrites): Promise<Computed> {
+    const { body, residual, services } = this;
+    const { session, plan, formats } = this.#bound;
+    const writes = new CloudWrites(this.writes.returns, this.#skipped);
+    const held = new HeldRows(heldBytesMax, 'RETURNING');
+    const sink = this.#sink(computed, writes, plan.shape.columns && held);
+    const given = await residualParameters(body, this.#bound);
+    const parameters = { parameters: given.formats, results: formats };
+    await residual.given(body.localised, port =>
+      port.bind(body.statement, given.values, parameters).execute(0, sink),
+    );
+    await sink.fillCounters(session);
+    await routeWrites(writes, this.writes.names, computed.once, session);
+    await flushWrites(writes, new Map(), session, services);
+    return { rows: sink.count, held };
+  }
+
+  /** Runs a part of the statement that comes first; its columns become parameters. */
+  async #boundWithFirst({ plan, columns }: FirstQuery): Promise<Bound> {
+    const { bound } = this.#bound;
+    const kept = new KeptRows();
+    const formats = new Array<0>(columns).fill(0);
+    await runPart(plan, bound, formats, kept, this.bound.session, this.services);
+    return withColumns(this.#bound, kept.rows, columns);
+  }
+
+  /** @returns undefined: it is to begin anew */
+  async #attempt(): Promise<Computed | undefined> {
+    const { body, bound, services } = this;
+    const { session } = bound;
+    const writes = new CloudWrites(this.writes.returns, this.#skipped);
+    if (this.hooks) writes.keepOrder();
+    const found = this.writes.locks.map(({ table }) => new FoundRows(table));
+    const { shown, apart } = body;
+    const rows = new CloudRows(session, services, { shown, apart, bound: this.#bound.bound }, writes);
+    const residual = await this.residual.begin(rows, needsOf(body));
+    if (residual.readOnly && (this.writes.names.length > 0 || this.writes.locks.length > 0)) {
+      residual.over();
+      throw readOnly(bound.plan.command, this.writes.locks[0]);
+    }
+    const computed = await this.#compute(residual, rows, writes, found).catch(error => {
+      residual.over();
+      throw residual.failure ?? error;
+    });
+    residual.over();
+    await residual.settled();
+    if (!computed) {
+      await residual.startOver();
+      return undefined;
+    }
+    await routeWrites(writes, this.writes.names, this.writes.computed?.once, session);
+    let locked: LockedRows | undefined;
+    try {
+      if (!(await this.#stillStand(residual, writes)) || !(await this.#lockFound(found, writes))) {
+        await residual.startOver();
+        return undefined;
+      }
+      locked = await lockRows(writes, session);
+    } catch (error) {
+      if (!(error instanceof PostgresError) || error.code !== '40001') throw error;
+      await residual.startOver(error);
+      return undefined;
+    }
+    if (!locked) {
+      await residual.startOver();
+      return undefined;
+    }
+    let refused: unknown;
+    const guarded = (work: () => Promise<void>): Promise<void> =>
+      this.writes.arbiters.length === 0
+        ? work()
+        : residual.undoable(work).catch(error => {
+            refused = error;
+            throw error;
+          });
+    try {
+      if (this.hooks) return await this.hooks.write(writes, locked, guarded);
+      await guarded(() => flushWrites(writes, locked, session, services));
+    } catch (error) {
+      if (error !== refused || !this.#isConflict(error)) throw error;
+      await residual.startOver(serialisation());
+      return undefined;
+    }
+    return computed;
+  }
+
+  #sink(computed: ComputedWrites, writes: CloudWrites, held: HeldRows | undefined): ComputedSink {
+    return new ComputedSink(computed, this.#given, writes, held, oid => this.#table(oid));
+  }
+
+  /** @returns undefined: the rows were not of one snapshot */
+  async #compute(
+    residual: Residual,
+    fetched: CloudRows,
+    writes: CloudWrites,
+    found: readonly FoundRows[],
+  ): Promise<Computed | undefined> {
+    const { body, bound } = this;
+    const held = new HeldRows(heldBytesMax, 'RETURNING');
+    const returns = bound.plan.shape.columns !== undefined;
+    const portal = await bindResidual(body, this.#bound, residual);
+    const { computed } = this.writes;
+    const tableOf = (oid: number): LogicalTable => this.#table(oid);
+    const sink = computed && this.#sink(computed, writes, returns ? held : undefined);
+    const outcome = await run(
+      residual.port,
+      portal,
+      sink ?? {
+        rows(rows: DataRows) {
+          if (found.length > 0) takeLocks(rows, found, held.writer, tableOf);
+          else if (returns) copyRows(rows, held.writer);
+          held.written();
+        },
+      },
+    );
+    await mustHaveRunAsPlanned(body, residual, bound.session);
+    portal.close();
+    if (!(await residual.isOneSnapshot(fetched.fetches))) return undefined;
+    await sink?.fillCounters(bound.session);
+    const count = outcome.kind === 'complete' ? Number(/\d+$/.exec(outcome.tag)?.[0] ?? 0) : 0;
+    return { rows: sink?.count ?? count, held };
+  }
+
+  /**
+   * Locks the rows that the statement returns.
+   * @returns false: some have changed, or are left out because others hold them
+   */
+  async #lockFound(found: readonly FoundRows[], writes: CloudWrites): Promise<boolean> {
+    const { session } = this.bound;
+    let all = true;
+    for (const [i, row] of this.writes.locks.entries())
+      for (const [table, places] of found[i]!.ctids) {
+        const ctids = [...places];
+        const locked = await lock({ ...row, table }, ctids, writes, session);
+        if (locked.size === ctids.length) continue;
+        all = false;
+        if (row.wait !== 'SKIP LOCKED') continue;
+        const skipped = this.#skipped.get(table.number) ?? new Set();
+        this.#skipped.set(table.number, skipped);
+        for (const ctid of ctids) if (!locked.has(ctid)) skipped.add(ctid);
+      }
+    return all;
+  }
+
+  /**
+   * Waits for sessions that delete rows for which others are not inserted, as check_exclusion_or_unique_constraint does
+   * (execIndexing.c). Nothing stays locked by that.
+   * @returns false: one of them is gone
+   */
+  async #stillStand(residual: Residual, writes: CloudWrites): Promise<boolean> {
+    if (writes.standing.size === 0) return true;
+    const done = Symbol('done');
+    let all = true;
+    const look = async (): Promise<never> => {
+      for (const [table, ctids] of writes.standing) {
+        const rows = { table, strength: 'KEY SHARE', wait: '' } as const;
+        all &&= (await lock(rows, [...ctids], writes, this.bound.session)).size === ctids.size;
+      }
+      throw done;
+    };
+    await residual.undoable(look).catch(error => {
+      if (error !== done) throw error;
+    });
+    return all;
+  }
+
+  #table(oid: number): LogicalTable {
+    const table = this.bound.session.catalog().tables.get(oid);
+    if (!table)
+      throw new ClarusError('40001', 'a table was changed while the statement read it', {
+        hint: 'Try again.',
+      });
+    return table;
+  }
+
+  /** Has another session inserted a row that this one conflicts with? */
+  #isConflict(error: unknown): boolean {
+    if (!(error instanceof PostgresError) || error.code !== '23505') return false;
+    const { constraint } = logicalError(error, this.bound.session.catalog()).diagnostic;
+    return constraint !== undefined && this.writes.arbiters.includes(constraint);
+  }
+}
+
+/** Rows of one table, and of its partitions and heirs, that a statement returns. */
+class FoundRows {
+  /** by the table that holds them */
+  readonly ctids = new Map<LogicalTable, Set<string>>();
+
+  constructor(readonly named: LogicalTable) {}
+
+  add(table: LogicalTable, ctid: string): void {
+    const ctids = this.ctids.get(table) ?? new Set();
+    this.ctids.set(table, ctids.add(ctid));
+  }
+}
+
+/** Writes rows without their last fields, which say where those stand that are to be locked. */
+function takeLocks(
+  { buffer, starts, count }: DataRows,
+  found: readonly FoundRows[],
+  writer: MessageWriter,
+  tableOf: (oid: number) => LogicalTable,
+): void {
+  for (let i = 0; i < count; i++) {
+    const row = fieldsAt(buffer, starts[i]!);
+    const width = row.length - 2 * found.length;
+    for (const [k, rows] of found.entries()) {
+      const [ctid, oid] = row.slice(width + 2 * k).map(field => field && Buffer.from(field).toString());
+      if (ctid) rows.add(oid ? tableOf(Number(oid)) : rows.named, ctid);
+    }
+    writeRow(writer, row.slice(0, width));
+  }
+}
+
+/** ExecCheckTIDVisible of nodeModifyTable.c */
+const serialisation = (): ClarusError =>
+  new ClarusError('40001', 'could not serialize access due to concurrent update');

@@ -1,0 +1,49 @@
+/**
+ * Triggers that see what foreign keys do. PostgreSQL runs the action of a key for one row after the other, when all rows of
+ * the statement have been written and before the AFTER triggers of each; here they run with the rows.
+ */
+import { ClarusError } from '../../errors.js';
+import type { SessionPort } from '../ports.js';
+import { readerOn } from '../reading.js';
+import { routinesCalled } from '../routines.js';
+import type { FiredTriggers } from './trigger.js';
+
+/** Tables whose rows are changed, also by actions of actions, where rows of a table get another key or go. */
+const actedQuery = `WITH RECURSIVE acting AS (
+    SELECT conrelid, confrelid, confdeltype IN ('c', 'n', 'd') AS deletes, confupdtype IN ('c', 'n', 'd') AS updates
+      FROM pg_catalog.pg_constraint WHERE contype = 'f'),
+  acted AS (
+    SELECT conrelid FROM acting WHERE confrelid = $1::pg_catalog.oid AND (deletes AND $2::boolean OR updates AND $3::boolean)
+    UNION SELECT a.conrelid FROM acting a JOIN acted ON a.confrelid = acted.conrelid WHERE a.deletes OR a.updates)
+  SELECT conrelid::text FROM acted`;
+
+/**
+ * Could functions that are fired for rows tell that the actions of several rows have been run at once?
+ * @param all what one statement fires on one table
+ */
+export async function seesActions(all: readonly FiredTriggers[], session: SessionPort): Promise<boolean> {
+  const oids = all.flatMap(({ triggers }) => triggers.filter(t => t.level === 'ROW').map(t => t.routine));
+  const [first] = all;
+  if (!first || oids.length === 0) return false;
+  const does = (event: FiredTriggers['event']): string => String(all.some(fired => fired.event === event));
+  const parameters = [String(first.table.oid), does('DELETE'), does('UPDATE')];
+  const acted = await readerOn(session.trusted)(actedQuery, parameters);
+  if (acted.length === 0) return false;
+  const { tables, doubt } = await routinesCalled(new Set(oids), session);
+  return doubt !== undefined || acted.some(([oid]) => tables.has(Number(oid)));
+}
+
+/** @throws ClarusError 0A000 for several rows of such a table */
+export function mustBeOneRow(table: FiredTriggers['table'], rows: number): void {
+  if (rows < 2) return;
+  throw new ClarusError(
+    '0A000',
+    `several rows of the table "${table.name}", whose triggers see what foreign keys do, cannot be written at once`,
+    {
+      detail: 'A trigger of rows reads a table in which an action of a foreign key changes rows.',
+      hint: 'Write one row with each statement.',
+      schema: table.schema,
+      table: table.name,
+    },
+  );
+}

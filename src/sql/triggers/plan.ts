@@ -1,0 +1,285 @@
+/** INSERT, UPDATE, DELETE and MERGE of a table whose triggers run on the trusted side. */
+import type { LogicalTable } from '../../catalog/catalog.js';
+import { quoteName } from '../../catalog/quote.js';
+import { ClarusError } from '../../errors.js';
+import { type Node, nodeIn, nodesIn, numberIn, readNodes } from '../analysed/node.js';
+import { COMMAND } from '../analysed/query.js';
+import { writesMustBeFireable } from '../ddl/fireable.js';
+import type { ComputedAction, GivenRows, SplitBody, SplitWrites, TriggeredWrite } from '../execute/bodies.js';
+import type { ProtectedPlan } from '../plan.js';
+import type { SessionPort } from '../ports.js';
+import { deparseExpression } from '../raw/deparse.js';
+import { child, fieldsOf, kindOf, list, type RawFields, type RawNode } from '../raw/node.js';
+import { routinesCalled } from '../routines.js';
+import { isPlainRead, mustBeReadable, type SplitPlanning } from '../split/plan.js';
+import { planComputedInsert } from '../split/write/computed-insert.js';
+import { planComputedMerge } from '../split/write/computed-merge.js';
+import {
+  assignments,
+  computedPlan,
+  deparseWith,
+  fromItem,
+  nameOf,
+  prefix,
+} from '../split/write/computed-plan.js';
+import { refuseFlows, refuseLateSight, type Write, writesOf } from '../split/write/flow.js';
+import { aliasOfTarget, planGivenRows, writesInWith } from '../split/write/given-rows.js';
+import { seesActions } from './acted.js';
+import { firedBy } from './catalogue.js';
+import { planReturning } from './returning.js';
+import { refuseSightOfTriggers } from './sight.js';
+import { type FiredTriggers, triggersAt } from './trigger.js';
+
+const events: Readonly<Record<number, FiredTriggers['event']>> = {
+  [COMMAND.insert]: 'INSERT',
+  [COMMAND.update]: 'UPDATE',
+  [COMMAND.delete]: 'DELETE',
+};
+
+/** The order in which a statement of several fires its triggers of statements (fireBSTriggers of nodeModifyTable.c). */
+const inOrder: readonly FiredTriggers['event'][] = ['INSERT', 'UPDATE', 'DELETE'];
+
+/**
+ * Plans a statement that fires triggers on the trusted side.
+ * @param raw the statement
+ * @returns undefined: it fires none
+ * @throws ClarusError 0A000 for what is not answered yet of tables with triggers
+ */
+export async function planTriggered(
+  raw: RawNode,
+  planning: SplitPlanning,
+): Promise<ProtectedPlan | undefined> {
+  const { analysis, session, touch } = planning;
+  const catalog = session.catalog();
+  const rewritten = analysis.rewritten.flatMap(readNodes).flatMap(tree => writesOf(tree, catalog));
+  for (const { table } of rewritten) if (table) await writesMustBeFireable(table, session);
+  const fired = (await Promise.all(rewritten.map(write => firedByWrite(write, session)))).flat();
+  fired.forEach(refuseOfCloud);
+  const [first] = fired.filter(({ table }) => table.state === 'protected');
+  if (!first) return undefined;
+  const parsed = analysis.parsed.flatMap(readNodes);
+  const [write, ...more] = parsed.flatMap(tree => writesOf(tree, catalog));
+  const isAlone = write && write.query === parsed[0] && more.length === 0 && rewritten.length === 1;
+  if (!isAlone || !write.table || !(write.command in events || kindOf(raw) === 'MergeStmt'))
+    throw refused(first.table, 'views and writes within WITH are not answered yet');
+  refuseLateSight([write], touch);
+  await refuseSightOfTriggers(fired, touch, session);
+  for (const tree of analysis.rewritten.flatMap(readNodes))
+    refuseFlows(writesOf(tree, catalog), touch, catalog);
+  mustBeReadable(
+    analysis,
+    query => numberIn(query, 'commandType') !== COMMAND.select || isPlainRead(query),
+    planning.cause,
+  );
+  const fields = fieldsOf(raw);
+  if (writesInWith(write.query)) throw planning.cause;
+  const triggered: TriggeredWrite = {
+    table: first.table,
+    fired,
+    rowByRow: await readsRows(fired, session),
+    seesActions: await seesActions(fired, session),
+    returning: await planReturning(
+      fields,
+      write.query,
+      first.table,
+      aliasOfTarget(fields, first.table),
+      planning,
+    ),
+  };
+  const planned = await planKind(raw, write.query, triggered, planning);
+  return { ...planned, shape: analysis.shape };
+}
+
+async function planKind(
+  raw: RawNode,
+  query: Node,
+  triggered: TriggeredWrite,
+  planning: SplitPlanning,
+): Promise<ProtectedPlan> {
+  const { table } = triggered;
+  switch (kindOf(raw)) {
+    case 'InsertStmt':
+      return raw.InsertStmt!.onConflictClause
+        ? planUpsert(raw, query, triggered, planning)
+        : planInsert(await planGivenRows(raw, query, table, planning, undefined, false), triggered, planning);
+    case 'MergeStmt':
+      // its rows are written when all are known, whatever is done to each
+      return withTriggers(await planComputedMerge(raw, query, table, planning, table.columns), triggered);
+    default:
+      return planModify(fieldsOf(raw), triggered, planning);
+  }
+}
+
+/** A plan of computed writes, with the triggers that they fire. */
+const withTriggers = (planned: ProtectedPlan, triggered: TriggeredWrite): ProtectedPlan => {
+  const body = planned.body as SplitBody;
+  return { ...planned, body: { ...body, writes: { ...body.writes!, triggered } } as SplitBody };
+};
+
+/** What a write fires; of ON CONFLICT DO UPDATE and MERGE there may be several. */
+async function firedByWrite(write: Write, session: SessionPort): Promise<readonly FiredTriggers[]> {
+  const { query, command, table } = write;
+  if (!table) return [];
+  const conflict = nodeIn(query, 'onConflict');
+  const updated = conflict ? nodesIn(conflict, 'onConflictSet') : nodesIn(query, 'targetList');
+  const actions = nodesIn(query, 'mergeActionList');
+  const all = [
+    ...(command in events ? [{ command, targets: updated }] : []),
+    ...(conflict && updated.length > 0 ? [{ command: COMMAND.update, targets: updated }] : []),
+    ...actions.map(action => ({
+      command: numberIn(action, 'commandType'),
+      targets: nodesIn(action, 'targetList'),
+    })),
+  ];
+  const found: FiredTriggers[] = [];
+  for (const [own, event] of Object.entries(events)) {
+    const done = all.filter(({ command: of }) => of === Number(own));
+    const columns = done.flatMap(({ targets }) => namesOf(targets, table));
+    const fired = done.length > 0 ? await firedBy(table, event, columns, session) : undefined;
+    if (fired) found.push(fired);
+  }
+  return found.sort((a, b) => inOrder.indexOf(a.event) - inOrder.indexOf(b.event));
+}
+
+const namesOf = (targets: readonly Node[], { columns }: LogicalTable): readonly string[] =>
+  targets.flatMap(entry => {
+    const column = columns.find(({ attnum }) => attnum === numberIn(entry, 'resno'));
+    return column && entry.fields.resjunk !== 'true' ? [column.name] : [];
+  });
+
+/**
+ * The rows of a split statement come to the cloud when all are computed, and in batches.
+ * @throws ClarusError 0A000 for an open table with triggers that would notice
+ */
+function refuseOfCloud({ table, triggers }: FiredTriggers): void {
+  const noticing = triggers.find(({ timing, level }) => timing !== 'AFTER' || level === 'STATEMENT');
+  if (table.state === 'protected' || !noticing) return;
+  throw refused(
+    table,
+    `its trigger "${noticing.name}" is fired by the cloud, which is given the rows in batches`,
+  );
+}
+
+/** Do functions that run before a row is written read tables, so that they see the rows before it? */
+async function readsRows(all: readonly FiredTriggers[], session: SessionPort): Promise<boolean> {
+  const oids = all.flatMap(fired => triggersAt(fired, 'BEFORE', 'ROW')).map(({ routine }) => routine);
+  if (oids.length === 0) return false;
+  const { tables, doubt, writes } = await routinesCalled(new Set(oids), session);
+  return tables.size > 0 || writes || doubt !== undefined;
+}
+
+/** The rows that an INSERT gives are written as triggers make them. */
+function planInsert(given: GivenRows, triggered: TriggeredWrite, { analysis }: SplitPlanning): ProtectedPlan {
+  const { table } = triggered;
+  const insert: ComputedAction = {
+    kind: 'insert',
+    columns: [...given.columns, ...given.counters.map(({ column }) => column)].map(({ name }) => name),
+    from: undefined,
+    counters: [],
+  };
+  const computed = { table, given, keys: [], actions: [insert], width: prefix, once: undefined };
+  const body: SplitBody = { ...given.body, writes: { ...writesNothingElse(table), computed, triggered } };
+  return {
+    kind: 'protected',
+    command: 'INSERT',
+    shape: analysis.shape,
+    split: true,
+    writes: true,
+    body,
+  };
+}
+
+/**
+ * ON CONFLICT: constraints are looked at before conflicts, so no trigger may change a row before that.
+ * @throws ClarusError 0A000 where one may
+ */
+async function planUpsert(
+  raw: RawNode,
+  query: Node,
+  triggered: TriggeredWrite,
+  planning: SplitPlanning,
+): Promise<ProtectedPlan> {
+  const { table, fired } = triggered;
+  if (fired.some(of => of.event === 'INSERT' && triggersAt(of, 'BEFORE', 'ROW').length > 0))
+    throw refused(table, 'ON CONFLICT beside a BEFORE INSERT trigger of rows is not answered yet');
+  if (triggered.rowByRow)
+    throw refused(table, 'ON CONFLICT beside a BEFORE trigger that reads tables is not answered yet');
+  const { returningClause: _clause, returningList: _list, ...fields } = raw.InsertStmt!;
+  const { returningList: _returned, ...own } = query.fields;
+  const { analysis } = planning;
+  const planned = await planComputedInsert(
+    { InsertStmt: fields },
+    { ...query, fields: own },
+    table,
+    { ...planning, analysis: { ...analysis, shape: { ...analysis.shape, columns: undefined } } },
+    undefined,
+    table.columns,
+  );
+  return withTriggers(planned, triggered);
+}
+
+/** UPDATE and DELETE become a query of the rows that they write, with the values that these have so far. */
+async function planModify(
+  fields: RawFields,
+  triggered: TriggeredWrite,
+  planning: SplitPlanning,
+): Promise<ProtectedPlan> {
+  const { table } = triggered;
+  const { event } = triggered.fired[0]!;
+  const { analysis, cause } = planning;
+  const set = await assignments(list(fields, 'targetList'), table, planning);
+  const where = child(fields, 'whereClause');
+  if (where?.CurrentOfExpr) throw cause;
+  const alias = quoteName(aliasOfTarget(fields, table));
+  const sources = [...list(fields, 'fromClause'), ...list(fields, 'usingClause')].map(fromItem);
+  const values = [
+    ...set.map(({ sql }) => sql),
+    ...table.columns.map(({ name }) => `${alias}.${quoteName(name)}`),
+  ];
+  const sql = `${deparseWith(fields, [])}SELECT 0, ${alias}.ctid, NULL::pg_catalog.int8, NULL::pg_catalog.oid, ${values.join(', ')}
+      FROM ${[`${nameOf(table)} AS ${alias}`, ...sources].join(', ')}${where ? ` WHERE ${deparseExpression(where)}` : ''}`;
+  const action: ComputedAction = {
+    kind: event === 'DELETE' ? 'delete' : 'update',
+    columns: set.map(({ column }) => column.name),
+    from: prefix,
+    counters: [],
+    old: prefix + set.length,
+  };
+  const width = prefix + values.length;
+  const computed = { table, given: undefined, keys: [], actions: [action], width, once: undefined };
+  const shape = { ...analysis.shape, columns: undefined };
+  return computedPlan(sql, shape.parameterTypes, {
+    command: event,
+    planning: { ...planning, analysis: { ...analysis, shape } },
+    writes: { ...writesNothingElse(table), computed, triggered },
+  });
+}
+
+const writesNothingElse = (table: LogicalTable): Omit<SplitWrites, 'computed'> => ({
+  names: [`${table.schema}.${table.name}`],
+  returns: false,
+  arbiters: [],
+  locks: [],
+  first: [],
+});
+
+const refused = (table: LogicalTable, detail: string): ClarusError =>
+  new ClarusError(
+    '0A000',
+    `a write of this kind to the table "${table.name}", which has triggers, is refused`,
+    {
+      detail: `It is finished on the trusted side; ${detail}.`,
+      hint: 'Write the rows with an INSERT, UPDATE or DELETE of the table by itself.',
+      schema: table.schema,
+      table: table.name,
+    },
+  );
+
+/** @throws ClarusError 0A000 where a write fires triggers: the cloud knows none of them */
+export async function refuseTriggered(query: Node, session: SessionPort): Promise<void> {
+  const writes = writesOf(query, session.catalog());
+  for (const write of writes)
+    for (const { table } of await firedByWrite(write, session))
+      if (table.state === 'protected')
+        throw new ClarusError('0A000', `the triggers of the table "${table.name}" run on the trusted side`);
+}

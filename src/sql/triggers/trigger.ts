@@ -1,0 +1,44 @@
+/** Triggers of protected tables: what they are. */
+import type { LogicalTable } from '../../catalog/catalog.js';
+
+/** What fires a trigger. */
+export type TriggerEvent = 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE';
+
+/** A trigger of users on a protected table. */
+export interface Trigger {
+  readonly name: string;
+  /** OID of its function in the shadow */
+  readonly routine: number;
+  readonly timing: 'BEFORE' | 'AFTER' | 'INSTEAD OF';
+  readonly level: 'ROW' | 'STATEMENT';
+  readonly events: readonly TriggerEvent[];
+  /** UPDATE OF: names of the columns; empty: any */
+  readonly columns: readonly string[];
+  /** its condition as SQL; undefined: none */
+  readonly when: string | undefined;
+  /** OIDs of the functions that it calls */
+  readonly whenCalls: ReadonlySet<number>;
+  /** TG_ARGV */
+  readonly args: readonly string[];
+  /** it fires in a session of session_replication_role `origin` */
+  readonly enabled: boolean;
+  readonly isConstraint: boolean;
+  /** REFERENCING OLD TABLE AS, NEW TABLE AS */
+  readonly oldTable: string | undefined;
+  readonly newTable: string | undefined;
+}
+
+/** The triggers that one statement fires on the table that it writes. */
+export interface FiredTriggers {
+  readonly table: LogicalTable;
+  readonly event: 'INSERT' | 'UPDATE' | 'DELETE';
+  /** in the order of their names */
+  readonly triggers: readonly Trigger[];
+}
+
+/** Those of a moment, in the order of their names. */
+export const triggersAt = (
+  { triggers }: Pick<FiredTriggers, 'triggers'>,
+  timing: Trigger['timing'],
+  level: Trigger['level'],
+): readonly Trigger[] => triggers.filter(t => t.timing === timing && t.level === level);

@@ -1,0 +1,59 @@
+/** Plans of statements that neither query nor write tables, and are not about the session itself. */
+import { ClarusError } from '../errors.js';
+import { withoutColumns } from './analyze-columns.js';
+import type { Plan, Shape } from './plan.js';
+import { mustBeCursorOfClient } from './portal-names.js';
+import type { SessionPort } from './ports.js';
+import { stripComments } from './raw/comments.js';
+import { kindOf, type RawFields, type RawNode, text } from './raw/node.js';
+
+const noRows: Shape = { parameterTypes: [], columns: undefined };
+
+/**
+ * @returns undefined: not a statement of these kinds
+ * @throws ClarusError 0A000 for what would tell the cloud a value, or is not proven to touch no protected table
+ */
+export async function planUtility(
+  raw: RawNode,
+  sql: string,
+  session: SessionPort,
+): Promise<Plan | undefined> {
+  const pass: Plan = { kind: 'pass', sql: stripComments(sql), shape: noRows };
+  switch (kindOf(raw)) {
+    case 'VariableShowStmt': {
+      const { shape } = await session.analyse(pass.sql, []);
+      const name = text(raw.VariableShowStmt!, 'name')?.toLowerCase();
+      return name === 'application_name' ? { kind: 'trusted', sql: pass.sql, shape } : { ...pass, shape };
+    }
+    case 'FetchStmt':
+      return {
+        ...ofCursor(raw.FetchStmt!, pass.sql, undefined),
+        ...(raw.FetchStmt!.ismove === true ? { moves: true } : {}),
+      };
+    case 'ClosePortalStmt':
+      return { ...ofCursor(raw.ClosePortalStmt!, pass.sql, noRows), closes: true };
+    case 'ListenStmt':
+    case 'UnlistenStmt':
+    case 'LockStmt':
+    case 'CheckPointStmt':
+    case 'ConstraintsSetStmt':
+      return pass;
+    case 'VacuumStmt':
+      return { ...pass, sql: (await withoutColumns(raw, session)) ?? pass.sql };
+    case 'NotifyStmt':
+      if (raw.NotifyStmt!.payload)
+        throw new ClarusError('0A000', 'NOTIFY with a payload would send it to the cloud in the clear', {
+          hint: 'Notify without a payload, and read the row from its table.',
+        });
+      return pass;
+    default:
+      return undefined;
+  }
+}
+
+/** FETCH, MOVE and CLOSE: the cloud has the cursor. */
+function ofCursor(fields: RawFields, sql: string, shape: Shape | undefined): Extract<Plan, { kind: 'pass' }> {
+  const cursor = text(fields, 'portalname');
+  mustBeCursorOfClient(cursor);
+  return { kind: 'pass', sql, shape, cursor };
+}

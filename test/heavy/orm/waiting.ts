@@ -1,0 +1,26 @@
+/**
+ * Steps of applications that Clarus refuses, and what they wait for. A step that passes must go from here, and none may
+ * come: the suite fails on both.
+ */
+
+const afterQueue = 'pg-boss has no queue';
+
+/** By policy, application and step. */
+export const waiting: Readonly<
+  Record<'sensitive' | 'encryptedByDefault', Readonly<Record<string, Readonly<Record<string, string>>>>>
+> = {
+  sensitive: {},
+  encryptedByDefault: {
+    typeorm: { 'undo the migration': 'a split DELETE in a transaction that has changed the schema' },
+    'pg-boss': {
+      'make a queue': 'a function that writes: the type of a parameter within a statement of it',
+      maintain: 'a write in WITH over a partitioned table',
+      ...Object.fromEntries(
+        ['send', 'fetch', 'complete', 'fetch and fail', 'look', 'size', 'queues', 'work'].map(step => [
+          step,
+          afterQueue,
+        ]),
+      ),
+    },
+  },
+};

@@ -1,0 +1,165 @@
+/** DO, procedures and functions that write, over protected tables: they do what PostgreSQL does, and nothing leaves in the clear. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, suite, test } from 'node:test';
+import { blocks } from './procedures/blocks.js';
+import { calls, committing, routines } from './procedures/routines.js';
+import { beside } from './support/beside.js';
+
+const policy = `unlisted: pass
+tables:
+  public.person:
+    columns:
+      id: { protect: none }
+      open: { protect: none }
+      name: { class: identifier, protect: encrypt, queries: [equality] }
+      amount: { class: confidential, protect: encrypt }
+  public.secret:
+    columns:
+      id: { protect: none }
+      word: { class: confidential, protect: encrypt }
+  public.numbered:
+    columns:
+      id: { class: identifier, protect: encrypt, queries: [equality] }`;
+
+const tables = [
+  'CREATE TABLE person (id int PRIMARY KEY, open text, name text, amount numeric)',
+  'CREATE TABLE secret (id int PRIMARY KEY, word text)',
+  'CREATE TABLE plain (id int PRIMARY KEY, note text)',
+  'CREATE TYPE pair AS (a int, b text)',
+  'CREATE TABLE numbered (id serial)',
+  'CREATE TYPE named AS (a text, b int)',
+];
+const rows = [
+  "INSERT INTO person VALUES (1, 'a', 'Zaphod', 10.5), (2, 'b', 'Trillian', 20), (3, 'a', NULL, NULL), (4, NULL, 'Marvin', -3)",
+  "INSERT INTO secret VALUES (1, 'Slartibartfast'), (2, 'Zaphod')",
+  "INSERT INTO plain VALUES (1, 'x'), (2, 'y')",
+];
+/** Stand in protected columns only. */
+const sentinels = ['Zaphod', 'Trillian', 'Marvin', 'Slartibartfast'];
+
+suite('procedures', { timeout: 400_000 }, () => {
+  const sides = beside(policy, [...tables, ...routines]);
+  beforeEach(() => sides.both(...rows));
+  afterEach(() => sides.both(...['person', 'secret', 'plain'].map(table => `DELETE FROM ${table}`)));
+  const contents = ['person', 'secret', 'plain'].map(table => `SELECT * FROM ${table} ORDER BY id`);
+
+  for (const [theme, bodies] of Object.entries(blocks))
+    test(`DO blocks do what they do in PostgreSQL: ${theme}`, async () => {
+      const found: unknown[] = [];
+      for (const body of bodies) {
+        const block = `DO $do$ ${body} $do$`;
+        found.push(...(await sides.differences(['BEGIN', block])));
+        const failed = await sides.outcome(sides.plain, 'SELECT 1');
+        if (failed.code === undefined) found.push(...(await sides.differences(contents)).map(d => [body, d]));
+        found.push(...(await sides.differences(['ROLLBACK'])));
+      }
+      for (const body of bodies) found.push(...(await sides.differences([`DO $do$ ${body} $do$`])));
+      found.push(...(await sides.differences(contents)));
+      assert.deepEqual(found, []);
+    });
+
+  test('functions and procedures that write do what they do in PostgreSQL', async () => {
+    const found: unknown[] = [];
+    for (const call of calls) {
+      found.push(...(await sides.differences(['BEGIN', call])));
+      const failed = await sides.outcome(sides.plain, 'SELECT 1');
+      if (failed.code === undefined) found.push(...(await sides.differences(contents)).map(d => [call, d]));
+      found.push(...(await sides.differences(['ROLLBACK'])));
+    }
+    for (const call of calls) found.push(...(await sides.differences([call])));
+    assert.deepEqual([...found, ...(await sides.differences(contents))], []);
+  });
+
+  test('COMMIT and ROLLBACK in procedures and DO end transactions where PostgreSQL lets them', async () => {
+    const found: unknown[] = [];
+    for (const call of committing) {
+      found.push(...(await sides.differences(['BEGIN', call, 'ROLLBACK', ...contents])));
+      found.push(...(await sides.differences([call, ...contents])));
+    }
+    found.push(...(await sides.differences([`SELECT 1; ${committing[0]}`, ...contents])));
+    assert.deepEqual(found, []);
+  });
+
+  test('a call that PostgreSQL would run for each row of a set, or not at all, is refused', async () => {
+    for (const call of [
+      "SELECT add_person(70, 'Ford'), generate_series(1, 3)",
+      "SELECT add_person(generate_series(70, 72), 'Ford')",
+      "SELECT add_person(70, 'Ford') + generate_series(1, 3)",
+      "SELECT add_person(70, 'Ford') + NULL",
+      "SELECT abs(add_person(70, 'Ford')), upper(quiet(1)::text || NULL::text)",
+    ]) {
+      const { code } = await sides.outcome(sides.ours, call);
+      assert.equal(code, '0A000', call);
+    }
+    assert.deepEqual(await sides.differences(contents), []);
+    assert.deepEqual(await sides.differences(['SELECT generate_series(1, twice(2))', ...contents]), []);
+  });
+
+  test('what a variable holds of a protected column comes to no open place', async () => {
+    const read = 'DECLARE n text; r record; i int; BEGIN SELECT name INTO n FROM person WHERE id = 1;';
+    const refused = [
+      `${read} INSERT INTO plain VALUES (5, n); END`,
+      `${read} INSERT INTO plain (note, id) VALUES ('x', 8), (upper(n), 9); END`,
+      `${read} INSERT INTO plain SELECT 5, s.x FROM (SELECT n AS x) s; END`,
+      `${read} UPDATE plain SET note = n; END`,
+      `${read} UPDATE plain SET (id, note) = (SELECT 77, n) WHERE id = 1; END`,
+      `${read} UPDATE person SET open = n; END`,
+      `${read} INSERT INTO person (id, open) VALUES (5, n); END`,
+      `${read} INSERT INTO person (id, open, name) VALUES (1, 'x', 'y') ON CONFLICT (id) DO UPDATE SET open = n; END`,
+      `${read} MERGE INTO plain USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET note = n; END`,
+      `${read} WITH w AS (INSERT INTO person (id, name) VALUES (90, n) RETURNING id, name) INSERT INTO plain SELECT id, name FROM w; END`,
+      `${read} PERFORM pg_notify('c', n); END`,
+      `${read} PERFORM set_config('application_name', n, false); END`,
+      `${read} PERFORM pg_advisory_lock(length(n)); END`,
+      `${read} EXECUTE 'INSERT INTO secret VALUES (9, ' || quote_literal(n) || ')'; END`,
+      `${read} EXECUTE 'INSERT INTO plain VALUES (9, $1)' USING n; END`,
+      `${read} PERFORM n::int; EXCEPTION WHEN others THEN INSERT INTO plain VALUES (5, SQLERRM); END`,
+      `${read} BEGIN INSERT INTO plain VALUES (5, n); EXCEPTION WHEN others THEN NULL; END; END`,
+      `${read} FOR r IN SELECT * FROM person LOOP INSERT INTO plain VALUES (r.id, r.name); END LOOP; END`,
+      `${read} r := ROW(1, n); INSERT INTO plain VALUES (1, r.f2); END`,
+      `${read} CREATE TABLE made AS SELECT n; END`,
+      `${read} DECLARE p pair; BEGIN p := (SELECT ROW(1, n)::pair WHERE n = 'Nobody'); INSERT INTO plain VALUES (5, (p IS NULL)::text); END; END`,
+      `${read} DECLARE p pair; BEGIN p := (SELECT ROW(1, n)::pair WHERE n = 'Nobody'); INSERT INTO plain VALUES (5, p.b); END; END`,
+      `${read} i := length(n); FOR k IN i..i LOOP INSERT INTO plain VALUES (k, 'x'); END LOOP; END`,
+      `${read} FOR k IN 1..length(n) LOOP INSERT INTO plain VALUES (k + 10, 'x'); END LOOP; END`,
+      `DECLARE a int[]; ${read.slice(8)} a[length(n)] := 1; INSERT INTO plain VALUES (5, array_lower(a, 1)); END`,
+      `${read} RAISE EXCEPTION USING ERRCODE = lpad(length(n)::text, 5, '0'); EXCEPTION WHEN others THEN INSERT INTO plain VALUES (5, SQLSTATE); END`,
+      `${read} PERFORM generate_series(1, length(n)); GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i, 'x'); END`,
+      `${read} PERFORM generate_series(1, length(name)) FROM person; GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i, 'x'); END`,
+      `${read} i := nextval('numbered_id_seq'); INSERT INTO plain VALUES (i + 100, 'x'); END`,
+      `${read} SELECT last_value INTO i FROM numbered_id_seq; INSERT INTO plain VALUES (i + 100, 'x'); END`,
+    ];
+    const allowed = [
+      `${read} PERFORM FROM plain WHERE note = n; RAISE NOTICE '%', found; END`,
+      `${read} PERFORM FROM person WHERE open = n; RAISE NOTICE '%', found; END`,
+      `${read} SELECT count(*) INTO i FROM person WHERE name = n; RAISE NOTICE '%', i; END`,
+      `${read} SELECT count(*) INTO i FROM person p JOIN plain q ON p.id = q.id AND q.note < n; RAISE NOTICE '%', i; END`,
+      `${read} DELETE FROM plain WHERE note < n; END`,
+      `${read} UPDATE plain SET note = 'z' WHERE note < n; END`,
+      `${read} UPDATE secret SET word = n || word; INSERT INTO secret VALUES (9, n); END`,
+      `${read} INSERT INTO person (id, open, name) VALUES (5, 'o', n) RETURNING id INTO i; INSERT INTO plain VALUES (i, 'id'); END`,
+      `${read} IF n = 'Zaphod' THEN INSERT INTO plain VALUES (5, 'known'); END IF; END`,
+      `${read} UPDATE person SET amount = 1 WHERE name = n; GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i + 5, 'x'); END`,
+      `${read} BEGIN PERFORM n::int; EXCEPTION WHEN others THEN INSERT INTO plain VALUES (7, SQLSTATE); END; END`,
+    ];
+    const sent = await sides.recorded.sentWhile(async () => {
+      for (const body of refused) {
+        const { code } = await sides.outcome(sides.ours, `DO $do$ ${body} $do$`);
+        assert.equal(code, '0A000', body);
+      }
+      const found = await sides.differences(allowed.flatMap(body => [`DO $do$ ${body} $do$`, ...contents]));
+      assert.deepEqual(found, []);
+    });
+    for (const sentinel of sentinels) assert.ok(!sent.includes(sentinel), sentinel);
+  });
+
+  test('nothing of a variable leaves in the clear', async () => {
+    const sent = await sides.recorded.sentWhile(async () => {
+      for (const bodies of Object.values(blocks))
+        for (const body of bodies) await sides.outcome(sides.ours, `DO $do$ ${body} $do$`);
+      for (const call of calls)
+        if (typeof call === 'string' && !call.includes("'Zaphod")) await sides.outcome(sides.ours, call);
+    });
+    for (const sentinel of sentinels) assert.ok(!sent.includes(sentinel), sentinel);
+  });
+});

@@ -1,0 +1,133 @@
+/** What PostgreSQL's regression suite, run with every table encrypted (test/heavy/conformance), found to be answered otherwise. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import pg from 'pg';
+import { startProxy, type TestProxy } from './support/proxy.js';
+
+let proxy: TestProxy;
+let ours: pg.Client;
+let plain: pg.Client;
+/** notices of both clients since the last look */
+const told = new Map<pg.Client, string[]>();
+
+before(async () => {
+  proxy = await startProxy({ policy: 'unlisted: encrypt\ntables: {}' });
+  [ours, plain] = [new pg.Client(proxy), new pg.Client(proxy.plain)];
+  for (const client of [ours, plain]) {
+    client.on('notice', ({ message = '', detail = '' }) => {
+      if (!/equality tags|has no effect/.test(message)) told.get(client)?.push(`${message} ${detail}`);
+    });
+    await client.connect();
+  }
+});
+after(async () => {
+  await ours.end();
+  await plain.end();
+  await proxy.stop();
+});
+
+/** What a statement answers: rows, or the fields of its error; and the notices before. */
+async function answer(client: pg.Client, sql: string): Promise<unknown> {
+  told.set(client, []);
+  const outcome = await client.query({ text: sql, rowMode: 'array' }).then(
+    ({ command, rows }) => ({ command, rows }),
+    ({ code, message, where, position }: pg.DatabaseError) => ({ code, message, where, position }),
+  );
+  return { outcome, notices: told.get(client) };
+}
+
+async function same(...statements: string[]): Promise<void> {
+  for (const sql of statements) assert.deepEqual(await answer(ours, sql), await answer(plain, sql), sql);
+}
+
+test('COPY of a write without RETURNING is an error, and writes nothing', async () => {
+  await same(
+    'CREATE TABLE copied (a int)',
+    'INSERT INTO copied VALUES (1)',
+    'COPY (DELETE FROM copied) TO STDOUT',
+    'COPY (INSERT INTO copied VALUES (2)) TO STDOUT',
+    'SELECT * FROM copied',
+  );
+});
+
+test('PREPARE refuses a parameter with a name behind it', () =>
+  same('PREPARE p1 AS SELECT $1a', "PREPARE p2 AS SELECT '$1a', $$ $1a $$", 'EXECUTE p2'));
+
+test('an error of INSERT ... SELECT names no line of a COPY', () =>
+  same(
+    'CREATE TABLE filled (a int PRIMARY KEY)',
+    'INSERT INTO filled SELECT x % 3 FROM generate_series(1, 9) x',
+  ));
+
+test('notices before the error of a DDL statement are told', () =>
+  same('DROP TABLE IF EXISTS not_there, not_there_either; DROP TABLE not_there'));
+
+test('DROP SCHEMA ... CASCADE tells nothing of carriers', () =>
+  same(
+    'CREATE SCHEMA dropped',
+    'CREATE TABLE dropped.a (x int)',
+    'CREATE TABLE dropped.b (x int)',
+    'SELECT count(*) FROM dropped.a JOIN dropped.b ON a.x < b.x',
+    'DROP SCHEMA dropped CASCADE',
+  ));
+
+test('methods of the planner that a session has switched off stay off over DDL', () =>
+  same(
+    'SET enable_seqscan = off',
+    'CREATE TABLE indexed (a int)',
+    'CREATE INDEX ON indexed (a)',
+    'SHOW enable_seqscan',
+    'SELECT current_setting($$enable_seqscan$$)',
+    'RESET enable_seqscan',
+  ));
+
+test('what would tell of the cloud or change the trusted side’s own catalogue is refused', async () => {
+  await same('PREPARE cursors AS SELECT name FROM pg_cursors');
+  for (const sql of [
+    'EXECUTE cursors',
+    'SELECT count(*) FROM pg_prepared_statements',
+    'GRANT SELECT ON pg_proc TO CURRENT_USER',
+  ]) {
+    const { outcome } = (await answer(ours, sql)) as { outcome: { code: string } };
+    assert.equal(outcome.code, '0A000', sql);
+  }
+});
+
+test('objects that need no row stand on the trusted side, and options of storage on both', () =>
+  same(
+    'CREATE AGGREGATE summed (int) (sfunc = int4pl, stype = int, initcond = $$0$$)',
+    'COMMENT ON AGGREGATE summed (int) IS $$a sum$$',
+    'CREATE COLLATION german FROM "C"',
+    'CREATE TABLE stored (a int, b int, c text COLLATE german)',
+    'CREATE STATISTICS both_of_them ON a, b FROM stored',
+    'ALTER STATISTICS both_of_them RENAME TO of_both',
+    'CREATE TEXT SEARCH CONFIGURATION plain_words (COPY = simple)',
+    'SELECT to_tsvector($$plain_words$$, $$a b$$)',
+    'ALTER TABLE stored SET (fillfactor = 50), ALTER a SET STATISTICS 10, ALTER c SET STORAGE EXTERNAL',
+    'ALTER TABLE stored SET (fillfactor = 5)',
+    'ALTER TABLE stored RESET (fillfactor), SET UNLOGGED',
+    "INSERT INTO stored VALUES (1, 2, 'b'), (2, 3, 'a')",
+    'SELECT a + b, c FROM stored ORDER BY c',
+    'DROP STATISTICS of_both',
+    'DROP AGGREGATE summed (int)',
+    'DROP TABLE stored',
+    'DROP COLLATION german',
+  ));
+
+test('the place of an error in the query of a view is that of the statement', () =>
+  same('CREATE TABLE viewed (a int)', 'CREATE VIEW of_viewed AS\n SELECT a,\n   b\n FROM viewed'));
+
+test('EXCLUDED as a whole row holds nothing but its columns, or is refused', async () => {
+  await same(
+    'CREATE TABLE conflicting (a int PRIMARY KEY, b text)',
+    "INSERT INTO conflicting VALUES (1, 'x')",
+  );
+  for (const row of ['excluded.*::text', 'excluded::text', 'row(excluded.*)::text']) {
+    const { outcome } = (await answer(
+      ours,
+      `INSERT INTO conflicting VALUES (1, 'y') ON CONFLICT (a) DO UPDATE SET b = ${row}`,
+    )) as { outcome: { code?: string } };
+    assert.equal(outcome.code, '0A000', row);
+  }
+  await same('SELECT * FROM conflicting');
+});
