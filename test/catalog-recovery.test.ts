@@ -365,8 +365,8 @@ test('a policy file changes empty tables in place, blocks open ones with rows, a
     const tagged = [column('a', { queries: ['equality'] })];
     const refusing = await adopt(policy('pass', { held: tagged }));
     assert.deepEqual(
-      refusing.refused.map(t => t.name),
-      ['held'],
+      refusing.refused.map(({ table, hindrance }) => [table.name, hindrance]),
+      [['held', 'rows']],
     );
     assert.equal((await installation.catalog()).policyVersion, 1);
     await adopt(policy('pass', { held: [column('a')], empty: tagged, o1: tagged, o2: tagged }));

@@ -97,7 +97,7 @@ ${policyText}`,
         policy,
         origin: 'file',
       });
-      return [...refused, ...blocked].map(({ name }) => name);
+      return [...refused.map(({ table }) => table), ...blocked].map(({ name }) => name);
     } finally {
       await cloudPool.end();
     }

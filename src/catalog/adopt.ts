@@ -37,8 +37,8 @@ export type RowsQuestion = (table: LogicalTable) => Promise<boolean>;
 
 /** What a proposed policy would do; nothing of it is done yet. */
 export interface Adoption {
-  /** protected tables with rows whose protection would change, or with triggers that would be the cloud's: the policy must not take effect */
-  readonly refused: readonly LogicalTable[];
+  /** tables whose protection would change and may not: the policy must not take effect */
+  readonly refused: readonly Hindered[];
   /** for the cloud, in order, in the same transaction */
   readonly statements: readonly string[];
   /** the policy and the tables that change with it; empty when it says what holds already */
@@ -47,11 +47,38 @@ export interface Adoption {
   readonly differences: readonly string[];
 }
 
+/** What keeps the protection of a table as it is. */
+export type Hindrance = 'rows' | 'counts' | 'triggers';
+
+/** A table whose protection would change and may not. */
+export interface Hindered {
+  readonly table: LogicalTable;
+  /** it holds rows, its sequence has counted in the cloud, or its triggers would be the cloud's */
+  readonly hindrance: Hindrance;
+}
+
+const HINDRANCES: Readonly<Record<Hindrance, string>> = {
+  rows: 'protected tables that hold rows',
+  counts: 'tables whose sequences have counted',
+  triggers: 'tables that have triggers',
+};
+
+/** @returns in words what a refused policy would change */
+export function hinderedInWords(refused: readonly Hindered[]): string {
+  const kinds = (Object.keys(HINDRANCES) as Hindrance[]).flatMap(kind => {
+    const names = refused.flatMap(({ table: { schema, name }, hindrance }) =>
+      hindrance === kind ? [`${schema}.${name}`] : [],
+    );
+    return names.length > 0 ? [`${HINDRANCES[kind]}: ${names.join(', ')}`] : [];
+  });
+  return `the policy of the file would change ${kinds.join('; ')}`;
+}
+
 /** Works out what a policy does to the tables that the catalogue knows. */
 export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
   const { catalog, shadow, policy, origin } = input;
   const described = await qualified(shadow, () => describeTables(shadow, catalog.tables.keys()));
-  const refused: LogicalTable[] = [];
+  const refused: Hindered[] = [];
   const statements: string[] = [];
   const tables: CatalogChange[] = [];
   const derived = new Map(catalog.tables);
@@ -59,7 +86,7 @@ export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
     const own = described.find(({ oid }) => oid === table.oid);
     if (!own) continue;
     const next = await adoptTable(input, table, own, derived);
-    if (next === 'refused') refused.push(table);
+    if (typeof next === 'string') refused.push({ table, hindrance: next });
     else if (next) {
       statements.push(...next.statements);
       derived.set(table.oid, next.table);
@@ -83,7 +110,7 @@ async function adoptTable(
   table: LogicalTable,
   described: DescribedTable,
   derived: ReadonlyMap<number, LogicalTable>,
-): Promise<Next | 'refused' | undefined> {
+): Promise<Next | Hindrance | undefined> {
   const { policy, cloud, registry, numbers } = input;
   const base: DeriveInput = {
     described,
@@ -103,9 +130,10 @@ async function adoptTable(
       // A protected table that is no longer listed stays as it is: nothing of it is in the clear.
       if (!listed) return undefined;
       if (same) return keepTable(table, policies);
-      if (counted(described, table, policies) || (await input.hasRows(table))) return 'refused';
+      if (await input.hasRows(table)) return 'rows';
+      if (counted(described, table, policies)) return 'counts';
       if (blockedBecause(policies) === undefined && (await hasTriggers(input.shadow, table)))
-        return 'refused';
+        return 'triggers';
       return rebuild(input, base, table, derived);
     case 'open': {
       const reason = blockedBecause(policies);

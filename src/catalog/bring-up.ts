@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import { ClarusError } from '../errors.js';
 import type { Policy } from '../policy/policy.js';
-import { adoptPolicy, locksAndLooks } from './adopt.js';
+import { adoptPolicy, type Hindered, locksAndLooks } from './adopt.js';
 import { changesSchema, type LogicalTable } from './catalog.js';
 import { applyChanges } from './changes.js';
 import { type CommitServices, Commits } from './commit.js';
@@ -36,7 +36,7 @@ export interface BringUpInput extends CommitServices {
 /** What a start did to the catalogue. */
 export interface BroughtUp {
   /** protected tables with rows that the policy would change: nothing was done, and Clarus may not start */
-  readonly refused: readonly LogicalTable[];
+  readonly refused: readonly Hindered[];
   /** true: the policy is a new version */
   readonly adopted: boolean;
   /** what the policy before said otherwise, in words */

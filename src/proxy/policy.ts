@@ -1,5 +1,5 @@
 /** The policy of the file against the one in force, without a change anywhere: what a start would do. */
-import { adoptPolicy, looksForRows } from '../catalog/adopt.js';
+import { adoptPolicy, type Hindered, looksForRows } from '../catalog/adopt.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { CatalogNumbers } from '../catalog/derive.js';
 import type { Encodings } from '../catalog/encodings-for.js';
@@ -11,8 +11,8 @@ import type { Policy } from '../policy/policy.js';
 export interface Proposal {
   /** in words; empty: nothing differs */
   readonly differences: readonly string[];
-  /** protected tables that hold rows and would change */
-  readonly withRows: readonly string[];
+  /** the tables that keep it from taking effect */
+  readonly refused: readonly Hindered[];
   /** true: the proposal becomes the next version */
   readonly takesEffect: boolean;
 }
@@ -33,7 +33,7 @@ export interface ProposalInput {
 /** Works out what a start with the file's policy would do, by the code that a start runs. */
 export async function proposePolicy(input: ProposalInput): Promise<Proposal> {
   const { catalog, proposed, cloud, registry, inCloud, shadow } = input;
-  if (catalog.policyVersion === 0 || !shadow) return { differences: [], withRows: [], takesEffect: true };
+  if (catalog.policyVersion === 0 || !shadow) return { differences: [], refused: [], takesEffect: true };
   const { refused, changes } = await adoptPolicy({
     catalog,
     policy: proposed,
@@ -46,7 +46,7 @@ export async function proposePolicy(input: ProposalInput): Promise<Proposal> {
   });
   return {
     differences: diffPolicy(catalog.policy, proposed).map(difference => difference.words),
-    withRows: refused.map(({ schema, name }) => `${schema}.${name}`),
+    refused,
     takesEffect: refused.length === 0 && changes.length > 0,
   };
 }

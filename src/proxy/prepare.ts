@@ -7,8 +7,9 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { openJournal as openAudit } from '../audit/journal.js';
+import { type Hindered, hinderedInWords } from '../catalog/adopt.js';
 import { bringUp } from '../catalog/bring-up.js';
-import type { Catalog, LogicalTable, Redo } from '../catalog/catalog.js';
+import type { Catalog, Redo } from '../catalog/catalog.js';
 import { recover } from '../catalog/recover.js';
 import { loadCatalog } from '../catalog/store.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
@@ -76,7 +77,7 @@ export interface Prepared {
 
 /**
  * @throws ClarusError in one line when the key is wrong, the trusted database or the cloud cannot be reached, or the
- *   file's policy would change protected tables that hold rows
+ *   file's policy would change tables that may not change by a start
  */
 export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
   const { config, rootKey, resolveSecret, log } = inputs;
@@ -133,7 +134,7 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
       policy: config.policy,
       origin: `file ${config.file}`,
     });
-    if (brought.refused.length > 0) throw touchesRows(brought.refused);
+    if (brought.refused.length > 0) throw hindered(brought.refused);
     if (brought.adopted)
       log('info', 'the policy of the file is in force', { changes: brought.differences.join('; ') });
     for (const { schema, name, reason } of brought.blocked)
@@ -190,14 +191,10 @@ async function recordNewEpochs({ trusted, audit }: Config): Promise<void> {
 }
 
 /** A protection never changes by a restart. */
-const touchesRows = (tables: readonly LogicalTable[]): ClarusError =>
-  new ClarusError(
-    '55000',
-    `the policy of the file would change protected tables that hold rows, or open ones that have triggers: ${tables.map(t => `${t.schema}.${t.name}`).join(', ')}`,
-    {
-      hint: 'Put the file back ("clarus policy export" prints the version in force); "clarus check" shows the difference.',
-    },
-  );
+const hindered = (refused: readonly Hindered[]): ClarusError =>
+  new ClarusError('55000', hinderedInWords(refused), {
+    hint: 'Put the file back ("clarus policy export" prints the version in force); "clarus check" shows the difference.',
+  });
 
 /** One line with cause and remedy. */
 function unreachable(cloud: CloudConfig, error: unknown): ClarusError {

@@ -1,5 +1,6 @@
 /** Gathers the facts of `clarus check`. Changes nothing in a cloud. */
 import type pg from 'pg';
+import { hinderedInWords } from '../../catalog/adopt.js';
 import { describeDatabase } from '../../catalog/describe.js';
 import type { DatabaseDescription } from '../../catalog/description.js';
 import { type Reader, readerOf } from '../../catalog/reader.js';
@@ -142,9 +143,9 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
           ? await traitsOf(readShadow, cloud.database)
           : traits && { ...traits, major: trusted.major },
       }));
-      if (proposal.withRows.length > 0)
+      if (proposal.refused.length > 0)
         problems.push(
-          `the policy of the file would change protected tables that hold rows (${proposal.withRows.join(', ')}): put the file back; this version changes the protection of empty tables only`,
+          `${hinderedInWords(proposal.refused)}; put the file back: a start changes the protection of empty tables without triggers only`,
         );
       const policy = catalog.policyVersion === 0 || proposal.takesEffect ? config.policy : catalog.policy;
       const tables = checkTables({

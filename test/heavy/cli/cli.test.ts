@@ -403,7 +403,7 @@ test('check tells what the cloud learns, column by column', async () => {
   assert.match(changed.output, /public\.patient\.born: .*encrypt becomes none: in the clear/);
   assert.match(
     changed.output,
-    /would change protected tables that hold rows \(public\.patient\).*protection of empty tables only/,
+    /would change protected tables that hold rows: public\.patient; .*protection of empty tables without triggers only/,
   );
   oneLine(
     { ...(await place.run(['run', '--config', 'other.yaml'])) },
