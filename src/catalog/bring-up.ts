@@ -7,7 +7,7 @@ import type { Pool, PoolClient } from 'pg';
 import { ClarusError } from '../errors.js';
 import type { Policy } from '../policy/policy.js';
 import { adoptPolicy, type Hindered, locksAndLooks } from './adopt.js';
-import { changesSchema, type LogicalTable } from './catalog.js';
+import { type Catalog, changesSchema, type LogicalTable } from './catalog.js';
 import { applyChanges } from './changes.js';
 import { type CommitServices, Commits } from './commit.js';
 import { lockDdl } from './ddl-lock.js';
@@ -35,6 +35,8 @@ export interface BringUpInput extends CommitServices {
 
 /** What a start did to the catalogue. */
 export interface BroughtUp {
+  /** the catalogue as it stood before */
+  readonly before: Catalog;
   /** protected tables with rows that the policy would change: nothing was done, and Clarus may not start */
   readonly refused: readonly Hindered[];
   /** true: the policy is a new version */
@@ -91,7 +93,14 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
     hasRows: locksAndLooks(readCloud),
   });
   if (adoption.refused.length > 0)
-    return { refused: adoption.refused, adopted: false, differences: [], blocked: [], underived: [] };
+    return {
+      before: catalog,
+      refused: adoption.refused,
+      adopted: false,
+      differences: [],
+      blocked: [],
+      underived: [],
+    };
   for (const sql of adoption.statements) await cloud.query(sql);
   const next = applyChanges(catalog, adoption.changes);
   // Nothing is kept in step with a cloud whose bytes go through untouched.
@@ -113,7 +122,7 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
   const adopted = adoption.changes.length > 0;
   const known = applyChanges(next, taken.changes).tables.values();
   const blocked = [...known].filter(({ state }) => state === 'blocked');
-  return { refused: [], adopted, differences, blocked, underived: taken.underived };
+  return { before: catalog, refused: [], adopted, differences, blocked, underived: taken.underived };
 }
 
 async function idOf(client: PoolClient): Promise<string> {

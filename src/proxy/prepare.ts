@@ -6,7 +6,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { openJournal as openAudit } from '../audit/journal.js';
+import type { AuditEvent } from '../audit/events.js';
+import { type Journal, openJournal as openAudit } from '../audit/journal.js';
 import { type Hindered, hinderedInWords } from '../catalog/adopt.js';
 import { bringUp } from '../catalog/bring-up.js';
 import type { Catalog, Redo } from '../catalog/catalog.js';
@@ -26,6 +27,7 @@ import { openKeyStore } from '../trusted/open-keys.js';
 import { cloudWitness, type LeaseWitness } from '../trusted/witness.js';
 import { finishAtStart, STARTING } from './abandoned.js';
 import { adminPool, localeOf, type ResolveSecret } from './cloud.js';
+import { recordKeys, recordPolicy } from './recorder.js';
 
 /** What a command line gives to the proxy. */
 export interface ProxyInputs {
@@ -101,7 +103,9 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
       await trusted.ensureUser(served.database, user.name, user.cloud?.user ?? served.user);
     const { keys, report } = await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud) });
     if (report.putBack) {
-      await recordNewEpochs(config);
+      await recordAtStart(config, journal =>
+        journal.append({ kind: 'key-changed', action: 'new epoch', subject: 'every table' }),
+      );
       log('warning', 'the trusted database was put back to an earlier state; new epochs were opened', {
         unknownLeases: report.unknownLeases,
         newEpochs: report.newEpochs,
@@ -145,6 +149,10 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     for (const { what, reason } of brought.underived)
       log('warning', 'the shadow schema lacks an object', { what, reason });
     const catalog = await loadCatalog(trusted.state, served.name);
+    await recordAtStart(config, journal => {
+      recordPolicy(journal, brought.before, catalog);
+      recordKeys(journal, brought.before, catalog);
+    });
     for (const problem of missingColumns(config.policy, [...catalog.tables.values()]))
       log('warning', formatProblem(problem), { table: problem.table });
     const door = await openDoor(trusted, served.database, trusted.server, log);
@@ -180,13 +188,20 @@ async function openDoor(
 /** Carriers read from this machine only. */
 const carrierHost = '127.0.0.1';
 
-async function recordNewEpochs({ trusted, audit }: Config): Promise<void> {
+/** Records acts in the journal of origin `start`: no worker runs yet. */
+async function recordAtStart(
+  { trusted, audit }: Config,
+  record: (journal: Pick<Journal, 'append'>) => void,
+): Promise<void> {
+  const acts: AuditEvent[] = [];
+  record({ append: event => acts.push(event) > 0 });
+  if (acts.length === 0) return;
   const journal = await openAudit({
     directory: join(trusted.directory, 'audit'),
     origin: 'start',
     level: audit,
   });
-  journal.append({ kind: 'key-changed', action: 'new epoch', subject: 'every table' });
+  for (const act of acts) journal.append(act);
   await journal.close();
 }
 

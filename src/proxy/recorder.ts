@@ -51,8 +51,8 @@ function append(journal: Journal, event: GatewayEvent, catalog: () => Catalog): 
   }
 }
 
-/** Records keys of tables that came and went with a version of the catalogue. */
-export function recordKeys(journal: Journal, before: Catalog, after: Catalog): void {
+/** Records keys of tables that came and went between two versions of the catalogue. */
+export function recordKeys(journal: Pick<Journal, 'append'>, before: Catalog, after: Catalog): void {
   const numbered = ({ tables }: Catalog): ReadonlyMap<number, LogicalTable> =>
     new Map([...tables.values()].filter(isEncoded).map(table => [table.number, table]));
   const [old, now] = [numbered(before), numbered(after)];
@@ -63,8 +63,8 @@ export function recordKeys(journal: Journal, before: Catalog, after: Catalog): v
   for (const [number, table] of old) if (!left.has(number)) append('destroyed', table);
 }
 
-/** Records that another version of the policy is in force in this worker. */
-export function recordPolicy(journal: Journal, before: Catalog, after: Catalog): void {
+/** Records that another version of the policy is in force. */
+export function recordPolicy(journal: Pick<Journal, 'append'>, before: Catalog, after: Catalog): void {
   if (after.policyVersion === before.policyVersion) return;
   journal.append({
     kind: 'policy-changed',

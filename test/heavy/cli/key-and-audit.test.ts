@@ -117,6 +117,30 @@ test('neither a running Clarus nor a wrong key lets the root key be rotated', as
   assert.equal((await place.run(['key', 'roll'])).code, 2);
 });
 
+test('a policy that comes by the file is in the journal', async () => {
+  const text = readFileSync(place.path('clarus.yaml'), 'utf8');
+  place.write('clarus.yaml', `${text}  public.coming: { columns: { secret: {} } }\n`);
+  await opens();
+  await opens();
+  const { code, output, errors } = await place.run(['audit', '--kind', 'policy-changed']);
+  assert.equal(code, 0, errors);
+  const seen = output
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line))
+    .map(({ origin, from, to, changes }) => ({ origin, from, to, changes: changes.join('; ') }));
+  assert.deepEqual(
+    seen.map(({ origin, from, to }) => [origin, from, to]),
+    [
+      ['start', 0, 1],
+      ['start', 1, 2],
+    ],
+  );
+  assert.match(seen[0]!.changes, /public\.person/);
+  assert.doesNotMatch(seen[1]!.changes, /public\.person/);
+  assert.match(seen[1]!.changes, /public\.coming/);
+});
+
 test('audit prints what the journals hold, narrowed by time, user and kind', async () => {
   const events = async (...args: string[]): Promise<Record<string, unknown>[]> => {
     const { code, output, errors } = await place.run(['audit', ...args]);
