@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Installs with apt-get what the heavy suites need: PostgreSQL 15 (server, psql, pgbench), headers and pg_regress
-# for PostgreSQL's own regression suite, Debian's drivers and mappers for Python and Java, expect, sqlsmith, and PgBouncer
+# for PostgreSQL's own regression suite, Debian's drivers and mappers for Python and Java, expect, sqlsmith, systemd-analyze (systemd), and PgBouncer
 # for the benchmark.
 set -euo pipefail
 
 packages=(
   postgresql-15 postgresql-client-15 postgresql-contrib
   postgresql-server-dev-15 dpkg-dev gcc libc6-dev bzip2 xz-utils
-  python3 python3-psycopg2 expect sqlsmith pgbouncer
+  python3 python3-psycopg2 expect sqlsmith pgbouncer systemd
   python3-psycopg python3-asyncpg python3-sqlalchemy python3-django libpostgresql-jdbc-java openjdk-17-jdk-headless
 )
 missing=()
