@@ -39,6 +39,7 @@ import { planSplit, type SplitPlanning } from './split/plan.js';
 import { planSplitStatement } from './split/write/plan.js';
 import { planTemporary, planTemporaryUtility } from './temporary/plan.js';
 import { type Touch, touchOf } from './touch.js';
+import { firesInsteadOf, planInsteadOf } from './triggers/instead-of.js';
 import { planUtility } from './utility-statements.js';
 
 /** Plans of DDL and of everything that changes the schema (ddl/). */
@@ -211,6 +212,8 @@ export class Planning {
         source: (statement, types) => this.source(statement, session, types),
       });
     const momentary = holdsMoment(raw);
+    if (touch.views && firesInsteadOf(read, catalog))
+      return this.#insteadOf(clean, { analysis, touch, homes, session }, momentary);
     const sequences = await placeSequences(touch.sequences, raw, session);
     if (tables.length === 0 && !(cursor && isOfCatalogue(touch))) {
       const own =
@@ -255,6 +258,24 @@ export class Planning {
       ...(checked === undefined ? {} : { check: physical(checked, shape.parameterTypes) }),
       ...(sequences.trusted.size > 0 ? { homed: true } : {}),
     };
+  }
+
+  /** A write to a view whose triggers do what is done. */
+  async #insteadOf(
+    sql: string,
+    planning: Omit<SplitPlanning, 'plan' | 'cause'>,
+    momentary: boolean,
+  ): Promise<ProtectedPlan> {
+    const raw = parseOne(sql);
+    const { analysis, touch, session } = planning;
+    const plan = this.#parts(session);
+    const dated = momentary ? await withMoment(raw, analysis, session) : undefined;
+    if (dated) {
+      const written = deparse(dated);
+      return (await plan(parseOne(written), written, analysis.shape.parameterTypes)) as ProtectedPlan;
+    }
+    if (raw.ExplainStmt) return planExplained(raw, { analysis, touch, session, plan });
+    return planInsteadOf(raw, { ...planning, plan });
   }
 
   /** Plans a query whose constants no cloud may see, because they go to protected columns. */

@@ -50,6 +50,7 @@ export async function planCopy(
   };
   if (tables.length === 0) {
     const placed = touch.catalogue || touch.tables.length === 0 ? await planning.plan(query) : pass;
+    if (placed.kind === 'protected') throw ofWrite();
     return placed.kind === 'pass' ? pass : copyOfCatalogue(fields, stripComments(sql), direction);
   }
   if (fields.filename || fields.is_program)
@@ -75,10 +76,8 @@ export async function planCopy(
   }
   if (names && tables[0]!.partitioned) throw ofPartitioned(fields);
   const plan = await planning.plan(names ? selectOf(ownRows(fields), names.copied) : query);
-  if (plan.kind !== 'protected' || (plan.body.kind !== 'read' && plan.body.kind !== 'split'))
-    throw new ClarusError('0A000', 'COPY of an INSERT or UPDATE on a protected table is not answered yet', {
-      hint: 'Send the statement by itself, with RETURNING.',
-    });
+  const isRead = plan.kind === 'protected' && (plan.body.kind === 'read' || plan.body.kind === 'split');
+  if (!isRead || (plan.body as SplitBody).writes) throw ofWrite();
   const columns = plan.shape.columns ?? [];
   const copied = columns.map(c => c.name);
   checkForced(options, names?.check ?? (given => checkColumns(given, copied, '')), copied);
@@ -95,6 +94,12 @@ export async function planCopy(
   const split = plan.split ? ({ split: true } as const) : {};
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'out', ...split, body };
 }
+
+/** The refusal of COPY (INSERT ... RETURNING) and its like. */
+const ofWrite = (): ClarusError =>
+  new ClarusError('0A000', 'COPY of an INSERT or UPDATE on a protected table is not answered yet', {
+    hint: 'Send the statement by itself, with RETURNING.',
+  });
 
 function copyOfCatalogue(fields: RawNode[string], sql: string, direction: 'in' | 'out'): Plan {
   if (direction === 'in' || fields.filename || fields.is_program)

@@ -6,6 +6,7 @@ import { stripComments } from '../raw/comments.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
+import { triggersOf } from '../triggers/catalogue.js';
 import { inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { onBothSides } from './objects.js';
@@ -29,11 +30,31 @@ export async function createView(session: SessionPort, deps: DdlDependencies, bo
   const tag = await runInShadow(session, body.text);
   const query = deparse(fields.query as RawNode);
   const doubt = await doubtOfQuery(context, query);
-  if (doubt === undefined) await session.cloud.run(deparse(node));
-  else if (!session.residual || (await doubtOfServedQuery(context, query)) !== undefined)
+  if (doubt === undefined) {
+    await mustHaveNoTriggers(session, fields.view as RawFields);
+    await session.cloud.run(deparse(node));
+  } else if (!session.residual || (await doubtOfServedQuery(context, query)) !== undefined)
     throw notProven('the view', doubt, 'Write the query where the view would be used.');
   session.transaction.record(body.text, []);
   return { tag };
+}
+
+/**
+ * A view that is replaced keeps its triggers, and the cloud has none of them.
+ * @throws ClarusError 0A000
+ */
+async function mustHaveNoTriggers(session: SessionPort, view: RawFields): Promise<void> {
+  const found = await resolveRelation(readerOn(session.trusted), rangeParts(view));
+  if (!found || (await triggersOf(found.oid, session)).length === 0) return;
+  throw new ClarusError(
+    '0A000',
+    `the view "${found.name}" has triggers, and cannot become one over unprotected tables`,
+    {
+      hint: 'Drop the triggers first.',
+      schema: found.schema,
+      table: found.name,
+    },
+  );
 }
 
 /** ALTER VIEW of every kind, and names: on the sides on which the view stands. */

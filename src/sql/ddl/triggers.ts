@@ -2,7 +2,6 @@
  * Triggers. On an open table they stand on both sides, and the cloud fires them; on a protected one in the shadow alone,
  * and Clarus fires them (triggers/).
  */
-import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import type { SessionPort } from '../ports.js';
 import { triggerRoutineOf } from '../procedural/routine.js';
@@ -10,12 +9,13 @@ import { deparse } from '../raw/deparse.js';
 import { fieldsOf, list, type RawFields, type RawNode, stringOf, text as textOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
 import { triggersOf } from '../triggers/catalogue.js';
-import { detachCarriers, inShadow, runInShadow } from './backends.js';
+import { viewAsTable } from '../triggers/instead-of.js';
+import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { mustBeFireable } from './fireable.js';
 import { dropObjects } from './objects.js';
 import { doubtOfFunctions, notProven } from './proof.js';
-import { listParts, qualifyRelations, rangeParts, resolveRelation } from './resolve.js';
+import { listParts, qualifyRelations, type Relation, rangeParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
 
 type Done = Promise<{ tag: string }>;
@@ -29,6 +29,7 @@ export async function createTrigger(session: SessionPort, deps: DdlDependencies,
   const read = readerOn(session.trusted);
   const fields = fieldsOf(body.node);
   const relation = await resolveRelation(read, rangeParts(fields.relation as RawFields));
+  if (relation && (await isViewOfShadow(session, relation))) return onView(session, body, relation.oid);
   const table = relation && servedTable(session, relation);
   const node = await qualifyRelations(read, body.node);
   if (table) await detachCarriers(session, [table]);
@@ -48,6 +49,21 @@ export async function createTrigger(session: SessionPort, deps: DdlDependencies,
   await session.cloud.run(deparse(node));
   return { tag };
 }
+
+/** A trigger of a view over protected tables: Clarus fires it. */
+async function onView(session: SessionPort, body: DdlBody, oid: number): Done {
+  const done = await inShadow(session, body);
+  const name = textOf(fieldsOf(body.node), 'trigname');
+  const made = (await triggersOf(oid, session)).find(trigger => trigger.name === name);
+  if (!made) throw new Error('a trigger that was made is not there');
+  await mustBeFireable(made, await viewAsTable(oid, session), session);
+  await triggerRoutineOf(made.routine, session);
+  return done;
+}
+
+/** Is a relation a view that does not stand in the cloud, because it is over protected tables? */
+const isViewOfShadow = async (session: SessionPort, { kind, schema, name }: Relation): Promise<boolean> =>
+  kind === 'v' && !(await inCloud(session, 'to_regclass', quoteQualified(schema, name)));
 
 /** The function of a trigger stands in the shadow alone until a trigger of the cloud needs it. */
 async function makeFunction(session: SessionPort, oid: number): Promise<void> {
@@ -74,22 +90,21 @@ export const isOfTriggers = (node: RawNode): boolean => {
   return stringOf(list(type ?? {}, 'names').at(-1)) === 'trigger';
 };
 
-/** The table of a trigger, where Clarus fires its triggers. */
-async function protectedTable(
-  session: SessionPort,
-  parts: readonly string[],
-): Promise<LogicalTable | undefined> {
+/** The relation of a trigger, where Clarus fires its triggers: a protected table, or a view over such. */
+async function firedHere(session: SessionPort, parts: readonly string[]): Promise<Relation | undefined> {
   const relation = await resolveRelation(readerOn(session.trusted), parts);
-  const table = relation && session.catalog().tables.get(relation.oid);
-  return table?.state === 'protected' ? table : undefined;
+  if (!relation) return undefined;
+  const isProtected = session.catalog().tables.get(relation.oid)?.state === 'protected';
+  return isProtected || (await isViewOfShadow(session, relation)) ? relation : undefined;
 }
 
 /** DROP TRIGGER. */
 export async function dropTrigger(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
   const [object] = list(fieldsOf(body.node), 'objects');
-  const table = await protectedTable(session, listParts(object).slice(0, -1));
-  if (!table) return dropObjects(session, deps, body);
-  await detachCarriers(session, [table]);
+  const relation = await firedHere(session, listParts(object).slice(0, -1));
+  if (!relation) return dropObjects(session, deps, body);
+  const table = session.catalog().tables.get(relation.oid);
+  if (table) await detachCarriers(session, [table]);
   return inShadow(session, body);
 }
 
@@ -97,7 +112,7 @@ export async function dropTrigger(session: SessionPort, deps: DdlDependencies, b
 export async function renameTrigger(session: SessionPort, body: DdlBody): Done {
   const fields = fieldsOf(body.node);
   const parts = rangeParts(fields.relation as RawFields);
-  if (await protectedTable(session, parts)) return inShadow(session, body);
+  if (await firedHere(session, parts)) return inShadow(session, body);
   const relation = await resolveRelation(readerOn(session.trusted), parts);
   const tag = await runInShadow(session, body.text);
   const [from, to] = [textOf(fields, 'subname'), textOf(fields, 'newname')];

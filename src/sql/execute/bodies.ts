@@ -231,11 +231,14 @@ export interface SplitWrites {
 
 /** What a write does beside writing, where the table that it writes has triggers. */
 export interface TriggeredWrite {
+  /** with INSTEAD OF triggers it is a view (`viewAsTable` of triggers/) */
   readonly table: LogicalTable;
   /** by event: an INSERT with ON CONFLICT DO UPDATE may fire those of both */
   readonly fired: readonly FiredTriggers[];
   /** RETURNING, over the rows that were written: its parameters are the client's, then a column of the table each */
   readonly returning: SplitBody | undefined;
+  /** triggers do all that is done: nothing is written beside */
+  readonly insteadOf: boolean;
   /** a row is written before the function of the next one runs, which may look for it */
   readonly rowByRow: boolean;
   /** functions of rows see what foreign keys do because of the rows */

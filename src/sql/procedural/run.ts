@@ -2,9 +2,10 @@
 import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
 import { physical } from '../compilation.js';
+import type { SplitBody } from '../execute/bodies.js';
 import type { Row } from '../execute/collect.js';
 import { named } from '../execute/portal.js';
-import type { OutputColumn, PhysicalStatement, Plan } from '../plan.js';
+import type { OutputColumn, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
 import type { ClientPort, DataRows, SessionPort, StatementPort } from '../ports.js';
 import type { SplitServices } from '../split/cloud-rows.js';
 import { mustTravelExactly } from '../split/exact.js';
@@ -144,7 +145,8 @@ async function runPlan(
       portal.close();
       secret = columns.map(column => kept.returnsSecrets ?? !isOpenColumn(column, session));
       // what is written the cloud counts, and rows that it chose alone
-      secretCount = kept.returnsSecrets ?? (plan.split === true && tag.startsWith('SELECT'));
+      secretCount =
+        kept.returnsSecrets ?? ((plan.split === true && tag.startsWith('SELECT')) || isInsteadOf(plan));
       break;
     }
     default:
@@ -156,6 +158,10 @@ async function runPlan(
   const isQuery = tag.startsWith('SELECT') && 'shape' in plan && plan.shape?.columns !== undefined;
   return { rows: kept.rows, columns, secret, tag, isQuery, secretCount, ...(outputs ? { outputs } : {}) };
 }
+
+/** Functions of triggers say how many rows it has written. */
+const isInsteadOf = ({ body }: ProtectedPlan): boolean =>
+  body.kind === 'split' && (body as SplitBody).writes?.triggered?.insteadOf === true;
 
 /** Is an output column nothing but an unprotected column of a table? */
 const isOpenColumn = ({ tableOid, attnum }: OutputColumn, session: SessionPort): boolean => {

@@ -1,27 +1,17 @@
 /** INSERT, UPDATE, DELETE and MERGE of a table whose triggers run on the trusted side. */
 import type { LogicalTable } from '../../catalog/catalog.js';
-import { quoteName } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { type Node, nodeIn, nodesIn, numberIn, readNodes } from '../analysed/node.js';
 import { COMMAND } from '../analysed/query.js';
 import { writesMustBeFireable } from '../ddl/fireable.js';
-import type { ComputedAction, GivenRows, SplitBody, SplitWrites, TriggeredWrite } from '../execute/bodies.js';
+import type { SplitBody, TriggeredWrite } from '../execute/bodies.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
-import { deparseExpression } from '../raw/deparse.js';
-import { child, fieldsOf, kindOf, list, type RawFields, type RawNode } from '../raw/node.js';
+import { fieldsOf, kindOf, type RawNode } from '../raw/node.js';
 import { routinesCalled } from '../routines.js';
 import { isPlainRead, mustBeReadable, type SplitPlanning } from '../split/plan.js';
 import { planComputedInsert } from '../split/write/computed-insert.js';
 import { planComputedMerge } from '../split/write/computed-merge.js';
-import {
-  assignments,
-  computedPlan,
-  deparseWith,
-  fromItem,
-  nameOf,
-  prefix,
-} from '../split/write/computed-plan.js';
 import { refuseFlows, refuseLateSight, type Write, writesOf } from '../split/write/flow.js';
 import { aliasOfTarget, planGivenRows, writesInWith } from '../split/write/given-rows.js';
 import { seesActions } from './acted.js';
@@ -29,6 +19,7 @@ import { firedBy } from './catalogue.js';
 import { planReturning } from './returning.js';
 import { refuseSightOfTriggers } from './sight.js';
 import { type FiredTriggers, triggersAt } from './trigger.js';
+import { planInsert, planModify, refused } from './writes.js';
 
 const events: Readonly<Record<number, FiredTriggers['event']>> = {
   [COMMAND.insert]: 'INSERT',
@@ -76,6 +67,7 @@ export async function planTriggered(
   const triggered: TriggeredWrite = {
     table: first.table,
     fired,
+    insteadOf: false,
     rowByRow: await readsRows(fired, session),
     seesActions: await seesActions(fired, session),
     returning: await planReturning(
@@ -168,27 +160,6 @@ async function readsRows(all: readonly FiredTriggers[], session: SessionPort): P
   return tables.size > 0 || writes || doubt !== undefined;
 }
 
-/** The rows that an INSERT gives are written as triggers make them. */
-function planInsert(given: GivenRows, triggered: TriggeredWrite, { analysis }: SplitPlanning): ProtectedPlan {
-  const { table } = triggered;
-  const insert: ComputedAction = {
-    kind: 'insert',
-    columns: [...given.columns, ...given.counters.map(({ column }) => column)].map(({ name }) => name),
-    from: undefined,
-    counters: [],
-  };
-  const computed = { table, given, keys: [], actions: [insert], width: prefix, once: undefined };
-  const body: SplitBody = { ...given.body, writes: { ...writesNothingElse(table), computed, triggered } };
-  return {
-    kind: 'protected',
-    command: 'INSERT',
-    shape: analysis.shape,
-    split: true,
-    writes: true,
-    body,
-  };
-}
-
 /**
  * ON CONFLICT: constraints are looked at before conflicts, so no trigger may change a row before that.
  * @throws ClarusError 0A000 where one may
@@ -217,63 +188,6 @@ async function planUpsert(
   );
   return withTriggers(planned, triggered);
 }
-
-/** UPDATE and DELETE become a query of the rows that they write, with the values that these have so far. */
-async function planModify(
-  fields: RawFields,
-  triggered: TriggeredWrite,
-  planning: SplitPlanning,
-): Promise<ProtectedPlan> {
-  const { table } = triggered;
-  const { event } = triggered.fired[0]!;
-  const { analysis, cause } = planning;
-  const set = await assignments(list(fields, 'targetList'), table, planning);
-  const where = child(fields, 'whereClause');
-  if (where?.CurrentOfExpr) throw cause;
-  const alias = quoteName(aliasOfTarget(fields, table));
-  const sources = [...list(fields, 'fromClause'), ...list(fields, 'usingClause')].map(fromItem);
-  const values = [
-    ...set.map(({ sql }) => sql),
-    ...table.columns.map(({ name }) => `${alias}.${quoteName(name)}`),
-  ];
-  const sql = `${deparseWith(fields, [])}SELECT 0, ${alias}.ctid, NULL::pg_catalog.int8, NULL::pg_catalog.oid, ${values.join(', ')}
-      FROM ${[`${nameOf(table)} AS ${alias}`, ...sources].join(', ')}${where ? ` WHERE ${deparseExpression(where)}` : ''}`;
-  const action: ComputedAction = {
-    kind: event === 'DELETE' ? 'delete' : 'update',
-    columns: set.map(({ column }) => column.name),
-    from: prefix,
-    counters: [],
-    old: prefix + set.length,
-  };
-  const width = prefix + values.length;
-  const computed = { table, given: undefined, keys: [], actions: [action], width, once: undefined };
-  const shape = { ...analysis.shape, columns: undefined };
-  return computedPlan(sql, shape.parameterTypes, {
-    command: event,
-    planning: { ...planning, analysis: { ...analysis, shape } },
-    writes: { ...writesNothingElse(table), computed, triggered },
-  });
-}
-
-const writesNothingElse = (table: LogicalTable): Omit<SplitWrites, 'computed'> => ({
-  names: [`${table.schema}.${table.name}`],
-  returns: false,
-  arbiters: [],
-  locks: [],
-  first: [],
-});
-
-const refused = (table: LogicalTable, detail: string): ClarusError =>
-  new ClarusError(
-    '0A000',
-    `a write of this kind to the table "${table.name}", which has triggers, is refused`,
-    {
-      detail: `It is finished on the trusted side; ${detail}.`,
-      hint: 'Write the rows with an INSERT, UPDATE or DELETE of the table by itself.',
-      schema: table.schema,
-      table: table.name,
-    },
-  );
 
 /** @throws ClarusError 0A000 where a write fires triggers: the cloud knows none of them */
 export async function refuseTriggered(query: Node, session: SessionPort): Promise<void> {

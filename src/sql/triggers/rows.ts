@@ -11,6 +11,7 @@ import type { SplitServices } from '../split/cloud-rows.js';
 import type { CloudWrites, RowsToWrite } from '../split/write/cloud-writes.js';
 import { flushWrites, type LockedRows } from '../split/write/flush.js';
 import type { Computed, WriteHooks } from '../split/write/portal.js';
+import { isReadOnly, readOnly } from '../split/write/read-only.js';
 import { mustBeOneRow } from './acted.js';
 import { Firing, sameText, type TableRow } from './fire.js';
 import { returned } from './returning.js';
@@ -76,7 +77,10 @@ class TriggeredRows implements WriteHooks {
     this.#table = triggered.table;
   }
 
-  begin(): Promise<void> {
+  async begin(): Promise<void> {
+    // no write to the cloud would say so
+    if (this.triggered.insteadOf && (await isReadOnly(this.bound.session)))
+      throw readOnly(this.bound.plan.command, undefined);
     return this.#statement('BEFORE', [...this.#firings.values()]);
   }
 
@@ -88,15 +92,17 @@ class TriggeredRows implements WriteHooks {
     const changes = this.#changes(writes);
     if (this.triggered.seesActions) mustBeOneRow(this.#table, changes.length);
     if (this.triggered.rowByRow && changes.length > 1) mustNotReferToItself(this.#table);
+    const { rowByRow, insteadOf } = this.triggered;
+    const timing = insteadOf ? 'INSTEAD OF' : 'BEFORE';
     const written: Change[] = [];
     await guarded(async () => {
       for (const change of changes) {
-        if (!(await this.#before(change))) continue;
+        if (!(await this.#changed(change, timing))) continue;
         written.push(change);
         // what a function reads of the table holds the rows before
-        if (this.triggered.rowByRow) await this.#flush([change], writes, locked);
+        if (rowByRow) await this.#flush([change], writes, locked);
       }
-      if (!this.triggered.rowByRow) await this.#flush(written, writes, locked);
+      if (!rowByRow && !insteadOf) await this.#flush(written, writes, locked);
     });
     for (const change of written) await this.#after(change);
     await this.#statement('AFTER', [...this.#firings.values()].reverse());
@@ -118,14 +124,14 @@ class TriggeredRows implements WriteHooks {
       for (const trigger of triggersAt(fired, timing, 'STATEMENT')) await firing.fire(trigger, {});
   }
 
-  /** @returns false: the row is left as it is */
-  async #before(change: Change): Promise<boolean> {
+  /** Fires the triggers that may change or take out a row. @returns false: it is left as it is */
+  async #changed(change: Change, timing: 'BEFORE' | 'INSTEAD OF'): Promise<boolean> {
     const event = this.#firings.get(change.kind);
     if (!event) return true;
-    for (const trigger of triggersAt(event.fired, 'BEFORE', 'ROW')) {
+    for (const trigger of triggersAt(event.fired, timing, 'ROW')) {
       const row = await event.firing.fire(trigger, { old: change.old, new: change.new });
       if (row === null) return false;
-      if (row && change.new) take(change, row, this.#table);
+      if (row && change.new) take(change, row, this.#table, timing === 'INSTEAD OF');
     }
     return true;
   }
@@ -192,7 +198,7 @@ function mustNotReferToItself({ name, number, keys }: LogicalTable): void {
 }
 
 /** Takes over what a function has made of a row. */
-function take(change: Change, row: TableRow, { columns }: LogicalTable): void {
+function take(change: Change, row: TableRow, { columns }: LogicalTable, insteadOf: boolean): void {
   const changed = columns.flatMap(({ name }, i) =>
     change.columns.includes(name) || sameText(row[i]!, change.new![i]!) ? [] : [name],
   );
@@ -200,7 +206,8 @@ function take(change: Change, row: TableRow, { columns }: LogicalTable): void {
   change.new = row.map((value, i) => ({
     ...value,
     type: columns[i]!.type,
-    secret: columns[i]!.protection !== undefined,
+    // no column takes what triggers of a view hand on
+    secret: columns[i]!.protection !== undefined || (insteadOf && value.secret),
   }));
 }
 

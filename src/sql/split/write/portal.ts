@@ -155,7 +155,7 @@ class WritingPortal implements Portal {
     const names = [...columns, ...counters.map(({ column }) => column)].map(({ name }) => name);
     writes.keepOrder();
     for (const row of this.#given) writes.insert(table, names, row);
-    return hooks.write(writes, new Map(), work => work());
+    return hooks.write(writes, new Map(), unguarded);
   }
 
   /** In a transaction that has changed the schema there are no carriers: what reads no table needs none. */
@@ -215,6 +215,8 @@ class WritingPortal implements Portal {
       await residual.startOver();
       return undefined;
     }
+    // what is written its triggers write, by statements of their own
+    if (this.hooks && this.writes.triggered?.insteadOf) return this.hooks.write(writes, new Map(), unguarded);
     await routeWrites(writes, this.writes.names, this.writes.computed?.once, session);
     let locked: LockedRows | undefined;
     try {
@@ -347,6 +349,9 @@ class WritingPortal implements Portal {
     return constraint !== undefined && this.writes.arbiters.includes(constraint);
   }
 }
+
+/** Nothing is to be unguarded alone. */
+const unguarded = (work: () => Promise<void>): Promise<void> => work();
 
 /** Rows of one table, and of its partitions and heirs, that a statement returns. */
 class FoundRows {
