@@ -15,6 +15,7 @@ import type {
   ReadBody,
   RoutedCopyBody,
   SplitBody,
+  TriggeredCopyBody,
   UpdateBody,
   WrittenColumn,
 } from './execute/bodies.js';
@@ -128,6 +129,8 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
       const uses = leaves.flatMap(leaf => writes(leaf.table, leaf.written));
       return facts(leaves.map(({ sql }) => sql).join('; '), command, uses, catalog, table);
     }
+    case 'triggered-copy':
+      return protectedFacts((body as TriggeredCopyBody).insert, catalog);
     case 'ddl': {
       const tables = new Set<string>();
       visit((body as DdlBody).node, (kind, { schemaname, relname }) => {

@@ -18,12 +18,20 @@ import type {
   ReadBody,
   RoutedCopyBody,
   SplitBody,
+  TriggeredCopyBody,
   UpdateBody,
 } from './execute/bodies.js';
 import { startCopyIn } from './execute/copy-in.js';
 import type { CopyOutFormat } from './execute/copy-out.js';
 import { bindLines } from './execute/lines.js';
-import { type Bound, type ExecutionServices, formatsOf, named, type Portal } from './execute/portal.js';
+import {
+  type Bound,
+  type ExecutionServices,
+  formatsOf,
+  named,
+  type Portal,
+  unbound,
+} from './execute/portal.js';
 import { bindRead } from './execute/read-portal.js';
 import { bindInsert, bindUpdate } from './execute/write-portal.js';
 import { bindExplained } from './explained/portal.js';
@@ -51,6 +59,7 @@ import { startRoutedCopy } from './split/write/routed-copy.js';
 import type { PartsBody } from './temporary/beside.js';
 import { startTemporaryCopy, type TemporaryCopyBody } from './temporary/copy.js';
 import { bindParts } from './temporary/portal.js';
+import { startTriggeredCopy } from './triggers/copy.js';
 import { triggerHooks } from './triggers/rows.js';
 
 /** How often a statement is planned anew because the catalogue changed meanwhile. */
@@ -254,6 +263,8 @@ export class Sql {
         return startTemporaryCopy(plan.body as TemporaryCopyBody, session);
       case 'routed-copy':
         return this.#startRoutedCopy(plan.body as RoutedCopyBody, session);
+      case 'triggered-copy':
+        return this.#startTriggeredCopy(plan, session);
       default:
         return this.#startCopyIn(plan.body as CopyInBody, session);
     }
@@ -262,6 +273,12 @@ export class Sql {
   async #startRoutedCopy(body: RoutedCopyBody, session: SessionPort): Promise<CopyInExecution> {
     if (body.leaves.some(changesState)) await session.transaction.begin();
     return startRoutedCopy(body, session, this.services.context(session), this.services);
+  }
+
+  #startTriggeredCopy(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
+    const b = unbound(plan, session, this.services.context(session));
+    const [services, routines] = [this.#splitServices(b), this.#routineServices(b)];
+    return startTriggeredCopy(plan.body as TriggeredCopyBody, b, residualOf(b), services, routines);
   }
 
   async #startCopyIn(body: CopyInBody, session: SessionPort): Promise<CopyInExecution> {

@@ -119,6 +119,7 @@ export class Planning {
       case 'CopyStmt':
         return planCopy(raw, sql, session, {
           plan: statement => this.#written(deparse(statement), session),
+          planWith: (written, types) => this.#written(written, session, types),
           touch: statement => this.#touch(statement, session),
           compilation: analysis => this.#compilation(analysis, session),
           defaults: table => defaultsOf(table, session, true),
@@ -345,8 +346,8 @@ export class Planning {
   }
 
   /** Plans a query that we wrote ourselves: its tree's locations are those of the text. */
-  #written(sql: string, session: SessionPort): Promise<Plan> {
-    return this.#query(parseOne(sql), sql, [], session);
+  #written(sql: string, session: SessionPort, parameterTypes: readonly number[] = []): Promise<Plan> {
+    return this.#query(parseOne(sql), sql, parameterTypes, session);
   }
 
   async #explain(

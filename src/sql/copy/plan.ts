@@ -23,6 +23,7 @@ import {
   selectOf,
 } from './planning.js';
 import { planRoutedCopy } from './routed.js';
+import { planTriggeredCopy } from './triggered.js';
 
 /**
  * COPY between the client and protected tables is done here; what touches none passes, or is the catalogue's.
@@ -69,7 +70,9 @@ export async function planCopy(
   const options = copyOptions(statement, clean);
   if (names && direction === 'in') {
     checkForced(options, names.check, names.copied);
-    await refuseTriggers(tables[0]!, session);
+    await writesMustBeFireable(tables[0]!, session);
+    if (await firedBy(tables[0]!, 'INSERT', [], session))
+      return planTriggeredCopy(fields, names.copied, tables[0]!, options, session, planning);
     if (tables[0]!.partitioned)
       return planRoutedCopy(fields, names.copied, tables[0]!, options, session, planning);
     return planCopyIn(fields, names.copied, tables[0]!, options, planning);
@@ -206,19 +209,4 @@ async function planCopyIn(
     sql,
   };
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'in', body };
-}
-
-/** @throws ClarusError 0A000 where rows that are inserted fire triggers */
-async function refuseTriggers(table: LogicalTable, session: SessionPort): Promise<void> {
-  await writesMustBeFireable(table, session);
-  if (!(await firedBy(table, 'INSERT', [], session))) return;
-  throw new ClarusError(
-    '0A000',
-    `COPY into the table "${table.name}", which has triggers, is not answered yet`,
-    {
-      detail: 'Clarus runs triggers of protected tables.',
-      hint: 'Use INSERT, or disable the triggers meanwhile.',
-      table: table.name,
-    },
-  );
 }

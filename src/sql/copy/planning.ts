@@ -18,6 +18,8 @@ import { formsIn } from '../write/forms.js';
 /** What COPY needs of planning. */
 export interface CopyPlanning {
   plan(query: RawNode): Promise<Plan>;
+  /** plans a statement with parameters */
+  planWith(sql: string, parameterTypes: readonly number[]): Promise<Plan>;
   touch(query: RawNode): Promise<{ analysis: Analysis; touch: Touch }>;
   compilation(analysis: Analysis): Promise<Compilation>;
   defaults(table: LogicalTable): Promise<Defaults>;

@@ -6,8 +6,7 @@ import type { CloudStatement } from '../compilation.js';
 import type { DefaultExpression } from '../defaults.js';
 import type { ExplainOptions } from '../explained/options.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
-import type { CursorDeclaration, PhysicalStatement, Plan } from '../plan.js';
-
+import type { CursorDeclaration, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
 import type { Output } from '../read/targets.js';
 import type { RoutineVersions } from '../routines.js';
 import type { Asked } from '../split/asked.js';
@@ -146,6 +145,16 @@ export interface CopyInBody {
   readonly bounds: TableChecks | undefined;
   /** the cloud's COPY; its columns are the row id, the unprotected columns, then the physical ones by operand */
   readonly sql: string;
+}
+
+/** COPY ... FROM STDIN into a table with triggers: its rows are those of an INSERT whose parameters are the columns of the data. */
+export interface TriggeredCopyBody {
+  readonly kind: 'triggered-copy';
+  readonly table: LogicalTable;
+  /** columns of the client's data, in order */
+  readonly columns: readonly LogicalColumn[];
+  readonly options: CopyOptions;
+  readonly insert: ProtectedPlan;
 }
 
 /** COPY ... FROM STDIN into a table whose rows stand in several tables of the cloud: each row goes to the one that takes it. */

@@ -76,3 +76,13 @@ export function ofLine(error: unknown, table: string, line: number | undefined, 
     ...(line === undefined ? {} : { where: `COPY ${table}, line ${line}` }),
   });
 }
+
+/** An error that a row of the client's data led to elsewhere, with the line of that row. */
+export function inLine(error: unknown, table: string, line: number): unknown {
+  const within = (where: string | undefined): string =>
+    [...(where ? [where] : []), `COPY ${table}, line ${line}`].join('\n');
+  if (error instanceof PostgresError)
+    return new PostgresError({ ...error.diagnostic, where: within(error.diagnostic.where) });
+  if (!(error instanceof ClarusError)) return error;
+  return new ClarusError(error.code, error.message, { ...error.fields, where: within(error.fields.where) });
+}

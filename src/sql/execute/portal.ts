@@ -36,6 +36,16 @@ export interface Bound {
   readonly portal: string | undefined;
 }
 
+/** A plan that takes no parameters and returns no rows. */
+export const unbound = (plan: ProtectedPlan, session: SessionPort, context: EncodingContext): Bound => ({
+  plan,
+  bound: { values: [], formats: [] },
+  formats: [],
+  session,
+  context,
+  portal: undefined,
+});
+
 /** One format a column of the answer, from what Bind said (none: text; one: for all). */
 export function formatsOf(formats: readonly (0 | 1)[], columns: number): readonly (0 | 1)[] {
   if (formats.length > 1 && formats.length !== columns)

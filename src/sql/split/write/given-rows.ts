@@ -79,7 +79,7 @@ export async function planGivenRows(
 ): Promise<GivenRows> {
   const { session, cause, analysis, homes } = planning;
   const fields = raw.InsertStmt!;
-  if (fields.override !== undefined && fields.override !== 'OVERRIDING_NOT_SET') throw cause;
+  if (fields.override === 'OVERRIDING_USER_VALUE') throw cause;
   const source = child(fields, 'selectStmt')?.SelectStmt;
   const rows = list(source ?? {}, 'valuesLists').map(row => list(row.List ?? {}, 'items'));
   const named = source
