@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import pg from 'pg';
+import { ResidualSide } from '../src/postgres/residual-side.js';
 import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
 
 /** A column of each type, in the clear and protected, and values that are hard on the way. */
@@ -151,6 +152,77 @@ ${types.map((_, i) => `      o${i}: { protect: none }`).join('\n')}
     );
     assert.match(sent, /FOR NO KEY UPDATE/);
     await plain.query('UPDATE account SET balance = 1 + balance WHERE id = 1');
+  });
+
+  test('work out here what is sure, and ask PostgreSQL for the rest', async t => {
+    const { given } = ResidualSide.prototype;
+    let trips = 0;
+    ResidualSide.prototype.given = function (...args) {
+      trips++;
+      return given.apply(this, args) as never;
+    };
+    t.after(() => {
+      ResidualSide.prototype.given = given;
+    });
+    const add = 'UPDATE account SET balance = balance + $1 WHERE id = $2';
+    const cases: readonly (readonly [sql: string, values: unknown[], here: boolean])[] = [
+      [add, [7, 1], true],
+      [add, [-7, 77], true],
+      [add, [null, 2], true],
+      ['UPDATE account SET balance = coalesce(balance, 0) - 3 WHERE id = $1', [2], true],
+      [
+        'UPDATE account SET balance = balance + $1::bigint, note = note || $2 WHERE id = 1',
+        ['5', "it's"],
+        true,
+      ],
+      ['UPDATE account SET balance = balance + 1.5 WHERE id = 1', [], false],
+      ['UPDATE account SET balance = balance * $1 - balance WHERE branch = $2', [2, 1], true],
+      ['UPDATE entry SET amount = amount * $1 - $2 WHERE account = $3', ['1.25', '-0.005', 1], true],
+      ['UPDATE entry SET amount = amount + $1 WHERE account = $2', ['NaN', 77], true],
+      ['UPDATE entry SET amount = amount + $1 WHERE account = $2', ['NaN', 2], false],
+      // a row that the cloud does not choose
+      ['UPDATE account SET balance = balance + 1 WHERE balance > $1', [0], false],
+      [add, ['2147483647', 1], false],
+      [add, ['not a number', 77], false],
+      [add, ['not a number', 1], false],
+      [add, ['2147483648', 77], false],
+      ['UPDATE account SET balance = balance + ($1 + 1) WHERE id = $2', ['2147483647', 77], false],
+      ['UPDATE account SET balance = (balance + $1::bigint)::smallint WHERE id = $2', ['32767', 1], false],
+      ['UPDATE account SET filler = filler || $1 WHERE id = 2', ['far too long for it'], false],
+    ];
+    const answer = (client: pg.Client, sql: string, values: unknown[]): Promise<unknown> =>
+      client.query(sql, values).then(
+        ({ command, rowCount }) => [command, rowCount],
+        ({ code, message }: pg.DatabaseError) => [code, message],
+      );
+    for (const client of [ours, plain])
+      await client.query("UPDATE account SET balance = 10, note = 'n' WHERE id IN (1, 2)");
+    for (const [sql, values, here] of cases) {
+      const wanted = await answer(plain, sql, values);
+      trips = 0;
+      assert.deepEqual(await answer(ours, sql, values), wanted, sql);
+      assert.equal(trips === 0, here, `${sql}: ${trips}`);
+      assert.deepEqual(await accounts(ours), await accounts(plain), sql);
+    }
+    const entries = 'SELECT * FROM entry ORDER BY id';
+    assert.deepEqual(await rowsOf(ours, entries), await rowsOf(plain, entries));
+    for (const client of [ours, plain])
+      await client.query("UPDATE account SET balance = 10, note = 'n' WHERE id IN (1, 2)");
+  });
+
+  test('write one row by a statement that PostgreSQL plans once', async () => {
+    const sent = await recorded.sentWhile(async () => {
+      for (const client of [ours, plain])
+        for (const sql of [
+          'UPDATE account SET balance = balance + 1, branch = branch + 0, note = NULL WHERE id = 1',
+          "UPDATE account SET filler = lower(filler), note = 'y' || id WHERE id = 1",
+          "INSERT INTO account SELECT 500 + id, upper('sentinel'), NULL, note, balance, NULL FROM account WHERE id = 1 ON CONFLICT DO NOTHING",
+        ])
+          await client.query(sql);
+    });
+    assert.doesNotMatch(sent, /unnest/);
+    assert.deepEqual(await accounts(ours), await accounts(plain));
+    for (const client of [ours, plain]) await client.query('DELETE FROM account WHERE id > 500');
   });
 
   test('lock rows whose key changes as PostgreSQL does', async () => {

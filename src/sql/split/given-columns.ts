@@ -78,6 +78,11 @@ export class GivenColumns {
     return this.#columns.slice(0, count).map(column => column.finish(this.rows));
   }
 
+  /** Values of a column as views, in the format in which they travel. */
+  values(column: number): readonly (Uint8Array | null)[] {
+    return this.#columns[column]!.values();
+  }
+
   /** Values of a column of row ids. */
   rowIds(column: number): Float64Array {
     const ids = new Float64Array(this.rows);
@@ -157,6 +162,17 @@ class ElementArray {
       take(this.#bytes, at + 4, i);
       at += 4 + this.#bytes.readInt32BE(at);
     }
+  }
+
+  values(): (Uint8Array | null)[] {
+    const values: (Uint8Array | null)[] = [];
+    for (let at = header_bytes; at < this.#end; ) {
+      const size = this.#bytes.readInt32BE(at);
+      at += 4;
+      values.push(size < 0 ? null : this.#bytes.subarray(at, at + size));
+      at += Math.max(0, size);
+    }
+    return values;
   }
 
   #reserve(room: number): void {

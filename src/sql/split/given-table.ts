@@ -6,7 +6,7 @@ import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { typeOids } from '../../wire/types.js';
-import { type Node, nodeIn, nodesIn, numberIn } from '../analysed/node.js';
+import { type Node, nodeIn, nodesIn, numberIn, readNodes } from '../analysed/node.js';
 import { RTE } from '../analysed/query.js';
 import { physical } from '../compilation.js';
 import { generatedColumns } from '../defaults.js';
@@ -36,6 +36,7 @@ import { type Condition, columnsIn, condition, conjuncts } from './carrier-query
 import type { SplitServices } from './cloud-rows.js';
 import { comparisonsOnly } from './comparisons.js';
 import { columnTypes, type FetchPlan } from './delivery.js';
+import { type Evaluated, evaluatedHere, selectList } from './evaluated.js';
 import { printingExactly } from './exact.js';
 import { type GivenFetch, travelOf } from './given-columns.js';
 import { assignedTo, castNames } from './typed-source.js';
@@ -48,6 +49,8 @@ export interface GivenTable extends GivenFetch {
   readonly parameters: readonly number[];
   /** UPDATE: the columns that it assigns; each row of the statement is the place of a row, and their new values */
   readonly assigned: readonly string[];
+  /** how the values of these are worked out here; undefined: the statement says them */
+  readonly evaluated: readonly Evaluated[] | undefined;
   /** its parameters are the statement's own, then an array a column */
   readonly statement: PhysicalStatement;
 }
@@ -169,7 +172,30 @@ async function planGivenUpdate(
   );
   if (!given) return undefined;
   const outputs = [typeOids.text, ...columns.map(c => c.type.oid)];
-  return { ...given, assigned, statement: printingExactly(given.statement, outputs, session.settings) };
+  const statement = printingExactly(given.statement, outputs, session.settings);
+  return { ...given, assigned, evaluated: await evaluatedOf(given, body, session), statement };
+}
+
+/**
+ * The new values of an UPDATE that are worked out here. Each parameter must be one that is read for that, or that the
+ * cloud gets: somebody has to say what is wrong with it.
+ */
+async function evaluatedOf(
+  { locks, statement, parameters }: GivenTable,
+  { asked, statement: { parameterTypes } }: SplitBody,
+  session: SessionPort,
+): Promise<readonly Evaluated[] | undefined> {
+  if (!locks || asked.length > 0) return undefined;
+  const { parsed } = await session.analyse(statement.sql, statement.parameterTypes);
+  const [query] = parsed.flatMap(readNodes);
+  const [, ...values] = query ? selectList(query) : [];
+  const found = values.map(value => evaluatedHere(value, parameterTypes.length));
+  if (!found.every(value => value !== undefined)) return undefined;
+  const read = new Set([
+    ...parameters,
+    ...found.flatMap(value => value.parameters.map(({ place }) => place + 1)),
+  ]);
+  return read.size === parameterTypes.length ? found : undefined;
 }
 
 /** @param lock the statement writes its rows, which it locks so; undefined: it reads them */
@@ -236,7 +262,16 @@ async function planGiven(
     SelectStmt: { ...rest, fromClause, ...(whereClause === undefined ? {} : { whereClause }) },
   });
   const overTypes = [...types, ...travels.map(({ array }) => array)];
-  return { table, ...planned, columns, travels, assigned: [], locks, statement: physical(over, overTypes) };
+  return {
+    table,
+    ...planned,
+    columns,
+    travels,
+    assigned: [],
+    evaluated: undefined,
+    locks,
+    statement: physical(over, overTypes),
+  };
 }
 
 const systemTypes: Readonly<Record<string, number>> = { ctid: 27, xmin: 28 };

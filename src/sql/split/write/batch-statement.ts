@@ -1,7 +1,7 @@
 /** One batch of rows as a statement of the cloud. */
 import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../../catalog/quote.js';
-import { type ByteColumn, columnOf } from '../../../crypto/column.js';
+import { type ByteColumn, columnOf, valueAt } from '../../../crypto/column.js';
 import type { EncodingContext } from '../../../encodings/encoding.js';
 import type { EncodingRegistry } from '../../../encodings/registry.js';
 import { arrayOf, rowIdArray } from '../../../wire/arrays.js';
@@ -40,13 +40,18 @@ export const deleteStatement = ({ table, ctids }: RowsToWrite): BatchStatement =
   broken: undefined,
 });
 
-/** An array of new values: what it is called in the statement, its type and format, and what is assigned. */
+/** The head of an array of row ids, and the length of its first element. */
+const rowIdsHead_bytes = 24;
+
+/** The new values of a column: their type, what is assigned of one, and how they travel. */
 interface NewValues {
   readonly column: string;
-  readonly array: string;
+  readonly type: string;
   readonly value: (name: string) => string;
-  readonly bytes: Uint8Array;
   readonly format: 0 | 1;
+  readonly array: () => Uint8Array;
+  /** that of the first row */
+  readonly first: () => Uint8Array | null;
 }
 
 /** A statement that writes a batch, and what is to be written beside it. */
@@ -90,10 +95,11 @@ export async function writeStatement(
       : [
           {
             column: column.name,
-            array: 'pg_catalog.text[]',
+            type: 'pg_catalog.text',
             value: name => `${name}::${column.typeName}`,
-            bytes: arrayOf(valuesOf(i), typeOids.text),
             format: 1,
+            array: () => arrayOf(valuesOf(i), typeOids.text),
+            first: () => batch.values[0]![i]!,
           },
         ],
   );
@@ -103,10 +109,11 @@ export async function writeStatement(
         const type = physicalType(form, role);
         return {
           column: form.encoded.columns[role]!,
-          array: `${type}[]`,
+          type,
           value: name => name,
-          bytes: arrayOf(forms.get(operand)!, physicalOid(type)),
           format: 1,
+          array: () => arrayOf(forms.get(operand)!, physicalOid(type)),
+          first: () => valueAt(forms.get(operand)!, 0),
         };
       }),
     ),
@@ -116,30 +123,34 @@ export async function writeStatement(
       ? [
           {
             column: 'ctid',
-            array: 'pg_catalog.tid[]',
+            type: 'pg_catalog.tid',
             value: name => name,
-            bytes: tidArray(ctids),
             format: 0,
+            array: () => tidArray(ctids),
+            first: () => Buffer.from(ctids[0]!),
           },
         ]
       : [];
+  const ids = (): Uint8Array => rowIdArray(broken ? rows.with(broken.row, broken.rowId) : rows);
   const identity: NewValues[] =
     isProtected(table) && (kind === 'insert' || broken)
       ? [
           {
             column: ROW_COLUMN,
-            array: 'pg_catalog.int8[]',
+            type: 'pg_catalog.int8',
             value: name => name,
-            bytes: rowIdArray(broken ? rows.with(broken.row, broken.rowId) : rows),
             format: 1,
+            array: ids,
+            first: () => ids().subarray(rowIdsHead_bytes),
           },
         ]
       : [];
   const all = [...place, ...identity, ...open, ...physical];
+  const count = batch.values.length;
   return {
     sql: first =>
-      kind === 'update' ? updateSql(table, all, first) : insertSql(table, all, batch.values.length, first),
-    parameters: all.map(v => v.bytes),
+      kind === 'update' ? updateSql(table, all, count, first) : insertSql(table, all, count, first),
+    parameters: all.map(v => (count === 1 ? v.first() : v.array())),
     formats: all.map(v => v.format),
     sides,
     broken,
@@ -170,20 +181,35 @@ async function brokenIn(
   return firstBroken(checks, of, all, rows.length, await timeOf(checks, session), session);
 }
 
-const unnested = (values: readonly NewValues[], first: number): string =>
-  `ROWS FROM (${values.map(({ array }, i) => `pg_catalog.unnest($${first + i}::${array})`).join(', ')}) AS u (${values.map((_, i) => `c${i}`).join(', ')})`;
+/**
+ * Where the rows come from, and what their values are called. That of one row needs no array: so PostgreSQL plans the
+ * statement once, and not anew for each, as it does where an array tells how many rows there are (plancache.c).
+ */
+const source = (
+  values: readonly NewValues[],
+  rows: number,
+  first: number,
+): { readonly from: string; readonly names: readonly string[] } =>
+  rows === 1
+    ? { from: '', names: values.map(({ type }, i) => `$${first + i}::${type}`) }
+    : {
+        from: ` FROM ROWS FROM (${values.map(({ type }, i) => `pg_catalog.unnest($${first + i}::${type}[])`).join(', ')}) AS u (${values.map((_, i) => `c${i}`).join(', ')})`,
+        names: values.map((_, i) => `u.c${i}`),
+      };
 
-function updateSql(table: LogicalTable, values: readonly NewValues[], first: number): string {
-  const [, ...assigned] = values;
-  const sets = assigned.map(({ column, value }, i) => `${quoteName(column)} = ${value(`u.c${i + 1}`)}`);
-  return `UPDATE ONLY ${nameOf(table)} AS t SET ${sets.join(', ')} FROM ${unnested(values, first)} WHERE t.ctid = u.c0`;
+function updateSql(table: LogicalTable, values: readonly NewValues[], rows: number, first: number): string {
+  const { from, names } = source(values, rows, first);
+  const [place, ...assigned] = values.map(({ column, value }, i) => ({ column, value: value(names[i]!) }));
+  const sets = assigned.map(({ column, value }) => `${quoteName(column)} = ${value}`);
+  return `UPDATE ONLY ${nameOf(table)} AS t SET ${sets.join(', ')}${from} WHERE t.ctid = ${place!.value}`;
 }
 
 function insertSql(table: LogicalTable, values: readonly NewValues[], rows: number, first: number): string {
   // a row of defaults alone
   if (values.length === 0)
     return `INSERT INTO ${nameOf(table)} SELECT FROM pg_catalog.generate_series(1, ${rows})`;
-  const names = values.map(({ column }) => quoteName(column));
-  const given = values.map(({ value }, i) => value(`u.c${i}`));
-  return `INSERT INTO ${nameOf(table)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${given.join(', ')} FROM ${unnested(values, first)}`;
+  const columns = values.map(({ column }) => quoteName(column));
+  const { from, names } = source(values, rows, first);
+  const given = values.map(({ value }, i) => value(names[i]!));
+  return `INSERT INTO ${nameOf(table)} (${columns.join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${given.join(', ')}${from}`;
 }

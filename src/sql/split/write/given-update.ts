@@ -1,9 +1,12 @@
+import { columnOf, valueAt } from '../../../crypto/column.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
 import type { SplitBody } from '../../execute/bodies.js';
-import { fieldsAt } from '../../execute/collect.js';
+import { fieldsAt, type Row } from '../../execute/collect.js';
+import { convert } from '../../execute/conversion.js';
 import type { Bound } from '../../execute/portal.js';
 import type { OutcomeListener, ResidualPort, RowSink } from '../../ports.js';
 import { CloudRows, type SplitServices } from '../cloud-rows.js';
+import { textOf } from '../exact-arithmetic.js';
 import type { GivenColumns } from '../given-columns.js';
 import { fetchParameters, type GivenTable, needsCarrier } from '../given-table.js';
 import { bindGiven } from '../portal.js';
@@ -52,7 +55,8 @@ async function update(
   }
   if (!locks) writes.fetched(table).note(rows.places(0), rows.transactions(1));
   // without rows too: what is wrong with constants PostgreSQL says when it plans
-  const count = await compute(given, body, bound, residual, rows, writes);
+  const count =
+    evaluate(given, bound, rows, writes) ?? (await compute(given, body, bound, residual, rows, writes));
   if (count === 0) {
     // a lock says the same, where there is something to lock
     if (!locks && (await isReadOnly(session))) throw readOnly('UPDATE', undefined);
@@ -88,6 +92,43 @@ async function compute(
   };
   await residual.given(localised, port => bindGiven(given, rows, bound, [0], port).execute(0, sink));
   return count;
+}
+
+/**
+ * Works out here what is to be written.
+ * @returns number of rows to write; undefined: PostgreSQL has to do it, and nothing has been done
+ */
+function evaluate(
+  { table, assigned, evaluated, columns }: GivenTable,
+  { bound, session }: Bound,
+  rows: GivenColumns,
+  writes: CloudWrites,
+): number | undefined {
+  if (!evaluated) return undefined;
+  const parameters: (Uint8Array | null)[] = [];
+  for (const { place, type } of evaluated.flatMap(e => e.parameters)) {
+    const target = { oid: type, modifier: -1 };
+    const given = convert(columnOf([bound.values[place]]), bound.formats[place] ?? 0, target, session);
+    if (given.unsure.length > 0) return undefined;
+    parameters[place] = valueAt(given.column, 0);
+  }
+  const values = columns.map((_, i) => rows.values(i));
+  const computed: Row[] = [];
+  for (let row = 0; row < rows.rows; row++) {
+    const of = {
+      column: (place: number) => values[place]![row]!,
+      parameter: (place: number) => parameters[place]!,
+    };
+    const texts: (Uint8Array | null)[] = [];
+    for (const one of evaluated) {
+      const value = one.evaluate(of);
+      if (value === undefined) return undefined;
+      texts.push(value && textOf(value));
+    }
+    computed.push(texts);
+  }
+  const places = rows.places(0);
+  return computed.filter((texts, i) => writes.update(table, assigned, places[i]!, texts)).length;
 }
 
 /** Row ids by ctid. */
