@@ -139,7 +139,10 @@ async function adoptTable(
       const reason = blockedBecause(policies);
       if (reason === undefined) return keepTable(table, policies);
       const mayChange =
-        listed && !counted(described, table, policies) && !(await hasTriggers(input.shadow, table));
+        listed &&
+        table.materialised === undefined &&
+        !counted(described, table, policies) &&
+        !(await hasTriggers(input.shadow, table));
       if (!mayChange || (await input.hasRows(table)))
         return { table: deriveBlocked(base, table.number, reason), statements: [] };
       return rebuild(input, base, table, derived);

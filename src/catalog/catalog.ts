@@ -100,7 +100,16 @@ export interface LogicalTable {
   readonly partitioned?: true;
   /** partitions: who sees to it that it holds its own rows only; `trusted` where the cloud cannot tell */
   readonly bounds?: 'cloud' | 'trusted';
+  /**
+   * It is a materialised view: one of the cloud's own (`cloud`), or a physical table that the trusted side fills, which
+   * is `protected` whatever its columns are. Absent: a table.
+   */
+  readonly materialised?: 'cloud' | 'populated' | 'unpopulated';
 }
+
+/** Is it a materialised view that the trusted side fills? */
+export const isFilled = ({ materialised }: Pick<LogicalTable, 'materialised'>): boolean =>
+  materialised === 'populated' || materialised === 'unpopulated';
 
 /** Name of the hidden physical column that holds the row id. */
 export const ROW_COLUMN = 'clarus_row';

@@ -1,6 +1,6 @@
 /** What stands in a cloud, held against the catalogue and the shadow schema: what was made or changed past Clarus. */
 import { encodingNamed } from '../encodings/registry.js';
-import { type LogicalTable, ROW_COLUMN } from './catalog.js';
+import { isFilled, type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DatabaseDescription, DescribedObject, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
 
@@ -70,7 +70,7 @@ const keyOf = (schema: string, name: string): string => JSON.stringify([schema, 
 
 /** Has the table a protected form in its cloud, served or not? */
 export const isEncoded = (table: LogicalTable): boolean =>
-  table.columns.some(column => column.protection !== undefined);
+  isFilled(table) || table.columns.some(column => column.protection !== undefined);
 
 /** What a protected table lacks: a column, or a constraint without which answers could be wrong. */
 function damage(

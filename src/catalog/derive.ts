@@ -6,7 +6,13 @@ import type { EncodedColumn, RelationSpec } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import type { ColumnPolicy, Policy } from '../policy/policy.js';
-import { type ColumnEncoding, type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
+import {
+  type ColumnEncoding,
+  isFilled,
+  type LogicalColumn,
+  type LogicalTable,
+  ROW_COLUMN,
+} from './catalog.js';
 import { checksOf, columnsOfKeys, keysOf } from './derive-keys.js';
 import type { DescribedTable } from './description.js';
 import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
@@ -56,6 +62,8 @@ export interface DeriveInput {
   readonly referenced?: readonly number[];
   /** true: columns that exist take the policy's protection too (an empty table whose policy changes) */
   readonly reprotect?: boolean;
+  /** true: a new materialised view is filled by the trusted side, and not the cloud's own */
+  readonly fills?: boolean;
   /** names of columns of which the statement computes new values, also where their types stay */
   readonly converted?: ReadonlySet<string>;
 }
@@ -76,8 +84,10 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   if (previous?.state === 'blocked')
     return { table: deriveBlocked(input, previous.number, previous.reason ?? ''), notices: [] };
   const policies = policiesOf(input);
-  const isProtected = policies.some(column => column.protect === 'encrypt');
-  if (isProtected) refuseUnsupported(described, policies);
+  const materialised = materialisedAs(input);
+  const filled = isFilled({ ...materialised });
+  const isProtected = filled || policies.some(column => column.protect === 'encrypt');
+  if (isProtected) refuseUnsupported(described, policies, filled);
   const place = placeInTree(described, policies, input.tableOf);
   const number = previous?.number ?? (await numbers.table());
   const keyColumns = new Set([...columnsOfKeys(described), ...(input.referenced ?? [])]);
@@ -129,10 +139,11 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
     state: isProtected ? 'protected' : 'open',
     reason: undefined,
     cloud: input.cloud,
-    physical: { schema: described.schema, name: described.name },
+    physical: { schema: described.schema, name: physicalName(described, number, materialised) },
     columns,
     columnNumberLast: last,
     keys: [],
+    ...materialised,
     ...place,
   };
   const keys = keysOf(described, table, oid => (oid === described.oid ? table : input.tableOf(oid)));
@@ -164,6 +175,7 @@ export function deriveBlocked(input: DeriveInput, number: number, reason: string
       protection: before?.protection,
     };
   });
+  const materialised = materialisedAs(input);
   return {
     number,
     oid: described.oid,
@@ -173,12 +185,29 @@ export function deriveBlocked(input: DeriveInput, number: number, reason: string
     state: 'blocked',
     reason,
     cloud: input.cloud,
-    physical: { schema, name },
+    physical: { schema, name: physicalName(described, number, materialised) },
+    ...materialised,
     columns,
     columnNumberLast: last,
     keys: [],
   };
 }
+
+function materialisedAs({ described, previous, fills }: DeriveInput): Pick<LogicalTable, 'materialised'> {
+  if (described.kind !== 'm') return {};
+  const filled = previous ? isFilled(previous) : fills === true;
+  return { materialised: filled ? (described.populated ? 'populated' : 'unpopulated') : 'cloud' };
+}
+
+/**
+ * A materialised view that cannot be read does not stand under its name: a statement that was planned while it could finds
+ * nothing, instead of no rows.
+ */
+const physicalName = (
+  { name }: DescribedTable,
+  number: number,
+  { materialised }: Pick<LogicalTable, 'materialised'>,
+): string => (materialised === 'unpopulated' ? boundedName(name, `_unpopulated${number}`) : name);
 
 const listedAs = ({ policy, described, previous, tableOf }: DeriveInput): Pick<LogicalTable, 'listedAs'> =>
   previous ? tableListedAs(policy, described, previous) : listedByParent(policy, described, tableOf);

@@ -79,7 +79,8 @@ CASE WHEN c.relispartition THEN (SELECT jsonb_build_object('constraint', pg_get_
    LEFT JOIN pg_attribute pa ON pa.attrelid = s.relid AND pa.attnum = u.k AND u.k <> 0) END`;
 
 /** A table whose rows are carried (trusted/carriers.ts) has the kind of a foreign table meanwhile, which has no access method. */
-const kind = "CASE WHEN c.relkind = 'f' AND c.relam <> 0 THEN 'r' ELSE c.relkind END";
+const kind = `CASE WHEN NOT (c.relkind = 'f' AND c.relam <> 0) THEN c.relkind
+  WHEN EXISTS (SELECT FROM pg_rewrite v WHERE v.ev_class = c.oid AND v.rulename = '_RETURN') THEN 'm' ELSE 'r' END`;
 
 /** One row a table: `$1` the OIDs wanted (null: all), `$2` OIDs left out. */
 const tablesQuery = `
@@ -92,7 +93,8 @@ SELECT jsonb_build_object(
   'partitionBound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
   'partition', ${partition},
   'rowSecurity', c.relrowsecurity,
-  'query', CASE WHEN c.relkind = 'm' THEN pg_get_viewdef(c.oid) END,
+  'populated', c.relispopulated,
+  'query', CASE WHEN ${kind} = 'm' THEN pg_get_viewdef(c.oid) END,
   'columns', coalesce(${columns}, '[]'), 'constraints', coalesce(${constraints}, '[]'), 'indexes', coalesce(${indexes}, '[]'))::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'm') AND ${users('n')} AND ${ownObject('pg_class', 'c.oid')}

@@ -124,6 +124,8 @@ export interface DescribedTable {
   readonly partitionBound: string | null;
   readonly partition: DescribedPartition | null;
   readonly rowSecurity: boolean;
+  /** pg_class.relispopulated: false for a materialised view that cannot be read yet */
+  readonly populated: boolean;
   /** a materialised view's query, a foreign table's server: what CREATE needs beyond columns */
   readonly query: string | null;
   readonly columns: readonly DescribedColumn[];

@@ -1,5 +1,6 @@
 /** Indexes of a physical table: on the row id, on tags, and those the application declared where they can stand. */
 import { encodingNamed } from '../encodings/registry.js';
+import { ClarusError } from '../errors.js';
 import type { LogicalTable } from './catalog.js';
 import type { DescribedIndex, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
@@ -92,11 +93,23 @@ export const withoutEffect = (index: DescribedIndex, table: LogicalTable): boole
 
 function declaredIndex(index: DescribedIndex, table: LogicalTable, target: string): string | undefined {
   if (index.constraint !== 0 || !canStand(index, table)) return undefined;
-  if (!index.reads.some(attnum => isProtected(table, attnum))) return index.definition;
+  if (!index.reads.some(attnum => isProtected(table, attnum)))
+    return table.physical.name === table.name ? index.definition : onTarget(index, target);
   const names = index.columns.map(attnum =>
     quoteName(keyColumnName(table.columns.find(c => c.attnum === attnum)!)!),
   );
   const unique = index.unique ? 'UNIQUE ' : '';
   const nulls = index.nullsNotDistinct ? ' NULLS NOT DISTINCT' : '';
   return `CREATE ${unique}INDEX ${quoteName(index.name)} ON ${target} USING ${index.method} (${names.join(', ')})${nulls}`;
+}
+
+const name = '(?:"(?:[^"]|"")*"|[^ ".]+)';
+const named = new RegExp(`^(CREATE (?:UNIQUE )?INDEX ${name} ON )${name}\\.${name}(?= USING )`);
+
+/** The definition on a table of another name. */
+function onTarget({ definition, name: index }: DescribedIndex, target: string): string {
+  const [whole, before] = named.exec(definition) ?? [];
+  if (whole === undefined)
+    throw new ClarusError('XX000', `the definition of index "${index}" is not understood`);
+  return `${before}${target}${definition.slice(whole.length)}`;
 }

@@ -37,6 +37,7 @@ const described = (
   persistence: 'p',
   parents: [],
   hasChildren: false,
+  populated: true,
   partitionKey: null,
   partitionBound: null,
   partition: null,

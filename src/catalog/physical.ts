@@ -5,7 +5,7 @@
  */
 import type { EncodedColumn, RelationSpec } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
-import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
+import { isFilled, type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DescribedColumn, DescribedTable } from './description.js';
 import { physicalIndexes } from './physical-indexes.js';
 import { physicalKeys } from './physical-keys.js';
@@ -48,7 +48,7 @@ export function physicalTable(
   return {
     schema: table.physical.schema,
     name: table.physical.name,
-    relation: relationWords[described.kind],
+    relation: isFilled(table) ? 'TABLE' : relationWords[described.kind],
     unlogged: described.persistence === 'u',
     columns,
     // A blocked table is only ever dropped, and keys and indexes go with it.

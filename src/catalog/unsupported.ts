@@ -11,12 +11,16 @@ const refused = (message: string, detail: string, hint: string, fields: object =
  * @param policies of `described.columns`, in order; at least one is encrypted
  * @throws ClarusError 0A000
  */
-export function refuseUnsupported(described: DescribedTable, policies: readonly ColumnPolicy[]): void {
+export function refuseUnsupported(
+  described: DescribedTable,
+  policies: readonly ColumnPolicy[],
+  filled: boolean,
+): void {
   const { name } = described;
   const isProtected = new Set(
     described.columns.filter((_, i) => policies[i]?.protect === 'encrypt').map(column => column.attnum),
   );
-  refuseKindOfTable(described);
+  if (!filled) refuseKindOfTable(described);
   for (const column of described.columns) {
     const own = isProtected.has(column.attnum);
     if (column.generated !== '' && (own || column.generatedFrom.some(from => isProtected.has(from))))
@@ -93,7 +97,7 @@ function refuseRowInCheck(
 function refuseKindOfTable({ name, kind, persistence, rowSecurity }: DescribedTable): void {
   const what =
     kind === 'm'
-      ? 'be a materialised view'
+      ? 'be a materialised view of the cloud'
       : kind === 'f'
         ? 'be a foreign table'
         : persistence === 't'

@@ -313,6 +313,7 @@ export class Sql {
       plan: sql => this.plan({ text: sql }, [], session),
       source: sql => this.#planning.source(sql, session),
       copyIn: body => this.#startCopyIn(body, session),
+      registry: this.services.registry,
     });
   }
 

@@ -16,6 +16,7 @@ import { statement as physicalStatement } from './execute/convert.js';
 import { explainPlan, textColumn } from './explain.js';
 import { planExplained } from './explained/plan.js';
 import { type FunctionHomes, functionHomes, functionHomesQuery } from './functions.js';
+import { mustOnlyRead } from './materialised.js';
 import { holdsMoment, withMoment } from './moment.js';
 import { withoutOwnObjects } from './own-objects.js';
 import { isOfCatalogue, mustBeProven, mustHoldNoParameter, place } from './place.js';
@@ -199,6 +200,7 @@ export class Planning {
     const read = cursor ? await session.analyse(deparse(cursor), shape.parameterTypes) : analysis;
     const touch = await touchOf(read, session, homes);
     mustBeProven(touch);
+    mustOnlyRead(read, touch.tables, catalog);
     if (touch.seeds || (touch.homes.has('settings') && /seed|\$/i.test(clean)))
       session.randomness.seeded = true;
     const tables = touch.tables.filter(t => t.state === 'protected');

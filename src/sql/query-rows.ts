@@ -1,7 +1,9 @@
 /** Queries within DDL: they run as statements of their own, and what they return is written by COPY. */
 import { columnOf } from '../crypto/column.js';
+import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { MessageWriter } from '../wire/message-writer.js';
+import { copyInto } from './copy/planning.js';
 import type { QueryRunner, TextValues } from './ddl/body.js';
 import type { CopyInBody, SplitBody } from './execute/bodies.js';
 import { type CopyOutFormat, copyRows } from './execute/copy-out.js';
@@ -20,6 +22,7 @@ export interface QueryServices extends Pick<SplitServices, 'bind' | 'readsZoneNa
   /** plans a query whose constants no cloud may see */
   source(sql: string): Promise<Plan>;
   copyIn(body: CopyInBody): Promise<CopyInExecution>;
+  readonly registry: EncodingRegistry;
 }
 
 /** Rows that are written at a time. */
@@ -51,6 +54,24 @@ export const queryRunner = (session: SessionPort, services: QueryServices): Quer
         ? services.copyIn(plan.body as CopyInBody)
         : session.cloud.copyIn((plan as Extract<Plan, { kind: 'pass' }>).sql);
     return write(rows, begin, await nameCheck(session, services.readsZoneNames));
+  },
+  async fillView(view, rows) {
+    const { columns } = view;
+    if (columns.length === 0)
+      throw new ClarusError('0A000', 'a materialized view without columns is not filled');
+    const { written, sql } = copyInto(view, columns, services.registry, textOptions);
+    const body: CopyInBody = {
+      kind: 'copy-in',
+      table: view,
+      columns,
+      written,
+      defaults: [],
+      options: textOptions,
+      checks: undefined,
+      bounds: undefined,
+      sql,
+    };
+    await write(rows, () => services.copyIn(body), await nameCheck(session, services.readsZoneNames));
   },
   keep: (table, rows) => write(rows, () => session.trusted.copyIn(`COPY ${table} FROM STDIN`), undefined),
 });

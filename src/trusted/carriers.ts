@@ -30,6 +30,14 @@ const fetchSize = 1_000;
 
 const { escapeLiteral } = pg;
 
+/** A view that is materialised keeps its rule while it is made a foreign table. */
+const isView = (alias: string): string =>
+  `EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = ${alias}.oid AND rulename = '_RETURN')`;
+
+/** What a table that is made a foreign one is, and was. */
+const kindBefore = (alias: string): string =>
+  `CASE WHEN ${isView(alias)} THEN 'm'::"char" ELSE 'r'::"char" END`;
+
 /** Is a table made a foreign one? */
 const isCarried = (alias: string): string => `(${alias}.relkind = 'f' AND ${alias}.relam <> 0)`;
 
@@ -37,7 +45,8 @@ const isCarried = (alias: string): string => `(${alias}.relkind = 'f' AND ${alia
 const putBack = (which: string): string => `
     DELETE FROM pg_catalog.pg_foreign_table WHERE ftrelid IN
       (SELECT c.oid FROM pg_catalog.pg_class c WHERE ${isCarried('c')} AND ${which});
-    UPDATE pg_catalog.pg_class c SET relkind = 'r',
+    UPDATE pg_catalog.pg_class c SET relkind = ${kindBefore('c')},
+        relhasrules = EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid),
         relhasindex = EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = c.oid),
         relhastriggers = EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid),
         relhassubclass = EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid)
@@ -62,11 +71,11 @@ BEGIN
     -- Held until the transaction ends: DDL on the table, which drops the carrier, waits for it.
     EXECUTE format('SELECT FROM ONLY %s WHERE false', parent::regclass);
     carrier := to_regclass(format('${OWN_SCHEMA}.%I', 't' || parent));
-    SELECT CASE WHEN relkind = 'f' AND relam <> 0 THEN 'r' ELSE relkind END INTO kind FROM pg_class WHERE oid = parent;
-    IF kind NOT IN ('r', 'p') THEN
+    SELECT CASE WHEN ${isCarried('c')} THEN ${kindBefore('c')} ELSE relkind END INTO kind FROM pg_class c WHERE oid = parent;
+    IF kind NOT IN ('r', 'p', 'm') THEN
       RAISE feature_not_supported USING
         MESSAGE = format('table "%s" cannot be read by a statement that is finished on the trusted side', parent::regclass),
-        DETAIL = 'It is a materialised view or a foreign table.';
+        DETAIL = 'It is a foreign table.';
     END IF;
     IF EXISTS (SELECT FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = parent
         AND child.relnamespace <> '${OWN_SCHEMA}'::regnamespace AND inhrelid <> ALL (tables)) THEN
@@ -85,10 +94,10 @@ BEGIN
     -- another session may have made it since
     CONTINUE WHEN carrier IS NOT NULL OR kind = 'p';
     -- the carrier of a table that stands by itself, which another session may just be making, makes no tree of it
-    IF EXISTS (SELECT FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+    IF kind = 'm' OR EXISTS (SELECT FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
         WHERE parent IN (inhrelid, inhparent) AND child.relnamespace <> '${OWN_SCHEMA}'::regnamespace) THEN
-      UPDATE pg_class SET relkind = 'f', relhasindex = false, relhastriggers = false, relhassubclass = true
-       WHERE oid = parent AND relkind = 'r';
+      UPDATE pg_class SET relkind = 'f', relhasindex = false, relhasrules = false, relhastriggers = false, relhassubclass = true
+       WHERE oid = parent AND relkind IN ('r', 'm');
       IF FOUND THEN
         INSERT INTO pg_foreign_table (ftrelid, ftserver, ftoptions)
         SELECT parent, oid, ARRAY['schema_name=${OWN_SCHEMA}', 'table_name=' || parent]
@@ -113,7 +122,13 @@ BEGIN
     ${putBack('c.oid = parent')}
   END IF;
   -- The lock that DDL takes anyway, so that nobody makes the carrier again meanwhile.
-  EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent::regclass);
+  IF (SELECT relkind = 'm' FROM pg_class WHERE oid = parent) THEN
+    -- LOCK TABLE takes none
+    EXECUTE (SELECT format('ALTER MATERIALIZED VIEW %s OWNER TO %I', parent::regclass, rolname)
+      FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = parent);
+  ELSE
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent::regclass);
+  END IF;
   EXECUTE format('DROP FOREIGN TABLE IF EXISTS ${OWN_SCHEMA}.%I', 't' || parent);
 END
 $function$;
@@ -121,8 +136,19 @@ $function$;
 -- Makes what is carried plain tables until the transaction is rolled back.
 CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.as_tables() RETURNS void
   LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
-  UPDATE pg_class SET relkind = 'r' WHERE oid IN
+  UPDATE pg_class p SET relkind = ${kindBefore('p')} WHERE oid IN
     (SELECT c.oid FROM pg_class c WHERE ${isCarried('c')} FOR NO KEY UPDATE SKIP LOCKED)
+$function$;
+
+-- Says whether a materialised view can be read: the shadow never holds its rows.
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.populate(view oid, filled boolean) RETURNS void
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+  IF NOT (SELECT pg_has_role(session_user, relowner, 'MEMBER') FROM pg_class WHERE oid = view) THEN
+    RAISE insufficient_privilege USING MESSAGE = format('must be owner of materialized view %s', view::regclass);
+  END IF;
+  UPDATE pg_class SET relispopulated = filled WHERE oid = view AND relkind IN ('m', 'f') AND relispopulated <> filled;
+END
 $function$;
 
 -- What the output function of a value prints, under whatever setting.
@@ -161,6 +187,10 @@ export async function dropCarriers(
 
 /** What makes tables that are carried plain ones to its transaction, which is to be rolled back. */
 export const asTablesSql = `SELECT ${OWN_SCHEMA}.as_tables()`;
+
+/** What says of a materialised view of the shadow whether it can be read. @param view its name as SQL */
+export const populateSql = (view: string, filled: boolean): string =>
+  `SELECT ${OWN_SCHEMA}.populate(${escapeLiteral(view)}::pg_catalog.regclass, ${filled})`;
 
 /** What drops the carrier of a table, in a session's transaction, before DDL changes the table. */
 export const detachSql = (table: number): string => `SELECT ${OWN_SCHEMA}.detach(${table})`;

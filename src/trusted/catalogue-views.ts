@@ -32,6 +32,7 @@ const system: Readonly<Record<string, string>> = {
   pg_tables: `schemaname <> '${OWN_SCHEMA}'`,
   pg_indexes: `schemaname <> '${OWN_SCHEMA}'`,
   pg_views: `schemaname <> '${OWN_SCHEMA}'`,
+  pg_matviews: `schemaname <> '${OWN_SCHEMA}'`,
 };
 
 /** Those of information_schema by the column that tells it apart. */
@@ -106,6 +107,7 @@ const views: ReadonlySet<string> = new Set([
   'pg_tables',
   'pg_indexes',
   'pg_views',
+  'pg_matviews',
   'pg_user_mappings',
   'pg_sequences',
 ]);
@@ -128,11 +130,15 @@ const visibleChild = `EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catal
 
 const isCarried = "(relkind = 'f' AND relam <> 0)";
 
+const hasRule = (which: string): string =>
+  `EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = pg_class.oid ${which})`;
+
 /** Columns that a view gives in another way. */
 const changed: Readonly<Record<string, string>> = {
   relhassubclass: `${visibleChild} AS relhassubclass`,
   // what is put aside while a table's rows are carried (carriers.ts)
-  relkind: `CASE WHEN ${isCarried} THEN 'r'::pg_catalog."char" ELSE relkind END AS relkind`,
+  relkind: `CASE WHEN NOT ${isCarried} THEN relkind WHEN ${hasRule("AND rulename = '_RETURN'")} THEN 'm'::pg_catalog."char" ELSE 'r'::pg_catalog."char" END AS relkind`,
+  relhasrules: `(relhasrules OR ${isCarried} AND ${hasRule('')}) AS relhasrules`,
   relhasindex: `(relhasindex OR ${isCarried} AND EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = pg_class.oid)) AS relhasindex`,
   relhastriggers: `(relhastriggers OR ${isCarried} AND EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = pg_class.oid)) AS relhastriggers`,
   // a view can have no column of type anyarray

@@ -1,15 +1,17 @@
 /** COPY of protected tables, in and out; COPY of others passes. */
-import type { LogicalTable } from '../../catalog/catalog.js';
+import { isFilled, type LogicalTable } from '../../catalog/catalog.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
 import { writesMustBeFireable } from '../ddl/fireable.js';
 import { generatedColumns } from '../defaults.js';
 import type { CopyInBody, CopyOutBody, ReadBody, SplitBody } from '../execute/bodies.js';
+import { mustBeCopied } from '../materialised.js';
 import type { Plan, ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { stripComments } from '../raw/comments.js';
 import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
+import { readerOn } from '../reading.js';
 import { planTemporaryCopy } from '../temporary/copy.js';
 import { firedBy } from '../triggers/catalogue.js';
 import { checkForced, copyOptions } from './options.js';
@@ -60,6 +62,8 @@ export async function planCopy(
       'COPY between a protected table and a file or program of the cloud is refused',
       { hint: 'Use STDIN or STDOUT (in psql: \\copy).' },
     );
+  const view = relation ? tables.find(isFilled) : undefined;
+  if (view) mustBeCopied(view, direction, await majorOf(session));
   if (relation && touch.views) throw ofView(fields, direction);
   if (kindOf(query) !== 'SelectStmt' && list(fieldsOf(query), 'returningList').length === 0)
     // BeginCopyTo (copyto.c)
@@ -108,6 +112,14 @@ function copyOfCatalogue(fields: RawNode[string], sql: string, direction: 'in' |
   if (direction === 'in' || fields.filename || fields.is_program)
     throw new ClarusError('42501', 'the system catalogue is not written by COPY');
   return { kind: 'trusted', sql, shape: noRows, copy: 'out' };
+}
+
+async function majorOf(session: SessionPort): Promise<number> {
+  const [row] = await readerOn(session.trusted)(
+    "SELECT pg_catalog.current_setting('server_version_num')",
+    [],
+  );
+  return Math.floor(Number(row?.[0]) / 10_000);
 }
 
 /** PostgreSQL does not say where in a COPY the name of a relation is wrong. */

@@ -61,7 +61,10 @@ function pausing(session: SessionPort): (wait_ms: number) => Promise<void> {
  * @throws PostgresError 55P03 by the session's lock_timeout, 40P01
  */
 export async function lockInCloud(session: SessionPort, tables: Iterable<LogicalTable>): Promise<void> {
-  const names = [...tables].map(({ physical }) => quoteQualified(physical.schema, physical.name));
+  // LOCK TABLE takes no materialised view
+  const names = [...tables]
+    .filter(({ materialised }) => materialised !== 'cloud')
+    .map(({ physical }) => quoteQualified(physical.schema, physical.name));
   if (names.length > 0) await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
 }
 

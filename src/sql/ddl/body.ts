@@ -1,4 +1,5 @@
 /** What planning and executing DDL work with. */
+import type { LogicalTable } from '../../catalog/catalog.js';
 import type { CatalogNumbers } from '../../catalog/derive.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import type { EncodingRegistry } from '../../encodings/registry.js';
@@ -31,6 +32,8 @@ export interface QueryRunner {
    * @returns how many there were
    */
   fill(table: string, rows: readonly TextValues[]): Promise<number>;
+  /** The same for a materialised view that the trusted side fills. */
+  fillView(view: LogicalTable, rows: readonly TextValues[]): Promise<void>;
   /** The same for a temporary table. */
   keep(table: string, rows: readonly TextValues[]): Promise<number>;
 }

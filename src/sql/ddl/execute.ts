@@ -8,6 +8,7 @@ import { beginDdl, inShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { comment } from './comment.js';
 import { securityLabel } from './label.js';
+import { refreshMaterialisedView } from './materialised.js';
 import {
   alterSequence,
   alterType,
@@ -20,7 +21,7 @@ import {
   ofTrustedSide,
 } from './objects.js';
 import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
-import { alterView, createFunction, createView, refreshMaterialisedView } from './queries.js';
+import { alterView, createFunction, createView } from './queries.js';
 import { listParts } from './resolve.js';
 import { createRole, dropRoles, grantRoles, grantToLogical, refuseLogicalOwner } from './roles.js';
 import { createTableAs } from './table-as.js';
@@ -69,7 +70,8 @@ export async function executeDdl(
     case 'RenameStmt':
       return rename(session, deps, body, fields);
     case 'AlterObjectSchemaStmt':
-      if (fields.objectType === 'OBJECT_TABLE') return renameTable(session, deps, body);
+      if (fields.objectType === 'OBJECT_TABLE' || fields.objectType === 'OBJECT_MATVIEW')
+        return renameTable(session, deps, body);
       if (fields.objectType === 'OBJECT_SEQUENCE')
         return alterSequence(session, deps, body, fields.relation as RawFields);
       if (fields.objectType === 'OBJECT_VIEW') return alterView(session, body);
@@ -110,7 +112,7 @@ export async function executeDdl(
     case 'CreateTableAsStmt':
       return createTableAs(session, deps, body, queries);
     case 'RefreshMatViewStmt':
-      return refreshMaterialisedView(session, body);
+      return refreshMaterialisedView(session, deps, body, queries);
     case 'CreateFunctionStmt':
       return createFunction(session, deps, body);
     case 'CreateTrigStmt':
@@ -184,10 +186,12 @@ async function alterRelation(
 function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
   switch (fields.renameType) {
     case 'OBJECT_TABLE':
+    case 'OBJECT_MATVIEW':
     case 'OBJECT_TABCONSTRAINT':
       return renameTable(session, deps, body);
     case 'OBJECT_COLUMN':
-      if (fields.relationType === 'OBJECT_TABLE') return renameTable(session, deps, body);
+      if (fields.relationType === 'OBJECT_TABLE' || fields.relationType === 'OBJECT_MATVIEW')
+        return renameTable(session, deps, body);
       if (fields.relationType === 'OBJECT_VIEW') return alterView(session, body);
       throw unsupported('RENAME COLUMN of this kind of object');
     case 'OBJECT_VIEW':
@@ -210,6 +214,7 @@ function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fiel
 function drop(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
   switch (fields.removeType) {
     case 'OBJECT_TABLE':
+    case 'OBJECT_MATVIEW':
     case 'OBJECT_INDEX':
       return dropTables(session, deps, body);
     case 'OBJECT_TRIGGER':

@@ -2,7 +2,7 @@
  * DDL of what is not a table. It runs in the shadow; in the cloud it runs too where nothing in it could hold a
  * protected value, or where the object stands there already.
  */
-import type { LogicalColumn } from '../../catalog/catalog.js';
+import { isFilled, type LogicalColumn, type LogicalTable } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { FIRST_USER_OID } from '../functions.js';
@@ -10,8 +10,9 @@ import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, str, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
+import { detachCarriers, inCloud, inShadow, lockInCloud, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
+import { viewsOver } from './populated.js';
 import { mayHoldRows } from './refill/index.js';
 import {
   creationSchema,
@@ -226,6 +227,9 @@ export async function dropObjects(session: SessionPort, deps: DdlDependencies, b
   const objects: RawNode[] = [];
   for (const object of list(fields, 'objects')) objects.push(await qualifiedObject(session, fields, object));
   const drop: RawNode = { DropStmt: { ...fields, objects, missing_ok: true } };
+  const views = await viewsThatFollow(session, fields);
+  await lockInCloud(session, views);
+  await detachCarriers(session, views);
   // with a schema go its tables: their carriers are no part of what the client is told
   if (cascade && fields.removeType === 'OBJECT_SCHEMA') {
     const schemas = new Set(list(fields, 'objects').map(stringOf));
@@ -243,9 +247,22 @@ export async function dropObjects(session: SessionPort, deps: DdlDependencies, b
   return { tag };
 }
 
+/** Materialised views that may go with it, or keep it from going: they are told by what they are. */
+async function viewsThatFollow(session: SessionPort, fields: RawFields): Promise<readonly LogicalTable[]> {
+  const all = [...session.catalog().tables.values()].filter(
+    table => isFilled(table) && table.state !== 'blocked',
+  );
+  if (all.length === 0 || fields.removeType !== 'OBJECT_VIEW') return all;
+  const oids: number[] = [];
+  for (const object of list(fields, 'objects')) {
+    const found = await resolveRelation(readerOn(session.trusted), listParts(object));
+    if (found) oids.push(found.oid);
+  }
+  return viewsOver(session, oids);
+}
+
 /** What is a table, or takes tables along though nothing depends on it. Of others, none changes without CASCADE. */
 const holdsTables: ReadonlySet<unknown> = new Set([
-  'OBJECT_MATVIEW',
   'OBJECT_FOREIGN_TABLE',
   'OBJECT_EXTENSION',
   'OBJECT_RULE',
@@ -258,7 +275,6 @@ async function qualifiedObject(session: SessionPort, fields: RawFields, object: 
   const read = readerOn(session.trusted);
   switch (fields.removeType) {
     case 'OBJECT_VIEW':
-    case 'OBJECT_MATVIEW':
     case 'OBJECT_SEQUENCE': {
       const found = await resolveRelation(read, listParts(object));
       return found ? { List: { items: [str(found.schema), str(found.name)] } } : object;

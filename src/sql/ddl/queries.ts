@@ -1,4 +1,4 @@
-/** Objects that hold a query or a body: views, materialised views, functions. */
+/** Objects that hold a query or a body: views, functions. */
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
@@ -12,7 +12,7 @@ import type { DdlBody, DdlDependencies } from './body.js';
 import { onBothSides } from './objects.js';
 import { doubtOfQuery, doubtOfServedQuery, newFunction, notProven } from './proof.js';
 import { creationSchema, qualifyRelations, rangeParts, resolveRelation } from './resolve.js';
-import { servedTable, withCreationSchema } from './table-statements.js';
+import { withCreationSchema } from './table-statements.js';
 import { functionStands, isOfTriggers } from './triggers.js';
 
 type Done = Promise<{ tag: string }>;
@@ -65,22 +65,6 @@ export async function alterView(session: SessionPort, body: DdlBody): Done {
   return stands
     ? onBothSides(session, body, await qualifyRelations(read, body.node))
     : inShadow(session, body);
-}
-
-/**
- * Runs in the cloud alone, as the shadow holds no rows.
- * @throws ClarusError 42P01 when it is not there, 55000 when it is blocked
- */
-export async function refreshMaterialisedView(session: SessionPort, { node }: DdlBody): Done {
-  const { relation, concurrent, skipData } = fieldsOf(node);
-  const parts = rangeParts(relation as RawFields);
-  const found = await resolveRelation(readerOn(session.trusted), parts);
-  if (!found) throw new ClarusError('42P01', `relation "${parts.join('.')}" does not exist`);
-  servedTable(session, found);
-  const how = concurrent === true ? 'CONCURRENTLY ' : '';
-  const name = quoteQualified(found.schema, found.name);
-  const without = skipData === true ? ' WITH NO DATA' : '';
-  return { tag: await session.cloud.run(`REFRESH MATERIALIZED VIEW ${how}${name}${without}`) };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** CREATE TABLE AS, SELECT INTO and CREATE MATERIALIZED VIEW: what the policy says of the new table's name decides. */
+import type { LogicalTable } from '../../catalog/catalog.js';
 import { columnPolicy, unlistedRefused } from '../../catalog/protection.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
@@ -11,10 +12,11 @@ import { refuseFlowsInto } from '../split/write/flow.js';
 import { touchOf } from '../touch.js';
 import { runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
+import { setPopulated } from './populated.js';
 import { doubtOfQuery } from './proof.js';
 import { creationSchema, rangeParts, resolveRelation } from './resolve.js';
 import { warnOfMissingColumns } from './table-statements.js';
-import { changeTables } from './tables.js';
+import { changeTables, type TableResult } from './tables.js';
 
 type Done = Promise<{ tag: string }>;
 
@@ -64,9 +66,10 @@ export async function createTableAs(
     return { tag: await runInShadow(session, fields.if_not_exists === true ? body.text : table.empty) };
   const doubt = await doubtOfQuery({ session, homes: deps.homes }, table.query);
   const hidden = table.columns.some(({ protect }) => protect);
-  if (doubt === undefined && !hidden) return mirrored(session, deps, table);
-  if (isView) throw viewRefused(doubt);
-  return computed(session, deps, table, hidden, into.skipData === true ? undefined : queries());
+  const empty = into.skipData === true;
+  if (doubt === undefined && !hidden) return mirrored(session, deps, table, isView && !empty);
+  if (isView && !session.residual) throw viewRefused(doubt);
+  return computed(session, deps, { ...table, hidden, isView }, empty ? undefined : queries());
 }
 
 async function newTable(session: SessionPort, node: RawNode, relation: RawFields): Promise<NewTable> {
@@ -99,42 +102,65 @@ async function newTable(session: SessionPort, node: RawNode, relation: RawFields
   };
 }
 
-/** Open tables into an open one. */
-async function mirrored(session: SessionPort, deps: DdlDependencies, { made, empty }: NewTable): Done {
+/** Open tables into an open one. @param populates it is a materialised view that can be read then */
+async function mirrored(
+  session: SessionPort,
+  deps: DdlDependencies,
+  { made, empty }: NewTable,
+  populates: boolean,
+): Done {
   let tag = '';
-  await changeTables(session, deps, {
+  const { result } = await changeTables(session, deps, {
     scope: [],
     text: empty,
     mirror: async () => {
       tag = await session.cloud.run(deparse(made));
     },
   });
+  if (populates) await setPopulated(session, deps, madeBy(result), true);
   return { tag };
 }
+
+const madeBy = ({ changed }: TableResult): LogicalTable => {
+  const made = changed.find(({ before }) => before === undefined)?.after;
+  if (!made) throw new ClarusError('XX000', 'the new table is not found');
+  return made.table;
+};
 
 /** @param queries undefined: WITH NO DATA */
 async function computed(
   session: SessionPort,
   deps: DdlDependencies,
-  { schema, name, empty, query, columns }: NewTable,
-  hidden: boolean,
+  table: NewTable & { readonly hidden: boolean; readonly isView: boolean },
   queries: QueryRunner | undefined,
 ): Done {
-  if (queries) {
-    // As a subquery, a set operation is one whose columns are known by all its parts.
-    const analysis = await session.analyse(`SELECT * FROM (${query}) AS s`, []);
-    const touch = await touchOf(analysis, session, deps.homes);
-    const catalog = session.catalog();
-    for (const tree of analysis.rewritten.flatMap(readNodes)) refuseFlowsInto(columns, tree, touch, catalog);
-  }
+  const { schema, name, empty, query, columns, hidden, isView } = table;
+  if (queries || isView) await refuseFlowsOf(session, deps, query, columns);
   const rows = await queries?.rows(query, hidden);
-  const { tag } = await changeTables(session, deps, {
+  const { tag, result } = await changeTables(session, deps, {
     scope: [],
     text: empty,
+    fills: isView,
     check: ({ changed }) => warnOfMissingColumns(session, changed),
   });
   if (!queries || !rows) return { tag };
-  return { tag: `SELECT ${await queries.fill(quoteQualified(schema, name), rows)}` };
+  if (!isView) return { tag: `SELECT ${await queries.fill(quoteQualified(schema, name), rows)}` };
+  await queries.fillView(await setPopulated(session, deps, madeBy(result), true), rows);
+  return { tag: `SELECT ${rows.length}` };
+}
+
+/** @throws ClarusError 0A000 where values of protected columns would come to columns in the clear */
+export async function refuseFlowsOf(
+  session: SessionPort,
+  deps: DdlDependencies,
+  query: string,
+  columns: NewTable['columns'],
+): Promise<void> {
+  // As a subquery, a set operation is one whose columns are known by all its parts.
+  const analysis = await session.analyse(`SELECT * FROM (${query}) AS s`, []);
+  const touch = await touchOf(analysis, session, deps.homes);
+  const catalog = session.catalog();
+  for (const tree of analysis.rewritten.flatMap(readNodes)) refuseFlowsInto(columns, tree, touch, catalog);
 }
 
 const viewRefused = (doubt: string | undefined): ClarusError =>

@@ -1,5 +1,5 @@
 /** CREATE, ALTER, RENAME, DROP of tables and their indexes, over the pipeline of tables.ts. */
-import type { LogicalTable } from '../../catalog/catalog.js';
+import { isFilled, type LogicalTable } from '../../catalog/catalog.js';
 import { blockedTable } from '../../catalog/protection.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { hasHeirs, treeOf } from '../../catalog/trees.js';
@@ -14,6 +14,7 @@ import type { DdlBody, DdlDependencies } from './body.js';
 import type { ChangedTable } from './changed-table.js';
 import { mustStayFireable } from './fireable.js';
 import { ownerSql } from './owners.js';
+import { viewsOver } from './populated.js';
 import { refuseOtherProtection } from './renames.js';
 import {
   creationSchema,
@@ -161,13 +162,18 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   if (table.state === 'protected' && hasHeirs(session.catalog(), table)) refuseTypesBelow(table, commands);
   const tied = await tiedTables(session, commands);
   const trees = new Set([table, ...tied].flatMap(one => treeOf(session.catalog(), one)));
-  if (!commands.every(addsForeignKey)) await lockBoth(session, trees);
+  const views = await viewsOver(
+    session,
+    [...trees].map(({ oid }) => oid),
+  );
+  if (!commands.every(addsForeignKey)) await lockBoth(session, new Set([...trees, ...views]));
+  const cascades = commands.some(({ AlterTableCmd: command }) => command?.behavior === 'DROP_CASCADE');
   const scope = [
     ...[...trees].flatMap(one => [one.oid, ...neighbours(session, one)]),
     ...(await referencedBy(session, commands)),
   ];
   return run(session, deps, body, table, {
-    scope,
+    scope: cascades ? undefined : scope,
     check: ({ changed }) => mustStayFireable(changed, session),
     ...(table.state === 'protected' ? { conversions: conversions(table, commands) } : {}),
     afterwards:
@@ -264,7 +270,7 @@ export async function createIndex(session: SessionPort, deps: DdlDependencies, b
   const table = servedTable(session, relation);
   const tree = treeOf(session.catalog(), table);
   // what is made of it, an index of users cannot be while its rows are carried
-  if (table.state === 'protected' && tree.length > 1) await lockBoth(session, tree);
+  if (table.state === 'protected' && (tree.length > 1 || isFilled(table))) await lockBoth(session, tree);
   return run(session, deps, plainBody, table, { scope: tree.map(({ oid }) => oid) });
 }
 
@@ -296,9 +302,14 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
       for (const neighbour of neighbours(session, one)) scope.add(neighbour);
     }
   }
+  for (const view of await viewsOver(session, scope)) owners.add(view);
   await lockBoth(session, owners);
   const cascade = fields.behavior === 'DROP_CASCADE';
-  const { tag } = await changeTables(session, deps, { scope: [...scope], text: plainBody.text, cascade });
+  const { tag } = await changeTables(session, deps, {
+    scope: cascade ? undefined : [...scope],
+    text: plainBody.text,
+    cascade,
+  });
   return { tag };
 }
 

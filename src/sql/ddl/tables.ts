@@ -39,6 +39,8 @@ export interface TableStatement {
   readonly afterwards?: readonly string[];
   /** what the values of its columns become where their types change */
   readonly conversions?: Conversions;
+  /** a materialised view that it makes is filled by the trusted side */
+  readonly fills?: boolean;
   /** DROP ... CASCADE */
   readonly cascade?: boolean;
   /** columns that exist take the policy's protection too */
@@ -117,6 +119,7 @@ async function deriveChanges(
       tableOf: oid => derived.get(oid),
       referenced: referenced.get(described.oid) ?? [],
       ...(statement.reprotect ? { reprotect: true } : {}),
+      ...(statement.fills ? { fills: true } : {}),
       ...(computed ? { converted: computed } : {}),
     });
     derived.set(described.oid, made);

@@ -2,6 +2,7 @@
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { heirsOf, isInTree } from '../../catalog/trees.js';
+import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, list, type RawFields } from '../raw/node.js';
 import { readerOn } from '../reading.js';
@@ -24,6 +25,7 @@ export async function truncate(session: SessionPort, { node, text }: DdlBody): P
     const relation = await resolveRelation(readerOn(session.trusted), rangeParts(range as RawFields));
     if (!relation) continue;
     const table = servedTable(session, relation);
+    if (table.materialised !== undefined) throw new ClarusError('42809', `"${table.name}" is not a table`);
     tables.push(table);
     const only = range?.inh === true ? '' : 'ONLY ';
     const heirs = only === '' && table.state === 'protected' ? heirsOf(session.catalog(), table) : [];

@@ -105,6 +105,7 @@ export async function splitBody(
   const { named, unknown, last } = touch.sequences;
   // the trusted side has not the counts of all
   if (named.size > 0 || unknown || last) throw cause;
+  mustBeOfTables(touch);
   const { routines } = touch;
   if (routines) mustRunOverCarriers(routines, homes);
   mustPrintExactly(session);
@@ -143,6 +144,22 @@ export async function splitBody(
       joinsTables(touch),
     writes,
   };
+}
+
+/** @throws ClarusError 0A000 for a materialised view of the cloud's own, which it locks for nobody */
+function mustBeOfTables({ tables }: Touch): void {
+  const view = tables.find(({ materialised }) => materialised === 'cloud');
+  if (!view) return;
+  throw new ClarusError(
+    '0A000',
+    `materialized view "${view.name}" cannot be read by a statement that is finished on the trusted side`,
+    {
+      detail: 'It is over unprotected tables alone, and is one of the cloud.',
+      hint: 'Select from the tables of its query, or list it in the policy with a protected column before it is made.',
+      schema: view.schema,
+      table: view.name,
+    },
+  );
 }
 
 /** A statement whose questions to the cloud have become parameters. */

@@ -1,0 +1,160 @@
+/**
+ * Materialised views. One over open tables alone is the cloud's own. Any other is a physical table that the trusted side
+ * fills, as it fills that of CREATE TABLE AS; in the shadow it is a materialised view, whose query it keeps, without rows.
+ */
+import { isFilled, type LogicalTable } from '../../catalog/catalog.js';
+import { describeTables, qualified } from '../../catalog/describe.js';
+import type { DescribedTable } from '../../catalog/description.js';
+import { quoteQualified } from '../../catalog/quote.js';
+import { ClarusError } from '../../errors.js';
+import type { SessionPort } from '../ports.js';
+import { fieldsOf, type RawFields } from '../raw/node.js';
+import { readerOn } from '../reading.js';
+import type { DdlBody, DdlDependencies, QueryRunner, TextValues } from './body.js';
+import { setPopulated } from './populated.js';
+import { rangeParts, resolveRelation } from './resolve.js';
+import { refuseFlowsOf } from './table-as.js';
+import { refuseBlocked } from './table-statements.js';
+
+/**
+ * REFRESH MATERIALIZED VIEW: runs its query anew, and puts what it returns in the place of the rows. CONCURRENTLY lets
+ * others read meanwhile.
+ * @throws ClarusError 42P01, 42809, 0A000, 42501, 55000, 42601, 23505 and 21000 as PostgreSQL has them, 55000 when it is
+ *   blocked, 0A000 where a protected value would come to an unprotected column
+ */
+export async function refreshMaterialisedView(
+  session: SessionPort,
+  deps: DdlDependencies,
+  { node }: DdlBody,
+  queries: () => QueryRunner,
+): Promise<{ tag: string }> {
+  const { relation, concurrent, skipData } = fieldsOf(node);
+  const how = { concurrently: concurrent === true, empties: skipData === true };
+  const view = await viewToRefresh(session, relation as RawFields);
+  const populated = view.materialised !== 'unpopulated';
+  if (!isFilled(view)) {
+    const name = quoteQualified(view.schema, view.name);
+    const word = how.concurrently ? 'CONCURRENTLY ' : '';
+    await session.cloud.run(`REFRESH MATERIALIZED VIEW ${word}${name}${how.empties ? ' WITH NO DATA' : ''}`);
+    await setPopulated(session, deps, view, !how.empties);
+    return { tag };
+  }
+  const read = readerOn(session.trusted);
+  const [described] = await qualified(read, () => describeTables(read, [view.oid]));
+  if (how.concurrently) mustTakeConcurrently(view, described!, how.empties);
+  const { schema, name } = view.physical;
+  const table = quoteQualified(schema, name);
+  await session.cloud.run(
+    `LOCK TABLE ${table} IN ${how.concurrently ? 'EXCLUSIVE' : 'ACCESS EXCLUSIVE'} MODE`,
+  );
+  const rows = how.empties ? undefined : await rowsOf(session, deps, view, described!, queries());
+  if (populated) await session.cloud.run(`DELETE FROM ${table}`);
+  const now = populated === !how.empties ? view : await setPopulated(session, deps, view, !how.empties);
+  if (rows) await fill(now, rows, how.concurrently, queries());
+  return { tag };
+}
+
+const tag = 'REFRESH MATERIALIZED VIEW';
+
+/** RangeVarCallbackMaintainsTable (tablecmds.c) and RefreshMatViewByOid (matview.c) */
+async function viewToRefresh(session: SessionPort, range: RawFields): Promise<LogicalTable> {
+  const read = readerOn(session.trusted);
+  const parts = rangeParts(range);
+  const found = await resolveRelation(read, parts);
+  if (!found) throw new ClarusError('42P01', `relation "${parts.join('.')}" does not exist`);
+  const table = session.catalog().tables.get(found.oid);
+  if (!table) throw new ClarusError('42809', `"${found.name}" is not a table or materialized view`);
+  const [row] = await read(mayRefresh, [String(found.oid)]);
+  if (row?.[0] !== 't')
+    throw new ClarusError(
+      '42501',
+      row?.[1] === 't'
+        ? `permission denied for materialized view ${found.name}`
+        : `must be owner of materialized view ${found.name}`,
+    );
+  if (table.materialised === undefined)
+    throw new ClarusError('0A000', `"${found.name}" is not a materialized view`);
+  return refuseBlocked(table);
+}
+
+/** Since version 17 there is a right for it. */
+const mayRefresh = `SELECT CASE WHEN s.newer THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')
+    ELSE pg_catalog.pg_has_role(c.relowner, 'USAGE') END, s.newer
+  FROM pg_catalog.pg_class c,
+    (SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 170000 AS newer) s
+ WHERE c.oid = $1::pg_catalog.oid`;
+
+/** RefreshMatViewByOid (matview.c) */
+function mustTakeConcurrently(view: LogicalTable, { indexes }: DescribedTable, empties: boolean): void {
+  if (view.materialised === 'unpopulated')
+    throw new ClarusError('0A000', 'CONCURRENTLY cannot be used when the materialized view is not populated');
+  if (empties)
+    throw new ClarusError('42601', 'CONCURRENTLY and WITH NO DATA options cannot be used together');
+  const isUsable = indexes.some(
+    ({ unique, method, predicate, columns }) =>
+      unique && method === 'btree' && predicate === null && !columns.includes(0),
+  );
+  if (!isUsable)
+    throw new ClarusError(
+      '55000',
+      `cannot refresh materialized view "${view.schema}.${view.name}" concurrently`,
+      {
+        hint: 'Create a unique index with no WHERE clause on one or more columns of the materialized view.',
+      },
+    );
+}
+
+/** What its query returns now. */
+async function rowsOf(
+  session: SessionPort,
+  deps: DdlDependencies,
+  view: LogicalTable,
+  { query: definition }: DescribedTable,
+  queries: QueryRunner,
+): Promise<readonly TextValues[]> {
+  const query = (definition ?? '').trim().replace(/;$/, '');
+  const columns = view.columns.map(({ name, protection }) => ({ name, protect: protection !== undefined }));
+  // a column that it reads may have become protected since
+  await refuseFlowsOf(session, deps, query, columns);
+  return queries.rows(
+    query,
+    columns.some(({ protect }) => protect),
+  );
+}
+
+/** PostgreSQL makes the indexes anew over the rows, and CONCURRENTLY looks for equal rows first (matview.c). */
+async function fill(
+  view: LogicalTable,
+  rows: readonly TextValues[],
+  concurrently: boolean,
+  queries: QueryRunner,
+): Promise<void> {
+  try {
+    await queries.fillView(view, rows);
+  } catch (error) {
+    if (!(error instanceof ClarusError && error.code === '23505')) throw error;
+    const index = error.fields.constraint;
+    if (!concurrently)
+      throw new ClarusError('23505', `could not create unique index "${index}"`, {
+        schema: view.schema,
+        table: view.name,
+        ...(index === undefined ? {} : { constraint: index }),
+      });
+    if (!hasEqualRows(rows)) throw error;
+    throw new ClarusError(
+      '21000',
+      `new data for materialized view "${view.name}" contains duplicate rows without any null columns`,
+    );
+  }
+}
+
+function hasEqualRows(rows: readonly TextValues[]): boolean {
+  const seen = new Set<string>();
+  for (const row of rows) {
+    if (row.includes(null)) continue;
+    const text = JSON.stringify(row.map(value => Buffer.from(value!).toString('latin1')));
+    if (seen.has(text)) return true;
+    seen.add(text);
+  }
+  return false;
+}
