@@ -101,6 +101,19 @@ const scripts: Readonly<
       [into, many(1_100, i => `${100 + i}\t${i % 3 === 0 ? 'Ford' : `Name ${i}`}\t${i % 900}`)],
     ],
   },
+  'transition tables': {
+    ddl: [
+      `CREATE OR REPLACE FUNCTION sums() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         RAISE NOTICE '% % %', (SELECT count(*) FROM n), (SELECT sum(amount) FROM n), (SELECT max(name) FROM n);
+         INSERT INTO log (op, person, becomes) SELECT 'n', id, name FROM n ORDER BY id LIMIT 3; RETURN NULL; END $$`,
+      on('sums', 'AFTER INSERT', 'sums()', 'REFERENCING NEW TABLE AS n FOR EACH STATEMENT'),
+    ],
+    copies: [
+      [into, '10\tZaphod\t1.5\n11\tFord\t2\n12\tMarvin\t20\n'],
+      [into, many(1_100, i => `${100 + i}\t${i % 3 === 0 ? 'Ford' : `Name ${i}`}\t${i % 900}`)],
+      [into, ''],
+    ],
+  },
   'rows that are written elsewhere': {
     ddl: [
       on('audits', 'AFTER INSERT', 'audit()'),

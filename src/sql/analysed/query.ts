@@ -91,6 +91,18 @@ export function meaningOf(variable: Node, from: Scope): Meaning {
   return { kind: 'derived', rte, scope, attnum };
 }
 
+/** The call that gives a column of an entry of functions; undefined: the entry is none of functions, or has no such column. */
+export function callOf(rte: Node, attnum: number): Node | undefined {
+  if (numberIn(rte, 'rtekind') !== RTE.function) return undefined;
+  let before = 0;
+  for (const { fields } of nodesIn(rte, 'functions')) {
+    const last = before + Number(fields.funccolcount);
+    if (attnum > before && attnum <= last) return isNode(fields.funcexpr) ? fields.funcexpr : undefined;
+    before = last;
+  }
+  return undefined;
+}
+
 /**
  * The base columns that an expression may read, through joins, grouping, subqueries and CTEs. Subqueries in the
  * expression are followed whole.

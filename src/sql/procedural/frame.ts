@@ -7,8 +7,9 @@ import { deparseExpression } from '../raw/deparse.js';
 import { list, type RawNode, stringOf, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { mustBeAllowed } from './permitted.js';
+import { withGivenRelations } from './relations.js';
 import { type Outcome, type RoutineServices, runStatement } from './run.js';
-import { type Preference, Substitution } from './substitution.js';
+import { type Bound, type Preference, Substitution } from './substitution.js';
 import type { Target } from './syntax.js';
 import { open, RECORD, Types, textOf, typeBigint, type Value, type ValueType } from './types.js';
 import {
@@ -54,8 +55,8 @@ export class Execution {
   }
 
   /** Runs a statement in which variables have become parameters. */
-  run(sql: string, values: readonly Value[]): Promise<Outcome> {
-    return runStatement(sql, values, this.session, this.services);
+  run({ sql, values, overGiven }: Bound): Promise<Outcome> {
+    return runStatement(sql, values, this.session, this.services, overGiven);
   }
 }
 
@@ -76,13 +77,15 @@ export class Frame {
   /** Runs a statement of the body. */
   async run(sql: string, scope: Scope): Promise<Outcome> {
     mustBeAllowed(parseOne(sql));
-    const bound = await this.#bound(sql, scope);
-    return this.execution.run(bound.sql, bound.values);
+    return this.execution.run(await this.bound(sql, scope));
   }
 
-  async #bound(sql: string, scope: Scope): ReturnType<Substitution['bind']> {
-    const { types, session } = { types: this.types, session: this.execution.session };
-    return new Substitution(scope, types, session, this.preference).bind(sql);
+  /** A statement as it is run: variables, and the rows of relations that the body is given, are parameters. */
+  async bound(sql: string, scope: Scope): Promise<Bound> {
+    const { session } = this.execution;
+    const over = withGivenRelations(sql, scope);
+    const bound = await new Substitution(scope, this.types, session, this.preference).bind(over ?? sql);
+    return over === undefined ? bound : { ...bound, overGiven: true };
   }
 
   /** The value of an expression. @throws ClarusError 42601, 21000 */
@@ -137,7 +140,7 @@ export class Frame {
   }
 
   async #isComposite(expression: string, scope: Scope): Promise<boolean> {
-    const { sql, values } = await this.#bound(`SELECT ${expression}`, scope);
+    const { sql, values } = await this.bound(`SELECT ${expression}`, scope);
     const { shape } = await this.execution.session.analyse(
       sql,
       values.map(({ type }) => type.oid),
@@ -151,7 +154,7 @@ export class Frame {
     if (!type) throw new ClarusError('0A000', 'input of anonymous composite types is not implemented');
     const row = await this.types.assigned(value, type);
     const { name } = await this.types.facts(type.oid);
-    return { values: rowOf(await this.execution.run(`SELECT ($1::${name}).*`, [row]), 0) };
+    return { values: rowOf(await this.execution.run({ sql: `SELECT ($1::${name}).*`, values: [row] }), 0) };
   }
 
   /** Notes how many rows an expression gave. @throws ClarusError 21000 for more than one */
@@ -217,7 +220,7 @@ export class Frame {
         '42804',
         `cannot assign non-composite value to a ${row ? 'record' : 'row'} variable`,
       );
-    const whole = wholeRow(await this.execution.run(fieldsOfRow(`$1::${name}`), [value]));
+    const whole = wholeRow(await this.execution.run({ sql: fieldsOfRow(`$1::${name}`), values: [value] }));
     if (row) return this.#assignWhole(row, whole);
     await this.assignRow(targets, scope, 'values' in whole ? whole.values : []);
   }

@@ -311,7 +311,20 @@ export class Interpreter implements BodyRunner {
     mustBeAllowed(statement.node);
     const values: Value[] = [];
     for (const expression of using) values.push(await frame.evaluate(expression, scope));
-    return frame.execution.run(statement.text, values);
+    if (scope.relations.length === 0) return frame.execution.run({ sql: statement.text, values });
+    // of the names of the body, the text means its relations only
+    const given = new Scope(undefined, undefined, statement);
+    for (const relation of scope.relations) given.declareRelation(relation);
+    for (const [i, value] of values.entries())
+      given.declare({
+        kind: 'scalar',
+        name: `$${i + 1}`,
+        type: value.type,
+        constant: true,
+        notNull: false,
+        value,
+      });
+    return frame.execution.run(await frame.bound(statement.text, given));
   }
 
   async #assert({ condition, message }: Extract<Statement, { kind: 'assert' }>, scope: Scope): Promise<void> {

@@ -13,6 +13,7 @@ import { copyRows } from '../split/fetch.js';
 import { withSecrets } from '../split/fetching.js';
 import { rowsOf } from '../split/write/identified-rows.js';
 import type { CallsBody } from './bodies.js';
+import { openOutputs } from './relations.js';
 import { type Value, withoutPlace } from './types.js';
 
 /** What bodies need to run statements. */
@@ -81,6 +82,7 @@ export const statementSession = (session: SessionPort, values: readonly Value[])
   withSecrets(session, new Set(values.flatMap(({ secret }, i) => (secret ? [i + 1] : []))));
 
 /**
+ * @param overGiven some of its parameters are rows of relations that the body is given
  * @throws ClarusError 0A000 for statements that bodies may not hold, and where a protected value would come to the open;
  *   PostgresError without a position: it would be one in a text of ours
  */
@@ -89,11 +91,15 @@ export async function runStatement(
   values: readonly Value[],
   session: SessionPort,
   services: RoutineServices,
+  overGiven = false,
 ): Promise<Outcome> {
   try {
     const types = values.map(v => v.type.oid);
     const plan = await services.planIn(sql, types, statementSession(session, values));
-    return await session.recorded(plan, () => runPlan(plan, values, session, services));
+    const outcome = await session.recorded(plan, () => runPlan(plan, values, session, services));
+    if (!overGiven || !outcome.secret.includes(true)) return outcome;
+    const open = await openOutputs(sql, values, session);
+    return { ...outcome, secret: outcome.secret.map((secret, i) => secret && !open[i]) };
   } catch (error) {
     throw withoutPlace(error);
   }

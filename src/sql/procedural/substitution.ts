@@ -29,6 +29,8 @@ import { type Found, fieldOf, type RowVariable, type Scope } from './variables.j
 export interface Bound {
   readonly sql: string;
   readonly values: readonly Value[];
+  /** some of these are rows of relations that the body is given */
+  readonly overGiven?: true;
 }
 
 /** Of SQL: a name means the column where it could mean both. Of PL/pgSQL: that is an error. */
@@ -173,7 +175,7 @@ export class Substitution {
       return undefined;
     const location = Number(reference.ColumnRef!.location ?? 0);
     if (columns.has(location)) return undefined;
-    this.#references.set(location, reference);
+    if (!('given' in found.variable)) this.#references.set(location, reference);
     return found;
   }
 

@@ -18,6 +18,8 @@ export interface Scalar {
   readonly type: ValueType;
   readonly constant: boolean;
   readonly notNull: boolean;
+  /** of a relation that the body is given: its name can be no column's, and nothing is assigned to it */
+  readonly given?: true;
   value: Value;
 }
 
@@ -43,9 +45,25 @@ export interface RowField extends Field {
 /** What names of a body mean. */
 export type Variable = Scalar | RowVariable;
 
+/** A relation that a body is given. */
+export interface GivenRelation {
+  readonly name: string;
+  readonly columns: readonly GivenColumn[];
+}
+
+/** A column of such a relation. */
+export interface GivenColumn {
+  readonly name: string;
+  /** as SQL, with its collation where that is not the type's own */
+  readonly type: string;
+  /** holds the values, as an array of texts; no body can name it */
+  readonly variable: Scalar;
+}
+
 /** Names of one block, within those of the blocks around it. */
 export class Scope {
   readonly #variables = new Map<string, Variable>();
+  readonly #relations = new Map<string, GivenRelation>();
 
   /**
    * @param label of the block, by which its variables can be qualified
@@ -59,6 +77,22 @@ export class Scope {
 
   declare(variable: Variable, name = variable.name): void {
     this.#variables.set(name, variable);
+  }
+
+  /** Gives the body a relation that it can read by its name. */
+  declareRelation(relation: GivenRelation): void {
+    this.#relations.set(relation.name, relation);
+    for (const { variable } of relation.columns) this.declare(variable);
+  }
+
+  /** A relation that the body is given. @returns undefined: there is none of the name */
+  relation(name: string): GivenRelation | undefined {
+    return this.#relations.get(name) ?? this.outer?.relation(name);
+  }
+
+  /** All of them. */
+  get relations(): readonly GivenRelation[] {
+    return [...this.#relations.values(), ...(this.outer?.relations ?? [])];
   }
 
   /** What a name of one or several parts begins with (plpgsql_ns_lookup). @returns undefined: no variable */

@@ -152,7 +152,7 @@ export function partOf(
 }
 
 /** May a statement read all columns of a relation, by a whole row, by place or by names that it does not say? */
-function namesAll(raw: RawNode, { relname, alias }: RawFields): boolean {
+export function namesAll(raw: RawNode, { relname, alias }: RawFields): boolean {
   const names = [relname, (alias as RawFields | undefined)?.aliasname];
   let all = list((alias as RawFields | undefined) ?? {}, 'colnames').length > 0;
   visit(raw, (kind, fields) => {

@@ -104,6 +104,7 @@ class TriggeredCopy implements CopyInExecution {
     await this.#begin();
     await this.#mustBeWhole(await this.input.end());
     await this.#insert();
+    fired.wrote(this.#written);
     for (const change of this.#written) await fired.after(change);
     await fired.statement('AFTER');
     await fired.mustStandStill();

@@ -10,17 +10,20 @@ import { activityOf, within } from '../procedural/activity.js';
 import { mustBeOver } from '../procedural/blocks.js';
 import { Execution, Frame } from '../procedural/frame.js';
 import { Interpreter } from '../procedural/interpret.js';
+import { givenRelation } from '../procedural/relations.js';
 import { type TriggerRoutine, triggerRoutineOf } from '../procedural/routine.js';
 import type { RoutineServices } from '../procedural/run.js';
 import { open, typeInt, typeText, type Value, type ValueType } from '../procedural/types.js';
 import {
   foundVariable,
+  type GivenRelation,
   type RowField,
   type RowVariable,
   type Scalar,
   Scope,
 } from '../procedural/variables.js';
 import { versionsOf } from '../routines.js';
+import { columnTypes } from '../split/delivery.js';
 import { TriggerResult } from './result.js';
 import type { FiredTriggers, Trigger } from './trigger.js';
 
@@ -33,6 +36,9 @@ export interface FiredFor {
   readonly new?: TableRow | undefined;
 }
 
+/** What a statement has written in an event: transition tables are made of it. */
+export type Written = readonly FiredFor[];
+
 const typeName: ValueType = { oid: 19, modifier: -1 };
 const typeOid: ValueType = { oid: 26, modifier: -1 };
 const typeTexts: ValueType = { oid: 1009, modifier: -1 };
@@ -42,6 +48,9 @@ export class Firing {
   readonly #execution: Execution;
   readonly #routines = new Map<number, TriggerRoutine>();
   #rowType: ValueType | undefined;
+  readonly #transitions = new Map<string, GivenRelation>();
+  /** AFTER triggers see it whole */
+  written: Written = [];
 
   constructor(
     private readonly fired: FiredTriggers,
@@ -141,7 +150,35 @@ export class Firing {
       ['tg_argv', argumentArray(trigger.args), typeTexts],
     ];
     for (const [variable, text, type] of told) scope.declare(scalar(variable, text, type));
+    for (const side of ['old', 'new'] as const) {
+      const relation = await this.#transition(trigger, side);
+      if (relation) scope.declareRelation(relation);
+    }
     return scope;
+  }
+
+  /** REFERENCING OLD TABLE, NEW TABLE. */
+  async #transition(trigger: Trigger, side: 'old' | 'new'): Promise<GivenRelation | undefined> {
+    const name = side === 'old' ? trigger.oldTable : trigger.newTable;
+    if (name === undefined) return undefined;
+    const { table } = this.fired;
+    const known = this.#transitions.get(`${side} ${name}`);
+    if (known) return known;
+    const types = await columnTypes(table, this.session);
+    const columns = table.columns.map(column => ({
+      name: column.name,
+      type: types.get(column.name)!,
+      secret: column.protection !== undefined,
+    }));
+    const { written } = this;
+    const relation = givenRelation(name, side, columns, place =>
+      written.flatMap(rows => {
+        const row = rows[side];
+        return row ? [row[place]!.text] : [];
+      }),
+    );
+    this.#transitions.set(`${side} ${name}`, relation);
+    return relation;
   }
 
   async #row(name: string, row: TableRow | undefined): Promise<RowVariable> {

@@ -45,9 +45,20 @@ export class FiredRows {
     this.#table = table;
   }
 
-  /** Do triggers see a row when it has been written? */
+  /** Do triggers see rows when they have been written, one by one or as transition tables? */
   get seesWritten(): boolean {
-    return [...this.#firings.values()].some(({ fired }) => triggersAt(fired, 'AFTER', 'ROW').length > 0);
+    return [...this.#firings.values()].some(({ fired }) =>
+      fired.triggers.some(
+        ({ timing, level, oldTable, newTable }) =>
+          timing === 'AFTER' && (level === 'ROW' || (oldTable ?? newTable) !== undefined),
+      ),
+    );
+  }
+
+  /** All that is written, before AFTER triggers are fired: transition tables hold it. */
+  wrote(changes: readonly Change[]): void {
+    for (const [kind, { firing }] of this.#firings)
+      firing.written = changes.filter(change => change.kind === kind);
   }
 
   /** Fires those of the statement itself. */

@@ -69,6 +69,7 @@ class TriggeredRows implements WriteHooks {
       }
       if (!rowByRow && !insteadOf) await this.#flush(written, writes, locked);
     });
+    fired.wrote(written);
     for (const change of written) await fired.after(change);
     await fired.statement('AFTER');
     await fired.mustStandStill();

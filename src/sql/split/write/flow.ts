@@ -17,6 +17,7 @@ import {
 } from '../../analysed/node.js';
 import {
   COMMAND,
+  callOf,
   columnsRead,
   functionsIn,
   meaningOf,
@@ -235,6 +236,8 @@ function mayStandFor(variable: Node, from: Scope, source: Source): boolean {
     const lists = (rte.fields.values_lists ?? []) as readonly (readonly Value[])[];
     return lists.some(values => mayBe(values[attnum - 1], scope, source));
   }
+  const call = callOf(rte, attnum);
+  if (call) return mayBe(call, scope, source);
   const inner = numberIn(rte, 'rtekind') === RTE.subquery ? nodeIn(rte, 'subquery') : undefined;
   if (!inner || nodeIn(inner, 'setOperations')) return true;
   const target = nodesIn(inner, 'targetList').find(entry => numberIn(entry, 'resno') === attnum);
