@@ -2,6 +2,12 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import pg from 'pg';
+import { compareWithCloud } from '../src/catalog/compare.js';
+import { describeDatabase } from '../src/catalog/describe.js';
+import { readerOf } from '../src/catalog/reader.js';
+import { loadCatalog } from '../src/catalog/store.js';
+import { encodingRegistry } from '../src/encodings/registry.js';
+import { dropCarriers } from '../src/trusted/carriers.js';
 import { beside } from './support/beside.js';
 import type { TextStep } from './support/steps.js';
 
@@ -338,6 +344,50 @@ suite('materialised views', { timeout: 300_000 }, () => {
     await assert.rejects(ours.query('SELECT * FROM seen'), { code: '55000' });
     await ours.query('DROP MATERIALIZED VIEW seen');
     await ours.query('DELETE FROM place WHERE id = 9');
+  });
+
+  test('are found as they were left by the next start', async () => {
+    const { ours, recorded } = sides;
+    const { trusted, database, behind } = recorded.proxy;
+    for (const sql of [
+      'CREATE MATERIALIZED VIEW indexed AS SELECT id, name FROM person',
+      'CREATE UNIQUE INDEX indexed_id ON indexed (id)',
+      'CREATE MATERIALIZED VIEW m AS SELECT id, name FROM indexed WITH NO DATA',
+      'CREATE MATERIALIZED VIEW towns AS SELECT town, count(*) AS people FROM person GROUP BY town',
+      'CREATE MATERIALIZED VIEW shown AS SELECT id, town FROM place',
+      'SELECT upper(name) FROM indexed JOIN towns ON id = people',
+    ])
+      await ours.query(sql);
+    const cloud = new pg.Client({ ...behind });
+    await cloud.connect();
+    const shadow = await trusted.shadowAdmin(database).connect();
+    try {
+      for (const client of [cloud, shadow]) await client.query('BEGIN');
+      const { tables } = await loadCatalog(trusted.state, 'main');
+      const found = compareWithCloud(
+        await describeDatabase(readerOf(cloud)),
+        await describeDatabase(readerOf(shadow)),
+        tables.values(),
+        encodingRegistry(),
+      );
+      const { objects: _objects, ...ofTables } = found;
+      assert.deepEqual(ofTables, { unknown: [], changed: [], missing: [], damaged: [], mended: [] });
+      assert.ok([...tables.values()].some(({ materialised }) => materialised === 'unpopulated'));
+      // what drops carriers at a start makes views of them again
+      await dropCarriers(text => shadow.query(text));
+      const { rows } = await shadow.query(
+        "SELECT relname, relkind, relhasindex, relhasrules FROM pg_class WHERE relname IN ('indexed', 'towns') ORDER BY 1",
+      );
+      assert.deepEqual(rows, [
+        { relname: 'indexed', relkind: 'm', relhasindex: true, relhasrules: true },
+        { relname: 'towns', relkind: 'm', relhasindex: false, relhasrules: true },
+      ]);
+    } finally {
+      await shadow.query('ROLLBACK');
+      shadow.release();
+      await cloud.end();
+    }
+    await ours.query('DROP MATERIALIZED VIEW indexed, m, towns, shown');
   });
 
   test('their rows stand sealed in the cloud, and nowhere on the trusted side', async () => {

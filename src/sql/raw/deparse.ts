@@ -53,7 +53,12 @@ const tied = { ParamRef: { number: 2_147_483_647 } };
 
 type TableAs = Parameters<Deparser['CreateTableAsStmt']>[0];
 
-/** The deparser, which leaves WITH TIES out by itself, and UNLOGGED in CREATE TABLE AS. */
+type Option = Parameters<Deparser['DefElem']>[0];
+
+/**
+ * The deparser, which leaves WITH TIES out by itself, and UNLOGGED in CREATE TABLE AS, and writes texts of storage options as
+ * what they look like.
+ */
 class Writer extends Deparser {
   override SelectStmt(node: Select, context: Context): string {
     if (node.limitOption !== 'LIMIT_OPTION_WITH_TIES' || !node.limitCount)
@@ -69,6 +74,18 @@ class Writer extends Deparser {
     const rel = { ...into.rel, relpersistence: 'p' };
     const sql = super.CreateTableAsStmt({ ...node, into: { ...into, rel } }, context);
     return sql.replace(/^CREATE TABLE/, 'CREATE UNLOGGED TABLE');
+  }
+
+  override DefElem(node: Option, context: Context): string {
+    const text = (node.arg as RawNode | undefined)?.String?.sval;
+    const within = context.parentNodeTypes;
+    const ofTable =
+      (within.includes('CreateStmt') || within.includes('CreateTableAsStmt')) &&
+      !within.includes('Constraint') &&
+      !within.includes('SelectStmt');
+    if (!ofTable || typeof text !== 'string') return super.DefElem(node, context);
+    const name = node.defnamespace ? `${node.defnamespace}.${node.defname}` : node.defname;
+    return `${name} = '${text.replaceAll("'", "''")}'`;
   }
 }
 
