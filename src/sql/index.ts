@@ -314,6 +314,7 @@ export class Sql {
       source: sql => this.#planning.source(sql, session),
       copyIn: body => this.#startCopyIn(body, session),
       registry: this.services.registry,
+      routines: this.#routineServices(bound),
     });
   }
 

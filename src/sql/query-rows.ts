@@ -9,12 +9,14 @@ import type { CopyInBody, SplitBody } from './execute/bodies.js';
 import { type CopyOutFormat, copyRows } from './execute/copy-out.js';
 import type { Plan } from './plan.js';
 import type { CopyInExecution, SessionPort } from './ports.js';
+import type { RoutineServices } from './procedural/run.js';
 import type { SplitServices } from './split/cloud-rows.js';
 import { mustTravelExactly, printingExactly } from './split/exact.js';
 import { KeptRows } from './split/write/computed-writes.js';
 import { KeptData, withoutPlace } from './split/write/insert.js';
 import { runPart } from './split/write/parts.js';
 import { nameCheck } from './split/zone-names.js';
+import { Firing } from './triggers/fire.js';
 
 /** What running of queries needs of planning and execution. */
 export interface QueryServices extends Pick<SplitServices, 'bind' | 'readsZoneNames'> {
@@ -23,6 +25,7 @@ export interface QueryServices extends Pick<SplitServices, 'bind' | 'readsZoneNa
   source(sql: string): Promise<Plan>;
   copyIn(body: CopyInBody): Promise<CopyInExecution>;
   readonly registry: EncodingRegistry;
+  readonly routines: RoutineServices;
 }
 
 /** Rows that are written at a time. */
@@ -47,6 +50,7 @@ export const queryRunner = (session: SessionPort, services: QueryServices): Quer
     if (plan.kind === 'trusted' && plan.homed) await session.transaction.keepSequences([]);
     return kept.rows;
   },
+  firing: fired => new Firing(fired, session, services.routines),
   async fill(table, rows) {
     const plan = await services.plan(`COPY ${table} FROM STDIN`);
     const begin = (): Promise<Taking> =>

@@ -1,4 +1,5 @@
 /** What planning and executing DDL work with. */
+
 import type { LogicalTable } from '../../catalog/catalog.js';
 import type { CatalogNumbers } from '../../catalog/derive.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
@@ -7,6 +8,8 @@ import type { FunctionHomes } from '../functions.js';
 import type { ProtectedBody } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import type { RawNode } from '../raw/node.js';
+import type { Firing } from '../triggers/fire.js';
+import type { FiredTriggers, TriggerEvent } from '../triggers/trigger.js';
 
 /** The body of a plan for one DDL statement. */
 export interface DdlBody extends ProtectedBody {
@@ -36,6 +39,8 @@ export interface QueryRunner {
   fillView(view: LogicalTable, rows: readonly TextValues[]): Promise<void>;
   /** The same for a temporary table. */
   keep(table: string, rows: readonly TextValues[]): Promise<number>;
+  /** What a statement fires. */
+  firing(fired: FiredTriggers<TriggerEvent>): Pick<Firing, 'statement' | 'mustStandStill'>;
 }
 
 /** What DDL needs of the trusted side beyond the session. */

@@ -86,7 +86,7 @@ export async function executeDdl(
     case 'IndexStmt':
       return createIndex(session, deps, body);
     case 'TruncateStmt':
-      return truncate(session, body);
+      return truncate(session, body, queries);
     case 'CommentStmt':
       return comment(session, body);
     case 'SecLabelStmt':

@@ -45,7 +45,6 @@ async function notFired(
   if (await readsTables(trigger.whenCalls, session))
     return 'Its condition calls a function that reads tables.';
   if (trigger.isConstraint) return 'Constraint triggers are not fired.';
-  if (trigger.events.includes('TRUNCATE')) return 'Triggers on TRUNCATE are not fired.';
   return undefined;
 }
 

@@ -75,12 +75,12 @@ async function read(oid: number, session: SessionPort): Promise<readonly Trigger
  * @param columns UPDATE: names of those that it gives values to
  * @returns undefined: nothing
  */
-export async function firedBy(
+export async function firedBy<Event extends TriggerEvent>(
   table: LogicalTable,
-  event: FiredTriggers['event'],
+  event: Event,
   columns: readonly string[],
   session: SessionPort,
-): Promise<FiredTriggers | undefined> {
+): Promise<FiredTriggers<Event> | undefined> {
   const all = await triggersOf(table.oid, session);
   const triggers = all.filter(
     t =>

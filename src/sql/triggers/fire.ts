@@ -25,7 +25,7 @@ import {
 import { versionsOf } from '../routines.js';
 import { columnTypes } from '../split/delivery.js';
 import { TriggerResult } from './result.js';
-import type { FiredTriggers, Trigger } from './trigger.js';
+import { type FiredTriggers, type Trigger, type TriggerEvent, triggersAt } from './trigger.js';
 
 /** A row of the table: a value a column, in their order. */
 export type TableRow = readonly Value[];
@@ -53,7 +53,7 @@ export class Firing {
   written: Written = [];
 
   constructor(
-    private readonly fired: FiredTriggers,
+    private readonly fired: FiredTriggers<TriggerEvent>,
     private readonly session: SessionPort,
     services: RoutineServices,
   ) {
@@ -83,6 +83,11 @@ export class Firing {
         activity.triggers--;
       }
     });
+  }
+
+  /** Fires those of the statement itself. */
+  async statement(timing: 'BEFORE' | 'AFTER'): Promise<void> {
+    for (const trigger of triggersAt(this.fired, timing, 'STATEMENT')) await this.fire(trigger, {});
   }
 
   async #run(

@@ -64,8 +64,7 @@ export class FiredRows {
   /** Fires those of the statement itself. */
   async statement(timing: 'BEFORE' | 'AFTER'): Promise<void> {
     const events = [...this.#firings.values()];
-    for (const { fired, firing } of timing === 'BEFORE' ? events : events.reverse())
-      for (const trigger of triggersAt(fired, timing, 'STATEMENT')) await firing.fire(trigger, {});
+    for (const { firing } of timing === 'BEFORE' ? events : events.reverse()) await firing.statement(timing);
   }
 
   /** Fires the triggers that may change or take out a row. @returns false: it is left as it is */

@@ -29,16 +29,16 @@ export interface Trigger {
 }
 
 /** The triggers that one statement fires on the table that it writes. */
-export interface FiredTriggers {
+export interface FiredTriggers<Event extends TriggerEvent = Exclude<TriggerEvent, 'TRUNCATE'>> {
   readonly table: LogicalTable;
-  readonly event: 'INSERT' | 'UPDATE' | 'DELETE';
+  readonly event: Event;
   /** in the order of their names */
   readonly triggers: readonly Trigger[];
 }
 
 /** Those of a moment, in the order of their names. */
 export const triggersAt = (
-  { triggers }: Pick<FiredTriggers, 'triggers'>,
+  { triggers }: { readonly triggers: readonly Trigger[] },
   timing: Trigger['timing'],
   level: Trigger['level'],
 ): readonly Trigger[] => triggers.filter(t => t.timing === timing && t.level === level);
