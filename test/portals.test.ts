@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
-import type { FrontendMessage } from '../src/wire/messages.js';
+import type { BackendMessage, FrontendMessage } from '../src/wire/messages.js';
 import { count, seed } from './heavy/support/scale.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
 import { RawClient, say, told } from './support/raw-client.js';
@@ -96,6 +96,45 @@ tables:
           await same('BEGIN', [...portal(sql), say.execute('p', 1)], end, then);
           await same('BEGIN', [...portal(sql), say.execute('p')], end, then);
         }
+  });
+
+  test('what a client asks to be flushed is told at once', async () => {
+    for (const sql of [
+      'SELECT s FROM item WHERE id = 1',
+      'SELECT upper(s) FROM item',
+      'SELECT note FROM open',
+      'UPDATE item SET s = s WHERE id = 77',
+      'DELETE FROM open WHERE id = 77',
+      'SELECT relname FROM pg_catalog.pg_class WHERE oid = 0',
+      'BEGIN',
+      'ROLLBACK',
+    ]) {
+      const lines: string[][] = [];
+      for (const client of [plain, clarus]) {
+        const heard: string[] = [];
+        const flushed = async (
+          last: BackendMessage['kind'][],
+          ...messages: FrontendMessage[]
+        ): Promise<void> => {
+          client.send(...messages, say.flush);
+          for (;;) {
+            const message = await client.next();
+            if (!message) return;
+            heard.push(...told([message]));
+            if (last.includes(message.kind)) return;
+          }
+        };
+        await flushed(['ParseComplete'], say.parse(sql));
+        await flushed(['RowDescription', 'NoData'], say.describe('statement'));
+        await flushed(['BindComplete'], say.bind());
+        await flushed(['RowDescription', 'NoData'], say.describe('portal'));
+        await flushed(['CommandComplete'], say.execute());
+        client.send(say.sync);
+        heard.push(...told(await client.until()));
+        lines.push(heard);
+      }
+      assert.deepEqual(lines[1], lines[0], sql);
+    }
   });
 
   test('a portal of an implicit transaction dies at its Sync', async () => {

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import pg from 'pg';
 import { ResidualSide } from '../src/postgres/residual-side.js';
+import type { FrontendMessage } from '../src/wire/messages.js';
+import { RawClient, say, told } from './support/raw-client.js';
 import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
 
 /** A column of each type, in the clear and protected, and values that are hard on the way. */
@@ -361,6 +363,64 @@ ${types.map((_, i) => `      o${i}: { protect: none }`).join('\n')}
       assert.deepEqual(await rowsOf(ours, sql, [4711]), await rowsOf(plain, sql, [4711])),
     );
     assert.doesNotMatch(sent, /4711/);
+  });
+
+  test('end a transaction of the cloud with the fetch where nothing else is asked in it', async () => {
+    const split = 'SELECT upper(filler) FROM account WHERE id = 1';
+    const several = 'SELECT count(amount + 1), max(id) FROM entry WHERE id < 2000';
+    const raw = await Promise.all([recorded.proxy, recorded.proxy.plain].map(RawClient.connect));
+    const [clarus, direct] = raw as [RawClient, RawClient];
+    const syncs = (sent: string): number => sent.split('S\0\0\0\x04').length - 1;
+    const flushes = (sent: string): number => sent.split('H\0\0\0\x04').length - 1;
+    const answers = async (
+      ...messages: FrontendMessage[]
+    ): Promise<[sent: string, status: string | undefined]> => {
+      const heard: string[][] = [];
+      let sent = '';
+      for (const client of [clarus, direct]) {
+        const ask = async (): Promise<void> => {
+          client.send(...messages, say.sync);
+          heard.push(told(await client.until()));
+        };
+        if (client === clarus) sent = await recorded.sentWhile(ask);
+        else await ask();
+      }
+      assert.deepEqual(heard[0], heard[1]);
+      return [sent, heard[0]!.at(-1)];
+    };
+    // planned, and known to both
+    for (const sql of [split, several]) await answers(...say.run(sql));
+    const [alone] = await answers(...say.run(split));
+    assert.deepEqual([syncs(alone), flushes(alone)], [1, 0]);
+    // more rows than are asked for at first
+    const [begun] = await answers(...say.run(several));
+    assert.ok(syncs(begun) >= 2);
+    // of one implicit transaction with what follows, and with what came before
+    const [followed] = await answers(...say.run(split), ...say.run('SELECT town FROM branch WHERE id = 1'));
+    assert.equal(syncs(followed), 1);
+    for (const wrong of [
+      'SELECT 1 / (balance - balance) FROM account WHERE id = 1',
+      'SELECT 1 / (id - id) FROM branch',
+    ])
+      await answers(
+        ...say.run("INSERT INTO person VALUES (7777, 'lost', 1)"),
+        ...say.run(split),
+        ...say.run(wrong),
+      );
+    const [, begin] = await answers(...say.run('BEGIN ISOLATION LEVEL REPEATABLE READ'));
+    assert.equal(begin, 'ReadyForQuery T');
+    await answers(...say.run("INSERT INTO person VALUES (7778, 'lost', 1)"));
+    await answers(...say.run(split));
+    await answers(...say.run(several));
+    await answers(...say.run('SELECT id, upper(name) FROM person WHERE id = 7778'));
+    const [, failed] = await answers(...say.run('SELECT 1 / (balance - balance) FROM account WHERE id = 1'));
+    assert.equal(failed, 'ReadyForQuery E');
+    await answers(...say.run(split));
+    await answers(...say.run('ROLLBACK'));
+    await answers(...say.run("SET default_transaction_isolation = 'repeatable read'"));
+    await answers(...say.run(split), ...say.run('SELECT name FROM person WHERE id IN (7777, 7778)'));
+    await answers(...say.run(split));
+    await Promise.all(raw.map(client => client.close()));
   });
 
   test('ask for a hundred rows in one round', async () => {

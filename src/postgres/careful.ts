@@ -63,7 +63,7 @@ export class CarefulMode implements Mode, CarefulContext {
   unseen = false;
   pending = 0;
   readonly #host: ModeHost;
-  readonly #loop: ClientLoop;
+  readonly loop: ClientLoop;
   readonly #visit: Visit;
   readonly #batches: Batches;
   /** work of ours failed when the Sync of its batch was already on its way */
@@ -107,7 +107,7 @@ export class CarefulMode implements Mode, CarefulContext {
     this.port = new ContextPort(this);
     this.#visit = new Visit(this, host);
     this.#batches = new Batches(this, error => host.terminate(error));
-    this.#loop = new ClientLoop(host, this.cloud.pipeline, this.output, {
+    this.loop = new ClientLoop(host, this.cloud.pipeline, this.output, {
       handle: reader => this.#handle(reader),
       fail: error => this.fail(error),
       rested: () => {
@@ -122,7 +122,7 @@ export class CarefulMode implements Mode, CarefulContext {
 
   get idle(): boolean {
     return (
-      this.#loop.idle &&
+      this.loop.idle &&
       !this.skipping &&
       this.cloud.pipeline.idle &&
       !this.cloud.pipeline.dirty &&
@@ -137,12 +137,12 @@ export class CarefulMode implements Mode, CarefulContext {
 
   /** Takes over a session that went by untouched. */
   adopt(): void {
-    this.#loop.wait(adoptSettings(this).then(() => (this.#visit.goesOn ? undefined : adoptStatements(this))));
-    this.#loop.finish();
+    this.loop.wait(adoptSettings(this).then(() => (this.#visit.goesOn ? undefined : adoptStatements(this))));
+    this.loop.finish();
   }
 
   clientData(chunk: Buffer): void {
-    this.#loop.data(chunk);
+    this.loop.data(chunk);
   }
 
   serverData(chunk: Buffer): void {
@@ -162,7 +162,7 @@ export class CarefulMode implements Mode, CarefulContext {
   clientDrained(): void {
     this.output.drained();
     this.#host.cloud.release(holds.full);
-    this.#loop.drained();
+    this.loop.drained();
   }
 
   catalogChanged(): void {
@@ -183,7 +183,7 @@ export class CarefulMode implements Mode, CarefulContext {
     this.trusted.close();
     this.residual?.close();
     this.output.drained();
-    this.#loop.copyOver();
+    this.loop.copyOver();
     this.workSettled(this.pending);
   }
 
@@ -225,11 +225,11 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   copy(copy: ClientCopy): Promise<void> {
-    return this.#loop.copy(copy);
+    return this.loop.copy(copy);
   }
 
   copyOver(): void {
-    this.#loop.copyOver();
+    this.loop.copyOver();
   }
 
   #handle(reader: FrameReader): void | Promise<void> {
@@ -371,7 +371,7 @@ export class CarefulMode implements Mode, CarefulContext {
       }
     }
     this.#batches.answer();
-    if (this.cloud.pipeline.idle && !this.#loop.busy) this.#batches.followCloud();
+    if (this.cloud.pipeline.idle && !this.loop.busy) this.#batches.followCloud();
     return status;
   }
 

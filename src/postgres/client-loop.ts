@@ -43,6 +43,12 @@ export class ClientLoop {
     const { message_bytes_max: limit, client_buffer_bytes_max } = host.options.limits;
     this.#ownBytesMax = client_buffer_bytes_max;
     this.#reader = new FrameReader({ tagged: true, limits: frontendLimits(limit) });
+    output.awaits = () => !pipeline.idle;
+  }
+
+  /** A Sync of the client is at hand, behind the message that is being worked on. */
+  get syncIsNext(): boolean {
+    return this.#reader.nextType === frontendTypes.sync;
   }
 
   get idle(): boolean {

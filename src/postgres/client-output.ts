@@ -7,9 +7,19 @@ import { Waiters } from './waiters.js';
 /** Slices up to this size are copied beside their neighbours; longer ones are written on their own. */
 const copiedBytesMax = 8 * 1024;
 
-const emptyMessage_bytes = 5;
-/** ParseComplete and BindComplete */
-const preparing_bytes = 2 * emptyMessage_bytes;
+/** What tells of a statement that it was prepared, bound or described, or closed. */
+const isPreparing: ReadonlySet<number> = new Set([
+  backendTypes.parseComplete,
+  backendTypes.bindComplete,
+  backendTypes.closeComplete,
+  backendTypes.parameterDescription,
+  backendTypes.rowDescription,
+  backendTypes.noData,
+]);
+/** Type and length of a message. */
+const head_bytes = 5;
+/** Bytes of such messages that are kept back. */
+const preparingBytesMax = 4 * 1024;
 
 /**
  * What goes to the client, in order: messages that we word and slices of what servers sent. Gathered while a
@@ -20,6 +30,8 @@ export class ClientOutput {
   readonly writer = new MessageWriter();
   /** a message of the client is being worked on that later ones wait for */
   executing = false;
+  /** Answers of a server are due, with which what is kept back is written. */
+  awaits = (): boolean => false;
   readonly #endpoint: Endpoint;
   readonly #limit_bytes: number;
   readonly #count: (bytes: number) => void;
@@ -76,7 +88,7 @@ export class ClientOutput {
 
   /** Writes what was gathered to the socket. */
   flush(): void {
-    if (this.executing && this.#onlyPreparing) return;
+    if ((this.executing || this.awaits()) && this.#onlyPreparing) return;
     this.#settleSlice();
     this.#writeOut();
   }
@@ -121,16 +133,18 @@ export class ClientOutput {
   }
 
   /**
-   * Nothing waits but that a statement was prepared or bound: while it is executed PostgreSQL sends that no sooner
-   * either (pq_flush in postgres.c comes with Sync and Flush).
+   * Nothing waits but what tells that statements were prepared: while one is executed PostgreSQL sends that no sooner
+   * either (pq_flush in postgres.c comes with Sync and Flush), and a write of its own would wake the client for nothing.
    */
   get #onlyPreparing(): boolean {
     if (this.#buffer !== undefined) return false;
     const { buffer, position, length } = this.writer;
-    if (length > preparing_bytes) return false;
-    for (let at = position - length; at < position; at += emptyMessage_bytes)
-      if (buffer[at] !== backendTypes.parseComplete && buffer[at] !== backendTypes.bindComplete) return false;
-    return true;
+    if (length > preparingBytesMax) return false;
+    let at = position - length;
+    // parts of long messages are forwarded too, so that a length may be any bytes
+    for (; at + head_bytes <= position; at += 1 + buffer.readUInt32BE(at + 1))
+      if (!isPreparing.has(buffer[at]!)) return false;
+    return at === position;
   }
 
   #settleSlice(): void {

@@ -2,6 +2,7 @@ import type { ResidualPort, SessionPort } from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { TransactionStatus } from '../wire/messages.js';
 import type { ClientCopy } from './client-copy.js';
+import type { ClientLoop } from './client-loop.js';
 import type { ClientOutput } from './client-output.js';
 import type { Cursors } from './cursors.js';
 import type { FetchTally } from './fetch-tally.js';
@@ -31,6 +32,8 @@ export interface CarefulContext {
   /** those whose rows the trusted side keeps */
   readonly cursors: Cursors;
   readonly settings: SettingsView;
+  /** the client's messages */
+  readonly loop: Pick<ClientLoop, 'syncIsNext'>;
   /** the session as planning and executors see it */
   readonly port: SessionPort;
   /** status told with the last ReadyForQuery of the cloud, or come to since by a statement that ended a failed one */

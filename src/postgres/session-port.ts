@@ -95,6 +95,11 @@ export class ContextPort implements SessionPort {
     return this.#context.residual;
   }
 
+  asksLast(): boolean {
+    const { transaction, cloud, loop } = this.#context;
+    return transaction.block || (!cloud.pipeline.dirty && loop.syncIsNext);
+  }
+
   catalog(): Catalog {
     const base = this.#context.options.catalog();
     const { transaction } = this.#context;

@@ -140,6 +140,13 @@ export class PipelinePort implements StatementPort {
     this.pipeline.flush();
   }
 
+  flushLast(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.pipeline.sync(internal(expects.sync, { done: () => resolve(), failed: reject }));
+      this.pipeline.send();
+    });
+  }
+
   /** Parse, Bind and Execute of SQL without parameters. */
   #begin(sql: string, handler: Parameters<typeof internal>[1], leaveOpen = false): void {
     const { pipeline } = this;

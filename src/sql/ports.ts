@@ -55,7 +55,7 @@ export interface CopyInPort {
 
 /**
  * One backend of the session as executors see it. Everything queues in order and is answered in order, inside
- * the session's transaction; nothing sends Sync.
+ * the session's transaction; nothing but `flushLast` sends Sync.
  */
 export interface StatementPort {
   /** Prepares once a session, binds (parameters and results in the given formats), queues; does not wait. */
@@ -80,6 +80,8 @@ export interface StatementPort {
   copyIn(sql: string): Promise<CopyInPort>;
   /** sends what is queued now */
   flush(): void;
+  /** The same, with a Sync. Resolves when all of it is answered. @throws what the backend says to the Sync */
+  flushLast(): Promise<void>;
 }
 
 /** Where the answers of an execution go. Honours backpressure: a returned promise settles when more may come. */
@@ -241,6 +243,11 @@ export interface SessionPort {
   readonly randomness: { seeded: boolean };
   /** the catalogue as this session sees it: its own uncommitted changes included */
   catalog(): Catalog;
+  /**
+   * May what is asked of the cloud next be sent with a Sync (`flushLast`), so that nobody has to wait for one later? It may
+   * where nothing else is asked of it in the same implicit transaction.
+   */
+  asksLast(): boolean;
   readonly transaction: {
     /** puts the trusted backend into the session's transaction (all open savepoints included) */
     touchTrusted(): Promise<void>;

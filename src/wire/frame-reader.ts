@@ -106,6 +106,11 @@ export class FrameReader {
     return true;
   }
 
+  /** Type of the frame behind the one that is shown; undefined: nothing of it has come. */
+  get nextType(): number | undefined {
+    return this.#heldLength === 0 && this.#streaming === 0 ? this.#chunk[this.#position] : undefined;
+  }
+
   /** Bytes pushed and not yet shown. More than 0 after SSLRequest means bytes slipped in before the TLS handshake. */
   get pending_bytes(): number {
     return this.#heldLength + this.#chunk.length - this.#position;

@@ -109,6 +109,7 @@ export async function openDdlSession(
     cancelRequests: 0,
     user: 'postgres',
     database: name,
+    asksLast: () => false,
     settings: {
       dateStyle: 'ISO, MDY',
       intervalStyle: 'postgres',
@@ -264,6 +265,7 @@ function statementPort(connection: pg.Client, sent?: string[]): StatementPort {
     bind: never,
     copyIn: never,
     flush: () => undefined,
+    flushLast: async () => undefined,
     async gather(statement, parameters) {
       const result = await query(
         statement.sql,

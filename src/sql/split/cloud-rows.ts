@@ -133,20 +133,39 @@ export class CloudRows implements RowSource {
   }
 
   /**
+   * All rows of a table that a statement is given, of which nothing else is asked of the cloud.
+   * @returns undefined: they are too many
+   */
+  async only(given: GivenFetch, bound: BoundParameters): Promise<GivenColumns | undefined> {
+    const { session } = this;
+    if (given.fetch.kind === 'pass' || !session.asksLast()) return this.whole(given, bound);
+    const rows = await this.#whole(given, bound, true);
+    // more than were asked for, and the portal is gone with its transaction
+    return rows === 'begun' ? this.whole(given, bound) : rows;
+  }
+
+  /**
    * All rows of a table that a statement is given.
    * @returns undefined: they are too many
    */
-  async whole(
+  async whole(given: GivenFetch, bound: BoundParameters): Promise<GivenColumns | undefined> {
+    const rows = await this.#whole(given, bound, false);
+    return rows === 'begun' ? undefined : rows;
+  }
+
+  /** @param last nothing else is asked of the cloud. @returns 'begun': there are more than were asked for at first */
+  async #whole(
     { fetch: plan, columns, travels, table, locks }: GivenFetch,
     bound: BoundParameters,
-  ): Promise<GivenColumns | undefined> {
+    last: boolean,
+  ): Promise<GivenColumns | 'begun' | undefined> {
     this.#names ??= nameCheck(this.session, this.services.readsZoneNames);
     const { session, services } = this;
     const all = locks ? [...travels, travelOf(typeOids.int8)] : travels;
     const rows = new GivenColumns(all, await this.#names);
     const formats = all.map(({ format }) => format);
     this.fetches++;
-    const fetched = await fetchColumns(plan, formats, rows, session, services.context, bound);
+    const fetched = await fetchColumns(plan, formats, rows, session, services.context, bound, last);
     session.fetched(table, columns, 0);
     try {
       for (;;) {
@@ -155,6 +174,7 @@ export class CloudRows implements RowSource {
         session.fetched(table, columns, rows.rows - before.rows);
         this.#count(rows.rows - before.rows, rows.bytes - before.bytes);
         if (outcome.kind === 'complete') return rows;
+        if (last) return 'begun';
         if (rows.bytes > keptBytesMax) return undefined;
       }
     } finally {

@@ -138,6 +138,7 @@ async function opened(
  * Fetches rows by column. Nothing else is fetched meanwhile, so that the portal needs no name and no Close.
  * @param formats of the columns
  * @param rows takes them
+ * @param last they are asked for with a Sync, which may end the portal
  */
 export async function fetchColumns(
   plan: FetchPlan,
@@ -146,6 +147,7 @@ export async function fetchColumns(
   session: SessionPort,
   context: EncodingContext,
   bound: BoundParameters,
+  last: boolean,
 ): Promise<{ next(count: number): Promise<ExecuteOutcome>; close(): void }> {
   if (plan.kind === 'pass') return passedColumns(plan, formats, rows, session, context);
   const own = printingFetched(session, new WriterPort(new MessageWriter(64)));
@@ -154,12 +156,22 @@ export async function fetchColumns(
     { plan, bound, formats, session: own, context, portal: undefined },
     rows.add,
   );
+  let isLast = last;
   return {
-    next: count =>
-      new Promise((resolve, reject) => {
+    async next(count) {
+      const outcome = new Promise<ExecuteOutcome>((resolve, reject) => {
         void portal.execute(count, { done: resolve, failed: reject });
+      });
+      if (!isLast) {
         session.cloud.flush();
-      }),
+        return outcome;
+      }
+      isLast = false;
+      const [executed, synced] = await Promise.allSettled([outcome, session.cloud.flushLast()]);
+      if (executed.status === 'rejected') throw executed.reason;
+      if (synced.status === 'rejected') throw synced.reason;
+      return executed.value;
+    },
     close: () => portal.close(),
   };
 }

@@ -25,6 +25,8 @@ export const fetching = (
   trusted: session.trusted,
   client,
   catalog: () => session.catalog(),
+  // a part of a statement
+  asksLast: () => false,
   transaction: session.transaction,
   cursors: session.cursors,
   temporary: session.temporary,

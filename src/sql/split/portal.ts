@@ -79,7 +79,7 @@ class SplitPortal implements Portal {
     // It is read to its end at once: what is done between two parts of it must not show.
     if (maxRows > 0) this.#held = new HeldRows(heldBytesMax, 'a query');
     const given = await givenTable(this.body, this.bound, this.services);
-    const rows = given && (await this.#rows.whole(given, fetchParameters(given, this.bound.bound)));
+    const rows = given && (await this.#rows.only(given, fetchParameters(given, this.bound.bound)));
     if (given && rows) {
       this.#over = true;
       const outcome = await this.#overGiven(given, rows);
