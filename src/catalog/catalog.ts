@@ -29,6 +29,8 @@ export interface LogicalColumn {
   /** as PostgreSQL writes it in DDL, e.g. `character varying(20)` */
   readonly typeName: string;
   readonly notNull: boolean;
+  /** numbers of the columns from which the trusted side computes it (GENERATED ... STORED); absent: it is no such column */
+  readonly generatedFrom?: readonly number[];
   readonly policy: ColumnPolicy;
   /** undefined: stands in the cloud as it is */
   readonly protection:
@@ -141,6 +143,16 @@ export function tableNumbered(catalog: Catalog, number: number): LogicalTable | 
 /** Is one of the columns protected? @param attnums in the shadow schema */
 export const readsProtected = ({ columns }: LogicalTable, attnums: readonly number[]): boolean =>
   columns.some(({ attnum, protection }) => protection !== undefined && attnums.includes(attnum));
+
+/** Protected columns that are computed anew when some are written. @param names of those that are written */
+export function generatedWith({ columns }: LogicalTable, names: readonly string[]): readonly LogicalColumn[] {
+  const written = columns.filter(({ name }) => names.includes(name)).map(({ number }) => number);
+  return columns.filter(({ generatedFrom }) => generatedFrom?.some(number => written.includes(number)));
+}
+
+/** Has a table protected columns that the trusted side computes from others? */
+export const generates = ({ columns }: LogicalTable): boolean =>
+  columns.some(({ generatedFrom }) => generatedFrom !== undefined);
 
 /** The encoding of a kind that a column has, or undefined. */
 export function encodingOf(column: LogicalColumn, kind: string): EncodedColumn | undefined {

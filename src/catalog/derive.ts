@@ -130,6 +130,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
       ),
     });
   }
+  const numbered = columns.map(column => ({ ...column, ...generatedFrom(column, described, columns) }));
   const table: LogicalTable = {
     number,
     oid: described.oid,
@@ -140,7 +141,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
     reason: undefined,
     cloud: input.cloud,
     physical: { schema: described.schema, name: physicalName(described, number, materialised) },
-    columns,
+    columns: numbered,
     columnNumberLast: last,
     keys: [],
     ...materialised,
@@ -149,6 +150,18 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   const keys = keysOf(described, table, oid => (oid === described.oid ? table : input.tableOf(oid)));
   const checks = checksOf(described, table);
   return { table: { ...table, keys, ...(checks.length > 0 ? { checks } : {}) }, notices };
+}
+
+/** From which columns a protected one is computed. */
+function generatedFrom(
+  { attnum, protection }: LogicalColumn,
+  described: DescribedTable,
+  columns: readonly LogicalColumn[],
+): Pick<LogicalColumn, 'generatedFrom'> {
+  const own = described.columns.find(column => column.attnum === attnum);
+  if (!protection || own?.generated !== 's') return {};
+  const read = columns.filter(column => own.generatedFrom.includes(column.attnum));
+  return { generatedFrom: read.map(({ number }) => number) };
 }
 
 /**

@@ -50,6 +50,19 @@ export function refuseHiddenActions(tables: readonly LogicalTable[]): void {
   const referring = referringKeys(tables);
   for (const table of tables) {
     if (table.state !== 'protected') continue;
+    for (const { key, references, actions } of referring.get(table.number) ?? []) {
+      const computed = table.columns.find(c => c.generatedFrom && references.columns.includes(c.number));
+      if (computed && acts(actions.onUpdate))
+        throw new ClarusError(
+          '0A000',
+          `foreign key "${key.name}" has an action on the generated column "${computed.name}"`,
+          {
+            detail: 'Its new values are known when the row is written.',
+            hint: 'Leave ON UPDATE at NO ACTION.',
+            constraint: key.name,
+          },
+        );
+    }
     for (const { name, columns, actions } of table.keys) {
       if (!actions || isProtected(table, columns)) continue;
       const changed = changedBy(actions, columns);
@@ -59,7 +72,8 @@ export function refuseHiddenActions(tables: readonly LogicalTable[]): void {
         others.find(
           other => acts(other.actions.onUpdate) && other.references.columns.some(n => changed.has(n)),
         )?.key.name ||
-        table.checks?.find(check => check.columns.some(n => changed.has(n)))?.name;
+        table.checks?.find(check => check.columns.some(n => changed.has(n)))?.name ||
+        table.columns.find(column => column.generatedFrom?.some(n => changed.has(n)))?.name;
       if (behind)
         throw new ClarusError(
           '0A000',

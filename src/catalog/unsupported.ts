@@ -1,7 +1,7 @@
 /** What a protected table cannot have: refused with the reason, never left out. */
 import { ClarusError } from '../errors.js';
 import type { ColumnPolicy } from '../policy/policy.js';
-import type { DescribedConstraint, DescribedTable } from './description.js';
+import type { DescribedColumn, DescribedConstraint, DescribedTable } from './description.js';
 import { acts } from './foreign-keys.js';
 
 const refused = (message: string, detail: string, hint: string, fields: object = {}): ClarusError =>
@@ -22,20 +22,13 @@ export function refuseUnsupported(
   );
   if (!filled) refuseKindOfTable(described);
   for (const column of described.columns) {
-    const own = isProtected.has(column.attnum);
-    if (column.generated !== '' && (own || column.generatedFrom.some(from => isProtected.has(from))))
-      throw refused(
-        `generated column "${column.name}" of table "${name}" cannot be computed by the cloud`,
-        own ? 'The column is protected.' : 'Its expression reads a protected column.',
-        'Compute the value in the application.',
-        { column: column.name },
-      );
+    refuseGenerated(column, described, isProtected);
   }
   for (const constraint of described.constraints) {
     const touches = constraint.columns.some(c => c === 0 || isProtected.has(c));
     if (!touches) continue;
     if (constraint.kind === 'c') {
-      refuseRowInCheck(constraint, described);
+      refuseRowInCheck(constraint, described, isProtected);
       continue;
     }
     const inTree = described.kind === 'p' || described.parents.length > 0 || described.hasChildren;
@@ -74,12 +67,43 @@ export function refuseUnsupported(
   }
 }
 
+/** A protected column is computed on the trusted side; an open one by the cloud, which knows open columns only. */
+function refuseGenerated(
+  { name: column, attnum, generated, generatedFrom }: DescribedColumn,
+  { name, kind, parents, hasChildren }: DescribedTable,
+  isProtected: ReadonlySet<number>,
+): void {
+  const own = isProtected.has(attnum);
+  if (generated === '' || (!own && !generatedFrom.some(from => isProtected.has(from)))) return;
+  const refusal = (detail: string, hint: string): ClarusError =>
+    refused(`generated column "${column}" of table "${name}" cannot be computed`, detail, hint, { column });
+  if (!own)
+    throw refusal(
+      'Its expression reads a protected column, and it is not protected: values would flow into the open.',
+      'Protect the column in the policy.',
+    );
+  if (generated === 'v')
+    throw refusal(
+      'A virtual column has no stored value that could be protected.',
+      'Write STORED behind its expression.',
+    );
+  if (kind === 'p' || parents.length > 0 || hasChildren)
+    throw refusal(
+      'The table is partitioned or takes part in inheritance.',
+      'Compute the value in the application.',
+    );
+}
+
 /** A check is evaluated on the trusted side over values of columns: what else a row has is the cloud's. */
 function refuseRowInCheck(
   { name: constraint, columns }: DescribedConstraint,
   { name, columns: described }: DescribedTable,
+  isProtected: ReadonlySet<number>,
 ): void {
-  const generated = described.find(({ attnum, generated }) => generated !== '' && columns.includes(attnum));
+  // an open one is the cloud's to compute
+  const generated = described.find(
+    ({ attnum, generated }) => generated !== '' && columns.includes(attnum) && !isProtected.has(attnum),
+  );
   const reads = generated
     ? `the generated column "${generated.name}"`
     : columns.some(attnum => attnum <= 0)

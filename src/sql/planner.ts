@@ -6,6 +6,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import { isInTree } from '../catalog/trees.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
+import { generatedOf } from './checks/generated.js';
 import { boundsOf, checksOf } from './checks/table-checks.js';
 import { Compilation, physical } from './compilation.js';
 import { planCopy } from './copy/plan.js';
@@ -125,6 +126,7 @@ export class Planning {
           compilation: analysis => this.#compilation(analysis, session),
           defaults: table => defaultsOf(table, session, true),
           checks: table => checksOf(table, session),
+          generated: table => generatedOf(table, session),
           bounds: table => boundsOf(table, session),
           homes: await this.homes(session),
         });

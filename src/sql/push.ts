@@ -1,5 +1,5 @@
 /** Statements that the cloud answers alone, over encodings. */
-import type { LogicalTable } from '../catalog/catalog.js';
+import { generatedWith, type LogicalTable } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import type { Node } from './analysed/node.js';
 import { checksOf } from './checks/table-checks.js';
@@ -7,7 +7,7 @@ import type { Compilation } from './compilation.js';
 import { defaultsOf } from './defaults.js';
 import type { ProtectedPlan } from './plan.js';
 import type { Analysis, SessionPort } from './ports.js';
-import { kindOf, type RawNode } from './raw/node.js';
+import { fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js';
 import { refuseUnanswered } from './read/answered.js';
 import { refuseHiddenNames } from './read/hidden-names.js';
 import { planSelect } from './read/select.js';
@@ -70,6 +70,7 @@ async function planOver(
   switch (kindOf(raw)) {
     case 'InsertStmt':
     case 'UpdateStmt': {
+      refuseGenerated(raw, target);
       const plan = kindOf(raw) === 'InsertStmt' ? planInsert : planUpdate;
       const [defaults, checks] = [await defaultsOf(target, session), await checksOf(target, session)];
       return plan(raw, query, target, defaults, checks, compilation);
@@ -82,4 +83,19 @@ async function planOver(
         `${kindOf(raw).replace('Stmt', '').toUpperCase()} on protected table "${target.name}" is not answered yet`,
       );
   }
+}
+
+/** @throws ClarusError 0A000 where columns are computed from what is written, once all of that is known */
+function refuseGenerated(raw: RawNode, table: LogicalTable): void {
+  const names = list(fieldsOf(raw), 'targetList').map(target => text(fieldsOf(target), 'name') ?? '');
+  const computed = table.columns.find(
+    ({ name, generatedFrom }) => generatedFrom && (raw.InsertStmt || names.includes(name)),
+  );
+  const [found] = computed ? [computed] : generatedWith(table, names);
+  if (found)
+    throw new ClarusError(
+      '0A000',
+      `the generated column "${found.name}" of table "${table.name}" is computed on the trusted side`,
+      { column: found.name },
+    );
 }

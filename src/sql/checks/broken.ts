@@ -13,7 +13,7 @@ import type { DataRows, OutcomeListener, RowSink, SessionPort, StatementPort } f
 import { readingOf } from '../settings.js';
 import { printingFetched } from '../split/fetching.js';
 import { mustPrintExactly } from '../split/plan.js';
-import type { CheckExpression, TableChecks } from './table-checks.js';
+import type { CheckExpression, ColumnTypes, TableChecks } from './table-checks.js';
 
 /** The columns of a batch of rows by column number, in binary form; what is not there is NULL. */
 export type CheckedValues = ReadonlyMap<number, PlainColumn>;
@@ -117,8 +117,7 @@ export async function firstBroken(
   const [first] = checks;
   if (!first || count === 0) return undefined;
   const columns = [...new Set(checks.flatMap(check => check.columns))];
-  const arrays: Uint8Array[] = [];
-  for (const column of columns) arrays.push(await arrayFor(column, of, values, count, session));
+  const { arrays } = await rowsOver(columns, of, values, count, session);
   const timed = checks.some(check => check.time);
   const query = statement(
     querySql(checks, of, columns),
@@ -146,12 +145,29 @@ export async function firstBroken(
     : new BrokenRow(of.table, Math.min(found.numbers.length, count - 1), first.name, error);
 }
 
+/** Columns of a batch of rows, under their names, as a FROM clause over parameters. */
+export async function rowsOver(
+  columns: readonly LogicalColumn[],
+  of: ColumnTypes,
+  values: CheckedValues,
+  count: number,
+  session: SessionPort,
+): Promise<{ readonly from: string; readonly arrays: readonly Uint8Array[] }> {
+  const arrays: Uint8Array[] = [];
+  for (const column of columns) arrays.push(await arrayFor(column, of, values, count, session));
+  return { from: fromSql(of, columns), arrays };
+}
+
 function querySql(
   checks: readonly CheckExpression[],
   of: TableChecks,
   columns: readonly LogicalColumn[],
 ): string {
   const broken = checks.map(({ sql }, i) => `WHEN NOT (${sql(columns.length + 1)}) THEN ${i}`);
+  return `SELECT CASE ${broken.join(' ')} ELSE -1 END ${fromSql(of, columns)}`;
+}
+
+function fromSql(of: ColumnTypes, columns: readonly LogicalColumn[]): string {
   const names = columns.map((_, i) => `c${i}`);
   const typed = columns.map((column, i) => {
     const { name, collation, isArray } = of.types.get(column.number)!;
@@ -162,7 +178,7 @@ function querySql(
     return `pg_catalog.unnest($${i + 1}::${isArray ? 'pg_catalog.text' : name}[])`;
   });
   return (
-    `SELECT CASE ${broken.join(' ')} ELSE -1 END FROM (SELECT ${typed.join(', ')} ` +
+    `FROM (SELECT ${typed.join(', ')} ` +
     `FROM ROWS FROM (${unnested.join(', ')}) AS u (${names.join(', ')})) AS ${quoteName(of.table.name)}`
   );
 }
@@ -170,7 +186,7 @@ function querySql(
 /** The values of a column as one array; an array of arrays would be another thing, so these go as texts. */
 async function arrayFor(
   column: LogicalColumn,
-  { types }: TableChecks,
+  { types }: ColumnTypes,
   values: CheckedValues,
   count: number,
   session: SessionPort,

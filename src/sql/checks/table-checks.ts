@@ -27,12 +27,30 @@ export interface CheckExpression {
   readonly text: string;
 }
 
-/** The checks of a table, by name. */
-export interface TableChecks {
+/** How the columns of a table are given to expressions. */
+export interface ColumnTypes {
   readonly table: LogicalTable;
-  readonly checks: readonly CheckExpression[];
   /** types of all columns that they read, by column number */
   readonly types: ReadonlyMap<number, CheckedType>;
+}
+
+/** The checks of a table, by name. */
+export interface TableChecks extends ColumnTypes {
+  readonly checks: readonly CheckExpression[];
+}
+
+/** A generated column with its expression. */
+export interface GeneratedExpression {
+  readonly column: LogicalColumn;
+  /** the columns that it reads */
+  readonly columns: readonly LogicalColumn[];
+  /** what is assigned to it, over the names of these columns */
+  readonly sql: string;
+}
+
+/** The protected generated columns of a table. */
+export interface GeneratedColumns extends ColumnTypes {
+  readonly expressions: readonly GeneratedExpression[];
 }
 
 /** How a column's values are read on the trusted side. */
@@ -139,10 +157,30 @@ export async function boundsOf(table: LogicalTable, session: SessionPort): Promi
   return { table, checks: [check], types: typesOf(rows!.map(textsOf), table, [check]) };
 }
 
+/**
+ * Looks whether expressions can be evaluated over the values of one row, and how these are given to them.
+ * @param expressions of generated columns, by their names
+ * @throws ClarusError 0A000 for one that does more than compute
+ */
+export async function computedTypes(
+  table: LogicalTable,
+  expressions: readonly Pick<CheckExpression, 'name' | 'columns' | 'text'>[],
+  session: SessionPort,
+): Promise<ColumnTypes['types']> {
+  const oid = Buffer.alloc(4);
+  oid.writeUInt32BE(table.oid);
+  const [rows] = await plainExpressions(session, [{ query: typesQuery, parameters: [oid] }]);
+  for (const { name, text } of expressions)
+    if (readsMoment(parseExpression(text))) throw refused(table, name, momentary, true);
+  await mustComputeOnly(table, expressions, session, true);
+  return typesOf(rows!.map(textsOf), table, expressions, true);
+}
+
 function typesOf(
   rows: readonly (readonly string[])[],
   table: LogicalTable,
-  checks: readonly CheckExpression[],
+  checks: readonly Pick<CheckExpression, 'name' | 'columns'>[],
+  generated = false,
 ): TableChecks['types'] {
   const wanted = new Set(checks.flatMap(({ columns }) => columns));
   const types = new Map<number, CheckedType>();
@@ -155,6 +193,7 @@ function typesOf(
         table,
         checks.find(({ columns }) => columns.includes(column))!.name,
         'it reads a column of a composed type of users',
+        generated,
       );
     types.set(column.number, { name: name!, collation: collation!, isArray: isArray === 'true' });
   }
@@ -167,8 +206,7 @@ function expression(
   name: string,
 ): Pick<CheckExpression, 'sql' | 'time' | 'text'> {
   const raw = parseExpression(text);
-  if (readsMoment(raw))
-    throw refused(table, name, 'it reads a time from a text that means the present moment');
+  if (readsMoment(raw)) throw refused(table, name, momentary);
   const { tree, time } = withTime(raw, 1);
   const sql = (parameter: number): string =>
     time ? deparseExpression(renumberAll(tree, () => paramRef(parameter))) : text;
@@ -178,8 +216,9 @@ function expression(
 /** A function that reads a table would find it empty in the shadow, where its rows are not. */
 async function mustComputeOnly(
   table: LogicalTable,
-  checks: readonly CheckExpression[],
+  checks: readonly Pick<CheckExpression, 'name' | 'text'>[],
   session: SessionPort,
+  generated = false,
 ): Promise<void> {
   for (const { name, text } of checks) {
     const called = await functionsOf(table, text, session);
@@ -194,7 +233,7 @@ async function mustComputeOnly(
       (tables.size > 0 || catalogue || writes || sequences || time
         ? 'a function that it calls does more than compute: it touches tables or sequences, or asks for the time'
         : undefined);
-    if (why !== undefined) throw refused(table, name, why);
+    if (why !== undefined) throw refused(table, name, why, generated);
   }
 }
 
@@ -229,11 +268,20 @@ export const needsBoth = ({ name }: LogicalTable, constraint: string): ClarusErr
     { constraint },
   );
 
-const refused = (table: LogicalTable, constraint: string, why: string): ClarusError =>
-  new ClarusError('0A000', `check constraint "${constraint}" of table "${table.name}" cannot be evaluated`, {
-    detail: `It reads a protected column, and ${why}.`,
-    hint: 'Write the check over the columns of the row and functions that only compute.',
-    schema: table.schema,
-    table: table.name,
-    constraint,
-  });
+const momentary = 'it reads a time from a text that means the present moment';
+
+/** @param generated it is the expression of a generated column of that name, not a check */
+const refused = (table: LogicalTable, name: string, why: string, generated = false): ClarusError =>
+  new ClarusError(
+    '0A000',
+    generated
+      ? `generated column "${name}" of table "${table.name}" cannot be computed`
+      : `check constraint "${name}" of table "${table.name}" cannot be evaluated`,
+    {
+      detail: `${generated ? 'It is protected' : 'It reads a protected column'}, and ${why}.`,
+      hint: `Write the ${generated ? 'expression' : 'check'} over the columns of the row and functions that only compute.`,
+      schema: table.schema,
+      table: table.name,
+      ...(generated ? { column: name } : { constraint: name }),
+    },
+  );

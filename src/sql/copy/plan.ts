@@ -21,6 +21,7 @@ import {
   copyInto,
   noRows,
   refuseDefaultInChecks,
+  refuseDefaultRead,
   refuseWhere,
   selectOf,
 } from './planning.js';
@@ -208,7 +209,17 @@ async function planCopyIn(
   refuseDefaultInChecks(bounds, columns, defaults, () => 'The bounds of the partition read');
   const { analysis } = await planning.touch(selectOf(fields, names));
   const { registry } = await planning.compilation(analysis);
-  const { written, sql } = copyInto(table, [...columns, ...missing], registry, options);
+  const generated = await planning.generated(table);
+  refuseDefaultRead(
+    (generated?.expressions ?? []).map(({ column, columns: read }) => ({
+      reader: `The expression of the generated column "${column.name}" reads`,
+      columns: read,
+    })),
+    columns,
+    defaults,
+  );
+  const computed = (generated?.expressions ?? []).map(({ column }) => column);
+  const { written, sql } = copyInto(table, [...columns, ...missing, ...computed], registry, options);
   const body: CopyInBody = {
     kind: 'copy-in',
     table,
@@ -217,6 +228,7 @@ async function planCopyIn(
     defaults: missing.map(column => ({ column, ...defaults.get(column.attnum)! })),
     options,
     checks,
+    generated,
     bounds,
     sql,
   };

@@ -3,7 +3,7 @@ import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../catalog
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import type { EncodingRegistry } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
-import type { TableChecks } from '../checks/table-checks.js';
+import type { GeneratedColumns, TableChecks } from '../checks/table-checks.js';
 import type { Compilation } from '../compilation.js';
 import type { Defaults } from '../defaults.js';
 import type { CopyLeaf, WrittenColumn } from '../execute/bodies.js';
@@ -24,6 +24,7 @@ export interface CopyPlanning {
   compilation(analysis: Analysis): Promise<Compilation>;
   defaults(table: LogicalTable): Promise<Defaults>;
   checks(table: LogicalTable): Promise<TableChecks | undefined>;
+  generated(table: LogicalTable): Promise<GeneratedColumns | undefined>;
   /** bounds of a partition, as a check */
   bounds(table: LogicalTable): Promise<TableChecks>;
   readonly homes: FunctionHomes;
@@ -86,11 +87,24 @@ export function refuseDefaultInChecks(
   defaults: Defaults,
   readers: (check: string) => string,
 ): void {
-  for (const { name, columns: read } of checks?.checks ?? [])
+  const read = (checks?.checks ?? []).map(check => ({ reader: readers(check.name), columns: check.columns }));
+  refuseDefaultRead(read, columns, defaults);
+}
+
+/**
+ * @param readers what reads columns, in words
+ * @throws ClarusError 0A000 where one reads what the cloud fills in
+ */
+export function refuseDefaultRead(
+  readers: readonly { readonly reader: string; readonly columns: readonly LogicalColumn[] }[],
+  columns: readonly LogicalColumn[],
+  defaults: Defaults,
+): void {
+  for (const { reader, columns: read } of readers)
     for (const column of read)
       if (!column.protection && !columns.includes(column) && defaults.has(column.attnum))
         throw new ClarusError('0A000', `COPY without the column "${column.name}" is not supported`, {
-          detail: `${readers(name)} it beside protected columns, and the cloud computes its default.`,
+          detail: `${reader} it beside protected columns, and the cloud computes its default.`,
           hint: `Name the column in the COPY, with its values.`,
           column: column.name,
         });

@@ -1,6 +1,7 @@
 /** Checks over protected columns that a statement makes or validates: existing rows are looked at on the trusted side. */
 import { ClarusError } from '../../errors.js';
 import { firstBroken, timeOf } from '../checks/broken.js';
+import { generatedOf } from '../checks/generated.js';
 import { eachStored, storedColumns } from '../checks/stored.js';
 import { type CheckExpression, checksOf, functionsOf, type TableChecks } from '../checks/table-checks.js';
 import { FIRST_USER_OID } from '../functions.js';
@@ -21,6 +22,8 @@ export async function validateChecks(
 ): Promise<void> {
   for (const { before, after } of changed) {
     if (after?.table.state !== 'protected') continue;
+    // an expression that the trusted side cannot compute is refused now, not by the first write
+    await generatedOf(after.table, session);
     const of = await checksOf(after.table, session);
     const asBefore = (name: string): boolean => {
       const now = after.described.constraints.find(c => c.kind === 'c' && c.name === name);

@@ -1,7 +1,7 @@
 /** What the executors run: the bodies of protected plans. */
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
 import type { EncodedColumn, Encoding } from '../../encodings/encoding.js';
-import type { CheckExpression, TableChecks } from '../checks/table-checks.js';
+import type { CheckExpression, GeneratedColumns, TableChecks } from '../checks/table-checks.js';
 import type { CloudStatement } from '../compilation.js';
 import type { DefaultExpression } from '../defaults.js';
 import type { ExplainOptions } from '../explained/options.js';
@@ -141,6 +141,8 @@ export interface CopyInBody {
   readonly defaults: readonly ({ readonly column: LogicalColumn } & DefaultExpression)[];
   readonly options: CopyOptions;
   readonly checks: TableChecks | undefined;
+  /** protected columns that are computed from the others; they are among `written`, behind those that are given */
+  readonly generated: GeneratedColumns | undefined;
   /** bounds of a partition that the cloud does not know */
   readonly bounds: TableChecks | undefined;
   /** the cloud's COPY; its columns are the row id, the unprotected columns, then the physical ones by operand */

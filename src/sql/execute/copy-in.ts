@@ -12,13 +12,14 @@ import { ClarusError } from '../../errors.js';
 import type { CopyRows } from '../../wire/copy-reader.js';
 import { PostgresError } from '../../wire/diagnostic.js';
 import { type BrokenRow, firstBroken } from '../checks/broken.js';
+import { type GeneratedValues, generatedValues } from '../checks/generated.js';
 import type { TableChecks } from '../checks/table-checks.js';
 import { outOfBounds } from '../client-error.js';
 import type { CopyInExecution, CopyInPort, SessionPort, StatementPort } from '../ports.js';
 import type { CopyInBody } from './bodies.js';
 import { slice } from './conversion.js';
 import { InsertBuffer, insertedInCloud } from './copy-buffer.js';
-import { isOfKey, isOfReference, ofLine, rowOf } from './copy-failure.js';
+import { inLine, isOfKey, isOfReference, ofLine, rowOf } from './copy-failure.js';
 import { type CopyBatches, CopyInput, type RefusedData } from './copy-input.js';
 import { binaryRows, SIGNATURE } from './copy-rows.js';
 import { defaultValues } from './default-values.js';
@@ -138,15 +139,17 @@ class ProtectingCopy implements CopyInExecution {
     const { columns, refusal } = await this.input.convert(fields, session);
     this.#remember(lines);
     const read = refusal?.row ?? lines.length - (endsEarly ? 1 : 0);
-    const whole = [...columns, ...defaults].map(column => slice(column, 0, read));
-    this.#broken = await this.#firstBroken(body.checks, whole, refusal !== undefined);
+    const given = [...columns, ...defaults].map(column => slice(column, 0, read));
+    const { whole, failure } = await this.#withGenerated(given, refusal !== undefined);
+    this.#broken = await this.#firstBroken(body.checks, whole, (refusal ?? failure) !== undefined);
     await this.#mustBeWithinBounds(whole, lines, sizes_bytes, refusal !== undefined);
-    const kept = this.#broken?.row ?? read;
+    const kept = this.#broken?.row ?? failure?.row ?? read;
     for (let row = 0; row < kept; row++) buffer.add(sizes_bytes[row]!);
     if (this.#broken) {
       const sent = whole.map(column => slice(column, 0, kept + 1));
       await this.#refuse(ofLine(this.#broken.failure, body.table.name, lines[kept], session.catalog()), sent);
     }
+    if (failure) await this.#refuse(inLine(failure.error, body.table.name, lines[failure.row]!), whole);
     if (refusal) await this.#refuse(this.input.errorOf(refusal, fields, lines), whole);
     await this.#send(whole);
     await this.#settleSides();
@@ -258,10 +261,39 @@ class ProtectingCopy implements CopyInExecution {
     return batch?.lines[row - batch.from];
   }
 
-  /** Values by column number. @param read one column a column of the data, and one a default */
+  /**
+   * Values by column number.
+   * @param read one column a column of the data, one a default, and then one a generated column
+   */
   #byNumber(read: readonly PlainColumn[]): ReadonlyMap<number, PlainColumn> {
-    const { columns, defaults } = this.body;
-    return new Map([...columns, ...defaults.map(d => d.column)].map(({ number }, i) => [number, read[i]!]));
+    const { columns, defaults, generated } = this.body;
+    const computed = generated?.expressions.map(({ column }) => column) ?? [];
+    const all = [...columns, ...defaults.map(d => d.column), ...computed];
+    return new Map(all.flatMap(({ number }, i) => (read[i] ? [[number, read[i]]] : [])));
+  }
+
+  /**
+   * Computes generated columns.
+   * @param refused the session's trusted side answers nothing more in this transaction
+   * @returns all columns; up to the row of which the trusted PostgreSQL says that it cannot be computed
+   */
+  async #withGenerated(
+    given: readonly PlainColumn[],
+    refused: boolean,
+  ): Promise<{ readonly whole: readonly PlainColumn[]; readonly failure: GeneratedValues['refusal'] }> {
+    const { session } = this;
+    const { generated } = this.body;
+    const count = given[0]?.length ?? 0;
+    if (!generated || count === 0) return { whole: given, failure: undefined };
+    const { expressions } = generated;
+    const evaluate = (port: StatementPort): Promise<GeneratedValues> =>
+      generatedValues(expressions, generated, this.#byNumber(given), count, session, port);
+    const { columns, refusal } = await (refused && session.residual
+      ? session.residual.alone(false, evaluate)
+      : evaluate(session.trusted));
+    const computed = expressions.map(({ column }) => columns.get(column.number)!);
+    const rows = refusal?.row ?? count;
+    return { whole: [...given.map(column => slice(column, 0, rows)), ...computed], failure: refusal };
   }
 
   /** @throws ClarusError 23514 for the first row that the partition does not take, unless a check refuses one before it */

@@ -8,6 +8,7 @@ import { type DefaultExpression, type Defaults, defaultsOf } from '../../default
 import { FIRST_USER_OID } from '../../functions.js';
 import type { SessionPort } from '../../ports.js';
 import { columnRef, type RawNode } from '../../raw/node.js';
+import { parseExpression } from '../../raw/parse.js';
 import { readerOn } from '../../reading.js';
 import { keepsSnapshot } from '../../snapshots.js';
 import type { ChangedTable } from '../changed-table.js';
@@ -55,7 +56,7 @@ export async function refillsOf(
     if ((!error && concerned.length === 0) || !(await mayHoldRows(session, before.table))) continue;
     if (error) throw error;
     const using = conversions?.table === after.table.oid ? conversions.protected : new Map();
-    const columns = await withSources(concerned, after.table, using, session);
+    const columns = await withSources(concerned, after, using, session);
     if (columns.length > 0) refills.set(after.table.oid, { before, table: after.table, columns });
   }
   return refills;
@@ -84,7 +85,7 @@ function columnsConcerned(
 
 async function withSources(
   concerned: readonly Concerned[],
-  table: LogicalTable,
+  { table, described }: NonNullable<ChangedTable['after']>,
   using: ReadonlyMap<string, RawNode>,
   session: SessionPort,
 ): Promise<readonly RefilledColumn[]> {
@@ -93,6 +94,9 @@ async function withSources(
   return concerned.flatMap(({ column, encodings, old }): RefilledColumn[] => {
     if (old && old.number === column.number)
       return [{ column, encodings, source: { kind: 'value', of: old } }];
+    const own = described.columns.find(({ attnum }) => attnum === column.attnum);
+    if (column.generatedFrom && own?.default != null)
+      return [{ column, encodings, source: { kind: 'conversion', tree: parseExpression(own.default) } }];
     if (old) {
       const tree = using.get(old.name) ?? columnRef(old.name);
       return [{ column, encodings, source: { kind: 'conversion', tree } }];

@@ -1,5 +1,10 @@
 /** One batch of rows as a statement of the cloud. */
-import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../../catalog/catalog.js';
+import {
+  generatedWith,
+  type LogicalColumn,
+  type LogicalTable,
+  ROW_COLUMN,
+} from '../../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../../catalog/quote.js';
 import { type ByteColumn, columnOf, valueAt } from '../../../crypto/column.js';
 import type { EncodingContext } from '../../../encodings/encoding.js';
@@ -7,14 +12,17 @@ import type { EncodingRegistry } from '../../../encodings/registry.js';
 import { arrayOf, rowIdArray } from '../../../wire/arrays.js';
 import { typeOids } from '../../../wire/types.js';
 import { type BrokenRow, checksReading, firstBroken, timeOf } from '../../checks/broken.js';
+import { generatedOf, generatedValues } from '../../checks/generated.js';
 import { storedColumns, storedValues } from '../../checks/stored.js';
 import { checksOf } from '../../checks/table-checks.js';
 import type { WrittenColumn } from '../../execute/bodies.js';
 import type { Row } from '../../execute/collect.js';
 import { convert, decided } from '../../execute/conversion.js';
+import { fromBinary } from '../../execute/convert.js';
 import { physicalOid, protectRows, type SideWrites } from '../../execute/protecting.js';
 import type { SessionPort } from '../../ports.js';
 import { formsIn, physicalType } from '../../write/forms.js';
+import { printingFetched } from '../fetching.js';
 import type { RowsToWrite } from './cloud-writes.js';
 
 /** What protecting a batch needs beside the session. */
@@ -70,11 +78,12 @@ export interface BatchStatement {
  * @param rows row ids
  */
 export async function writeStatement(
-  batch: RowsToWrite,
+  given: RowsToWrite,
   rows: Float64Array,
   session: SessionPort,
   services: BatchServices,
 ): Promise<BatchStatement> {
+  const batch = await withGenerated(given, rows, session, services);
   const { table, kind, ctids } = batch;
   const columns = batch.columns.map(name => table.columns.find(c => c.name === name)!);
   const valuesOf = (i: number) => columnOf(batch.values.map(row => row[i]!));
@@ -154,6 +163,55 @@ export async function writeStatement(
     formats: all.map(v => v.format),
     sides,
     broken,
+  };
+}
+
+/** A batch with the columns that are computed from what it writes; what it is not given stays as it is. */
+async function withGenerated(
+  batch: RowsToWrite,
+  rows: Float64Array,
+  session: SessionPort,
+  { context, registry }: BatchServices,
+): Promise<RowsToWrite> {
+  const { table, kind } = batch;
+  const of = await generatedOf(table, session);
+  if (!of) return batch;
+  const anew = generatedWith(table, batch.columns);
+  const expressions =
+    // SET column = DEFAULT alone computes it anew
+    kind === 'insert' || batch.columns.length === 0
+      ? of.expressions
+      : of.expressions.filter(({ column }) => anew.includes(column));
+  if (expressions.length === 0) return batch;
+  const read = [...new Set(expressions.flatMap(({ columns }) => columns))];
+  const given = read.filter(({ name }) => batch.columns.includes(name));
+  const values = await decided(
+    given.map(({ name, type }) => {
+      const place = batch.columns.indexOf(name);
+      return convert(columnOf(batch.values.map(row => row[place]!)), 0, type, session);
+    }),
+    session,
+  );
+  const others = kind === 'insert' ? [] : read.filter(column => !given.includes(column));
+  const all = new Map(await storedValues(storedColumns(table, others, registry), rows, session, context));
+  for (const [i, column] of given.entries()) all.set(column.number, values[i]!);
+  const { columns, refusal } = await generatedValues(expressions, of, all, rows.length, session);
+  if (refusal) throw refusal.error;
+  const printing = printingFetched(session, session.client);
+  const texts: ByteColumn[] = [];
+  for (const { column } of expressions)
+    texts.push(await fromBinary(columns.get(column.number)!, column.type.oid, 0, printing));
+  // what the statement says of them is DEFAULT
+  const kept = batch.columns.flatMap((name, i) =>
+    expressions.some(({ column }) => column.name === name) ? [] : [i],
+  );
+  return {
+    ...batch,
+    columns: [...kept.map(i => batch.columns[i]!), ...expressions.map(({ column }) => column.name)],
+    values: batch.values.map((row, i) => [
+      ...kept.map(k => row[k]!),
+      ...texts.map(column => valueAt(column, i)),
+    ]),
   };
 }
 

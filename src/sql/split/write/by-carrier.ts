@@ -51,6 +51,11 @@ export async function writeByCarrier(
   const table = rows.table(write.table);
   const returned = new MessageWriter(1024);
   const { returning } = write;
+  if (
+    write.kind.startsWith('update') &&
+    table.columns.some(c => c.generatedFrom && returning.includes(c.name))
+  )
+    throw new Error('a carrier is asked for what is computed when its rows are written');
   const back = (ctid: string, changed: ReadonlyMap<string, Uint8Array | null>): void => {
     if (returning.length > 0) writeRow(returned, writes.fetched(table).values(ctid, returning, changed));
   };

@@ -8,6 +8,8 @@ import { hasHeirs } from '../../../catalog/trees.js';
 import type { ClarusError } from '../../../errors.js';
 import { arrayOids } from '../../../wire/types.js';
 import { isNode, type Node, nodesIn, numberIn, walk } from '../../analysed/node.js';
+import { generatedOf } from '../../checks/generated.js';
+import type { GeneratedExpression } from '../../checks/table-checks.js';
 import { generatedColumns } from '../../defaults.js';
 import type { ComputedAction } from '../../execute/bodies.js';
 import type { ProtectedPlan } from '../../plan.js';
@@ -59,8 +61,9 @@ export async function planComputedInsert(
     if (await callsVolatile(cte.fields.ctequery as Node, session)) throw cause;
   refuseRowsOfReturning(query, cause);
   refuseExcludedRow(fields, cause);
-  if (nodesIn(query, 'returningList').length > 0 && (await generatedColumns(table, session)).size > 0)
-    throw cause;
+  const generated = (await generatedOf(table, session))?.expressions ?? [];
+  const isReturning = nodesIn(query, 'returningList').length > 0;
+  if (isReturning && (await generatedColumns(table, session)).size > generated.length) throw cause;
   const given = await planGivenRows(raw, query, table, planning, view?.through);
   const conflict = await conflictOf(fields, table, planning);
   const types = await columnTypes(table, session);
@@ -72,6 +75,8 @@ export async function planComputedInsert(
   const arrays = all.map((_, i) => `pg_catalog.unnest($${parameterTypes.length + i + 1}::pg_catalog.text[])`);
   const typed = all.map((column, i) => `u.c${i}::${types.get(column.name)} AS ${quoteName(column.name)}`);
   const keyColumns = [...new Set(conflict.keys.flatMap(key => columnsOf(key, table)))];
+  // what is computed of a row is known when it is written
+  if (keyColumns.some(column => !all.includes(column))) throw cause;
   const keyTypes = await arrayTypes(keyColumns, planning);
   // which of the given rows with the same key it is
   const nth = conflict.keys.map((key, i) => {
@@ -139,13 +144,16 @@ export async function planComputedInsert(
           ...(isUpdate ? [`${target}.${quoteName(column.name)} AS t${i}`] : []),
         ])),
   ];
-  const final = table.columns.map((column, i) => {
+  const final = table.columns.flatMap((column, i) => {
+    if (generated.some(one => one.column === column)) return [];
     const kept = `${rows}.${places.get(column) ?? `t${i}`}`;
     const value = isUpdate
       ? `CASE WHEN ${rows}.clarus_action = 0 THEN ${rows}.e${i} ELSE ${kept} END`
       : `${rows}.e${i}`;
-    return `${value} AS ${quoteName(column.name)}`;
+    return [`${value} AS ${quoteName(column.name)}`];
   });
+  const written = `SELECT ${final.join(', ')}`;
+  const stored = generated.length === 0 ? written : withGenerated(written, table, generated);
   const answer = returning.flatMap(target => returned(target, alias, names));
   const whole = `${common}SELECT ${[
     ...[
@@ -158,7 +166,7 @@ export async function planComputedInsert(
     ].map(name => `${rows}.${name}`),
     ...answer,
   ].join(', ')} FROM (SELECT ${columns.join(', ')} FROM ${from} CROSS JOIN LATERAL ${decided}) AS ${rows}${
-    returning.length > 0 ? ` CROSS JOIN LATERAL ${shownAs(`SELECT ${final.join(', ')}`, target, view)}` : ''
+    returning.length > 0 ? ` CROSS JOIN LATERAL ${shownAs(stored, target, view)}` : ''
   } ORDER BY ${rows}.clarus_given`;
 
   const actions: ComputedAction[] = [
@@ -195,6 +203,19 @@ export async function planComputedInsert(
       },
     },
   });
+}
+
+/** A row with the columns that are computed of it, in the order of the table. */
+function withGenerated(
+  row: string,
+  { columns, name }: LogicalTable,
+  generated: readonly GeneratedExpression[],
+): string {
+  const values = columns.map(column => {
+    const found = generated.find(one => one.column === column);
+    return found ? `${found.sql} AS ${quoteName(column.name)}` : quoteName(column.name);
+  });
+  return `SELECT ${values.join(', ')} FROM (${row}) AS ${quoteName(name)}`;
 }
 
 /** The row that is excluded as a whole: ours has a column more, and others in another order. */

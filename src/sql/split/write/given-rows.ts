@@ -6,6 +6,7 @@ import type { LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
 import { quoteName } from '../../../catalog/quote.js';
 import { typeOids } from '../../../wire/types.js';
 import { type Node, nodesIn } from '../../analysed/node.js';
+import { generatedOf } from '../../checks/generated.js';
 import { physical } from '../../compilation.js';
 import {
   counterOf,
@@ -130,7 +131,17 @@ export async function planGivenRows(
     ([{ attnum }, { kind }]) => kind === 'counter' && checks.some(({ attnums }) => attnums.includes(attnum)),
   );
   if (counted) throw cause;
-  const sql = `SELECT g.*, ${rules.length > 0 ? `CASE ${broken.join(' ')} END` : 'NULL'} FROM (${whole}) AS g`;
+  // a check may read what is computed of the row
+  const isRead = ({ attnum }: LogicalColumn): boolean =>
+    checks.some(({ attnums }) => attnums.includes(attnum));
+  const read = ((await generatedOf(table, session))?.expressions ?? []).filter(({ column }) =>
+    isRead(column),
+  );
+  if (read.some(({ columns: from }) => from.some(column => !columns.includes(column)))) throw cause;
+  const generated = read.map(({ column, sql }) => `, ${sql} AS ${quoteName(column.name)}`).join('');
+  const all = generated === '' ? whole : `SELECT g.*${generated} FROM (${whole}) AS g`;
+  const shown = generated === '' ? 'g.*' : columns.map(({ name }) => `g.${quoteName(name)}`).join(', ');
+  const sql = `SELECT ${shown}, ${rules.length > 0 ? `CASE ${broken.join(' ')} END` : 'NULL'} FROM (${all}) AS g`;
   const inner = await session.analyse(sql, analysis.shape.parameterTypes).catch(error => {
     // a view may check what is not known yet: the next value of a sequence, a generated column
     throw rules.some(({ kind }) => kind === 'view') ? cause : error;

@@ -1,3 +1,4 @@
+import { generates } from '../../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../../catalog/quote.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
@@ -47,7 +48,7 @@ export async function planInsertSelect(raw: RawNode, planning: SplitPlanning): P
     !hasDefaults(select) &&
     (fields.override === undefined || fields.override === 'OVERRIDING_NOT_SET');
   const checks = await checksOf(table, session);
-  if (!isPlain || (checks && openInChecks(checks))) throw cause;
+  if (!isPlain || generates(table) || (checks && openInChecks(checks))) throw cause;
   const catalog = session.catalog();
   refuseLateSight(writesOf(query, catalog), touch);
   // views are expanded there

@@ -3,6 +3,7 @@
  * its place in them.
  */
 
+import type { LogicalTable } from '../../../catalog/catalog.js';
 import { flag, type Node, nodesIn, numberIn, readNodes, walk } from '../../analysed/node.js';
 import { COMMAND } from '../../analysed/query.js';
 import { generatedColumns } from '../../defaults.js';
@@ -168,11 +169,12 @@ async function plan(
     refuseFlows(writesOf(tree, catalog), touch, catalog);
   refuseFlows(writes, touch, catalog);
   mustBeReadable(analysis, answers, cause);
-  for (const { query, table } of writes)
+  const expanded = analysis.rewritten.flatMap(readNodes).flatMap(tree => writesOf(tree, catalog));
+  for (const { query, table } of [...writes, ...expanded])
     if (
       table &&
       nodesIn(query, 'returningList').length > 0 &&
-      (await generatedColumns(table, session)).size > 0
+      returnsAny(query, await generatedColumns(table, session), table)
     )
       throw cause;
   const body = await splitBody(raw, sql, planning, {
@@ -184,6 +186,21 @@ async function plan(
     first,
   });
   return { kind: 'protected', command, shape: analysis.shape, split: true, writes: true, body };
+}
+
+/** Does a write return columns of those names of the table that it writes, or whole rows of it? */
+function returnsAny(query: Node, names: ReadonlySet<string>, { columns }: LogicalTable): boolean {
+  if (names.size === 0 || numberIn(query, 'commandType') === COMMAND.delete) return false;
+  const attnums = columns.flatMap(({ name, attnum }) => (names.has(name) ? [attnum] : []));
+  let found = false;
+  for (const target of nodesIn(query, 'returningList'))
+    walk(target, node => {
+      if (node.kind === 'QUERY') found = true;
+      if (node.kind === 'VAR' && numberIn(node, 'varno') === numberIn(query, 'resultRelation'))
+        found ||= numberIn(node, 'varattno') <= 0 || attnums.includes(numberIn(node, 'varattno'));
+      return true;
+    });
+  return found;
 }
 
 /** An INSERT or MERGE whose rows are computed first. */
