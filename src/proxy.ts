@@ -17,6 +17,7 @@ import { CatalogView } from './proxy/catalog-view.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
 import { type Prepared, type ProxyInputs, prepare, servedCloud, witnessIn } from './proxy/prepare.js';
 import { recordEvent, recordKeys, recordPolicy } from './proxy/recorder.js';
+import { ChangingTables } from './sql/changing.js';
 import { executeDdl, planDdl } from './sql/ddl/index.js';
 import { Sql } from './sql/index.js';
 import type { SessionPort } from './sql/ports.js';
@@ -138,6 +139,9 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     level: config.audit,
   });
   let fence: Fence | undefined;
+  const changing = new ChangingTables(async (announcement, timeout_ms) =>
+    fence?.announce(JSON.stringify(announcement), timeout_ms),
+  );
   const catalog = new CatalogView(
     inputs.prepared?.catalog ?? (await loadCatalog(trusted.state, served.name)),
     {
@@ -146,6 +150,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
       after: async (next, previous) => {
         recordPolicy(audit, previous, next);
         recordKeys(audit, previous, next);
+        changing.catalogChanged();
         await fence?.acknowledge(next.version);
       },
       failed: error => log('error', 'the catalogue could not be read', { what: (error as Error).message }),
@@ -157,6 +162,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     worker: name,
     cloud: served.name,
     onVersion: () => catalog.follow(),
+    onAnnounced: text => changing.hear(JSON.parse(text)),
     onProblem,
   });
   await fence.acknowledge(catalog.current.version);
@@ -202,6 +208,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     homes: await sql.homes(session),
     numbers: keys.numbers(served.name),
     cloud: served.name,
+    changing,
     context,
     settle,
     limits: splitLimits,
@@ -214,6 +221,8 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     registry,
     plansMax: config.limits.plans_max,
     splitLimits,
+    changing,
+    settle,
     mustBeLive: () => {
       if (!fence?.isLive())
         throw new ClarusError('57P03', 'the trusted database does not answer, and statements wait for it', {

@@ -16,7 +16,7 @@ import { Cursors } from './cursors.js';
 import { holds } from './endpoint.js';
 import { expects, forwarded } from './expectations.js';
 import { bindMessage, closeMessage, describeMessage, executeMessage, parse } from './extended.js';
-import { describeDefect, errorMessage } from './failure.js';
+import { describeDefect, errorMessage, sessionEnded } from './failure.js';
 import { FetchTally } from './fetch-tally.js';
 import type { Mode, ModeHost } from './mode.js';
 import type { GatewayOptions, LocalUser } from './options.js';
@@ -179,7 +179,8 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   close(): void {
-    this.cloud.pipeline.close(gone());
+    this.transaction.number++;
+    this.cloud.pipeline.close(sessionEnded());
     this.trusted.close();
     this.residual?.close();
     this.output.drained();
@@ -396,5 +397,3 @@ export class CarefulMode implements Mode, CarefulContext {
     return this.options.planner.clientError?.(error, this.port) ?? error;
   }
 }
-
-const gone = (): ClarusError => new ClarusError('08006', 'the session has ended', { severity: 'FATAL' });

@@ -9,6 +9,7 @@ import { type CarefulContext, drained, isFailed } from './context.js';
 import { executeCursor, mustBeDeclarable } from './cursor-execution.js';
 import { type AnswerHandler, expects, forwarded, step, type Work } from './expectations.js';
 import { aborted } from './failure.js';
+import { planned } from './planned.js';
 import type { ProtectedPortal } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
 import { prepareChecked } from './preparing.js';
@@ -16,7 +17,7 @@ import { type Recording, recorded } from './recording.js';
 import { writeBindValues, writeExecute } from './server-statements.js';
 import { executeSetConfig, executeSetting } from './setting-execution.js';
 import { commandComplete, copyResponse, messages } from './shapes.js';
-import { deallocate, discard, executePrepared, prepareBySql } from './sql-statements.js';
+import { checkSameResult, deallocate, discard, executePrepared, prepareBySql } from './sql-statements.js';
 import { controlTransaction } from './transaction-control.js';
 import { executeTrusted } from './trusted-execution.js';
 
@@ -41,6 +42,10 @@ export function execute(
   if (portal.execution?.hasFailed && plan.kind !== 'pass')
     throw new ClarusError('55000', cannotBeRun(portal.name));
   refusePortalAsCursor(context, plan);
+  if (portal.execution === undefined && context.options.planner.overtaken?.(plan, context.port))
+    return renew(context, portal).then(() =>
+      context.skipping ? undefined : execute(context, portal, maxRows),
+    );
   if (!isRead(plan) && plan.kind !== 'empty') {
     context.wrote = true;
     if (maxRows > 0) context.unseen = true;
@@ -48,6 +53,15 @@ export function execute(
   return recorded(context, plan, maxRows, recording =>
     recording.watch(() => run(context, portal, maxRows, recording), answeredByItself(plan)),
   );
+}
+
+/** Binds a portal anew, by a plan that is made when the DDL of another session has ended. */
+async function renew(context: CarefulContext, portal: ClientPortal): Promise<void> {
+  const plan = await planned(context, portal.prepared);
+  checkSameResult(portal.plan, plan);
+  portal.protected?.close();
+  portal.plan = plan;
+  await bind(context, portal);
 }
 
 /** @throws ClarusError 0A000 for a cursor that is a portal of the client's whose rows are opened here */

@@ -11,8 +11,9 @@ import { frontendTypes } from '../wire/protocol.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { executeBySql, inSession } from './cursor-execution.js';
 import { bind, execute } from './execution.js';
-import { type AnswerHandler, expects, forwarded, internal } from './expectations.js';
-import { aborted, shifted } from './failure.js';
+import { type AnswerHandler, expects, forwarded } from './expectations.js';
+import { aborted } from './failure.js';
+import { planned, refreshSettings } from './planned.js';
 import type { Statement } from './planner-port.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
 import { writeClose, writeDescribe, writeExecute } from './server-statements.js';
@@ -80,30 +81,6 @@ export function split(context: CarefulContext, sql: string): readonly Statement[
       said => Promise.reject(said instanceof PostgresError && ofGrammar.has(said.code) ? said : error),
     );
   }
-}
-
-/** Plans a statement; in a failed transaction only what ends it. */
-export async function planned(
-  context: CarefulContext,
-  { statement, parameterTypes }: Pick<PreparedStatement, 'statement' | 'parameterTypes'>,
-): Promise<Plan> {
-  const { options, settings, port } = context;
-  const failed = isFailed(context);
-  if (settings.stale && !failed) await refreshSettings(context);
-  if (failed && !/^\s*(?:rollback|commit|end|abort)\b/i.test(statement.text)) throw aborted();
-  try {
-    return await options.planner.plan(statement, parameterTypes, port);
-  } catch (error) {
-    throw shifted(error, statement.start);
-  }
-}
-
-/** Asks the cloud for the settings that it does not report. */
-async function refreshSettings({ settings, cloud, transaction }: CarefulContext): Promise<void> {
-  const alone = !cloud.pipeline.dirty && !transaction.block;
-  await settings.refresh(cloud, !alone);
-  // BEGIN may set modes only where no statement was before it, not even ours
-  if (alone) cloud.pipeline.sync(internal(expects.sync));
 }
 
 /** @throws ClarusError 25P02 for what a failed transaction does not take */

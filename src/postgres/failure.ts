@@ -49,3 +49,7 @@ export function describeDefect(error: unknown): string {
 /** What PostgreSQL says to everything in a transaction that has failed. */
 export const aborted = (): ClarusError =>
   new ClarusError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');
+
+/** What work of a session meets that has ended. */
+export const sessionEnded = (): ClarusError =>
+  new ClarusError('08006', 'the session has ended', { severity: 'FATAL' });

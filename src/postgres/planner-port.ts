@@ -49,6 +49,14 @@ export interface Planner {
    * An error of the cloud as the client may see it: in logical names, without protected forms. Absent: as it is.
    */
   clientError?(error: PostgresError, session: SessionPort): PostgresError | ClarusError;
+  /** Does a plan write to a table that another session is about to change? It is to be made anew. */
+  overtaken?(plan: Plan, session: SessionPort): boolean;
+  /**
+   * A statement is about to run.
+   * @returns what to call when it is answered; undefined: nobody waits for it
+   * @throws ClarusError 40001 where it writes by a plan of before a change that has begun
+   */
+  running?(plan: Plan, session: SessionPort): (() => void) | undefined;
   /**
    * Makes a portal of a plan over protected tables.
    * @param resultFormats none: all text; one: for all; else one a column

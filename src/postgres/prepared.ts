@@ -15,7 +15,7 @@ export interface PreparedStatement {
 export interface ClientPortal {
   readonly name: string;
   readonly prepared: PreparedStatement;
-  readonly plan: Plan;
+  plan: Plan;
   readonly parameters: BoundParameters;
   readonly resultFormats: readonly (0 | 1)[];
   /** place among the portals of the session, in the order in which they were bound */

@@ -12,20 +12,19 @@ export class Recording implements AnswerHandler {
   readonly #context: CarefulContext;
   readonly #number: number;
   readonly #maxRows: number;
-  readonly #split: boolean;
+  readonly #plan: Plan;
   readonly #began_ms = performance.now();
   #ended = false;
   #failed = false;
+  /** what waits for the statement's end goes on */
+  #release: (() => void) | undefined;
 
-  /**
-   * @param maxRows of its Execute; 0: no limit
-   * @param split the trusted side runs it over rows that are fetched
-   */
-  constructor(context: CarefulContext, number: number, maxRows: number, split: boolean) {
+  /** @param maxRows of its Execute; 0: no limit */
+  constructor(context: CarefulContext, number: number, maxRows: number, plan: Plan) {
     this.#context = context;
     this.#number = number;
     this.#maxRows = maxRows;
-    this.#split = split;
+    this.#plan = plan;
   }
 
   /** CommandComplete, PortalSuspended or EmptyQueryResponse; the first one counts. */
@@ -55,6 +54,7 @@ export class Recording implements AnswerHandler {
   watch(work: () => void | Promise<void>, answered: boolean): void | Promise<void> {
     let pending: void | Promise<void>;
     try {
+      this.#release = this.#context.options.planner.running?.(this.#plan, this.#context.port);
       pending = work();
     } catch (error) {
       this.failed(error);
@@ -78,9 +78,11 @@ export class Recording implements AnswerHandler {
   #end(rows: number, code: string | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#release?.();
     const { options, processId, user, fetched } = this.#context;
     // a check may read columns of rows that a statement writes
     const taken = fetched.take();
+    const isSplit = this.#plan.kind === 'protected' && this.#plan.split === true;
     // It has run: whether the journal has room concerns the next one, which asks again.
     const room = options.audit?.({
       kind: 'statement-end',
@@ -89,7 +91,7 @@ export class Recording implements AnswerHandler {
       number: this.#number,
       rows,
       code,
-      fetched: this.#split || taken.length > 0 ? taken : undefined,
+      fetched: isSplit || taken.length > 0 ? taken : undefined,
       duration_ms: Math.round((performance.now() - this.#began_ms) * 1_000) / 1_000,
     });
     room?.catch(() => undefined);
@@ -110,8 +112,7 @@ export function recorded<T>(
   const { options, user, processId } = context;
   const number = ++context.executed;
   options.count?.('statements');
-  const split = plan.kind === 'protected' && plan.split === true;
-  const recording = new Recording(context, number, maxRows, split);
+  const recording = new Recording(context, number, maxRows, plan);
   const room = options.audit?.({ kind: 'statement', session: processId, user: user.name, number, plan });
   return room === undefined ? work(recording) : room.then(() => work(recording));
 }

@@ -49,6 +49,9 @@ export class ContextPort implements SessionPort {
       get block() {
         return context.transaction.block;
       },
+      get begun() {
+        return context.transaction.block || context.cloud.pipeline.dirty;
+      },
       get number() {
         return context.transaction.number;
       },

@@ -4,6 +4,7 @@ import type { Awaitable } from '../awaitable.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
+import type { ChangingTables } from './changing.js';
 import { logicalError } from './client-error.js';
 import { CatalogueBehind } from './columns.js';
 import type { QueryRunner } from './ddl/body.js';
@@ -35,6 +36,8 @@ import {
 import { bindRead } from './execute/read-portal.js';
 import { bindInsert, bindUpdate } from './execute/write-portal.js';
 import { bindExplained } from './explained/portal.js';
+import { factsOf } from './facts.js';
+import { keepable, type MadeWith, madeWith, planKey, same } from './kept-plans.js';
 import type { BoundParameters, Plan, ProtectedPlan } from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
 import type { CopyInExecution, ResidualPort, SessionPort } from './ports.js';
@@ -45,11 +48,9 @@ import type { RoutineServices } from './procedural/run.js';
 import { queryRunner } from './query-rows.js';
 import { fieldsOf, list, type RawNode, text } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
-import { readingOf } from './settings.js';
 import { noteTransaction } from './snapshots.js';
 import type { SplitLimits, SplitServices } from './split/cloud-rows.js';
 import { bindCursor } from './split/cursor.js';
-import { rounds } from './split/exact.js';
 import { fetching } from './split/fetching.js';
 import { mustPrintExactly } from './split/plan.js';
 import { bindSplit } from './split/portal.js';
@@ -80,6 +81,10 @@ export interface SqlServices extends PlanningServices, ExecutionServices {
   /** plans kept for one snapshot of the catalogue */
   readonly plansMax: number;
   readonly splitLimits: SplitLimits;
+  /** what other sessions are about to change */
+  readonly changing: ChangingTables;
+  /** Waits until every commit of DDL that has begun is in the catalogue. @throws ClarusError 55P03 */
+  settle(): Promise<void>;
   /** @throws ClarusError 57P03 while this worker may have missed a change of the catalogue */
   mustBeLive(): void;
 }
@@ -128,10 +133,20 @@ export class Sql {
   ): Promise<Plan> {
     const known = this.cached(statement.text, parameterTypes, session);
     if (known) return known;
+    const { changing } = this.services;
     const raw = parseStatements(statement.text)[0];
     if (!raw) return { kind: 'empty' };
+    // a batch that holds locks of its own must not wait where no server sees that others wait for it
+    let mayWait = session.transaction.block || !session.transaction.begun;
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const catalog = session.catalog();
+      // before it is analysed, which would wait for the lock on the trusted side, beside all timeouts
+      const named = mayWait && changing.any ? changing.namedIn(raw.node, session) : [];
+      if (named.length > 0) {
+        mayWait = !session.transaction.block;
+        await this.#waitForDdl(named, session);
+        if (session.catalog() !== catalog) continue;
+      }
       let plan: Plan;
       try {
         plan = await this.#planning.plan(raw, parameterTypes, session);
@@ -144,8 +159,14 @@ export class Sql {
       // when it runs.
       const ddl = plan.kind === 'protected' && plan.body.kind === 'ddl';
       if (session.catalog() !== catalog && !ddl) continue;
+      const used = mayWait ? this.#changing(plan, session) : [];
+      if (used.length > 0) {
+        mayWait = !session.transaction.block;
+        await this.#waitForDdl(used, session);
+        if (session.catalog() !== catalog) continue;
+      }
       this.#madeWith.set(plan, madeWith(session));
-      if (keepable(plan)) this.#keep(catalog, key(statement.text, parameterTypes, session), plan);
+      if (keepable(plan)) this.#keep(catalog, planKey(statement.text, parameterTypes, session), plan);
       return plan;
     }
     throw new ClarusError('40001', 'the schema changes faster than the statement can be planned', {
@@ -158,8 +179,9 @@ export class Sql {
     noteTransaction(session);
     const plans = this.#plans.get(session.catalog());
     if (!plans) return undefined;
-    const name = key(text, parameterTypes, session);
+    const name = planKey(text, parameterTypes, session);
     const plan = plans.get(name);
+    if (plan && this.#changing(plan, session).length > 0) return undefined;
     if (plan) {
       // Least recently used goes first: a Map keeps the order of insertion.
       plans.delete(name);
@@ -174,14 +196,34 @@ export class Sql {
     if ('homed' in plan) return false;
     const made = this.#madeWith.get(plan);
     if (made === undefined) return plan.kind === 'empty';
-    const now = madeWith(session);
-    return (
-      made.catalog === now.catalog &&
-      made.searchPath === now.searchPath &&
-      made.rounds === now.rounds &&
-      made.temporary === now.temporary &&
-      made.seeded === now.seeded
-    );
+    if (this.#changing(plan, session).length > 0) return false;
+    return same(made, madeWith(session));
+  }
+
+  /** The tables of a plan that DDL of other sessions is about to change. */
+  #changing(plan: Plan, session: SessionPort): readonly string[] {
+    const { changing } = this.services;
+    if (!changing.any || plan.kind !== 'protected' || plan.body.kind === 'ddl') return [];
+    return changing.among(factsOf(plan, session.catalog()).tables, session);
+  }
+
+  overtaken(plan: Plan, session: SessionPort): boolean {
+    return isWrite(plan) && this.#changing(plan, session).length > 0;
+  }
+
+  /**
+   * A statement is about to run.
+   * @returns what to call when it is answered; undefined: nobody waits for it
+   * @throws ClarusError 40001 where it writes by a plan of before a change that has begun
+   */
+  running(plan: Plan, session: SessionPort): (() => void) | undefined {
+    if (!isWrite(plan)) return undefined;
+    return this.services.changing.writing(factsOf(plan, session.catalog()).tables, session);
+  }
+
+  async #waitForDdl(tables: readonly string[], session: SessionPort): Promise<void> {
+    await this.services.changing.wait(tables, session);
+    await this.services.settle();
   }
 
   /** An error of the cloud in logical names, without protected forms. */
@@ -360,22 +402,10 @@ function residualOf({ session: { residual } }: Bound): ResidualPort {
   return residual;
 }
 
-/** What a plan that was made earlier must have been made with, to be run. */
-interface MadeWith {
-  readonly catalog: Catalog;
-  readonly searchPath: string;
-  readonly rounds: boolean;
-  readonly temporary: string;
-  readonly seeded: boolean;
-}
-
-const madeWith = (session: SessionPort): MadeWith => ({
-  catalog: session.catalog(),
-  searchPath: session.settings.searchPath,
-  rounds: rounds(session.settings),
-  temporary: session.temporary.state,
-  seeded: session.randomness.seeded,
-});
+const isWrite = (plan: Plan): boolean =>
+  plan.kind === 'protected' &&
+  plan.body.kind !== 'ddl' &&
+  (plan.command !== 'SELECT' || plan.writes === true);
 
 /** Waits for the next catalogue: a session that changes the schema is not told before every worker has it. */
 async function catalogAfter(catalog: Catalog, session: SessionPort): Promise<void> {
@@ -388,27 +418,3 @@ const isOurs = ({ SecLabelStmt, ExplainStmt }: RawNode): boolean =>
   SecLabelStmt?.provider === 'clarus' ||
   (ExplainStmt !== undefined &&
     list(ExplainStmt, 'options').some(o => text(fieldsOf(o), 'defname')?.toLowerCase() === 'clarus'));
-
-/** DDL is planned once: what it finds in the shadow schema may change with it. */
-const keepable = (plan: Plan): boolean =>
-  (plan.kind === 'pass' ||
-    plan.kind === 'trusted' ||
-    (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain')) &&
-  !plan.once &&
-  !('homed' in plan);
-
-/** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
-const key = (
-  text: string,
-  parameterTypes: readonly number[],
-  { user, settings, residual, secrets, temporary, randomness }: SessionPort,
-): string => {
-  const from = [
-    residual ? '' : 'fetch',
-    [...(secrets ?? [])].join(),
-    temporary.state,
-    `${randomness.seeded}`,
-  ];
-  const read = [settings.searchPath, readingOf(settings), rounds(settings)];
-  return [user, ...read, parameterTypes.join(), ...from, text].join('\0');
-};

@@ -270,6 +270,8 @@ export interface SessionPort {
     readonly changes: readonly CatalogChange[];
     /** true inside a transaction block, the client's or ours */
     readonly block: boolean;
+    /** the cloud has been sent something since the last Sync, or is in a block */
+    readonly begun: boolean;
     /** Does something of which nothing remains on either side when it fails; the transaction goes on. */
     subtransaction<T>(work: () => Promise<T>): Promise<T>;
     /** Ends the block that `begin` has begun, and begins another. @throws PostgresError where it cannot be committed */

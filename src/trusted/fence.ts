@@ -24,6 +24,10 @@ const reconnect_ms = 500;
 const poll_ms = 100;
 /** Channel on which workers tell what they have seen. */
 const SEEN_CHANNEL = 'clarus_seen';
+/** Channel of what workers announce; payload: worker, cloud, number and text as JSON. */
+const ANNOUNCE_CHANNEL = 'clarus_announce';
+/** Channel on which they say that they have taken note; payload: the worker that announced, the number, and who heard. */
+const HEARD_CHANNEL = 'clarus_heard';
 
 /** A worker and the cloud whose catalogue it serves by. */
 export interface FenceOptions {
@@ -34,6 +38,8 @@ export interface FenceOptions {
   readonly cloud: string;
   /** told of each newer version of the cloud's catalogue: load it, then `acknowledge` it */
   readonly onVersion: (version: number) => void;
+  /** told of what another worker of the cloud has announced, which waits until this resolves */
+  readonly onAnnounced?: (text: string) => Promise<void>;
   readonly onProblem: (message: string) => void;
 }
 
@@ -46,6 +52,11 @@ export interface Fence {
    * @throws ClarusError 55P03 when that takes longer than `timeout_ms`
    */
   awaitAcknowledgement(version: number, timeout_ms: number): Promise<void>;
+  /**
+   * Tells the other living workers of the cloud something, at most 4,000 bytes of UTF-8, and waits until they have taken
+   * note of it, or for `timeout_ms`.
+   */
+  announce(text: string, timeout_ms: number): Promise<void>;
   /** false: this worker may have missed a change, because the trusted database did not hear of it in time */
   isLive(): boolean;
   /** Takes this worker off the list. */
@@ -70,6 +81,9 @@ class WorkerFence implements Fence {
   #listener: pg.Client | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #announced = 0;
+  /** workers that have not heard an announcement of ours yet, by its number */
+  readonly #waiting = new Map<number, Set<string>>();
   #wake: () => void = () => undefined;
 
   constructor(options: FenceOptions) {
@@ -122,6 +136,26 @@ class WorkerFence implements Fence {
     }
   }
 
+  async announce(text: string, timeout_ms: number): Promise<void> {
+    const { state, worker, cloud } = this.#options;
+    const { rows } = await state.query<{ id: string }>(
+      `SELECT id FROM clarus.workers WHERE cloud = $1 AND id <> $2
+         AND heartbeat > clock_timestamp() - interval '${heartbeat_max_ms} ms'`,
+      [cloud, worker],
+    );
+    if (rows.length === 0) return;
+    const number = ++this.#announced;
+    const waiting = new Set(rows.map(({ id }) => id));
+    this.#waiting.set(number, waiting);
+    await state.query('SELECT pg_notify($1, $2)', [
+      ANNOUNCE_CHANNEL,
+      JSON.stringify([worker, cloud, number, text]),
+    ]);
+    const late_ms = performance.now() + timeout_ms;
+    while (waiting.size > 0 && performance.now() < late_ms) await sleep(2);
+    this.#waiting.delete(number);
+  }
+
   isLive(): boolean {
     return performance.now() - this.#heard_ms < heartbeat_max_ms - heartbeat_margin_ms;
   }
@@ -156,11 +190,15 @@ class WorkerFence implements Fence {
     client.on('end', onLost);
     client.on('notification', ({ channel, payload = '' }) => {
       if (channel === SEEN_CHANNEL) this.#wake();
+      if (channel === ANNOUNCE_CHANNEL) void this.#hear(payload);
+      if (channel === HEARD_CHANNEL) this.#wasHeard(payload);
       const [, version, of] = /^(\d+) (.*)$/s.exec(payload) ?? [];
       if (channel === CATALOGUE_CHANNEL && of === cloud) this.#tell(Number(version));
     });
     await client.connect();
-    await client.query(`LISTEN ${CATALOGUE_CHANNEL}; LISTEN ${SEEN_CHANNEL}`);
+    await client.query(
+      `LISTEN ${CATALOGUE_CHANNEL}; LISTEN ${SEEN_CHANNEL}; LISTEN ${ANNOUNCE_CHANNEL}; LISTEN ${HEARD_CHANNEL}`,
+    );
     this.#listener = client;
     // What was told while nobody listened.
     this.#tell(await catalogueVersion(state, cloud));
@@ -177,6 +215,23 @@ class WorkerFence implements Fence {
         this.#options.onProblem(`the trusted database is not there: ${(error as Error).message}`);
       }
     }
+  }
+
+  async #hear(payload: string): Promise<void> {
+    const [from, of, number, text] = JSON.parse(payload) as readonly [string, string, number, string];
+    const { worker, cloud, state, onAnnounced, onProblem } = this.#options;
+    if (from === worker || of !== cloud) return;
+    try {
+      await onAnnounced?.(text);
+      await state.query('SELECT pg_notify($1, $2)', [HEARD_CHANNEL, JSON.stringify([from, number, worker])]);
+    } catch (error) {
+      onProblem(`another worker was not told that it was heard: ${(error as Error).message}`);
+    }
+  }
+
+  #wasHeard(payload: string): void {
+    const [from, number, by] = JSON.parse(payload) as readonly [string, number, string];
+    if (from === this.#options.worker) this.#waiting.get(number)?.delete(by);
   }
 
   #tell(version: number): void {

@@ -8,6 +8,7 @@ import { applyChanges, passesThrough } from '../../src/catalog/changes.js';
 import type { CatalogNumbers } from '../../src/catalog/derive.js';
 import { type EncodingRegistry, encodingRegistry } from '../../src/encodings/registry.js';
 import type { Policy } from '../../src/policy/policy.js';
+import { ChangingTables } from '../../src/sql/changing.js';
 import { type DdlDependencies, executeDdl, planDdl } from '../../src/sql/ddl/index.js';
 import { functionHomes, functionHomesQuery } from '../../src/sql/functions.js';
 import type { Analysis, SessionPort, StatementPort } from '../../src/sql/ports.js';
@@ -157,6 +158,9 @@ export async function openDdlSession(
       get block() {
         return inTransaction;
       },
+      get begun() {
+        return inTransaction;
+      },
       subtransaction: () => Promise.reject(new Error('not used by DDL')),
       renew: () => Promise.reject(new Error('not used by DDL')),
     },
@@ -169,6 +173,7 @@ export async function openDdlSession(
     homes: functionHomes(rows as [string, string, string][]),
     numbers: options.numbers ?? testNumbers(),
     cloud: 'main',
+    changing: new ChangingTables(async () => undefined),
     context() {
       throw new Error('there is no key that opens cells');
     },

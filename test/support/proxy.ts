@@ -10,7 +10,7 @@ import pg from 'pg';
 import type { Encoding } from '../../src/encodings/encoding.js';
 import { encodingRegistry } from '../../src/encodings/registry.js';
 import { parseConfig } from '../../src/policy/parse.js';
-import { prepare, startWorker } from '../../src/proxy.js';
+import { prepare, startWorker, type Worker } from '../../src/proxy.js';
 import type { Trusted } from '../../src/trusted/open.js';
 import { startServer, type TestServer, type TestServerOptions } from './server.js';
 
@@ -60,6 +60,8 @@ export interface TestProxy extends Target {
   readonly log: readonly string[];
   /** sessions of clients that are open */
   sessions(): number;
+  /** starts another worker of the proxy, and says where it listens; it runs no split statements */
+  second(): Promise<Target>;
   stop(): Promise<void>;
 }
 
@@ -89,6 +91,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
     };
     const prepared = await prepare(inputs);
     const worker = await startWorker({ ...inputs, worker: 0, prepared });
+    const others: Worker[] = [];
     const { host, port } = worker.gateway.address();
     const target = (at: { host: string; port: number }, database: string, password: string): Target => ({
       host: at.host,
@@ -106,7 +109,14 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       trusted: prepared.trusted,
       log,
       sessions: () => worker.gateway.sessions,
+      async second() {
+        others.push(
+          await startWorker({ ...inputs, worker: others.length + 1, server: prepared.trusted.server }),
+        );
+        return target(others.at(-1)!.gateway.address(), served, appPassword);
+      },
       async stop() {
+        for (const other of others) await other.close(1_000);
         await worker.close(1_000);
         await removing();
       },

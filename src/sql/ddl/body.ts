@@ -4,6 +4,7 @@ import type { LogicalTable } from '../../catalog/catalog.js';
 import type { CatalogNumbers } from '../../catalog/derive.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import type { EncodingRegistry } from '../../encodings/registry.js';
+import type { ChangingTables } from '../changing.js';
 import type { FunctionHomes } from '../functions.js';
 import type { ProtectedBody } from '../plan.js';
 import type { SessionPort } from '../ports.js';
@@ -53,6 +54,8 @@ export interface DdlDependencies {
   readonly limits: { readonly rows_max: number; readonly bytes_max: number };
   /** name of the cloud, as the policy calls it */
   readonly cloud: string;
+  /** told what is about to be locked */
+  readonly changing: Pick<ChangingTables, 'begin'>;
   /** keys and state for what opens and seals cells */
   context(session: SessionPort): EncodingContext;
   /**

@@ -77,7 +77,7 @@ export async function createTable(session: SessionPort, deps: DdlDependencies, b
     return { tag: await runInShadow(session, body.text) };
   const parents = await tablesNamed(session, list(fieldsOf(body.node), 'inhRelations').map(fieldsOf));
   const trees = parents.flatMap(parent => treeOf(session.catalog(), parent));
-  if (trees.some(({ state }) => state === 'protected')) await lockBoth(session, trees);
+  if (trees.some(({ state }) => state === 'protected')) await lockBoth(session, deps, trees);
   return run(session, deps, { ...body, node }, undefined, {
     scope: [...(await referencedTables(session, body.node)), ...trees.map(({ oid }) => oid)],
     check: async ({ changed }) => {
@@ -166,7 +166,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
     session,
     [...trees].map(({ oid }) => oid),
   );
-  if (!commands.every(addsForeignKey)) await lockBoth(session, new Set([...trees, ...views]));
+  if (!commands.every(addsForeignKey)) await lockBoth(session, deps, new Set([...trees, ...views]));
   const cascades = commands.some(({ AlterTableCmd: command }) => command?.behavior === 'DROP_CASCADE');
   const scope = [
     ...[...trees].flatMap(one => [one.oid, ...neighbours(session, one)]),
@@ -251,7 +251,7 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
   const tree = treeOf(session.catalog(), table);
-  await lockBoth(session, tree);
+  await lockBoth(session, deps, tree);
   return run(session, deps, body, table, {
     scope: tree.flatMap(one => [one.oid, ...neighbours(session, one)]),
     check: ({ changed }) => refuseOtherProtection(changed, session.catalog().policy),
@@ -270,7 +270,8 @@ export async function createIndex(session: SessionPort, deps: DdlDependencies, b
   const table = servedTable(session, relation);
   const tree = treeOf(session.catalog(), table);
   // what is made of it, an index of users cannot be while its rows are carried
-  if (table.state === 'protected' && (tree.length > 1 || isFilled(table))) await lockBoth(session, tree);
+  if (table.state === 'protected' && (tree.length > 1 || isFilled(table)))
+    await lockBoth(session, deps, tree);
   return run(session, deps, plainBody, table, { scope: tree.map(({ oid }) => oid) });
 }
 
@@ -303,7 +304,7 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
     }
   }
   for (const view of await viewsOver(session, scope)) owners.add(view);
-  await lockBoth(session, owners);
+  await lockBoth(session, deps, owners);
   const cascade = fields.behavior === 'DROP_CASCADE';
   const { tag } = await changeTables(session, deps, {
     scope: cascade ? undefined : [...scope],
@@ -336,7 +337,7 @@ export async function attachIndex(session: SessionPort, deps: DdlDependencies, b
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
   const tree = treeOf(session.catalog(), table);
-  if (table.state === 'protected') await lockBoth(session, tree);
+  if (table.state === 'protected') await lockBoth(session, deps, tree);
   return run(session, deps, body, table, { scope: tree.map(({ oid }) => oid) });
 }
 
@@ -367,7 +368,16 @@ export function refuseBlocked(table: LogicalTable): LogicalTable {
 }
 
 /** Takes the locks of a statement that locks its tables against everybody, the cloud's first. */
-async function lockBoth(session: SessionPort, tables: Iterable<LogicalTable>): Promise<void> {
-  await lockInCloud(session, tables);
+async function lockBoth(
+  session: SessionPort,
+  deps: DdlDependencies,
+  tables: Iterable<LogicalTable>,
+): Promise<void> {
+  const asked = await deps.changing.begin(session, tables);
+  try {
+    await lockInCloud(session, tables);
+  } finally {
+    asked();
+  }
   await detachCarriers(session, tables);
 }

@@ -78,7 +78,9 @@ export async function changeTables(
   const changed = await deriveChanges(session, deps, statement, before, after);
   const result = { changed };
   await statement.check?.(result);
-  const sequences = await changeCloud(session, deps, statement, changed);
+  const standing = changed.flatMap(({ before: was }) => (was ? [was.table] : []));
+  const asked = await deps.changing.begin(session, standing);
+  const sequences = await changeCloud(session, deps, statement, changed).finally(asked);
   const changes = catalogChanges(changed);
   const policy = statement.policy ? [statement.policy] : [];
   if (statement.text !== undefined || changes.length + policy.length > 0)

@@ -1,0 +1,267 @@
+/**
+ * What DDL of any session is about to change. A statement on such a table waits, as it would in PostgreSQL for the lock
+ * of an ALTER TABLE, and is planned by what that leaves. DDL, on its side, asks for its locks when the writes that were
+ * planned before have theirs: a write by an old plan would leave out the default of a new column, or a new check.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LogicalTable } from '../catalog/catalog.js';
+import { quoteQualified } from '../catalog/quote.js';
+import { ClarusError } from '../errors.js';
+import { pausing } from './pausing.js';
+import type { SessionPort } from './ports.js';
+import { kindOf, type RawNode, visit } from './raw/node.js';
+import { readerOn } from './reading.js';
+
+/** How long another worker's word holds that has not been said again. */
+const HEARD_MS = 5_000;
+/** How often a worker says again what its sessions change. */
+const SAID_AGAIN_MS = 2_000;
+/** So many names fit into one announcement, however long they are. */
+const NAMES_MAX = 20;
+/**
+ * How long DDL waits for writes that are on their way. In a transaction it may hold what they wait for, which no server
+ * would see; a write has its lock in the cloud long before.
+ */
+const WRITES_MS_MAX = { alone: 5_000, inTransaction: 1_000 };
+
+/** Tables by `schema.table`. */
+type Names = ReadonlySet<string>;
+
+/** What a worker tells of the tables that its sessions change. */
+export interface Announcement {
+  readonly tables: readonly string[];
+  /** their locks are going to be asked for; false: they are had */
+  readonly asking: boolean;
+}
+
+/**
+ * Tells the other workers, of this proxy and of others, of at most `NAMES_MAX` tables. Resolves when the writes there have
+ * ended that were planned before, or after a time.
+ */
+export type Announce = (announcement: Announcement, timeout_ms: number) => Promise<void>;
+
+/** A session's transaction is known by this object, whoever wraps the session. */
+type Owner = SessionPort['transaction'];
+
+/** Statements that lock what they name less than DDL does. */
+const USES = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'CopyStmt']);
+
+/** Tables of a transaction. */
+interface Share {
+  readonly tables: Names;
+  readonly owner: Owner;
+  readonly transaction: number;
+}
+
+/** What is changed somewhere. */
+interface Change {
+  readonly tables: Names;
+  /** undefined: in another worker */
+  readonly owner: Owner | undefined;
+  /** counts changes as they begin */
+  readonly sequence: number;
+  /** the cloud does not show the lock yet */
+  asking: boolean;
+  readonly isOver: () => boolean;
+}
+
+/** The tables that DDL changes at the moment, as one worker knows them. */
+export class ChangingTables {
+  #changes: Change[] = [];
+  #begun = 0;
+  /** up to which change a session has seen that nothing is locked */
+  readonly #seen = new WeakMap<Owner, number>();
+  /** what transactions of this worker have locked, so that DDL waits for them */
+  readonly #held = new WeakMap<Owner, Share>();
+  /** writes that are not answered yet */
+  readonly #writes = new Set<{ readonly tables: readonly string[]; readonly owner: Owner }>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly announce: Announce) {}
+
+  /** Something may be changing. */
+  get any(): boolean {
+    return this.#changes.length > 0;
+  }
+
+  /**
+   * DDL of a session is about to lock tables. Resolves when it may.
+   * @returns what to call when it has the locks, or has failed
+   */
+  async begin(session: SessionPort, tables: Iterable<LogicalTable>): Promise<() => void> {
+    const all = [...tables];
+    const { transaction: owner } = session;
+    const names = new Set(all.map(({ schema, name }) => `${schema}.${name}`));
+    const isKnown = this.#current().some(
+      change => change.owner === owner && [...names].every(name => change.tables.has(name)),
+    );
+    if (names.size === 0 || (isKnown && (await holdsAll(session, all)))) return () => undefined;
+    const { number } = owner;
+    const change = this.#add(names, owner, true, () => owner.number !== number);
+    this.#timer ??= setInterval(() => this.#sayAgain(), SAID_AGAIN_MS).unref();
+    const timeout_ms = owner.explicit ? WRITES_MS_MAX.inTransaction : WRITES_MS_MAX.alone;
+    await Promise.all([this.#written(names, owner, timeout_ms), this.#say(change, timeout_ms)]);
+    return () => {
+      change.asking = false;
+      this.#say(change, 0).catch(() => undefined);
+    };
+  }
+
+  /**
+   * Another worker tells of what its sessions change. Resolves when writes that were planned before have ended, or it is
+   * late.
+   */
+  async hear({ tables, asking }: Announcement): Promise<void> {
+    const names = new Set(tables);
+    for (const change of this.#changes)
+      if (change.owner === undefined && tables.every(name => change.tables.has(name))) change.asking = false;
+    const until_ms = performance.now() + HEARD_MS;
+    this.#add(names, undefined, asking, () => performance.now() > until_ms);
+    if (asking) await this.#written(names, undefined, WRITES_MS_MAX.inTransaction);
+  }
+
+  /** The catalogue is another one: one transaction at a time changes it, so what others said before is over. */
+  catalogChanged(): void {
+    this.#changes = this.#changes.filter(({ owner }) => owner !== undefined);
+  }
+
+  /** @returns those of `tables` that another session changes */
+  among(tables: readonly string[], session: SessionPort): readonly string[] {
+    const changing = this.#ofOthers(session);
+    return tables.filter(name => changing.has(name));
+  }
+
+  /**
+   * @param node a statement that is not analysed yet; a name without a schema may be of any
+   * @returns tables that another session changes and that a query or a write names
+   */
+  namedIn(node: RawNode, session: SessionPort): readonly string[] {
+    if (!USES.has(kindOf(node))) return [];
+    const changing = [...this.#ofOthers(session)];
+    const found = new Set<string>();
+    visit([node], (_kind, { relname, schemaname }) => {
+      if (typeof relname !== 'string') return;
+      const end = `${schemaname ?? ''}.${relname}`;
+      for (const name of changing) if (schemaname ? name === end : name.endsWith(end)) found.add(name);
+    });
+    return [...found];
+  }
+
+  /**
+   * A write is about to be sent.
+   * @returns what to call when it is answered
+   * @throws ClarusError 40001 where its plan is of before a change that has begun
+   */
+  writing(tables: readonly string[], session: SessionPort): () => void {
+    if (this.any && this.among(tables, session).length > 0)
+      throw new ClarusError('40001', 'could not serialize access due to concurrent update', {
+        hint: 'Another session changes the table: try again.',
+      });
+    const write = { tables, owner: session.transaction };
+    this.#writes.add(write);
+    return () => this.#writes.delete(write);
+  }
+
+  /**
+   * Waits until no DDL has locked the tables, or waits for their locks. Inside a transaction by a lock in the cloud,
+   * which sees deadlocks; outside by looking, asleep in the cloud, as long as the session's timeouts allow.
+   * @param tables `schema.table`
+   * @throws PostgresError 40P01, 42P01; ClarusError 55P03, 57014
+   */
+  async wait(tables: readonly string[], session: SessionPort): Promise<void> {
+    const wanted = new Set(tables);
+    const names = [...session.catalog().tables.values()].flatMap(({ schema, name, physical }) =>
+      wanted.has(`${schema}.${name}`) ? [quoteQualified(physical.schema, physical.name)] : [],
+    );
+    if (names.length === 0) return;
+    const { transaction: owner } = session;
+    if (owner.block) {
+      await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`);
+      const all = new Set([...this.#heldBy(owner), ...tables]);
+      this.#held.set(owner, { tables: all, owner, transaction: owner.number });
+      return;
+    }
+    const pause = pausing(session);
+    const cloud = readerOn(session.cloud);
+    for (let wait_ms = 2; ; wait_ms = Math.min(wait_ms * 2, 100)) {
+      const begun = this.#begun;
+      const isAsked = this.#current().some(
+        change => change.asking && change.owner !== owner && tables.some(name => change.tables.has(name)),
+      );
+      if (!isAsked) {
+        const [row] = await cloud(lockedTable, [JSON.stringify(names)]);
+        if (row?.[0] !== 't') {
+          this.#seen.set(owner, begun);
+          return;
+        }
+      }
+      await pause(wait_ms);
+    }
+  }
+
+  #ofOthers({ transaction: owner }: SessionPort): Names {
+    const held = this.#heldBy(owner);
+    const seen = this.#seen.get(owner) ?? 0;
+    const others = this.#current().filter(
+      change => change.owner !== owner && (change.asking || change.sequence > seen),
+    );
+    return new Set(others.flatMap(({ tables }) => [...tables]).filter(name => !held.has(name)));
+  }
+
+  #heldBy(owner: Owner): Names {
+    const share = this.#held.get(owner);
+    return share?.transaction === owner.number ? share.tables : new Set();
+  }
+
+  #add(tables: Names, owner: Owner | undefined, asking: boolean, isOver: () => boolean): Change {
+    const change = { tables, owner, sequence: ++this.#begun, asking, isOver };
+    this.#changes.push(change);
+    return change;
+  }
+
+  #current(): readonly Change[] {
+    if (this.#changes.some(({ isOver }) => isOver()))
+      this.#changes = this.#changes.filter(({ isOver }) => !isOver());
+    if (this.#timer && !this.#changes.some(({ owner }) => owner)) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+    return this.#changes;
+  }
+
+  async #written(tables: Names, owner: Owner | undefined, timeout_ms: number): Promise<void> {
+    const before = [...this.#writes].filter(
+      write => write.owner !== owner && write.tables.some(name => tables.has(name)),
+    );
+    for (const late_ms = performance.now() + timeout_ms; performance.now() < late_ms; await sleep(2))
+      if (!before.some(write => this.#writes.has(write))) return;
+  }
+
+  #sayAgain(): void {
+    for (const change of this.#current())
+      if (change.owner) this.#say({ ...change, asking: false }, 0).catch(() => undefined);
+  }
+
+  async #say({ tables, asking }: Pick<Change, 'tables' | 'asking'>, timeout_ms: number): Promise<void> {
+    const names = [...tables];
+    for (let at = 0; at < names.length; at += NAMES_MAX)
+      await this.announce({ tables: names.slice(at, at + NAMES_MAX), asking }, timeout_ms);
+  }
+}
+
+/** Does the session hold the locks of its DDL? What a savepoint took back it does not. */
+async function holdsAll({ cloud }: SessionPort, tables: readonly LogicalTable[]): Promise<boolean> {
+  const names = tables.map(({ physical }) => quoteQualified(physical.schema, physical.name));
+  const [row] = await readerOn(cloud)(heldTables, [JSON.stringify(names)]);
+  return row?.[0] === 't';
+}
+
+const heldTables = `SELECT pg_catalog.bool_and(EXISTS (SELECT FROM pg_catalog.pg_locks WHERE relation = pg_catalog.to_regclass(t.name)
+  AND locktype = 'relation' AND mode = 'AccessExclusiveLock' AND granted AND pid = pg_catalog.pg_backend_pid()
+  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))
+  FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS t(name)`;
+
+/** A name that is none any more is of nothing that is locked. */
+const lockedTable = `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks JOIN pg_catalog.json_array_elements_text($1::pg_catalog.json) AS t(name)
+  ON relation = pg_catalog.to_regclass(t.name) WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))`;

@@ -1,0 +1,56 @@
+/** What keeping a plan depends on. */
+import type { Catalog } from '../catalog/catalog.js';
+import type { Plan } from './plan.js';
+import type { SessionPort } from './ports.js';
+import { readingOf } from './settings.js';
+import { rounds } from './split/exact.js';
+
+/** What a plan that was made earlier must have been made with, to be run. */
+export interface MadeWith {
+  readonly catalog: Catalog;
+  readonly searchPath: string;
+  readonly rounds: boolean;
+  readonly temporary: string;
+  readonly seeded: boolean;
+}
+
+/** @returns what a plan that is made now is made with */
+export const madeWith = (session: SessionPort): MadeWith => ({
+  catalog: session.catalog(),
+  searchPath: session.settings.searchPath,
+  rounds: rounds(session.settings),
+  temporary: session.temporary.state,
+  seeded: session.randomness.seeded,
+});
+
+/** May a plan that was made with `made` be run `now`? */
+export const same = (made: MadeWith, now: MadeWith): boolean =>
+  made.catalog === now.catalog &&
+  made.searchPath === now.searchPath &&
+  made.rounds === now.rounds &&
+  made.temporary === now.temporary &&
+  made.seeded === now.seeded;
+
+/** DDL is planned once: what it finds in the shadow schema may change with it. */
+export const keepable = (plan: Plan): boolean =>
+  (plan.kind === 'pass' ||
+    plan.kind === 'trusted' ||
+    (plan.kind === 'protected' && plan.body.kind !== 'ddl' && plan.body.kind !== 'explain')) &&
+  !plan.once &&
+  !('homed' in plan);
+
+/** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
+export const planKey = (
+  text: string,
+  parameterTypes: readonly number[],
+  { user, settings, residual, secrets, temporary, randomness }: SessionPort,
+): string => {
+  const from = [
+    residual ? '' : 'fetch',
+    [...(secrets ?? [])].join(),
+    temporary.state,
+    `${randomness.seeded}`,
+  ];
+  const read = [settings.searchPath, readingOf(settings), rounds(settings)];
+  return [user, ...read, parameterTypes.join(), ...from, text].join('\0');
+};

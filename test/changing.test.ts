@@ -1,0 +1,201 @@
+/** Statements beside DDL of other sessions wait for it, as in PostgreSQL for its lock, and then go on by what it left. */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import pg from 'pg';
+import { startProxy, type TestProxy } from './support/proxy.js';
+
+/** Long enough for a statement that does not wait to have ended. */
+const waits_ms = 300;
+const sleep = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
+
+suite('statements beside DDL', { timeout: 120_000 }, () => {
+  let proxy: TestProxy;
+  let changer: pg.Client;
+  let other: pg.Client;
+  const clients: pg.Client[] = [];
+  const connect = async (target: pg.ClientConfig): Promise<pg.Client> => {
+    const client = new pg.Client(target);
+    client.on('error', () => undefined);
+    await client.connect();
+    clients.push(client);
+    return client;
+  };
+  before(async () => {
+    proxy = await startProxy({ policy: 'unlisted: encrypt' });
+    changer = await connect({ ...proxy });
+    other = await connect({ ...proxy });
+    await changer.query('CREATE TABLE note (id int, body text, size int)');
+    await changer.query('CREATE TABLE beside (id int)');
+  });
+  after(async () => {
+    await Promise.all(clients.map(client => client.end()));
+    await proxy?.stop();
+  });
+
+  const prepared = { name: 'add', text: 'INSERT INTO note (id, body) VALUES ($1, $2)' };
+  const write = (client: pg.Client, id: number): Promise<pg.QueryResult> =>
+    client.query({ ...prepared, values: [id, `text ${id}`] });
+  const added = async (id: number): Promise<unknown> =>
+    (await changer.query('SELECT * FROM note WHERE id = $1', [id])).rows[0];
+
+  /** What a statement does while DDL is open: it waits; then it does what it says. */
+  async function beside(ddl: string, end: string, statement: () => Promise<unknown>): Promise<unknown> {
+    await changer.query('BEGIN');
+    await changer.query(ddl);
+    let ended = false;
+    const running = statement().finally(() => {
+      ended = true;
+    });
+    running.catch(() => undefined);
+    await sleep(waits_ms);
+    assert.equal(ended, false, 'it did not wait');
+    await changer.query(end);
+    return running;
+  }
+
+  for (const [what, run] of Object.entries<(id: number) => Promise<unknown>>({
+    'a prepared statement': id => write(other, id),
+    'a statement of its own': id => other.query(`INSERT INTO note (id, body) VALUES (${id}, 'text ${id}')`),
+    'a split statement': id =>
+      other.query(`INSERT INTO note (id, body) SELECT ${id}, upper(body) FROM note LIMIT 1`),
+  })) {
+    test(`${what} waits for ALTER TABLE and is planned by what it left`, async () => {
+      await write(other, 1);
+      const column = `extra_${what.replaceAll(' ', '_')}`;
+      await beside(`ALTER TABLE note ADD COLUMN ${column} text DEFAULT 'new'`, 'COMMIT', () => run(2));
+      assert.equal(((await added(2)) as Record<string, unknown>)[column], 'new');
+      await changer.query('TRUNCATE note');
+    });
+
+    test(`${what} waits for ALTER TABLE that is rolled back`, async () => {
+      await write(other, 1);
+      await beside('ALTER TABLE note ADD COLUMN never text', 'ROLLBACK', () => run(2));
+      assert.ok(await added(2));
+      await changer.query('TRUNCATE note');
+    });
+  }
+
+  test('a statement in a transaction waits, and its transaction goes on', async () => {
+    await write(other, 1);
+    await other.query('BEGIN');
+    await other.query('INSERT INTO beside VALUES (1)');
+    await beside("ALTER TABLE note ADD COLUMN late text DEFAULT 'late'", 'COMMIT', () => write(other, 3));
+    await other.query('COMMIT');
+    assert.equal(((await added(3)) as { late: string }).late, 'late');
+    assert.equal((await changer.query('SELECT * FROM beside')).rowCount, 1);
+    await changer.query('TRUNCATE note, beside');
+  });
+
+  test('a transaction that has the table already goes on before DDL that waits for it', async () => {
+    await other.query('BEGIN');
+    await write(other, 4);
+    const altering = changer.query("ALTER TABLE note ADD COLUMN queued text DEFAULT 'queued'");
+    await sleep(waits_ms);
+    await write(other, 5);
+    await other.query('SELECT upper(body) FROM note');
+    await other.query('COMMIT');
+    await altering;
+    assert.equal(((await added(5)) as { queued: string }).queued, 'queued');
+    await changer.query('TRUNCATE note');
+  });
+
+  test('two transactions that wait for each other end in 40P01', async () => {
+    await other.query('BEGIN');
+    await other.query('INSERT INTO beside VALUES (2)');
+    await changer.query('BEGIN');
+    await changer.query('ALTER TABLE note ADD COLUMN crossed text');
+    const outcomes = await Promise.all(
+      [write(other, 6), changer.query('ALTER TABLE beside ADD COLUMN crossed text')]
+        .map(running =>
+          running.then(
+            () => 'done',
+            (error: pg.DatabaseError) => error.code,
+          ),
+        )
+        .map(async (outcome, i) => {
+          const told = await outcome;
+          if (told !== 'done') await [other, changer][i]!.query('ROLLBACK');
+          return told;
+        }),
+    );
+    assert.deepEqual(outcomes.toSorted(), ['40P01', 'done']);
+    for (const client of [other, changer]) await client.query('ROLLBACK');
+  });
+
+  test('a failed or undone change holds nobody up', async () => {
+    await changer.query('BEGIN');
+    await changer.query('SAVEPOINT s');
+    await changer.query('ALTER TABLE note ADD COLUMN undone text');
+    await changer.query('ROLLBACK TO s');
+    await write(other, 7);
+    await changer.query('ALTER TABLE note ADD COLUMN undone text');
+    await assert.rejects(changer.query('SELECT 1 / 0'), { code: '22012' });
+    await write(other, 8);
+    await changer.query('ROLLBACK');
+    assert.equal((await changer.query('SELECT FROM note')).rowCount, 2);
+  });
+
+  test('a wait ends by lock_timeout, statement_timeout and cancel', async () => {
+    await changer.query('BEGIN');
+    await changer.query('ALTER TABLE note ADD COLUMN held text');
+    for (const [setting, code] of [
+      ['lock_timeout', '55P03'],
+      ['statement_timeout', '57014'],
+    ]) {
+      await other.query(`SET ${setting} = 200`);
+      await assert.rejects(write(other, 9), { code });
+      await other.query(`RESET ${setting}`);
+    }
+    const { rows } = await other.query('SELECT pg_backend_pid() AS pid');
+    const waiting = write(other, 10);
+    waiting.catch(() => undefined);
+    await sleep(waits_ms);
+    const canceller = await connect({ ...proxy });
+    await canceller.query('SELECT pg_cancel_backend($1)', [rows[0].pid]);
+    await assert.rejects(waiting, { code: '57014' });
+    await changer.query('ROLLBACK');
+    await write(other, 11);
+  });
+
+  test('writes by another worker wait and are planned by what was left', async () => {
+    const elsewhere = await connect({ ...(await proxy.second()) });
+    await write(elsewhere, 20);
+    for (const [end, column] of [
+      ['COMMIT', 'across'],
+      ['ROLLBACK', 'taken_back'],
+    ] as const)
+      await beside(`ALTER TABLE note ADD COLUMN ${column} text DEFAULT 'across'`, end, () =>
+        write(elsewhere, end === 'COMMIT' ? 21 : 22),
+      );
+    for (const id of [21, 22]) assert.equal(((await added(id)) as { across: string }).across, 'across');
+    await changer.query('TRUNCATE note');
+  });
+
+  test('no statement of other sessions fails while a table is altered again and again', async () => {
+    const second = await proxy.second();
+    const sessions = await Promise.all(
+      [proxy, proxy, proxy, second, second].map(target => connect({ ...target })),
+    );
+    const outcomes: string[] = [];
+    let altering = true;
+    const writing = sessions.map(async (client, i) => {
+      for (let n = 0; altering; n++)
+        outcomes.push(
+          await write(client, 1000 * (i + 1) + n).then(
+            () => 'done',
+            (error: pg.DatabaseError) => `${error.code} ${error.message}`,
+          ),
+        );
+    });
+    for (let i = 0; i < 6; i++)
+      await changer.query(`ALTER TABLE note ADD COLUMN again_${i} text DEFAULT '${i}'`);
+    altering = false;
+    await Promise.all(writing);
+    assert.deepEqual([...new Set(outcomes)], ['done']);
+    assert.ok(outcomes.length > 20, `${outcomes.length} statements`);
+    const { rows } = await changer.query(
+      'SELECT count(*)::int AS all, count(again_5)::int AS last FROM note WHERE id >= 1000',
+    );
+    assert.deepEqual(rows, [{ all: outcomes.length, last: outcomes.length }]);
+  });
+});
