@@ -1,11 +1,14 @@
 /** Plans of statements that neither query nor write tables, and are not about the session itself. */
+import { isFilled } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import { withoutColumns } from './analyze-columns.js';
+import { rangeParts, resolveRelation } from './ddl/resolve.js';
 import type { Plan, Shape } from './plan.js';
 import { mustBeCursorOfClient } from './portal-names.js';
 import type { SessionPort } from './ports.js';
 import { stripComments } from './raw/comments.js';
-import { kindOf, type RawFields, type RawNode, text } from './raw/node.js';
+import { fieldsOf, kindOf, list, type RawFields, type RawNode, text } from './raw/node.js';
+import { readerOn } from './reading.js';
 
 const noRows: Shape = { parameterTypes: [], columns: undefined };
 
@@ -34,9 +37,11 @@ export async function planUtility(
       return { ...ofCursor(raw.ClosePortalStmt!, pass.sql, noRows), closes: true };
     case 'ListenStmt':
     case 'UnlistenStmt':
-    case 'LockStmt':
     case 'CheckPointStmt':
     case 'ConstraintsSetStmt':
+      return pass;
+    case 'LockStmt':
+      await mustBeLockable(list(raw.LockStmt!, 'relations'), session);
       return pass;
     case 'VacuumStmt':
       return { ...pass, sql: (await withoutColumns(raw, session)) ?? pass.sql };
@@ -48,6 +53,18 @@ export async function planUtility(
       return pass;
     default:
       return undefined;
+  }
+}
+
+/** @throws ClarusError 42809 for a materialised view (RangeVarCallbackForLockTable, lockcmds.c) */
+async function mustBeLockable(relations: readonly RawNode[], session: SessionPort): Promise<void> {
+  for (const relation of relations) {
+    const found = await resolveRelation(readerOn(session.trusted), rangeParts(fieldsOf(relation)));
+    const table = found && session.catalog().tables.get(found.oid);
+    if (table && isFilled(table))
+      throw new ClarusError('42809', `cannot lock relation "${table.name}"`, {
+        detail: 'This operation is not supported for materialized views.',
+      });
   }
 }
 

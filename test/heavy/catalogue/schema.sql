@@ -35,3 +35,8 @@ CREATE TABLE clinic.log (at timestamptz DEFAULT now(), what text) PARTITION BY R
 CREATE TABLE clinic.log_2026 PARTITION OF clinic.log FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 INSERT INTO clinic.patient (name, email, birthday) VALUES ('Quillfeather Ada', 'ada@quillfeather.test', '1961-12-09'), ('Brambleworth Grace', NULL, NULL);
 INSERT INTO clinic.visit (patient, day, notes, cost) VALUES (1, '2026-01-02', 'sentinel note', 48151623.42), (2, '2026-01-03', NULL, NULL);
+
+CREATE MATERIALIZED VIEW clinic.bill AS SELECT p.name, sum(v.cost) AS total FROM clinic.visit v JOIN clinic.patient p ON p.id = v.patient GROUP BY p.name;
+CREATE UNIQUE INDEX bill_name ON clinic.bill (name);
+COMMENT ON COLUMN clinic.bill.total IS 'so far';
+CREATE MATERIALIZED VIEW clinic.names WITH (fillfactor = 90) AS SELECT name FROM clinic.patient WITH NO DATA;
