@@ -20,7 +20,7 @@ async function cancel(client: pg.Client): Promise<void> {
   await once(socket.resume(), 'close');
 }
 
-suite('statements beside DDL', { timeout: 120_000 }, () => {
+suite('statements beside DDL', { timeout: 300_000 }, () => {
   let proxy: TestProxy;
   let changer: pg.Client;
   let other: pg.Client;

@@ -221,7 +221,7 @@ const sentinels = [
   'Name 12',
 ];
 
-suite('COPY FROM into tables with triggers', { timeout: 90_000 }, () => {
+suite('COPY FROM into tables with triggers', { timeout: 300_000 }, () => {
   const sides = beside(policy, schema);
   let copying: readonly [CopySide, CopySide];
 

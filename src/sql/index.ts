@@ -4,6 +4,7 @@ import type { Awaitable } from '../awaitable.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
+import { BesideDdl } from './beside-ddl.js';
 import type { ChangingTables } from './changing.js';
 import { logicalError } from './client-error.js';
 import { CatalogueBehind } from './columns.js';
@@ -36,7 +37,6 @@ import {
 import { bindRead } from './execute/read-portal.js';
 import { bindInsert, bindUpdate } from './execute/write-portal.js';
 import { bindExplained } from './explained/portal.js';
-import { factsOf } from './facts.js';
 import { keepable, type MadeWith, madeWith, planKey, same } from './kept-plans.js';
 import type { BoundParameters, Plan, ProtectedPlan } from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
@@ -101,9 +101,11 @@ export class Sql {
   /** Plans by snapshot: a new snapshot begins with none, and an old one's go with it. */
   readonly #plans = new WeakMap<Catalog, Map<string, Plan>>();
   readonly #madeWith = new WeakMap<Plan, MadeWith>();
+  readonly #besideDdl: BesideDdl;
 
   constructor(private readonly services: SqlServices) {
     this.#planning = new Planning(services);
+    this.#besideDdl = new BesideDdl(services.changing, services.settle);
   }
 
   homes(session: SessionPort): ReturnType<Planning['homes']> {
@@ -133,7 +135,6 @@ export class Sql {
   ): Promise<Plan> {
     const known = this.cached(statement.text, parameterTypes, session);
     if (known) return known;
-    const { changing } = this.services;
     const raw = parseStatements(statement.text)[0];
     if (!raw) return { kind: 'empty' };
     // a batch that holds locks of its own must not wait where no server sees that others wait for it
@@ -141,10 +142,10 @@ export class Sql {
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const catalog = session.catalog();
       // before it is analysed, which would wait for the lock on the trusted side, beside all timeouts
-      const named = mayWait && changing.any ? changing.namedIn(raw.node, session) : [];
+      const named = mayWait ? this.#besideDdl.changedNames(raw.node, session) : [];
       if (named.length > 0) {
         mayWait = !session.transaction.block;
-        await this.#waitForDdl(named, session);
+        await this.#besideDdl.wait(named, session);
         if (session.catalog() !== catalog) continue;
       }
       let plan: Plan;
@@ -159,10 +160,10 @@ export class Sql {
       // when it runs.
       const ddl = plan.kind === 'protected' && plan.body.kind === 'ddl';
       if (session.catalog() !== catalog && !ddl) continue;
-      const used = mayWait ? this.#changing(plan, session) : [];
+      const used = mayWait ? this.#besideDdl.changedTables(plan, session) : [];
       if (used.length > 0) {
         mayWait = !session.transaction.block;
-        await this.#waitForDdl(used, session);
+        await this.#besideDdl.wait(used, session);
         if (session.catalog() !== catalog) continue;
       }
       this.#madeWith.set(plan, madeWith(session));
@@ -181,7 +182,7 @@ export class Sql {
     if (!plans) return undefined;
     const name = planKey(text, parameterTypes, session);
     const plan = plans.get(name);
-    if (plan && this.#changing(plan, session).length > 0) return undefined;
+    if (plan && this.#besideDdl.changedTables(plan, session).length > 0) return undefined;
     if (plan) {
       // Least recently used goes first: a Map keeps the order of insertion.
       plans.delete(name);
@@ -196,34 +197,16 @@ export class Sql {
     if ('homed' in plan) return false;
     const made = this.#madeWith.get(plan);
     if (made === undefined) return plan.kind === 'empty';
-    if (this.#changing(plan, session).length > 0) return false;
+    if (this.#besideDdl.changedTables(plan, session).length > 0) return false;
     return same(made, madeWith(session));
   }
 
-  /** The tables of a plan that DDL of other sessions is about to change. */
-  #changing(plan: Plan, session: SessionPort): readonly string[] {
-    const { changing } = this.services;
-    if (!changing.any || plan.kind !== 'protected' || plan.body.kind === 'ddl') return [];
-    return changing.among(factsOf(plan, session.catalog()).tables, session);
-  }
-
   overtaken(plan: Plan, session: SessionPort): boolean {
-    return isWrite(plan) && this.#changing(plan, session).length > 0;
+    return this.#besideDdl.isOvertaken(plan, session);
   }
 
-  /**
-   * A statement is about to run.
-   * @returns what to call when it is answered; undefined: nobody waits for it
-   * @throws ClarusError 40001 where it writes by a plan of before a change that has begun
-   */
   running(plan: Plan, session: SessionPort): (() => void) | undefined {
-    if (!isWrite(plan)) return undefined;
-    return this.services.changing.writing(factsOf(plan, session.catalog()).tables, session);
-  }
-
-  async #waitForDdl(tables: readonly string[], session: SessionPort): Promise<void> {
-    await this.services.changing.wait(tables, session);
-    await this.services.settle();
+    return this.#besideDdl.running(plan, session);
   }
 
   /** An error of the cloud in logical names, without protected forms. */
@@ -401,11 +384,6 @@ function residualOf({ session: { residual } }: Bound): ResidualPort {
   if (!residual) throw new Error('a split statement without a residual engine');
   return residual;
 }
-
-const isWrite = (plan: Plan): boolean =>
-  plan.kind === 'protected' &&
-  plan.body.kind !== 'ddl' &&
-  (plan.command !== 'SELECT' || plan.writes === true);
 
 /** Waits for the next catalogue: a session that changes the schema is not told before every worker has it. */
 async function catalogAfter(catalog: Catalog, session: SessionPort): Promise<void> {

@@ -72,7 +72,7 @@ export const queryRunner = (session: SessionPort, services: QueryServices): Quer
       defaults: [],
       options: textOptions,
       checks: undefined,
-    generated: undefined,
+      generated: undefined,
       bounds: undefined,
       sql,
     };
