@@ -14,7 +14,8 @@ const sleep = (ms: number): Promise<void> => new Promise(resolve => setTimeout(r
 async function cancel(client: pg.Client): Promise<void> {
   const { processID, secretKey, port, host } = client as pg.Client & { processID: number; secretKey: number };
   const request = Buffer.alloc(16);
-  [16, 80877102, processID, secretKey].forEach((number, i) => request.writeInt32BE(number, 4 * i));
+  for (const [i, number] of [16, 80877102, processID, secretKey].entries())
+    request.writeInt32BE(number, 4 * i);
   const socket = connect({ port, host });
   socket.end(request);
   await once(socket.resume(), 'close');
