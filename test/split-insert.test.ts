@@ -16,7 +16,11 @@ suite('insert from a query', { timeout: 300_000 }, () => {
     columns:
       id: { protect: none }
       ward: { protect: none }
-      name: { class: identifier, protect: encrypt, queries: [equality], domain: person }`);
+      name: { class: identifier, protect: encrypt, queries: [equality], domain: person }
+  public.numbered:
+    columns:
+      id: { protect: none }
+      name: { protect: encrypt }`);
     ({ ours, plain } = recorded);
     for (const client of [ours, plain]) {
       for (const sql of tables) await client.query(sql);
@@ -130,6 +134,22 @@ suite('insert from a query', { timeout: 300_000 }, () => {
       await assert.rejects(ours.query(sql), { code: '0A000' }, sql);
     const sent = recorded.sent();
     for (const sentinel of sentinels) assert.ok(!sent.includes(sentinel), `${sentinel} was sent`);
+  });
+
+  test('gives identity columns values of its own by OVERRIDING SYSTEM VALUE', async () => {
+    for (const sql of [
+      'CREATE TABLE numbered (id int GENERATED ALWAYS AS IDENTITY, name text)',
+      "INSERT INTO numbered OVERRIDING SYSTEM VALUE VALUES (7, 'a')",
+      "INSERT INTO numbered VALUES (8, 'a')",
+      "INSERT INTO numbered OVERRIDING USER VALUE VALUES (8, 'b')",
+      'INSERT INTO numbered OVERRIDING SYSTEM VALUE SELECT id + 10, upper(name) FROM numbered',
+      'INSERT INTO numbered SELECT id + 20, upper(name) FROM numbered',
+      'INSERT INTO numbered OVERRIDING SYSTEM VALUE SELECT id + 40, upper(name) FROM numbered RETURNING id, name',
+      "INSERT INTO numbered (name) VALUES ('c')",
+    ])
+      assert.equal(await outcome(ours, [sql]), await outcome(plain, [sql]), sql);
+    const rows = 'SELECT id, name FROM numbered ORDER BY id';
+    assert.deepEqual((await ours.query(rows)).rows, (await plain.query(rows)).rows);
   });
 
   test('refuses what it cannot do yet', async () => {
