@@ -13,6 +13,7 @@ import { recover } from '../src/catalog/recover.js';
 import { loadCatalog, saveChanges } from '../src/catalog/store.js';
 import { encodingRegistry } from '../src/encodings/registry.js';
 import type { ColumnPolicy, Policy, Unlisted } from '../src/policy/policy.js';
+import { spellingOf } from '../src/sql/opaque/index.js';
 import { openJournal } from '../src/trusted/journal.js';
 import { migrate } from '../src/trusted/migrations.js';
 import { inTransaction } from '../src/trusted/server.js';
@@ -102,6 +103,7 @@ class Installation {
       numbers: this.numbers,
       policy: proposed,
       origin: 'file',
+      spellingOf,
     });
   }
 

@@ -11,6 +11,7 @@ import { encodingRegistry } from '../src/encodings/registry.js';
 import { parseConfig } from '../src/policy/parse.js';
 import type { Policy } from '../src/policy/policy.js';
 import { proposePolicy } from '../src/proxy/policy.js';
+import { spellingOf } from '../src/sql/opaque/index.js';
 import { openJournal } from '../src/trusted/journal.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
 
@@ -97,6 +98,7 @@ function start(policy: Policy) {
     numbers,
     policy,
     origin: 'file',
+    spellingOf,
   });
 }
 

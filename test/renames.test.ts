@@ -10,6 +10,7 @@ import { loadCatalog } from '../src/catalog/store.js';
 import { encodingRegistry } from '../src/encodings/registry.js';
 import { parseConfig } from '../src/policy/parse.js';
 import type { Policy } from '../src/policy/policy.js';
+import { spellingOf } from '../src/sql/opaque/index.js';
 import { openJournal } from '../src/trusted/journal.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
 
@@ -96,6 +97,7 @@ ${policyText}`,
         numbers,
         policy,
         origin: 'file',
+        spellingOf,
       });
       return [...refused.map(({ table }) => table), ...blocked].map(({ name }) => name);
     } finally {

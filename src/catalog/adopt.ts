@@ -6,12 +6,20 @@ import { diffPolicy } from '../policy/diff.js';
 import type { ColumnPolicy, Policy } from '../policy/policy.js';
 import type { Catalog, CatalogChange, LogicalTable } from './catalog.js';
 import { isEncoded } from './compare.js';
-import { type CatalogNumbers, type DeriveInput, deriveBlocked, deriveTable } from './derive.js';
+import {
+  type CatalogNumbers,
+  type DeriveInput,
+  deriveBlocked,
+  deriveTable,
+  named,
+  shownName,
+} from './derive.js';
 import { describeTables, qualified } from './describe.js';
 import type { DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
 import { physicalTable } from './physical.js';
 import { changeStatements } from './physical-changes.js';
+import type { PhysicalTable, Spelling } from './physical-parts.js';
 import { columnPolicies, sameProtection } from './protection.js';
 import { quoteQualified } from './quote.js';
 import type { Reader } from './reader.js';
@@ -30,7 +38,12 @@ export interface AdoptInput {
   readonly shadow: Reader;
   /** does the physical table hold rows, and will it not until `statements` have run? */
   readonly hasRows: RowsQuestion;
+  /** how definitions are spelled where names are hidden (sql/opaque/) */
+  readonly spellingOf: SpellingOf;
 }
+
+/** Gives the spelling of definitions by the tables of a catalogue. */
+export type SpellingOf = (tables: Iterable<LogicalTable>) => Spelling;
 
 /** Asks the cloud whether a table holds rows. */
 export type RowsQuestion = (table: LogicalTable) => Promise<boolean>;
@@ -119,6 +132,7 @@ async function adoptTable(
     cloud,
     registry,
     numbers,
+    tables: derived,
     tableOf: oid => derived.get(oid),
     reprotect: true,
   };
@@ -128,8 +142,8 @@ async function adoptTable(
   switch (table.state) {
     case 'protected':
       // A protected table that is no longer listed stays as it is: nothing of it is in the clear.
-      if (!listed) return undefined;
-      if (same) return keepTable(table, policies);
+      if (!listed) return renamed(input, base, table, derived);
+      if (same) return renamed(input, base, keepTable(table, policies)?.table ?? table, derived);
       if (await input.hasRows(table)) return 'rows';
       if (counted(described, table, policies)) return 'counts';
       if (blockedBecause(policies) === undefined && (await hasTriggers(input.shadow, table)))
@@ -192,16 +206,50 @@ function keepTable(table: LogicalTable, policies: readonly (ColumnPolicy | undef
   return { table: { ...table, columns }, statements: [] };
 }
 
+/**
+ * The table under the names that the policy wants its cloud to see; rows are not touched by that.
+ * @param kept the table with what else changes of it
+ * @returns undefined where nothing changes
+ */
+async function renamed(
+  { registry, spellingOf, policy }: AdoptInput,
+  base: DeriveInput,
+  kept: LogicalTable,
+  derived: ReadonlyMap<number, LogicalTable>,
+): Promise<Next | undefined> {
+  const before = derived.get(kept.oid)!;
+  if ((policy.names === 'hidden') === (before.opaque !== undefined))
+    return kept === before ? undefined : { table: kept, statements: [] };
+  const { opaque: _, ...shown } = kept;
+  const physical = { schema: kept.schema, name: shownName(kept) };
+  const next = await named({ ...shown, physical }, base.described, base);
+  const tables = new Map(derived).set(next.oid, next);
+  const form = (table: LogicalTable, of: ReadonlyMap<number, LogicalTable>): PhysicalTable =>
+    physicalTable(base.described, table, {
+      registry,
+      tableOf: oid => of.get(oid),
+      spelling: spellingOf(of.values()),
+    });
+  const statements = changeStatements([{ before: form(before, derived), after: form(next, tables) }]);
+  return { table: next, statements };
+}
+
 async function rebuild(
-  { registry }: AdoptInput,
+  { registry, spellingOf }: AdoptInput,
   base: DeriveInput,
   table: LogicalTable,
   derived: ReadonlyMap<number, LogicalTable>,
 ): Promise<Next> {
   const { table: next } = await deriveTable(base);
   const tableOf = (oid: number): LogicalTable | undefined => (oid === next.oid ? next : derived.get(oid));
-  const before = physicalTable(base.described, table, { registry, tableOf: oid => derived.get(oid) });
-  const after = physicalTable(base.described, next, { registry, tableOf });
+  const tables = new Map(derived).set(next.oid, next);
+  const before = physicalTable(base.described, table, {
+    registry,
+    tableOf: oid => derived.get(oid),
+    spelling: spellingOf(derived.values()),
+  });
+  const spelling = spellingOf(tables.values());
+  const after = physicalTable(base.described, next, { registry, tableOf, spelling });
   return { table: next, statements: changeStatements([{ before, after }]) };
 }
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import { ClarusError } from '../errors.js';
 import type { Policy } from '../policy/policy.js';
-import { adoptPolicy, type Hindered, locksAndLooks } from './adopt.js';
+import { adoptPolicy, type Hindered, locksAndLooks, type SpellingOf } from './adopt.js';
 import { type Catalog, changesSchema, type LogicalTable } from './catalog.js';
 import { applyChanges } from './changes.js';
 import { type CommitServices, Commits } from './commit.js';
@@ -31,6 +31,8 @@ export interface BringUpInput extends CommitServices {
   readonly policy: Policy;
   /** where the policy comes from, in words */
   readonly origin: string;
+  /** how definitions are spelled where names are hidden */
+  readonly spellingOf: SpellingOf;
 }
 
 /** What a start did to the catalogue. */
@@ -80,7 +82,7 @@ async function settled({ journal, cloud }: BringUpInput): Promise<void> {
 }
 
 async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient): Promise<BroughtUp> {
-  const { registry, numbers, policy, origin } = input;
+  const { registry, numbers, policy, origin, spellingOf } = input;
   const catalog = await loadCatalog(input.state, input.cloud);
   const [readCloud, readShadow] = [readerOf(cloud), readerOf(shadow)];
   const common = { cloud: input.cloud, registry, numbers };
@@ -89,6 +91,7 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
     catalog,
     policy,
     origin,
+    spellingOf,
     shadow: readShadow,
     hasRows: locksAndLooks(readCloud),
   });

@@ -70,6 +70,14 @@ export interface TrustedCheck {
   readonly columns: readonly number[];
 }
 
+/** The opaque names of a table, kept with it in the catalogue. */
+export interface OpaqueNames {
+  /** of the table, its unprotected columns, forms of protected ones, constraints, indexes and sequences: opaque names by their own */
+  readonly names: Readonly<Record<string, string>>;
+  /** sequences that its columns own and that count in the cloud, by their own names */
+  readonly sequences: readonly { readonly schema: string; readonly name: string }[];
+}
+
 /**
  * A table of the logical schema.
  * - `protected`: has `clarus_row` and at least the sealed form of each protected column;
@@ -89,6 +97,8 @@ export interface LogicalTable {
   readonly reason: string | undefined;
   readonly cloud: string;
   readonly physical: { readonly schema: string; readonly name: string };
+  /** its names are hidden from its cloud: what stands for them there; absent: they are shown */
+  readonly opaque?: OpaqueNames;
   /** in attnum order, without dropped ones */
   readonly columns: readonly LogicalColumn[];
   /** highest column number ever given, so that a dropped one is not used again; absent: the highest there is */
@@ -115,6 +125,8 @@ export const isFilled = ({ materialised }: Pick<LogicalTable, 'materialised'>): 
 
 /** Name of the hidden physical column that holds the row id. */
 export const ROW_COLUMN = 'clarus_row';
+/** Name of the physical column by which rows are told that have their new values, while a statement gives them. */
+export const SEEN_COLUMN = 'clarus_refilled';
 
 /** A snapshot of the catalogue of one cloud database. */
 export interface Catalog {

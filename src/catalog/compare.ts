@@ -3,6 +3,7 @@ import { encodingNamed } from '../encodings/registry.js';
 import { isFilled, type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DatabaseDescription, DescribedObject, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
+import { nameInCloud } from './opaque.js';
 
 /** A table of the catalogue with what its cloud holds under its name. */
 export interface TableInCloud {
@@ -87,12 +88,13 @@ function damage(
       for (const spec of encodingNamed(registry, kind).relations(encoded))
         if (spec.kind === 'column') expected.push(encoded.columns[spec.role]!);
   }
-  const lost = expected.filter(name => !columns.has(name));
+  const named = (name: string): string => nameInCloud(table, name);
+  const lost = expected.filter(name => !columns.has(named(name)));
   if (lost.length > 0) return `its physical table lacks the column ${lost.join(', ')}`;
   const names = new Set([...described.constraints, ...described.indexes].map(({ name }) => name));
   const keys = [...table.keys, ...(table.checks ?? [])]
     .map(({ name }) => name)
-    .filter(name => !names.has(name));
+    .filter(name => !names.has(named(name)));
   if (keys.length > 0) return `its physical table lacks the constraint ${keys.join(', ')}`;
   return undefined;
 }

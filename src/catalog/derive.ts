@@ -18,6 +18,7 @@ import type { DescribedTable } from './description.js';
 import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
 import { listedByParent, placeInTree } from './inheritance.js';
 import { HELPER_SCHEMA } from './object-queries.js';
+import { nameInCloud, namesInUse, opaqueNameIn, opaqueNames } from './opaque.js';
 import {
   columnListedAs,
   columnPolicies,
@@ -56,6 +57,8 @@ export interface DeriveInput {
   readonly cloud: string;
   readonly registry: Encodings;
   readonly numbers: CatalogNumbers;
+  /** all tables of the catalogue, as this statement leaves them so far */
+  readonly tables: ReadonlyMap<number, LogicalTable>;
   /** another table of the catalogue by its shadow OID, as this statement leaves it */
   readonly tableOf: (oid: number) => LogicalTable | undefined;
   /** attnums of this table that foreign keys of other tables refer to */
@@ -149,7 +152,26 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   };
   const keys = keysOf(described, table, oid => (oid === described.oid ? table : input.tableOf(oid)));
   const checks = checksOf(described, table);
-  return { table: { ...table, keys, ...(checks.length > 0 ? { checks } : {}) }, notices };
+  const made = { ...table, keys, ...(checks.length > 0 ? { checks } : {}) };
+  return { table: isProtected ? await named(made, described, input) : made, notices };
+}
+
+/** What a table is called in a cloud that is shown its name. */
+export const shownName = (table: LogicalTable): string => physicalName(table, table.number, table);
+
+/** A protected table with the names that the policy wants its cloud to see. */
+export async function named(
+  shown: LogicalTable,
+  described: DescribedTable,
+  { policy, numbers, tables, previous }: Pick<DeriveInput, 'policy' | 'numbers' | 'tables' | 'previous'>,
+): Promise<LogicalTable> {
+  if (policy.names !== 'hidden') return shown;
+  const all = [...(previous ? [previous] : []), ...tables.values()];
+  const known = (name: string): string | undefined => opaqueNameIn(all, name);
+  const opaque = await opaqueNames(described, shown, known, () => numbers.generation(), namesInUse(all));
+  const name = nameInCloud({ opaque }, shown.name);
+  const physical = physicalName({ name }, shown.number, shown);
+  return { ...shown, physical: { schema: shown.schema, name: physical }, opaque };
 }
 
 /** From which columns a protected one is computed. */
@@ -198,7 +220,7 @@ export function deriveBlocked(input: DeriveInput, number: number, reason: string
     state: 'blocked',
     reason,
     cloud: input.cloud,
-    physical: { schema, name: physicalName(described, number, materialised) },
+    ...namesOfBlocked(described, previous, physicalName(described, number, materialised)),
     ...materialised,
     columns,
     columnNumberLast: last,
@@ -217,10 +239,20 @@ function materialisedAs({ described, previous, fills }: DeriveInput): Pick<Logic
  * nothing, instead of no rows.
  */
 const physicalName = (
-  { name }: DescribedTable,
+  { name }: Pick<DescribedTable, 'name'>,
   number: number,
   { materialised }: Pick<LogicalTable, 'materialised'>,
 ): string => (materialised === 'unpopulated' ? boundedName(name, `_unpopulated${number}`) : name);
+
+/** What is hidden stays so while it is withheld; renamed it is shown until it is served again. */
+const namesOfBlocked = (
+  { schema, name }: DescribedTable,
+  previous: LogicalTable | undefined,
+  shown: string,
+): Pick<LogicalTable, 'physical' | 'opaque'> =>
+  previous?.opaque && previous.name === name
+    ? { physical: { schema, name: previous.physical.name }, opaque: previous.opaque }
+    : { physical: { schema, name: shown } };
 
 const listedAs = ({ policy, described, previous, tableOf }: DeriveInput): Pick<LogicalTable, 'listedAs'> =>
   previous ? tableListedAs(policy, described, previous) : listedByParent(policy, described, tableOf);

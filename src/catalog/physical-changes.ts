@@ -160,6 +160,11 @@ function rename({ before, after }: Kept): readonly string[] {
       statements.push(
         `ALTER INDEX ${quoteQualified(after.schema, was.name)} RENAME TO ${quoteName(is.name)}`,
       );
+  for (const [was, is] of pairs(before.columns, after.columns))
+    if (was.sequence && is.sequence && was.sequence.name !== is.sequence.name)
+      statements.push(
+        `ALTER SEQUENCE ${quoteQualified(is.sequence.schema, was.sequence.name)} RENAME TO ${quoteName(is.sequence.name)}`,
+      );
   return statements;
 }
 
@@ -234,7 +239,7 @@ function columnActions(
   if (was.typeKey !== is.typeKey)
     actions.push(`${alter} TYPE ${is.type}${using === undefined ? '' : ` USING (${using})::${is.type}`}`);
   if (was.generated && !is.generated) actions.push(`${alter} DROP EXPRESSION`);
-  else if (was.generated?.expression !== is.generated?.expression && was.typeKey === is.typeKey)
+  else if (was.generated?.said !== is.generated?.said && was.typeKey === is.typeKey)
     throw new ClarusError('0A000', `the expression of generated column "${is.name}" cannot be changed`, {
       hint: 'Drop the column and add it anew.',
       column: is.name,

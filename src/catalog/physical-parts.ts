@@ -13,7 +13,14 @@ export interface PhysicalColumn {
   readonly typeKey: string;
   readonly notNull: boolean;
   readonly default: string | undefined;
-  readonly generated: { readonly expression: string; readonly kind: 's' | 'v' } | undefined;
+  readonly generated:
+    | {
+        readonly expression: string;
+        readonly kind: 's' | 'v';
+        /** the expression as the shadow schema has it, by which two states are compared */
+        readonly said: string;
+      }
+    | undefined;
   readonly identity: 'a' | 'd' | undefined;
   readonly sequence: DescribedSequence | undefined;
   readonly storage: 'external' | undefined;
@@ -56,8 +63,20 @@ export interface PhysicalTable {
   readonly sideTables: readonly PhysicalSideTable[];
 }
 
+/** SQL of the shadow schema in the names that a cloud knows (opaque.ts). Each throws ClarusError 0A000 for what it cannot spell. */
+export interface Spelling {
+  /** an expression over columns of one table */
+  expression(text: string): string;
+  /** a constraint as it stands after ADD CONSTRAINT name */
+  constraint(definition: string): string;
+  /** a whole CREATE INDEX */
+  index(definition: string): string;
+}
+
 /** What deriving needs beside the table itself. */
 export interface PhysicalContext {
+  /** by the tables of the catalogue as the statement leaves them */
+  readonly spelling: Spelling;
   readonly registry: Encodings;
   /** another table of the catalogue by its shadow OID */
   readonly tableOf: (oid: number) => LogicalTable | undefined;

@@ -65,7 +65,7 @@ const counters = (): CatalogNumbers => {
   let last = 0;
   return { table: async () => 7, generation: async () => ++last, domain: async () => 40 };
 };
-const base = { previous: undefined, cloud: 'main', tableOf: () => undefined };
+const base = { previous: undefined, tables: new Map(), cloud: 'main', tableOf: () => undefined };
 
 /** Sums in buckets: a column beside the row, an index, and a table of its own. */
 const buckets: Encoding = {
@@ -88,6 +88,9 @@ const buckets: Encoding = {
   }),
 };
 
+const hidden = (): never => assert.fail('nothing is hidden');
+const spelling = { expression: hidden, constraint: hidden, index: hidden };
+
 test('an encoding with several columns and a side table has all of them made, and dropped with the table', async () => {
   const registry = encodingRegistry([buckets]);
   const table = described([column(1, 'a')]);
@@ -98,7 +101,7 @@ test('an encoding with several columns and a side table has all of them made, an
     registry,
     numbers: counters(),
   });
-  const physical = physicalTable(table, logical, { registry, tableOf: () => undefined });
+  const physical = physicalTable(table, logical, { registry, tableOf: () => undefined, spelling });
   assert.deepEqual(
     physical.columns.map(c => c.name),
     ['clarus_row', 'a_sealed1', 'a_buckets2_low', 'a_buckets2_high'],

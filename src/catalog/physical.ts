@@ -7,6 +7,7 @@ import type { EncodedColumn, RelationSpec } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
 import { isFilled, type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DescribedColumn, DescribedTable } from './description.js';
+import { inOpaqueNames } from './opaque.js';
 import { physicalIndexes } from './physical-indexes.js';
 import { physicalKeys } from './physical-keys.js';
 import type {
@@ -45,7 +46,7 @@ export function physicalTable(
     constraints.push(...nullChecks(column));
   }
   constraints.push(...boundChecks(described, table));
-  return {
+  const shown: PhysicalTable = {
     schema: table.physical.schema,
     name: table.physical.name,
     relation: isFilled(table) ? 'TABLE' : relationWords[described.kind],
@@ -57,6 +58,7 @@ export function physicalTable(
     indexes: table.state === 'blocked' ? [] : physicalIndexes(described, table, registry),
     sideTables,
   };
+  return table.opaque ? inOpaqueNames(shown, table.opaque, context.spelling) : shown;
 }
 
 const relationWords = { r: 'TABLE', p: 'TABLE', m: 'MATERIALIZED VIEW', f: 'FOREIGN TABLE' } as const;
@@ -85,7 +87,9 @@ function plainColumn(column: LogicalColumn, from: DescribedColumn, counted: bool
     notNull: from.notNull,
     default: from.generated === '' ? (from.default ?? undefined) : undefined,
     generated:
-      from.generated === '' ? undefined : { expression: from.default ?? 'NULL', kind: from.generated },
+      from.generated === ''
+        ? undefined
+        : { expression: from.default ?? 'NULL', kind: from.generated, said: from.default ?? 'NULL' },
     identity: from.identity === '' || counted ? undefined : from.identity,
     sequence: from.sequence ?? undefined,
     storage: undefined,

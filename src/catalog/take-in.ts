@@ -110,7 +110,15 @@ async function tableChanges(
     const { schema, name } = described;
     const known = made.get(described.oid) ?? tableNamed(catalog, schema, name);
     const previous = known && reattach(known, described);
-    const base = { described, policy, cloud, registry, numbers, tableOf: (oid: number) => made.get(oid) };
+    const base = {
+      described,
+      policy,
+      cloud,
+      registry,
+      numbers,
+      tables: made,
+      tableOf: (oid: number) => made.get(oid),
+    };
     const reason = blockedBecause(columnPolicies(policy, described, previous));
     if (reason !== undefined) {
       const number = previous?.number ?? (await numbers.table());

@@ -19,7 +19,7 @@ export async function main({ config: path, json }: Invocation): Promise<number> 
         ...report,
         works: report.problems.length === 0,
         inTheClear: inTheClear(report),
-        notReached: beyondThePolicy,
+        notReached: beyondThePolicy(report.names),
       })
     : reportLines(report).join('\n');
   process.stdout.write(`${text}\n`);

@@ -8,6 +8,12 @@ import { type ColumnPolicy, type Policy, queryKinds, type TablePolicy, type Unli
 export type PolicyDifference =
   | { readonly kind: 'unlisted'; readonly before: Unlisted; readonly after: Unlisted; readonly words: string }
   | {
+      readonly kind: 'names';
+      readonly before: 'shown' | 'hidden';
+      readonly after: 'shown' | 'hidden';
+      readonly words: string;
+    }
+  | {
       readonly kind: 'declassify';
       readonly change: 'added' | 'removed';
       readonly target: string;
@@ -37,7 +43,12 @@ export type PolicyDifference =
  * that is encrypted without queries anyway changes nothing. Places in files do not count.
  */
 export function diffPolicy(before: Policy, after: Policy): readonly PolicyDifference[] {
-  return [...diffUnlisted(before, after), ...diffDeclassify(before, after), ...diffTables(before, after)];
+  return [
+    ...diffUnlisted(before, after),
+    ...diffNames(before, after),
+    ...diffDeclassify(before, after),
+    ...diffTables(before, after),
+  ];
 }
 
 function diffUnlisted(
@@ -46,6 +57,13 @@ function diffUnlisted(
 ): readonly PolicyDifference[] {
   if (before === after) return [];
   return [{ kind: 'unlisted', before, after, words: `unlisted tables: ${before} becomes ${after}` }];
+}
+
+function diffNames({ names: hidden }: Policy, { names: hides }: Policy): readonly PolicyDifference[] {
+  if (hidden === hides) return [];
+  const [before, after] = [hidden ?? 'shown', hides ?? 'shown'] as const;
+  const words = `names of protected tables and of what belongs to them: ${before} becomes ${after}`;
+  return [{ kind: 'names', before, after, words }];
 }
 
 function diffDeclassify(before: Policy, after: Policy): readonly PolicyDifference[] {

@@ -7,16 +7,20 @@ import type { ColumnPolicy, Policy } from './policy.js';
 export type ColumnComment = (column: ColumnPolicy) => string | undefined;
 
 /** The keys of a configuration file that are its policy. */
-const policyKeys: readonly unknown[] = ['unlisted', 'declassify', 'tables'];
+const policyKeys: readonly unknown[] = ['unlisted', 'names', 'declassify', 'tables'];
 
 /**
- * Writes the keys `unlisted`, `declassify` and `tables` of a configuration file, a column a line.
+ * Writes the keys `unlisted`, `names` (where they are hidden), `declassify` and `tables` of a configuration file, a column a line.
  * @param commentOf a comment for each column
  *
  * @example formatPolicy(policy) // 'unlisted: refuse\ndeclassify: []\ntables:\n  public.patient:\n ...'
  */
 export function formatPolicy(policy: Policy, commentOf?: ColumnComment): string {
-  const lines = [`unlisted: ${policy.unlisted}`, `declassify: [${policy.declassify.map(quote).join(', ')}]`];
+  const lines = [
+    `unlisted: ${policy.unlisted}`,
+    ...(policy.names === undefined ? [] : [`names: ${policy.names}`]),
+    `declassify: [${policy.declassify.map(quote).join(', ')}]`,
+  ];
   lines.push(policy.tables.length === 0 ? 'tables: {}' : 'tables:');
   for (const table of policy.tables) {
     lines.push(`  ${quote(joinName([table.schema, table.name]))}:`);

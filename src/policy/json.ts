@@ -26,6 +26,7 @@ export function policyToJson(policy: Policy, options: { readonly positions?: boo
     compare(a.name, b.name);
   return JSON.stringify({
     unlisted: policy.unlisted,
+    ...(policy.names === undefined ? {} : { names: policy.names }),
     declassify: [...policy.declassify].sort(compare),
     tables: [...policy.tables]
       .sort((a, b) => compare(a.schema, b.schema) || byName(a, b))
@@ -55,9 +56,10 @@ function compare(a: string, b: string): number {
  * @throws ClarusError XX001 (data corrupted) for anything else: a policy that is not understood protects nothing
  */
 export function policyFromJson(text: string): Policy {
-  const policy = members(parse(text), 'policy', ['unlisted', 'declassify', 'tables']);
+  const policy = members(parse(text), 'policy', ['unlisted', 'names', 'declassify', 'tables']);
   return {
     unlisted: oneOf(policy.unlisted, ['refuse', 'encrypt', 'pass'] as const, 'unlisted'),
+    ...(policy.names === undefined ? {} : { names: oneOf(policy.names, ['hidden'] as const, 'names') }),
     declassify: list(policy.declassify, 'declassify').map(target => string(target, 'declassify')),
     tables: list(policy.tables, 'tables').map(readTable),
   };

@@ -69,6 +69,8 @@ export type Unlisted = 'refuse' | 'encrypt' | 'pass';
 /** The part of the file that is a numbered policy version in the trusted database. */
 export interface Policy {
   readonly unlisted: Unlisted;
+  /** the cloud sees opaque names of protected tables and of what belongs to them; absent: their own */
+  readonly names?: 'hidden';
   /** targets that protected values may reach in the clear: `schema.table` or `schema.table.column` */
   readonly declassify: readonly string[];
   readonly tables: readonly TablePolicy[];

@@ -1,4 +1,4 @@
-/** Reads the part of a file that is a numbered policy version: unlisted, declassify, tables. */
+/** Reads the part of a file that is a numbered policy version: unlisted, names, declassify, tables. */
 
 import { joinName, rejectName, rowIdColumn, splitName } from './names.js';
 import { nearest } from './nearest.js';
@@ -18,6 +18,7 @@ import type { Path } from './source.js';
 /** The policy's part of a file, checked against the schema. */
 export interface RawPolicy {
   readonly unlisted?: Unlisted;
+  readonly names?: 'shown' | 'hidden';
   readonly declassify?: readonly (string | undefined)[] | null;
   readonly tables?: Readonly<Record<string, RawTable | null>> | null;
 }
@@ -61,7 +62,7 @@ export function readPolicy(raw: RawPolicy, reading: Reading): Policy {
     tables.push(read);
   }
   warnOfLonelyDomains(tables, reading);
-  return { unlisted, declassify, tables };
+  return { unlisted, ...(raw.names === 'hidden' ? { names: raw.names } : {}), declassify, tables };
 }
 
 function readTarget(target: string | undefined, path: Path, { source, findings }: Reading): string[] {

@@ -11,6 +11,7 @@ import { Batches } from './batches.js';
 import type { ClientCopy } from './client-copy.js';
 import { ClientLoop } from './client-loop.js';
 import { ClientOutput } from './client-output.js';
+import { fromCloud, toCloud } from './cloud-names.js';
 import { type CarefulContext, drained } from './context.js';
 import { Cursors } from './cursors.js';
 import { holds } from './endpoint.js';
@@ -84,7 +85,7 @@ export class CarefulMode implements Mode, CarefulContext {
     this.cursors = new Cursors(limits.portals_max, name => this.residual?.release(name));
     this.temporary = new TemporaryObjects();
     this.transaction = new Transaction(this.encodingState, this.cursors, this.temporary);
-    this.cloud = new PipelinePort(this.#cloudPipeline(), false);
+    this.cloud = new PipelinePort(this.#cloudPipeline(), false, undefined, sql => toCloud(sql, this.port));
     this.trusted = new TrustedSide(this.output, {
       connect: options.connectTrusted,
       user: host.user,
@@ -338,10 +339,8 @@ export class CarefulMode implements Mode, CarefulContext {
         return name !== 'application_name';
       },
       notice: (_diagnostic, toClient) => toClient,
-      notification: reader => {
-        const { processId } = this.#host.connection;
-        this.output.bytes(notificationFor(reader, processId, this.processId));
-      },
+      notification: reader =>
+        this.output.bytes(notificationFor(reader, this.#host.connection.processId, this.processId)),
       skipping: () => {
         this.skipping = true;
       },
@@ -350,6 +349,7 @@ export class CarefulMode implements Mode, CarefulContext {
         this.#batches.answer();
         return this.status;
       },
+      told: diagnostic => fromCloud(diagnostic, this.port),
       clientError: error => this.#clientError(error),
       fatal: error => {
         this.output.flush();

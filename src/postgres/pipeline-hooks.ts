@@ -17,6 +17,8 @@ export interface PipelineHooks {
   ready(status: TransactionStatus, toClient: boolean): TransactionStatus | undefined;
   /** status for a ReadyForQuery of ours */
   status(): TransactionStatus;
+  /** a report of the server in the names of the application; absent: they are the server's too */
+  told?(diagnostic: Diagnostic): Diagnostic;
   /** an error as the client may see it */
   clientError(error: PostgresError): PostgresError | ClarusError;
   /** errors are those of the trusted PostgreSQL */

@@ -1,4 +1,4 @@
-import { type Diagnostic, decodeDiagnostic, PostgresError } from '../wire/diagnostic.js';
+import { type Diagnostic, decodeDiagnostic, PostgresError, writeDiagnostic } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { MessageWriter } from '../wire/message-writer.js';
 import type { TransactionStatus } from '../wire/messages.js';
@@ -343,7 +343,8 @@ export class Pipeline {
   }
 
   #errorOf(diagnostic: Diagnostic): PostgresError {
-    return new PostgresError(this.#hooks.trusted ? { ...diagnostic, trusted: true } : diagnostic);
+    const told = this.#hooks.told?.(diagnostic) ?? diagnostic;
+    return new PostgresError(this.#hooks.trusted ? { ...told, trusted: true } : told);
   }
 
   #onError(error: PostgresError, head: Expectation | undefined): void {
@@ -352,10 +353,12 @@ export class Pipeline {
   }
 
   #onNotice(reader: FrameReader, head: Expectation | undefined): void {
-    const diagnostic = decodeDiagnostic(reader.buffer, reader.body, reader.end);
+    const said = decodeDiagnostic(reader.buffer, reader.body, reader.end);
+    const diagnostic = this.#hooks.told?.(said) ?? said;
     if (head?.handler?.notice !== undefined) head.handler.notice(diagnostic);
     else if (this.#hooks.notice(diagnostic, head === undefined || head.toClient)) {
-      this.#output.add(reader.buffer, reader.start, reader.end);
+      if (diagnostic === said) this.#output.add(reader.buffer, reader.start, reader.end);
+      else writeDiagnostic(this.#output.message(), 'NoticeResponse', diagnostic);
     }
   }
 

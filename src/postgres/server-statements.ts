@@ -22,12 +22,17 @@ export class ServerStatements {
   /** by what identifies the statement: an id or a plan; in order of use, oldest first */
   readonly #prepared = new Map<unknown, Prepared>();
   readonly #sameTypes: boolean;
+  readonly #spelled: (sql: string) => string;
   #next = 1;
 
-  /** @param sameTypes OIDs of types that users made are this server's */
-  constructor(pipeline: Pipeline, sameTypes: boolean) {
+  /**
+   * @param sameTypes OIDs of types that users made are this server's
+   * @param spelled a statement in the names that the server knows
+   */
+  constructor(pipeline: Pipeline, sameTypes: boolean, spelled: (sql: string) => string) {
     this.#pipeline = pipeline;
     this.#sameTypes = sameTypes;
+    this.#spelled = spelled;
   }
 
   /**
@@ -49,10 +54,11 @@ export class ServerStatements {
       if (known.certain || known.batch === this.#pipeline.batch) return known.name;
       this.drop(key);
     }
+    const text = this.#spelled(sql);
     const name = `clarus_s${this.#next++}`;
     const prepared: Prepared = { name, batch: this.#pipeline.batch, certain: false };
     this.#prepared.set(key, prepared);
-    writeParse(this.#pipeline.writer, name, sql, parameterTypes, this.#sameTypes);
+    writeParse(this.#pipeline.writer, name, text, parameterTypes, this.#sameTypes);
     const handler: AnswerHandler = {
       done: () => {
         prepared.certain = true;

@@ -30,6 +30,7 @@ export class ContextPort implements SessionPort {
   readonly cursors: CursorPort;
   readonly temporary: SessionPort['temporary'];
   readonly randomness = { seeded: false };
+  readonly naming: NonNullable<SessionPort['naming']> = { names: undefined };
   readonly #context: CarefulContext;
   /** the catalogue with this transaction's own changes, and what it was made of */
   #own: { base: Catalog; revision: number; catalog: Catalog } | undefined;

@@ -4,6 +4,7 @@ import type { Plan } from '../sql/plan.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
+import { toCloud } from './cloud-names.js';
 import { type CarefulContext, drained } from './context.js';
 import { inSession, mustBeDeclarableAlone } from './cursor-execution.js';
 import { bind, execute, passCopyIn, refusePortalAsCursor } from './execution.js';
@@ -87,8 +88,9 @@ function sendPassAlone(
   recording: Recording,
 ): boolean | Promise<boolean> {
   const { pipeline } = context.cloud;
+  const sql = toCloud(plan.sql, context.port);
   pipeline.writer.begin(frontendTypes.query);
-  pipeline.writer.cstring(plan.sql);
+  pipeline.writer.cstring(sql);
   pipeline.writer.end();
   const columns = plan.shape?.columns;
   const description =

@@ -43,12 +43,22 @@ export class PipelinePort implements StatementPort {
   readonly portals = new PortalNames();
   /** called before anything is written: opens the connection where it is not open yet */
   readonly #beforeUse: (() => void) | undefined;
+  readonly #spelled: (sql: string) => string;
 
-  /** @param sameTypes OIDs of types that users made are this server's */
-  constructor(pipeline: Pipeline, sameTypes: boolean, beforeUse?: () => void) {
+  /**
+   * @param sameTypes OIDs of types that users made are this server's
+   * @param spelled a statement in the names that the server knows; absent: they are those of the application
+   */
+  constructor(
+    pipeline: Pipeline,
+    sameTypes: boolean,
+    beforeUse?: () => void,
+    spelled: (sql: string) => string = sql => sql,
+  ) {
     this.pipeline = pipeline;
-    this.statements = new ServerStatements(pipeline, sameTypes);
+    this.statements = new ServerStatements(pipeline, sameTypes, spelled);
     this.#beforeUse = beforeUse;
+    this.#spelled = spelled;
   }
 
   bind(
@@ -150,8 +160,9 @@ export class PipelinePort implements StatementPort {
   /** Parse, Bind and Execute of SQL without parameters. */
   #begin(sql: string, handler: Parameters<typeof internal>[1], leaveOpen = false): void {
     const { pipeline } = this;
+    const text = this.#spelled(sql);
     const portal = this.portals.take(true);
-    writeParse(pipeline.writer, '', sql, [], true);
+    writeParse(pipeline.writer, '', text, [], true);
     pipeline.expect(internal(expects.parse, handler?.failed && { failed: handler.failed }));
     writeBindValues(pipeline.writer, portal, '', [], [], []);
     pipeline.expect(internal(expects.bind));

@@ -6,6 +6,7 @@ import type { Encodings } from '../catalog/encodings-for.js';
 import type { Reader } from '../catalog/reader.js';
 import { diffPolicy } from '../policy/diff.js';
 import type { Policy } from '../policy/policy.js';
+import { spellingOf } from '../sql/opaque/index.js';
 
 /** What a start with the file's policy would do. */
 export interface Proposal {
@@ -38,6 +39,7 @@ export async function proposePolicy(input: ProposalInput): Promise<Proposal> {
     catalog,
     policy: proposed,
     origin: 'file',
+    spellingOf,
     cloud,
     registry,
     numbers: imagined(),

@@ -19,6 +19,7 @@ import type { CloudConfig, Config } from '../policy/policy.js';
 import { formatProblem } from '../policy/problems.js';
 import { missingColumns } from '../policy/unmatched.js';
 import { CarrierDoor } from '../postgres/carriers.js';
+import { spellingOf } from '../sql/opaque/index.js';
 import { dropCarriers, ensureCarriers } from '../trusted/carriers.js';
 import { openJournal } from '../trusted/journal.js';
 import type { KeyStore } from '../trusted/keys.js';
@@ -137,6 +138,7 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
       numbers: keys.numbers(served.name),
       policy: config.policy,
       origin: `file ${config.file}`,
+      spellingOf,
     });
     if (brought.refused.length > 0) throw hindered(brought.refused);
     if (brought.adopted)

@@ -15,6 +15,7 @@ import { type EncodingRegistry, encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import type { Node } from './analysed/node.js';
 import { apart, callsSequence } from './functions.js';
+import { spelled } from './opaque/index.js';
 import type { ManySource, OperandPlan, OperandSource, ValueContext } from './operand.js';
 import { parametersOf } from './operand.js';
 import type { PhysicalStatement, Shape } from './plan.js';
@@ -170,6 +171,8 @@ export class Compilation {
       }
     }
     const sql = deparse(renumberAll(tree, number => paramRef(numbers.get(number)!)));
+    // What cannot be said in hidden names is finished on the trusted side.
+    spelled(sql, this.catalog.tables);
     return { statement: physical(sql, types), parameters };
   }
 

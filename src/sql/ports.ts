@@ -6,6 +6,7 @@ import type { EncodingState } from '../encodings/encoding.js';
 import type { ZoneOffsets } from '../wire/codecs/zone.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 import type { MessageWriter } from '../wire/message-writer.js';
+import type { HiddenNames } from './opaque/names.js';
 import type { BoundParameters, CursorDeclaration, PhysicalStatement, Plan, Shape } from './plan.js';
 import type { RowSource } from './residual.js';
 
@@ -238,6 +239,8 @@ export interface SessionPort {
   /** absent: what no encoding answers is refused */
   readonly residual?: ResidualPort | undefined;
   readonly cursors: CursorPort;
+  /** names of the cloud while a statement changes them; absent: they are those of the catalogue */
+  readonly naming?: { names: HiddenNames | undefined };
   readonly temporary: TemporaryPort;
   /** `seeded`: the cloud's random numbers follow from what the session said, so that no other side's take their place */
   readonly randomness: { seeded: boolean };

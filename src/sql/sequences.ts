@@ -3,12 +3,12 @@
  * of the column; every other one counts in the cloud. Nothing keeps that beside the cloud itself: what does not stand
  * there lives here.
  */
-import { quoteQualified } from '../catalog/quote.js';
 import { ClarusError } from '../errors.js';
 import { type Node, numberIn, textIn, walk } from './analysed/node.js';
 import { physical } from './compilation.js';
 import { collect } from './execute/collect.js';
 import { LASTVAL, sequenceCalled } from './functions.js';
+import { hiddenNames, inCloudsWords, namesIn } from './opaque/index.js';
 import type { SessionPort } from './ports.js';
 import { deparseExpression } from './raw/deparse.js';
 import { list, type RawNode, stringOf, visit } from './raw/node.js';
@@ -76,6 +76,7 @@ export async function placeSequences(
 ): Promise<SequencePlaces> {
   if (named.size === 0 && !unknown && !last) return noSequences;
   const all = await places(unknown || last ? undefined : named, session);
+  refuseUnspelled(unknown, raw, all.names, session);
   if (!unknown && !last) return all;
   if (all.trusted.size === 0) return { trusted: all.trusted, cloud: new Set([...named, 0]) };
   if (last)
@@ -88,9 +89,15 @@ export async function placeSequences(
   return { trusted: of(all.trusted), cloud: of(all.cloud) };
 }
 
+/** A sequence as the cloud calls it. @param name qualified and quoted where it needs to be */
+export function sequenceInCloud(name: string, session: SessionPort): string {
+  const [schema, sequence] = namesIn(name) ?? [];
+  return sequence === undefined ? name : inCloudsWords(session.catalog(), schema!, sequence);
+}
+
 /** Does a sequence live in the cloud? @param name qualified and quoted where it needs to be */
 export async function livesInCloud(name: string, session: SessionPort): Promise<boolean> {
-  const array = `{"${name.replace(/["\\]/g, '\\$&')}"}`;
+  const array = `{"${sequenceInCloud(name, session).replace(/["\\]/g, '\\$&')}"}`;
   const [row] = await collect(session.cloud, standQuery, [Buffer.from(array)], [0], []);
   return Buffer.from(row?.[0] ?? []).toString() === 'true';
 }
@@ -98,17 +105,52 @@ export async function livesInCloud(name: string, session: SessionPort): Promise<
 async function places(
   wanted: ReadonlySet<number> | undefined,
   session: SessionPort,
-): Promise<SequencePlaces> {
+): Promise<SequencePlaces & { readonly names: readonly (readonly [string, string])[] }> {
   const oids = wanted === undefined ? null : Buffer.from(`{${[...wanted].join()}}`);
   const rows = await collect(session.trusted, namesQuery, [oids], [0], []);
   const found = rows.map(row => row.map(field => Buffer.from(field ?? []).toString()));
-  const names = found.map(([, schema, name]) => quoteQualified(schema!, name!));
+  const names = found.map(([, schema, name]) => inCloudsWords(session.catalog(), schema!, name!));
   const array = `{${names.map(name => `"${name.replace(/["\\]/g, '\\$&')}"`).join()}}`;
   const standing = await collect(session.cloud, standQuery, [Buffer.from(array)], [0], []);
   const stands = standing.map(([field]) => Buffer.from(field ?? []).toString() === 'true');
   const of = (here: boolean): ReadonlySet<number> =>
     new Set(found.filter((_, i) => stands[i] === here).map(([oid]) => Number(oid)));
-  return { trusted: of(false), cloud: of(true) };
+  const own = found.map(([, schema, name]): readonly [string, string] => [schema!, name!]);
+  return { trusted: of(false), cloud: of(true), names: own };
+}
+
+/**
+ * Where names of sequences are hidden, the cloud can be told of one that the statement names as a constant, and of one
+ * without its schema only where that is the one which is meant.
+ * @param names schemas and names of the sequences that the statement uses
+ * @throws ClarusError 0A000
+ */
+function refuseUnspelled(
+  unknown: boolean,
+  raw: RawNode,
+  names: readonly (readonly [string, string])[],
+  session: SessionPort,
+): void {
+  const hidden = hiddenNames(session.catalog().tables);
+  const sequences = [...(hidden?.relations.values() ?? [])].filter(({ kind }) => kind === 'sequence');
+  if (sequences.length === 0) return;
+  if (unknown)
+    throw new ClarusError('0A000', 'the name of a sequence that a statement computes cannot be hidden', {
+      detail: 'The policy says "names: hidden".',
+      hint: "Name the sequence as a constant, as in nextval('name'), or use RETURNING.",
+    });
+  visit(raw, (kind, fields) => {
+    const text = kind === 'A_Const' ? (fields.sval as { sval?: unknown } | undefined)?.sval : undefined;
+    const parts = typeof text === 'string' ? namesIn(text) : undefined;
+    if (parts?.length !== 1) return;
+    const meant = sequences.find(({ own }) => own === parts[0]);
+    const others = names.filter(([schema, name]) => name === parts[0] && schema !== meant?.schema);
+    if (meant && others.length > 0)
+      throw new ClarusError('0A000', `sequence "${parts[0]}" is named without its schema`, {
+        detail: 'There are several of this name, and the policy says "names: hidden".',
+        hint: 'Name its schema too.',
+      });
+  });
 }
 
 /** Sequences that a statement computes, as in `currval(pg_get_serial_sequence('t', 'id'))`. */

@@ -2,12 +2,15 @@
 import { isFilled } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import { withoutColumns } from './analyze-columns.js';
-import { rangeParts, resolveRelation } from './ddl/resolve.js';
+import { qualifyRelations, rangeParts, resolveRelation } from './ddl/resolve.js';
+import { hiddenNames } from './opaque/index.js';
 import type { Plan, Shape } from './plan.js';
 import { mustBeCursorOfClient } from './portal-names.js';
 import type { SessionPort } from './ports.js';
 import { stripComments } from './raw/comments.js';
+import { deparse } from './raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, text } from './raw/node.js';
+import { parseOne } from './raw/parse.js';
 import { readerOn } from './reading.js';
 
 const noRows: Shape = { parameterTypes: [], columns: undefined };
@@ -42,9 +45,11 @@ export async function planUtility(
       return pass;
     case 'LockStmt':
       await mustBeLockable(list(raw.LockStmt!, 'relations'), session);
-      return pass;
-    case 'VacuumStmt':
-      return { ...pass, sql: (await withoutColumns(raw, session)) ?? pass.sql };
+      return { ...pass, sql: await qualified(raw, pass.sql, session) };
+    case 'VacuumStmt': {
+      const whole = (await withoutColumns(raw, session)) ?? pass.sql;
+      return { ...pass, sql: await qualified(parseOne(whole), whole, session) };
+    }
     case 'NotifyStmt':
       if (raw.NotifyStmt!.payload)
         throw new ClarusError('0A000', 'NOTIFY with a payload would send it to the cloud in the clear', {
@@ -66,6 +71,12 @@ async function mustBeLockable(relations: readonly RawNode[], session: SessionPor
         detail: 'This operation is not supported for materialized views.',
       });
   }
+}
+
+/** A statement about tables, with their schemas where names are hidden: these are told apart by both. */
+async function qualified(raw: RawNode, sql: string, session: SessionPort): Promise<string> {
+  if (!hiddenNames(session.catalog().tables)) return sql;
+  return deparse(await qualifyRelations(readerOn(session.trusted), raw));
 }
 
 /** FETCH, MOVE and CLOSE: the cloud has the cursor. */

@@ -51,6 +51,8 @@ export interface CheckReport {
   readonly clouds: readonly CheckedCloud[];
   readonly declassify: readonly string[];
   readonly unlisted: Config['policy']['unlisted'];
+  /** of protected tables and what belongs to them, by the file */
+  readonly names: 'shown' | 'hidden';
 }
 
 /**
@@ -92,6 +94,7 @@ export async function gatherReport(config: Config, rootKey: Uint8Array): Promise
       clouds,
       declassify: config.policy.declassify,
       unlisted: config.policy.unlisted,
+      names: config.policy.names ?? 'shown',
     };
   } finally {
     await trusted.close();

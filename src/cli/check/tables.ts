@@ -52,6 +52,8 @@ export interface CheckedTable {
   readonly reason: string | undefined;
   /** true: what the cloud holds of it is in the clear */
   readonly plaintext: boolean;
+  /** its name in the cloud, where that stands for it; absent: its own */
+  readonly hiddenAs?: string;
   readonly columns: readonly CheckedColumn[];
 }
 
@@ -108,6 +110,7 @@ function ofCatalog(
     state: damage === undefined ? table.state : 'blocked',
     reason: damage ?? table.reason,
     plaintext: !encoded,
+    ...(table.opaque ? { hiddenAs: joinName([table.physical.schema, table.physical.name]) } : {}),
     columns: table.columns.map((column, i) => {
       const to = encoded || table.state === 'open' ? undefined : policies[i];
       return to ? planned(to, registry, column) : ofColumn(table, column, all, registry);

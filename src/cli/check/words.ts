@@ -3,9 +3,11 @@ import type { CheckedCloud, CheckReport } from './report.js';
 import type { CheckedColumn, CheckedTable } from './tables.js';
 
 /** What no policy reaches: a cloud learns it in any case. */
-export const beyondThePolicy: readonly string[] = [
+export const beyondThePolicy = (names: CheckReport['names']): readonly string[] => [
   'how many rows each table has, how large it is, and how both change',
-  'the names of schemas, tables, columns, keys, checks and indexes, and the types of columns in the clear',
+  names === 'hidden'
+    ? 'the names of schemas, of unprotected tables and what belongs to them, of types and functions, and those that applications give cursors and savepoints; of protected tables which names are the same, and the types of columns in the clear'
+    : 'the names of schemas, tables, columns, keys, checks and indexes, and the types of columns in the clear',
   'which CHECK over protected columns a row broke that was refused, and which row of its statement that was',
   'which values of a row are NULL, how long each is, and that cells belong to one row',
   'which rows were written together, in which order, and how often each was changed',
@@ -20,13 +22,13 @@ export function reportLines(report: CheckReport): readonly string[] {
     `${report.file}: understood`,
     `root key: fingerprint ${report.rootKey}, the one of the trusted database`,
     `trusted database: PostgreSQL ${trusted.major}, ${trusted.where}${trusted.running ? ' ("clarus run" serves now)' : ''}`,
-    ...clouds.flatMap(cloudLines),
+    ...clouds.flatMap(cloud => cloudLines(cloud, report.names)),
     ...warnings.map(warning => `warning: ${warning}`),
     '',
     ...inTheClearLines(report),
     '',
     'Not reached by the policy (the cloud learns it in any case):',
-    ...beyondThePolicy.map(line => `  ${line}`),
+    ...beyondThePolicy(report.names).map(line => `  ${line}`),
     ...clouds.flatMap(({ objects }) =>
       Object.entries(objects).map(
         ([kind, count]) => `  in the cloud now: ${count} ${kind}${count === 1 ? '' : 's'}`,
@@ -42,7 +44,7 @@ export function reportLines(report: CheckReport): readonly string[] {
   ];
 }
 
-function cloudLines(cloud: CheckedCloud): readonly string[] {
+function cloudLines(cloud: CheckedCloud, names: CheckReport['names']): readonly string[] {
   const place = `cloud "${cloud.name}" (${cloud.address}, database ${cloud.database})`;
   if (!cloud.reached) return [`${place}: not reached`];
   const { traits } = cloud;
@@ -55,7 +57,7 @@ function cloudLines(cloud: CheckedCloud): readonly string[] {
     ...cloud.mismatches.flatMap(({ what, consequence }) => [`  differs: ${what}`, `    so: ${consequence}`]),
     policy,
     ...cloud.differences.map(difference => `  ${difference}`),
-    ...cloud.tables.flatMap(tableLines),
+    ...cloud.tables.flatMap(table => tableLines(table, names)),
   ];
 }
 
@@ -66,7 +68,7 @@ const states: Readonly<Record<CheckedTable['state'], string>> = {
   absent: 'not made yet; CREATE TABLE through Clarus makes it so',
 };
 
-function tableLines(table: CheckedTable): readonly string[] {
+function tableLines(table: CheckedTable, names: CheckReport['names']): readonly string[] {
   const { name, state, reason, plaintext, listed, columns } = table;
   const toCome = plaintext && state === 'blocked';
   return [
@@ -74,8 +76,21 @@ function tableLines(table: CheckedTable): readonly string[] {
     `${name}: ${states[state]}`,
     ...(table.listedAs === undefined ? [] : [`  listed as ${table.listedAs} before it was renamed`]),
     ...(reason ? [`  ${reason}`] : []),
+    ...(state === 'protected' ? nameLines(table, names) : []),
     ...(toCome && listed ? ['  Once its protected copy is made:'] : []),
     ...(state === 'open' || (toCome && !listed) ? [] : columns.flatMap(columnLines)),
+  ];
+}
+
+/** What the cloud sees of the names of a protected table, where the policy or the table hides them. */
+function nameLines({ hiddenAs }: CheckedTable, names: CheckReport['names']): readonly string[] {
+  if (names === 'hidden' && hiddenAs === undefined)
+    return ['  its names are shown to the cloud until the next "clarus run", which hides them'];
+  if (hiddenAs === undefined) return [];
+  return [
+    names === 'shown'
+      ? `  the cloud knows it as ${hiddenAs} until the next "clarus run", which shows its names`
+      : `  the cloud knows it as ${hiddenAs}; the names of its columns, constraints, indexes and sequences are hidden too`,
   ];
 }
 

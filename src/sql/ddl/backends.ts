@@ -6,6 +6,7 @@ import type { SchemaConnection } from '../../catalog/reader.js';
 import { detachSql } from '../../trusted/carriers.js';
 import type { Diagnostic } from '../../wire/diagnostic.js';
 import { tell } from '../notices.js';
+import { inCloudsWords, namesIn } from '../opaque/index.js';
 import { pausing } from '../pausing.js';
 import type { SessionPort, StatementPort } from '../ports.js';
 import { readerOn } from '../reading.js';
@@ -76,6 +77,8 @@ export async function inCloud(
   lookUp: 'to_regtype' | 'to_regclass',
   name: string,
 ): Promise<boolean> {
-  const [row] = await readerOn(session.cloud)(`SELECT pg_catalog.${lookUp}($1) IS NOT NULL`, [name]);
+  const parts = lookUp === 'to_regclass' ? namesIn(name) : undefined;
+  const there = parts?.length === 2 ? inCloudsWords(session.catalog(), parts[0]!, parts[1]!) : name;
+  const [row] = await readerOn(session.cloud)(`SELECT pg_catalog.${lookUp}($1) IS NOT NULL`, [there]);
   return row?.[0] === 't';
 }

@@ -24,7 +24,7 @@ function logicalError(error: PostgresError, tables: readonly LogicalTable[]): Er
   const { code, diagnostic } = error;
   // The table as the statement leaves it comes last.
   const table = tables.findLast(
-    ({ physical }) => physical.schema === diagnostic.schema && physical.name === diagnostic.table,
+    ({ schema, name }) => schema === diagnostic.schema && name === diagnostic.table,
   );
   if (table?.state !== 'protected') return error;
   const column = table.columns.find(

@@ -3,6 +3,7 @@ import { quoteLiteral, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
 import { physical } from '../compilation.js';
+import { inCloudsWords } from '../opaque/index.js';
 import type { SessionPort } from '../ports.js';
 import { readerOn } from '../reading.js';
 import type { ChangedTable } from './changed-table.js';
@@ -51,9 +52,8 @@ export async function moveSequences(
         schema,
       });
     const sequence = quoteQualified(schema, name);
-    const [stands] = await readerOn(session.cloud)('SELECT pg_catalog.to_regclass($1) IS NOT NULL', [
-      sequence,
-    ]);
+    const there = inCloudsWords(session.catalog(), schema, name);
+    const [stands] = await readerOn(session.cloud)('SELECT pg_catalog.to_regclass($1) IS NOT NULL', [there]);
     if (stands?.[0] === 't') moves.push(await move(session, sequence, name));
   }
   return moves;

@@ -3,16 +3,18 @@
  * pg_catalog, the catalogue's tables and the physical ones are derived from that, and the difference runs in the
  * cloud. Nothing of the client's text reaches the cloud for a protected table.
  */
-import type { CatalogChange } from '../../catalog/catalog.js';
+import type { CatalogChange, LogicalTable } from '../../catalog/catalog.js';
 import { deriveTable } from '../../catalog/derive.js';
 import { describeTables, qualified } from '../../catalog/describe.js';
 import type { DescribedTable } from '../../catalog/description.js';
 import { refuseHiddenActions } from '../../catalog/foreign-keys.js';
+import { nameInCloud } from '../../catalog/opaque.js';
 import { physicalTable } from '../../catalog/physical.js';
-import { changePhases, type PhysicalChange } from '../../catalog/physical-changes.js';
+import { changePhases, type PhysicalChange, type Refilled } from '../../catalog/physical-changes.js';
 import { withoutEffect } from '../../catalog/physical-indexes.js';
 import type { PhysicalContext } from '../../catalog/physical-parts.js';
 import { ClarusError } from '../../errors.js';
+import { hiddenNamesOf, spellingOf } from '../opaque/index.js';
 import type { SessionPort } from '../ports.js';
 import { readerOn } from '../reading.js';
 import { runInShadow } from './backends.js';
@@ -118,6 +120,7 @@ async function deriveChanges(
       cloud,
       registry,
       numbers,
+      tables: derived,
       tableOf: oid => derived.get(oid),
       referenced: referenced.get(described.oid) ?? [],
       ...(statement.reprotect ? { reprotect: true } : {}),
@@ -182,14 +185,65 @@ async function changeCloud(
     if (now) after.set(now.table.oid, now.table);
   }
   refuseHiddenActions([...after.values()]);
-  const context: PhysicalContext = { registry: deps.registry, tableOf: oid => after.get(oid) };
-  const old: PhysicalContext = { ...context, tableOf: oid => session.catalog().tables.get(oid) };
+  const standing = session.catalog().tables;
+  const context: PhysicalContext = {
+    registry: deps.registry,
+    tableOf: oid => after.get(oid),
+    spelling: spellingOf(after.values()),
+  };
+  const old: PhysicalContext = {
+    ...context,
+    tableOf: oid => standing.get(oid),
+    spelling: spellingOf(standing.values()),
+  };
   // Deriving the physical form also refuses what cannot stand, for open tables too.
   const differences: PhysicalChange[] = changed.map(({ before, after: now }) => ({
     before: before && physicalTable(before.described, before.table, old),
     after: now && physicalTable(now.described, now.table, context),
-    using: before?.table.oid === statement.conversions?.table ? statement.conversions?.open : undefined,
+    using:
+      before?.table.oid === statement.conversions?.table
+        ? spelledUsing(statement.conversions?.open, before?.table, now?.table, old)
+        : undefined,
   }));
+  return withNames(session, [...standing.values(), ...after.values()], async () =>
+    runDifferences(session, deps, statement, changed, differences),
+  );
+}
+
+/** Conversions of unprotected columns, where a table's names are hidden: by their physical names, over these. */
+function spelledUsing(
+  using: ReadonlyMap<string, string> | undefined,
+  before: LogicalTable | undefined,
+  after: LogicalTable | undefined,
+  { spelling }: PhysicalContext,
+): ReadonlyMap<string, string> | undefined {
+  if (!using || !after?.opaque || !before?.opaque) return using;
+  return new Map([...using].map(([column, sql]) => [nameInCloud(after, column), spelling.expression(sql)]));
+}
+
+/** Does what changes names in the cloud, while statements may use those before and those after. */
+async function withNames<T>(
+  { naming }: SessionPort,
+  tables: readonly LogicalTable[],
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!naming) return work();
+  naming.names = hiddenNamesOf(tables);
+  try {
+    return await work();
+  } finally {
+    naming.names = undefined;
+  }
+}
+
+/** @returns sequences of which rows that stand took values */
+async function runDifferences(
+  session: SessionPort,
+  deps: DdlDependencies,
+  statement: TableStatement,
+  changed: readonly ChangedTable[],
+  differences: readonly PhysicalChange[],
+): Promise<readonly string[]> {
   const cloud = (sql: string): Promise<string> => session.cloud.run(sql);
   const concerned = changed.flatMap(({ before, after: now }) =>
     [before?.table, now?.table].filter(t => t !== undefined),
@@ -205,7 +259,7 @@ async function changeCloud(
     refills = await prepareRefills(session, deps, statement, changed);
     const changes = differences.map((difference, i) => ({
       ...difference,
-      refill: refills.get(changed[i]!.after?.table.oid ?? 0)?.physical,
+      refill: inOpaqueNames(refills.get(changed[i]!.after?.table.oid ?? 0)?.physical, changed[i]!),
     }));
     const { first, last } = changePhases(changes, statement.cascade);
     await runPhysical(cloud, first, concerned);
@@ -228,6 +282,20 @@ async function prepareRefills(
   for (const [oid, refill] of await refillsOf(changed, conversions, session))
     prepared.set(oid, await prepareRefill(refill, session, deps));
   return prepared;
+}
+
+/** The columns that are filled and read, as the cloud calls them. */
+function inOpaqueNames(
+  refilled: Refilled | undefined,
+  { before, after }: ChangedTable,
+): Refilled | undefined {
+  if (!refilled) return undefined;
+  const named = (names: ReadonlySet<string>, table: LogicalTable | undefined): ReadonlySet<string> =>
+    table ? new Set([...names].map(name => nameInCloud(table, name))) : names;
+  return {
+    columns: named(refilled.columns, after?.table),
+    sources: named(refilled.sources, before?.table),
+  };
 }
 
 /** User-defined types that unprotected columns need. */

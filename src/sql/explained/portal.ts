@@ -15,6 +15,7 @@ import { collect, type Row } from '../execute/collect.js';
 import { bindLines } from '../execute/lines.js';
 import { physicalParameters } from '../execute/operands.js';
 import { type Bound, bindOperands, givenOf, type Portal } from '../execute/portal.js';
+import { hiddenNames, ownPlan, spelled, spelledIn } from '../opaque/index.js';
 import type { BoundParameters, PhysicalStatement, ProtectedPlan } from '../plan.js';
 import type { ClientPort, ResidualPort, SessionPort, StatementPort } from '../ports.js';
 import type { SplitServices } from '../split/cloud-rows.js';
@@ -71,7 +72,7 @@ class Explanation {
     const { planned, sql } = this.body;
     const { session } = this.bound;
     if (planned.kind === 'pass')
-      return this.#ofCloud(await this.#asked(session.cloud, explain + planned.sql));
+      return this.#ofCloud(await this.#asked(session.cloud, explain + planned.sql), explain + planned.sql);
     if (planned.kind === 'trusted') return this.#asked(session.trusted, explain + planned.sql);
     switch (planned.body.kind) {
       case 'read': {
@@ -90,9 +91,13 @@ class Explanation {
     }
   }
 
-  #ofCloud(lines: readonly string[]): readonly string[] {
+  /** @param sql what the cloud explains */
+  #ofCloud(lines: readonly string[], sql: string): readonly string[] {
     const { tables, options } = this.body;
-    return lines.map(line => ofCloud(line, tables, options.format));
+    const names = hiddenNames(this.bound.session.catalog().tables);
+    if (!names) return lines.map(line => ofCloud(line, tables, options.format));
+    const { aliases } = spelledIn(sql, names);
+    return lines.map(line => ofCloud(ownPlan(line, names, aliases, options.format), tables, options.format));
   }
 
   /** @param operands undefined: values are protected when it is run, and NULL stands for them here */
@@ -104,7 +109,8 @@ class Explanation {
     const { bound, body } = this;
     const { session } = bound;
     const sql = explain + statement.sql;
-    if (this.#isValueless) return this.#ofCloud(await generic(session.cloud, sql));
+    if (this.#isValueless)
+      return this.#ofCloud(await generic(session.cloud, spelled(sql, session.catalog().tables)), sql);
     const made =
       operands &&
       (await bindOperands(
@@ -116,7 +122,7 @@ class Explanation {
       made ? made[operand]![part]! : null,
     );
     const rows = await collect(session.cloud, physical(sql, statement.parameterTypes), values, formats, [0]);
-    return this.#ofCloud(textOf(rows));
+    return this.#ofCloud(textOf(rows), sql);
   }
 
   /** The plan of a statement of the client. */

@@ -4,23 +4,26 @@
  */
 import { Deparser } from 'pgsql-deparser';
 import { ClarusError } from '../../errors.js';
-import type { RawNode } from './node.js';
+import { list, type RawFields, type RawNode, stringOf } from './node.js';
 import { parseOne } from './parse.js';
 
 /**
  * @throws ClarusError 0A000 for a form that cannot be written, or would not parse back into the same tree
  */
 export function deparse(node: RawNode): string {
-  let sql: string;
-  let again: RawNode;
-  try {
-    sql = write(node);
-    again = parseOne(sql);
-  } catch (error) {
-    throw error instanceof RangeError ? error : cannot();
+  const meant = canonicalText(node);
+  for (const Kind of [Writer, QualifyingWriter]) {
+    let sql: string;
+    let again: RawNode;
+    try {
+      sql = new Kind(node as never, { pretty: false }).deparseQuery();
+      again = parseOne(sql);
+    } catch (error) {
+      throw error instanceof RangeError ? error : cannot();
+    }
+    if (canonicalText(again) === meant) return sql;
   }
-  if (canonicalText(again) !== canonicalText(node)) throw cannot();
-  return sql;
+  throw cannot();
 }
 
 /** Deparses an expression (checked as part of `SELECT expression`). */
@@ -42,8 +45,6 @@ export function typeText(type: RawNode): string {
   });
   return cast.replace(/^NULL::|^CAST\(NULL AS (.*)\)$/i, '$1');
 }
-
-const write = (node: RawNode): string => new Writer(node as never, { pretty: false }).deparseQuery();
 
 type Select = Parameters<Deparser['SelectStmt']>[0];
 type Context = Parameters<Deparser['SelectStmt']>[1];
@@ -88,6 +89,33 @@ class Writer extends Deparser {
     return `${name} = '${text.replaceAll("'", "''")}'`;
   }
 }
+
+type Cast = Parameters<Deparser['TypeCast']>[0];
+
+/** The same, which does not leave pg_catalog out of the types of casts. */
+class QualifyingWriter extends Writer {
+  override TypeCast(node: Cast, context: Context): string {
+    const [schema, name] = list(node.typeName as RawFields, 'names').map(stringOf);
+    if (schema !== 'pg_catalog' || !unqualified.has(name ?? '')) return super.TypeCast(node, context);
+    const arrays = list(node.typeName as RawFields, 'arrayBounds').map(() => '[]');
+    return `CAST(${this.visit(node.arg!, context)} AS pg_catalog.${name}${arrays.join('')})`;
+  }
+}
+
+/** Types that have no keyword: the grammar reads them with a schema and without as different names. */
+const unqualified: ReadonlySet<string> = new Set([
+  'bytea',
+  'date',
+  'json',
+  'jsonb',
+  'name',
+  'oid',
+  'regclass',
+  'text',
+  'tid',
+  'uuid',
+  'xid',
+]);
 
 const cannot = (): ClarusError =>
   new ClarusError('0A000', 'the statement cannot be written back exactly after rewriting', {

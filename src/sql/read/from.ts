@@ -142,7 +142,8 @@ export const physicalName = (
 ): RawFields => ({
   schemaname: physical.schema,
   relname: physical.name,
-  ...(aliased || called === physical.name ? {} : { alias: { aliasname: called } }),
+  // a hidden name stands for its own wherever the statement says it (opaque/)
+  ...(aliased || called === name ? {} : { alias: { aliasname: called } }),
 });
 
 const protectedTable = (rte: Node, compilation: Compilation): LogicalTable | undefined => {

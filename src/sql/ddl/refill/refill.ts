@@ -2,7 +2,7 @@
  * Rows that stand get new protected values: they are fetched in the order of their row ids, a batch at a time, opened,
  * converted by the trusted side, protected and written where they are. Nothing is kept of a batch when the next comes.
  */
-import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../../catalog/catalog.js';
+import { type LogicalColumn, type LogicalTable, ROW_COLUMN, SEEN_COLUMN } from '../../../catalog/catalog.js';
 import type { Refilled } from '../../../catalog/physical-changes.js';
 import { quoteName, quoteQualified } from '../../../catalog/quote.js';
 import { columnOf, type PlainColumn, plain } from '../../../crypto/column.js';
@@ -32,9 +32,6 @@ import type { Refill } from './need.js';
 const firstBatch_rows = 64;
 const batch_bytes = 1 << 20;
 const batchMax_rows = 2_000;
-
-/** Stands in the table while rows are filled in a transaction that does not see every row. */
-const SEEN_COLUMN = 'clarus_refilled';
 
 /** A refill that has been looked through: nothing of it has reached the cloud. */
 export interface PreparedRefill {

@@ -10,7 +10,7 @@ import { collect, fieldsAt, type Row } from '../../execute/collect.js';
 import { statement } from '../../execute/convert.js';
 import type { Bound } from '../../execute/portal.js';
 import type { ClientPort, DataRows, ResidualPort, SessionPort } from '../../ports.js';
-import { livesInCloud } from '../../sequences.js';
+import { livesInCloud, sequenceInCloud } from '../../sequences.js';
 import type { SplitServices } from '../cloud-rows.js';
 import { fetching } from '../fetching.js';
 import { bindSplit } from '../portal.js';
@@ -95,7 +95,7 @@ export async function nextValues(sequence: string, count: number, session: Sessi
       'SELECT pg_catalog.nextval($1::pg_catalog.text::pg_catalog.regclass) FROM pg_catalog.generate_series(1, $2::pg_catalog.int4)',
       [typeOids.text, typeOids.int4],
     ),
-    [Buffer.from(sequence), Buffer.from(String(count))],
+    [Buffer.from(isThere ? sequenceInCloud(sequence, session) : sequence), Buffer.from(String(count))],
     [0, 0],
     [0],
   );
