@@ -150,7 +150,6 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
       after: async (next, previous) => {
         recordPolicy(audit, previous, next);
         recordKeys(audit, previous, next);
-        changing.catalogChanged();
         await fence?.acknowledge(next.version);
       },
       failed: error => log('error', 'the catalogue could not be read', { what: (error as Error).message }),

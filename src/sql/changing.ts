@@ -120,11 +120,6 @@ export class ChangingTables {
     if (asking) await this.#written(names, undefined, WRITES_MS_MAX.inTransaction);
   }
 
-  /** The catalogue is another one: one transaction at a time changes it, so what others said before is over. */
-  catalogChanged(): void {
-    this.#changes = this.#changes.filter(({ owner }) => owner !== undefined);
-  }
-
   /** @returns those of `tables` that another session changes */
   among(tables: readonly string[], session: SessionPort): readonly string[] {
     const changing = this.#ofOthers(session);
