@@ -260,10 +260,13 @@ await run({
     } catch (error) {
       throw new Error(`${error.stdout}${error.stderr}`);
     }
-    // the catalogue gives tables in no order
+    // the catalogue gives tables in no order, nor the columns of a key: drizzle-kit asks without ORDER BY
+    const inOrder = key =>
+      key.replace(/(?<=primaryKey\(\{ columns: \[)[^\]]+/, names => names.split(', ').sort().join(', '));
     return readFileSync(join(folder, 'out', 'schema.ts'), 'utf8')
       .split('\n')
       .filter(line => !line.startsWith('import'))
+      .map(inOrder)
       .sort();
   },
   drop: async () => {
