@@ -100,11 +100,17 @@ export class ChangingTables {
     const change = this.#add(names, owner, true, () => owner.number !== number);
     this.#timer ??= setInterval(() => this.#sayAgain(), SAID_AGAIN_MS).unref();
     const timeout_ms = owner.explicit ? WRITES_MS_MAX.inTransaction : WRITES_MS_MAX.alone;
-    await Promise.all([this.#written(names, owner, timeout_ms), this.#say(change, timeout_ms)]);
-    return () => {
+    const asked = (): void => {
       change.asking = false;
       this.#say(change, 0).catch(() => undefined);
     };
+    try {
+      await Promise.all([this.#written(names, owner, timeout_ms), this.#say(change, timeout_ms)]);
+    } catch (error) {
+      asked();
+      throw error;
+    }
+    return asked;
   }
 
   /**
@@ -233,8 +239,7 @@ export class ChangingTables {
   }
 
   #sayAgain(): void {
-    for (const change of this.#current())
-      if (change.owner) this.#say({ ...change, asking: false }, 0).catch(() => undefined);
+    for (const change of this.#current()) if (change.owner) this.#say(change, 0).catch(() => undefined);
   }
 
   async #say({ tables, asking }: Pick<Change, 'tables' | 'asking'>, timeout_ms: number): Promise<void> {
