@@ -6,14 +6,8 @@ import { diffPolicy } from '../policy/diff.js';
 import type { ColumnPolicy, Policy } from '../policy/policy.js';
 import type { Catalog, CatalogChange, LogicalTable } from './catalog.js';
 import { isEncoded } from './compare.js';
-import {
-  type CatalogNumbers,
-  type DeriveInput,
-  deriveBlocked,
-  deriveTable,
-  named,
-  shownName,
-} from './derive.js';
+import { type CatalogNumbers, type DeriveInput, deriveBlocked, deriveTable } from './derive.js';
+import { named, shownName } from './derive-names.js';
 import { describeTables, qualified } from './describe.js';
 import type { DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';

@@ -14,11 +14,11 @@ import {
   ROW_COLUMN,
 } from './catalog.js';
 import { checksOf, columnsOfKeys, keysOf } from './derive-keys.js';
+import { named, namesOfBlocked, physicalName } from './derive-names.js';
 import type { DescribedTable } from './description.js';
 import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
 import { listedByParent, placeInTree } from './inheritance.js';
 import { HELPER_SCHEMA } from './object-queries.js';
-import { nameInCloud, namesInUse, opaqueNameIn, opaqueNames } from './opaque.js';
 import {
   columnListedAs,
   columnPolicies,
@@ -156,24 +156,6 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   return { table: isProtected ? await named(made, described, input) : made, notices };
 }
 
-/** What a table is called in a cloud that is shown its name. */
-export const shownName = (table: LogicalTable): string => physicalName(table, table.number, table);
-
-/** A protected table with the names that the policy wants its cloud to see. */
-export async function named(
-  shown: LogicalTable,
-  described: DescribedTable,
-  { policy, numbers, tables, previous }: Pick<DeriveInput, 'policy' | 'numbers' | 'tables' | 'previous'>,
-): Promise<LogicalTable> {
-  if (policy.names !== 'hidden') return shown;
-  const all = [...(previous ? [previous] : []), ...tables.values()];
-  const known = (name: string): string | undefined => opaqueNameIn(all, name);
-  const opaque = await opaqueNames(described, shown, known, () => numbers.generation(), namesInUse(all));
-  const name = nameInCloud({ opaque }, shown.name);
-  const physical = physicalName({ name }, shown.number, shown);
-  return { ...shown, physical: { schema: shown.schema, name: physical }, opaque };
-}
-
 /** From which columns a protected one is computed. */
 function generatedFrom(
   { attnum, protection }: LogicalColumn,
@@ -233,26 +215,6 @@ function materialisedAs({ described, previous, fills }: DeriveInput): Pick<Logic
   const filled = previous ? isFilled(previous) : fills === true;
   return { materialised: filled ? (described.populated ? 'populated' : 'unpopulated') : 'cloud' };
 }
-
-/**
- * A materialised view that cannot be read does not stand under its name: a statement that was planned while it could finds
- * nothing, instead of no rows.
- */
-const physicalName = (
-  { name }: Pick<DescribedTable, 'name'>,
-  number: number,
-  { materialised }: Pick<LogicalTable, 'materialised'>,
-): string => (materialised === 'unpopulated' ? boundedName(name, `_unpopulated${number}`) : name);
-
-/** What is hidden stays so while it is withheld; renamed it is shown until it is served again. */
-const namesOfBlocked = (
-  { schema, name }: DescribedTable,
-  previous: LogicalTable | undefined,
-  shown: string,
-): Pick<LogicalTable, 'physical' | 'opaque'> =>
-  previous?.opaque && previous.name === name
-    ? { physical: { schema, name: previous.physical.name }, opaque: previous.opaque }
-    : { physical: { schema, name: shown } };
 
 const listedAs = ({ policy, described, previous, tableOf }: DeriveInput): Pick<LogicalTable, 'listedAs'> =>
   previous ? tableListedAs(policy, described, previous) : listedByParent(policy, described, tableOf);

@@ -3,6 +3,7 @@ import type { LogicalTable } from '../catalog/catalog.js';
 import type {
   Answering,
   CursorBody,
+  ExplainBody,
   InsertBody,
   InsertSelectBody,
   ReadBody,
@@ -10,8 +11,28 @@ import type {
   UpdateBody,
 } from './execute/bodies.js';
 import type { OperandPlan } from './operand.js';
-import type { Plan, Shape } from './plan.js';
+import type { Plan, ProtectedPlan, Shape } from './plan.js';
+import { fieldsOf, list, type RawNode, text } from './raw/node.js';
 import type { PartsBody } from './temporary/beside.js';
+
+/** Is it EXPLAIN (CLARUS)? */
+export const asksClarus = ({ ExplainStmt }: RawNode): boolean =>
+  ExplainStmt !== undefined &&
+  list(ExplainStmt, 'options').some(option => text(fieldsOf(option), 'defname')?.toLowerCase() === 'clarus');
+
+/** The plan of EXPLAIN (CLARUS): it tells of another one. */
+export function explainOf(plan: Plan): ProtectedPlan {
+  const body: ExplainBody = { kind: 'explain', lines: explainPlan(plan) };
+  return {
+    kind: 'protected',
+    command: 'EXPLAIN',
+    shape: {
+      parameterTypes: 'shape' in plan ? (plan.shape?.parameterTypes ?? []) : [],
+      columns: [textColumn('QUERY PLAN')],
+    },
+    body,
+  };
+}
 
 /** One line a fact. No operand's value appears. */
 export function explainPlan(plan: Plan): string[] {

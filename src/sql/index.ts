@@ -36,6 +36,7 @@ import {
 } from './execute/portal.js';
 import { bindRead } from './execute/read-portal.js';
 import { bindInsert, bindUpdate } from './execute/write-portal.js';
+import { asksClarus } from './explain.js';
 import { bindExplained } from './explained/portal.js';
 import { keepable, type MadeWith, madeWith, planKey, same } from './kept-plans.js';
 import type { BoundParameters, Plan, ProtectedPlan } from './plan.js';
@@ -46,7 +47,7 @@ import type { CallsBody, DoBody } from './procedural/bodies.js';
 import { bindCalls } from './procedural/calls.js';
 import type { RoutineServices } from './procedural/run.js';
 import { queryRunner } from './query-rows.js';
-import { fieldsOf, list, type RawNode, text } from './raw/node.js';
+import type { RawNode } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
 import { noteTransaction } from './snapshots.js';
 import type { SplitLimits, SplitServices } from './split/cloud-rows.js';
@@ -392,7 +393,4 @@ async function catalogAfter(catalog: Catalog, session: SessionPort): Promise<voi
 }
 const catalogWait_ms = 2_000;
 
-const isOurs = ({ SecLabelStmt, ExplainStmt }: RawNode): boolean =>
-  SecLabelStmt?.provider === 'clarus' ||
-  (ExplainStmt !== undefined &&
-    list(ExplainStmt, 'options').some(o => text(fieldsOf(o), 'defname')?.toLowerCase() === 'clarus'));
+const isOurs = (node: RawNode): boolean => node.SecLabelStmt?.provider === 'clarus' || asksClarus(node);

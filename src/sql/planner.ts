@@ -11,12 +11,11 @@ import { boundsOf, checksOf } from './checks/table-checks.js';
 import { Compilation, physical } from './compilation.js';
 import { planCopy } from './copy/plan.js';
 import { defaultsOf } from './defaults.js';
-import type { ExplainBody, SplitBody } from './execute/bodies.js';
-import { collect } from './execute/collect.js';
-import { statement as physicalStatement } from './execute/convert.js';
-import { explainPlan, textColumn } from './explain.js';
+import type { SplitBody } from './execute/bodies.js';
+import { asksClarus, explainOf } from './explain.js';
 import { planExplained } from './explained/plan.js';
-import { type FunctionHomes, functionHomes, functionHomesQuery } from './functions.js';
+import { readFunctionHomes } from './function-homes.js';
+import type { FunctionHomes } from './functions.js';
 import { mustOnlyRead } from './materialised.js';
 import { holdsMoment, withMoment } from './moment.js';
 import { withoutOwnObjects } from './own-objects.js';
@@ -30,7 +29,7 @@ import { hidden, showsAny } from './procedural/secrets.js';
 import { planPushed } from './push.js';
 import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
-import { child, fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js';
+import { child, fieldsOf, kindOf, type RawNode, text } from './raw/node.js';
 import { parseOne, type RawStatement } from './raw/parse.js';
 import { refuseRowTypes } from './row-types.js';
 import { placeSequences } from './sequences.js';
@@ -360,24 +359,9 @@ export class Planning {
     parameterTypes: readonly number[],
     session: SessionPort,
   ): Promise<Plan> {
-    const options = list(raw.ExplainStmt!, 'options');
-    const ours = options.some(o => text(fieldsOf(o), 'defname')?.toLowerCase() === 'clarus');
-    const inner = child(raw.ExplainStmt!, 'query')!;
-    if (!ours) {
-      return this.#query(raw, sql, parameterTypes, session);
-    }
-    const written = deparse(inner);
-    const plan = await this.#plan(parseOne(written), written, parameterTypes, session);
-    const body: ExplainBody = { kind: 'explain', lines: explainPlan(plan) };
-    return {
-      kind: 'protected',
-      command: 'EXPLAIN',
-      shape: {
-        parameterTypes: 'shape' in plan ? (plan.shape?.parameterTypes ?? []) : [],
-        columns: [textColumn('QUERY PLAN')],
-      },
-      body,
-    };
+    if (!asksClarus(raw)) return this.#query(raw, sql, parameterTypes, session);
+    const written = deparse(child(raw.ExplainStmt!, 'query')!);
+    return explainOf(await this.#plan(parseOne(written), written, parameterTypes, session));
   }
 
   async #touch(raw: RawNode, session: SessionPort): Promise<{ analysis: Analysis; touch: Touch }> {
@@ -405,12 +389,7 @@ export class Planning {
 
   /** Homes of the built-in functions of the trusted PostgreSQL; read once. */
   async homes(session: SessionPort): Promise<FunctionHomes> {
-    this.#homes ??= collect(session.trusted, physicalStatement(functionHomesQuery, []), [], [], [0]).then(
-      rows =>
-        functionHomes(
-          rows.map(row => row.map(field => Buffer.from(field ?? []).toString()) as [string, string, string]),
-        ),
-    );
+    this.#homes ??= readFunctionHomes(session.trusted);
     try {
       return await this.#homes;
     } catch (error) {
