@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
-import pg from 'pg';
+import type pg from 'pg';
+import { Clients } from './support/clients.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
 
 /** Long enough for a statement that does not wait to have ended. */
@@ -25,14 +26,8 @@ suite('statements beside DDL', { timeout: 300_000 }, () => {
   let proxy: TestProxy;
   let changer: pg.Client;
   let other: pg.Client;
-  const clients: pg.Client[] = [];
-  const join = async (target: pg.ClientConfig): Promise<pg.Client> => {
-    const client = new pg.Client(target);
-    client.on('error', () => undefined);
-    await client.connect();
-    clients.push(client);
-    return client;
-  };
+  const clients = new Clients();
+  const join = (target: pg.ClientConfig): Promise<pg.Client> => clients.join(target);
   before(async () => {
     proxy = await startProxy({ policy: 'unlisted: encrypt' });
     changer = await join({ ...proxy });
@@ -41,7 +36,7 @@ suite('statements beside DDL', { timeout: 300_000 }, () => {
     await changer.query('CREATE TABLE beside (id int)');
   });
   after(async () => {
-    await Promise.all(clients.map(client => client.end()));
+    await clients.end();
     await proxy?.stop();
   });
 

@@ -5,19 +5,14 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { Clients } from './support/clients.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
 import { RawClient, say, told } from './support/raw-client.js';
 
 suite('concurrency', { timeout: 300_000 }, () => {
   let proxy: TestProxy;
-  const clients: pg.Client[] = [];
-  const connect = async (): Promise<pg.Client> => {
-    const client = new pg.Client(proxy);
-    client.on('error', () => undefined);
-    await client.connect();
-    clients.push(client);
-    return client;
-  };
+  const clients = new Clients();
+  const connect = (): Promise<pg.Client> => clients.join({ ...proxy });
   before(async () => {
     proxy = await startProxy({
       policy: `unlisted: pass
@@ -41,7 +36,7 @@ tables:
     await client.query('CREATE TABLE late (id int, secret text)');
   });
   after(async () => {
-    await Promise.all(clients.map(client => client.end()));
+    await clients.end();
     await proxy?.stop();
   });
 

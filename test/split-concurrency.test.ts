@@ -1,20 +1,15 @@
 /** Split writes of several sessions at once: no update is lost, no key stands twice, and nobody waits for ever. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import pg from 'pg';
+import type pg from 'pg';
+import { Clients } from './support/clients.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
 
 suite('split writes at once', { timeout: 300_000 }, () => {
   let proxy: TestProxy;
   let control: pg.Client;
-  const clients: pg.Client[] = [];
-  const connect = async (target: pg.ClientConfig = proxy): Promise<pg.Client> => {
-    const client = new pg.Client(target);
-    client.on('error', () => undefined);
-    await client.connect();
-    clients.push(client);
-    return client;
-  };
+  const clients = new Clients();
+  const connect = (target: pg.ClientConfig = proxy): Promise<pg.Client> => clients.join(target);
   before(async () => {
     proxy = await startProxy({
       policy: `unlisted: pass
@@ -32,7 +27,7 @@ tables:
     await control.query('CREATE TABLE entry (id serial PRIMARY KEY, owner text, amount numeric)');
   });
   after(async () => {
-    await Promise.all(clients.map(client => client.end()));
+    await clients.end();
     await proxy?.stop();
   });
   const reset = async (): Promise<void> => {

@@ -1,20 +1,11 @@
 /** Transition tables of triggers of protected tables hold what they do in PostgreSQL, and nothing leaves in the clear. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import type pg from 'pg';
 import { beside } from './support/beside.js';
-import type { Step } from './support/outcome.js';
 import { contents, ddl, fresh, policy, scripts, sentinels } from './triggers/transitions.js';
 
 suite('transition tables', { timeout: 200_000 }, () => {
   const sides = beside(policy, ddl);
-  const outcome = async (client: pg.Client, step: Step, extended: boolean): Promise<unknown> => {
-    const { rows, detail: _detail, ...told } = await sides.outcome(client, step, extended);
-    const [sql] = typeof step === 'string' ? [step] : step;
-    return { ...told, rows: /ORDER BY/.test(sql) ? rows : rows?.map(row => JSON.stringify(row)).sort() };
-  };
-  const differences = (steps: readonly Step[], extended = false): Promise<unknown[]> =>
-    sides.differences(steps, (client, step) => outcome(client, step, extended));
   const clear = async (): Promise<void> => {
     for (const client of sides.clients) {
       const { rows } = await client.query(
@@ -29,7 +20,7 @@ suite('transition tables', { timeout: 200_000 }, () => {
     test(`transition tables do what they do in PostgreSQL: ${theme}`, async () => {
       await clear();
       const extended = Object.keys(scripts).indexOf(theme) % 2 === 0;
-      assert.deepEqual(await differences([...steps, ...contents], extended), []);
+      assert.deepEqual(await sides.unorderedDifferences([...steps, ...contents], extended), []);
     });
 
   test('what transition tables hold of protected columns comes to no open place', async () => {

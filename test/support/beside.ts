@@ -95,6 +95,15 @@ export class Beside {
     return found;
   }
 
+  /** As `differences`, but for details, and for the order of rows where no ORDER BY says one. */
+  unorderedDifferences(steps: readonly Step[], extended = false): Promise<unknown[]> {
+    return this.differences(steps, async (client, step) => {
+      const { rows, detail: _detail, ...told } = await this.outcome(client, step, extended);
+      const [sql] = typeof step === 'string' ? [step] : step;
+      return { ...told, rows: /ORDER BY/.test(sql) ? rows : rows?.map(row => JSON.stringify(row)).sort() };
+    });
+  }
+
   /** @param policy lines of clarus.yaml after `users` */
   async start(policy: string, ddl: readonly string[]): Promise<void> {
     this.#recorded = await startRecordedProxy(policy);
