@@ -6,7 +6,7 @@ import type { CheckedColumn, CheckedTable } from './tables.js';
 export const beyondThePolicy = (names: CheckReport['names']): readonly string[] => [
   'how many rows each table has, how large it is, and how both change',
   names === 'hidden'
-    ? 'the names of schemas, of unprotected tables and what belongs to them, of types and functions, and those that applications give cursors and savepoints; of protected tables which names are the same, and the types of columns in the clear'
+    ? 'the names of schemas, of unprotected tables and what belongs to them, of types, functions and views, and those that applications give cursors and savepoints; of protected tables which names are the same, and the types of columns in the clear'
     : 'the names of schemas, tables, columns, keys, checks and indexes, and the types of columns in the clear',
   'which CHECK over protected columns a row broke that was refused, and which row of its statement that was',
   'which values of a row are NULL, how long each is, and that cells belong to one row',
