@@ -34,15 +34,23 @@ before(async () => {
 });
 after(closeAll);
 
-/** The journal tries again each second; nothing is served before. */
-async function untilServed(address: ClientAddress): Promise<void> {
-  for (const began = performance.now(); ; await delay(100))
+/**
+ * Asks until every worker serves, each of which tries its journal again each second. A connection goes to the worker
+ * that has the fewest, so as many at once reach each of them.
+ */
+async function untilServed(address: ClientAddress, workers: number): Promise<void> {
+  for (const began = performance.now(); ; await delay(100)) {
+    const clients: pg.Client[] = [];
     try {
-      await ask(address, 'SELECT id FROM vault LIMIT 1');
+      for (let i = 0; i < workers; i++) clients.push(await connected(address));
+      await Promise.all(clients.map(client => client.query('SELECT id FROM vault LIMIT 1')));
       return;
     } catch (error) {
       if (performance.now() - began > 10_000) throw error;
+    } finally {
+      await Promise.all(clients.map(client => client.end()));
     }
+  }
 }
 
 /** Takes all the space that is left where `path` is. */
@@ -187,7 +195,8 @@ test('a full disk loses nothing that was acknowledged', limit, async context => 
   closeLater(directory, async path => {
     await must('umount', ['--lazy', path]);
   });
-  const installation = await install('filled', vaultPolicy, 2, directory);
+  const workers = 2;
+  const installation = await install('filled', vaultPolicy, workers, directory);
   const address = await installation.start();
   await ask(address, table);
   const expected = new Expected();
@@ -208,7 +217,7 @@ test('a full disk loses nothing that was acknowledged', limit, async context => 
         refused(error);
       });
     rmSync(filler);
-    await untilServed(address);
+    await untilServed(address, workers);
     const { rows, wrong } = await readAll(address);
     assert.deepEqual([...wrong, ...expected.compare(rows)], [], `after round ${round}, seed ${seed}`);
   }
