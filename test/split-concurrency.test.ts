@@ -1,6 +1,7 @@
 /** Split writes of several sessions at once: no update is lost, no key stands twice, and nobody waits for ever. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { Clients } from './support/clients.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
@@ -133,6 +134,52 @@ tables:
     for (const code of outcomes.keys()) assert.ok(['done', '40001'].includes(code), code);
     assert.deepEqual((await balances())[0], [1, String(outcomes.get('done'))]);
   });
+
+  for (const change of [
+    'UPDATE account SET balance = balance + 1 WHERE id = 2',
+    'DELETE FROM account WHERE id = 2',
+  ])
+    for (const waits of [
+      "SELECT id, balance FROM account WHERE owner LIKE '%b%' ORDER BY id FOR UPDATE",
+      'SELECT a.id, e.amount FROM account a, entry e WHERE upper(a.owner) = upper(e.owner) FOR NO KEY UPDATE OF a',
+      "UPDATE account SET balance = balance * 2 WHERE owner LIKE '%b%' RETURNING id, balance",
+      'UPDATE account SET balance = balance + 10 WHERE balance > 50',
+      'UPDATE account a SET balance = amount FROM entry e WHERE e.owner = lower(a.owner) RETURNING a.id, balance',
+      "DELETE FROM account WHERE owner LIKE '%b%' RETURNING id, balance",
+    ])
+      test(`what comes while a statement waits is not of it: ${change}; ${waits}`, async () => {
+        const outcomes: unknown[] = [];
+        for (const [target, server] of [
+          [proxy, proxy.behind],
+          [proxy.plain, proxy.plain],
+        ] as const) {
+          const own = new Clients();
+          const [one, two, observer] = [
+            await own.join(target),
+            await own.join(target),
+            await own.join(server),
+          ];
+          if (target === proxy.plain) {
+            await one.query('DROP TABLE IF EXISTS account, entry');
+            await one.query('CREATE TABLE account (id int PRIMARY KEY, owner text UNIQUE, balance numeric)');
+            await one.query('CREATE TABLE entry (id serial PRIMARY KEY, owner text, amount numeric)');
+            await one.query("INSERT INTO account VALUES (1, 'a', 0), (2, 'b', 100), (3, 'c', 100)");
+          } else await reset();
+          await one.query("INSERT INTO entry (owner, amount) VALUES ('b', 7), ('bb', 8)");
+          await one.query('BEGIN');
+          await one.query(change);
+          await one.query("INSERT INTO account VALUES (4, 'bb', 60)");
+          const waited = two.query({ text: waits, rowMode: 'array' });
+          const isWaiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+          while ((await observer.query(isWaiting)).rowCount === 0) await sleep(10);
+          await one.query('COMMIT');
+          const { command, rowCount, rows } = await waited;
+          const left = await one.query({ text: 'SELECT * FROM account ORDER BY id', rowMode: 'array' });
+          outcomes.push({ command, rowCount, rows, left: left.rows });
+          await own.end();
+        }
+        assert.deepEqual(outcomes[0], outcomes[1]);
+      });
 
   test('lock the rows that a query returns, and no others', async () => {
     await reset();

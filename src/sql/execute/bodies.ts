@@ -234,6 +234,8 @@ export interface SplitWrites {
   readonly computed: ComputedWrites | undefined;
   /** rows that it locks: the last fields of what it returns are their ctids and the OIDs of their tables, in turn */
   readonly locks: readonly RowLock[];
+  /** it returns some of the rows that it finds (LIMIT, OFFSET) */
+  readonly limited?: boolean;
   /** queries that run first; each of their columns is a parameter after those of the client */
   readonly first: readonly FirstQuery[];
   /** triggers that it fires on the trusted side; absent: none */

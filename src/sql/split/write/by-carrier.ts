@@ -102,6 +102,7 @@ export async function writeByCarrier(
         }
         writes.fetched(table).keep(Buffer.from(fetched.take()), columns);
         for (const [ctid, values] of found) {
+          if (writes.fetched(table).isSkipped(ctid)) continue;
           const isFirst =
             write.kind === 'update-where'
               ? writes.update(table, write.columns, ctid, values)

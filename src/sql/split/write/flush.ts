@@ -1,13 +1,10 @@
 /**
- * Brings what a statement writes to the cloud. The rows are locked first, as PostgreSQL would lock them, and must stand
- * there in the version in which they were fetched; what was computed from them is then protected and written.
+ * Brings what a statement writes to the cloud: what was computed from rows that are locked now is protected and written.
  */
-import { ROW_COLUMN } from '../../../catalog/catalog.js';
 import { actsHere } from '../../../catalog/foreign-keys.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
 import { logicalError } from '../../client-error.js';
-import type { RowLock } from '../../execute/bodies.js';
 import { collect, collectTagged } from '../../execute/collect.js';
 import { statement } from '../../execute/convert.js';
 import { type ExecutionServices, ROWS_MAX } from '../../execute/portal.js';
@@ -19,67 +16,15 @@ import {
   type BatchStatement,
   deleteStatement,
   isProtected,
-  nameOf,
-  tidArray,
   writeStatement,
 } from './batch-statement.js';
 import type { CloudWrites, RowsToWrite } from './cloud-writes.js';
 import { lockStrength } from './key-change.js';
 import { type IdentifiedBatch, isActedOn, withActions } from './referential-actions.js';
+import type { Locked, LockedRows } from './row-locks.js';
 
 /** What writing needs beside the session. */
 export interface FlushServices extends BatchServices, Pick<ExecutionServices, 'rowIds'> {}
-
-/** Row ids of locked rows by their ctid; 0 for those of an unprotected table. */
-type Locked = ReadonlyMap<string, number>;
-
-/** The rows of a statement's writes, locked. */
-export type LockedRows = ReadonlyMap<RowsToWrite, Locked>;
-
-/**
- * Locks the rows that a statement updates or deletes.
- * @returns undefined: one of them is not any more what it was when it was fetched
- * @throws PostgresError of the cloud: 40001 where the transaction has one snapshot and a row has changed since
- */
-export async function lockRows(writes: CloudWrites, session: SessionPort): Promise<LockedRows | undefined> {
-  const locked = new Map<RowsToWrite, Locked>();
-  for (const batch of writes.batches) {
-    if (batch.kind === 'insert') continue;
-    const strength = batch.kind === 'delete' ? 'UPDATE' : lockStrength(batch);
-    const found = await lock({ table: batch.table, strength, wait: '' }, batch.ctids, writes, session);
-    if (found.size < batch.ctids.length) return undefined;
-    locked.set(batch, found);
-  }
-  return locked;
-}
-
-/**
- * Locks rows of one table.
- * @returns those that are what they were when they were fetched
- * @throws PostgresError 55P03 where others hold one and it is not to be waited for
- */
-export async function lock(
-  { table, strength, wait }: RowLock,
-  ctids: readonly string[],
-  writes: CloudWrites,
-  session: SessionPort,
-): Promise<Locked> {
-  const found = new Map<string, number>();
-  const row = isProtected(table) ? `t.${ROW_COLUMN}::pg_catalog.text` : "'0'";
-  const locking = statement(
-    `SELECT t.ctid::pg_catalog.text, t.xmin::pg_catalog.text, ${row} FROM ONLY ${nameOf(table)} AS t
-      WHERE t.ctid = ANY ($1::pg_catalog.tid[]) FOR ${strength} ${wait}`,
-    [],
-  );
-  for (let from = 0; from < ctids.length; from += ROWS_MAX) {
-    const part = ctids.slice(from, from + ROWS_MAX);
-    for (const fields of await collect(session.cloud, locking, [tidArray(part)], [0], [])) {
-      const [ctid, xmin, id] = fields.map(field => Buffer.from(field ?? []).toString());
-      if (writes.fetched(table).xmin(ctid!) === xmin) found.set(ctid!, Number(id));
-    }
-  }
-  return found;
-}
 
 /** Writes what a statement has computed. @throws PostgresError what the cloud says to it */
 export async function flushWrites(

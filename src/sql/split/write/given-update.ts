@@ -10,9 +10,11 @@ import { textOf } from '../exact-arithmetic.js';
 import type { GivenColumns } from '../given-columns.js';
 import { fetchParameters, type GivenTable, needsCarrier } from '../given-table.js';
 import { bindGiven } from '../portal.js';
+import type { Candidates } from './candidates.js';
 import { CloudWrites } from './cloud-writes.js';
-import { flushWrites, lockRows, startUpdate } from './flush.js';
+import { flushWrites, startUpdate } from './flush.js';
 import { isReadOnly, readOnly } from './read-only.js';
+import { lockRows } from './row-locks.js';
 
 /**
  * What became of the statement: it is done; it is on its way, and the listener hears how it ends; it is to begin anew.
@@ -22,12 +24,15 @@ export type GivenUpdate =
   | { readonly kind: 'pipelined' }
   | { readonly kind: 'anew' };
 
-/** @param listener may hear how it ends */
+/**
+ * @param candidates are told what there was to lock
+ * @param listener may hear how it ends
+ */
 export async function updateGiven(
-  ...[given, body, bound, residual, services, listener]: Parameters<typeof update>
+  ...[given, body, bound, residual, services, candidates, listener]: Parameters<typeof update>
 ): Promise<GivenUpdate> {
   try {
-    return await update(given, body, bound, residual, services, listener);
+    return await update(given, body, bound, residual, services, candidates, listener);
   } catch (error) {
     // PreventCommandIfReadOnly of utility.c says it of the query that locks
     if (error instanceof PostgresError && error.code === '25006') throw readOnly('UPDATE', undefined);
@@ -41,6 +46,7 @@ async function update(
   bound: Bound,
   residual: ResidualPort,
   services: SplitServices,
+  candidates: Candidates | undefined,
   listener: OutcomeListener,
 ): Promise<GivenUpdate> {
   const { session } = bound;
@@ -62,10 +68,14 @@ async function update(
     if (!locks && (await isReadOnly(session))) throw readOnly('UPDATE', undefined);
     return { kind: 'done', rows: 0 };
   }
+  const choose = locks ? undefined : candidates?.look(writes.batches, writes);
   const locked = locks
     ? new Map([[writes.batches[0]!, identified(rows, columns.length)]])
     : await lockRows(writes, session);
-  if (!locked) return { kind: 'anew' };
+  if (!locked) {
+    await choose?.();
+    return { kind: 'anew' };
+  }
   if (await startUpdate(writes, locked, session, services, listener)) return { kind: 'pipelined' };
   await flushWrites(writes, locked, session, services);
   return { kind: 'done', rows: count };

@@ -79,6 +79,7 @@ export async function planLocking(raw: RawNode, planning: SplitPlanning): Promis
       arbiters: [],
       computed: undefined,
       locks,
+      limited: fields.limitCount !== undefined || fields.limitOffset !== undefined,
       first: [],
     },
   );

@@ -6,10 +6,9 @@
 import type { LogicalTable } from '../../../catalog/catalog.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
-import type { MessageWriter } from '../../../wire/message-writer.js';
 import { logicalError } from '../../client-error.js';
 import type { ComputedWrites, FirstQuery, GivenRows, SplitBody, SplitWrites } from '../../execute/bodies.js';
-import { fieldsAt, type Row } from '../../execute/collect.js';
+import type { Row } from '../../execute/collect.js';
 import { cannotBeRun } from '../../execute/given.js';
 import { HeldRows } from '../../execute/held-rows.js';
 import { type Bound, type Portal, pipelined } from '../../execute/portal.js';
@@ -20,12 +19,13 @@ import { givenTable } from '../given-table.js';
 import { bindResidual, mustHaveRunAsPlanned, needsOf, residualParameters, run } from '../portal.js';
 import { CloudWrites } from './cloud-writes.js';
 import { boundWith, ComputedSink, computeGiven, KeptRows, withColumns } from './computed-writes.js';
-import { flushWrites, type LockedRows, lock, lockRows } from './flush.js';
+import { flushWrites } from './flush.js';
 import { updateGiven } from './given-update.js';
-import { writeRow } from './identified-rows.js';
 import { runPart } from './parts.js';
 import { readOnly } from './read-only.js';
 import { routeWrites } from './routing.js';
+import { type LockedRows, lock } from './row-locks.js';
+import { type FoundRows, StatementLocks, takeLocks } from './statement-locks.js';
 
 /** Bytes of RETURNING that may be kept until everything is written. */
 const heldBytesMax = 64 * 1024 * 1024;
@@ -75,8 +75,7 @@ class WritingPortal implements Portal {
   /** rows that the statement gives, and what it is bound with */
   #given: readonly Row[] = [];
   #bound: Bound;
-  /** ctids of rows that others hold and that are left out, by the number of their table */
-  readonly #skipped = new Map<number, Set<string>>();
+  readonly #locks: StatementLocks;
   #over = false;
 
   constructor(
@@ -88,6 +87,7 @@ class WritingPortal implements Portal {
     private readonly hooks: WriteHooks | undefined,
   ) {
     this.#bound = bound;
+    this.#locks = new StatementLocks(writes, bound.plan.command, bound.session);
   }
 
   async execute(maxRows: number, listener: OutcomeListener): Promise<Execution> {
@@ -133,12 +133,23 @@ class WritingPortal implements Portal {
       this.#bound = { ...this.#bound, formats: [...formats, ...new Array<0>(2 * locks.length).fill(0)] };
     if (computed && this.#isAllGiven) return this.#writeGiven(computed);
     const attempts = locks.some(({ wait }) => wait === 'SKIP LOCKED') ? skipsMax : attemptsMax;
+    const { body, bound } = this;
+    let given = await givenTable(body, bound, services);
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const given = await givenTable(this.body, this.bound, services);
       if (given) {
-        const update = await updateGiven(given, this.body, this.bound, residual, services, listener);
+        const update = await updateGiven(
+          given,
+          body,
+          bound,
+          residual,
+          services,
+          this.#locks.candidates,
+          listener,
+        );
         if (update.kind === 'pipelined') return pipelined;
         if (update.kind === 'done') return { rows: update.rows, held: new HeldRows() };
+        // carriers can leave rows out
+        given = undefined;
         continue;
       }
       const done = await this.#attempt();
@@ -168,7 +179,7 @@ class WritingPortal implements Portal {
   async #writeGiven(computed: ComputedWrites): Promise<Computed> {
     const { body, residual, services } = this;
     const { session, plan, formats } = this.#bound;
-    const writes = new CloudWrites(this.writes.returns, this.#skipped);
+    const writes = new CloudWrites(this.writes.returns, this.#locks.skipped);
     const held = new HeldRows(heldBytesMax, 'RETURNING');
     const sink = this.#sink(computed, writes, plan.shape.columns && held);
     const given = await residualParameters(body, this.#bound);
@@ -195,9 +206,9 @@ class WritingPortal implements Portal {
   async #attempt(): Promise<Computed | undefined> {
     const { body, bound, services } = this;
     const { session } = bound;
-    const writes = new CloudWrites(this.writes.returns, this.#skipped);
+    const writes = new CloudWrites(this.writes.returns, this.#locks.skipped);
     if (this.hooks) writes.keepOrder();
-    const found = this.writes.locks.map(({ table }) => new FoundRows(table));
+    const found = this.#locks.find();
     const { shown, apart } = body;
     const rows = new CloudRows(session, services, { shown, apart, bound: this.#bound.bound }, writes);
     const residual = await this.residual.begin(rows, needsOf(body));
@@ -220,11 +231,7 @@ class WritingPortal implements Portal {
     await routeWrites(writes, this.writes.names, this.writes.computed?.once, session);
     let locked: LockedRows | undefined;
     try {
-      if (!(await this.#stillStand(residual, writes)) || !(await this.#lockFound(found, writes))) {
-        await residual.startOver();
-        return undefined;
-      }
-      locked = await lockRows(writes, session);
+      if (await this.#stillStand(residual, writes)) locked = await this.#locks.take(found, writes);
     } catch (error) {
       if (!(error instanceof PostgresError) || error.code !== '40001') throw error;
       await residual.startOver(error);
@@ -291,27 +298,6 @@ class WritingPortal implements Portal {
   }
 
   /**
-   * Locks the rows that the statement returns.
-   * @returns false: some have changed, or are left out because others hold them
-   */
-  async #lockFound(found: readonly FoundRows[], writes: CloudWrites): Promise<boolean> {
-    const { session } = this.bound;
-    let all = true;
-    for (const [i, row] of this.writes.locks.entries())
-      for (const [table, places] of found[i]!.ctids) {
-        const ctids = [...places];
-        const locked = await lock({ ...row, table }, ctids, writes, session);
-        if (locked.size === ctids.length) continue;
-        all = false;
-        if (row.wait !== 'SKIP LOCKED') continue;
-        const skipped = this.#skipped.get(table.number) ?? new Set();
-        this.#skipped.set(table.number, skipped);
-        for (const ctid of ctids) if (!locked.has(ctid)) skipped.add(ctid);
-      }
-    return all;
-  }
-
-  /**
    * Waits for sessions that delete rows for which others are not inserted, as check_exclusion_or_unique_constraint does
    * (execIndexing.c). Nothing stays locked by that.
    * @returns false: one of them is gone
@@ -352,37 +338,6 @@ class WritingPortal implements Portal {
 
 /** Nothing is to be unguarded alone. */
 const unguarded = (work: () => Promise<void>): Promise<void> => work();
-
-/** Rows of one table, and of its partitions and heirs, that a statement returns. */
-class FoundRows {
-  /** by the table that holds them */
-  readonly ctids = new Map<LogicalTable, Set<string>>();
-
-  constructor(readonly named: LogicalTable) {}
-
-  add(table: LogicalTable, ctid: string): void {
-    const ctids = this.ctids.get(table) ?? new Set();
-    this.ctids.set(table, ctids.add(ctid));
-  }
-}
-
-/** Writes rows without their last fields, which say where those stand that are to be locked. */
-function takeLocks(
-  { buffer, starts, count }: DataRows,
-  found: readonly FoundRows[],
-  writer: MessageWriter,
-  tableOf: (oid: number) => LogicalTable,
-): void {
-  for (let i = 0; i < count; i++) {
-    const row = fieldsAt(buffer, starts[i]!);
-    const width = row.length - 2 * found.length;
-    for (const [k, rows] of found.entries()) {
-      const [ctid, oid] = row.slice(width + 2 * k).map(field => field && Buffer.from(field).toString());
-      if (ctid) rows.add(oid ? tableOf(Number(oid)) : rows.named, ctid);
-    }
-    writeRow(writer, row.slice(0, width));
-  }
-}
 
 /** ExecCheckTIDVisible of nodeModifyTable.c */
 const serialisation = (): ClarusError =>
