@@ -139,8 +139,8 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     level: config.audit,
   });
   let fence: Fence | undefined;
-  const changing = new ChangingTables(async (announcement, timeout_ms) =>
-    fence?.announce(JSON.stringify(announcement), timeout_ms),
+  const changing = new ChangingTables(
+    async (announcement, timeout_ms) => fence?.announce(JSON.stringify(announcement), timeout_ms) ?? true,
   );
   const catalog = new CatalogView(
     inputs.prepared?.catalog ?? (await loadCatalog(trusted.state, served.name)),

@@ -177,6 +177,55 @@ suite('statements beside DDL', { timeout: 300_000 }, () => {
     await changer.query('TRUNCATE note');
   });
 
+  test('DDL waits for a write that computes for long, here and in another worker', async () => {
+    await changer.query('CREATE TABLE slow (id int, body text)');
+    const [writer, here] = [await join({ ...proxy }), await join({ ...proxy })];
+    const elsewhere = await join({ ...(await proxy.second()) });
+    for (const [n, [changing, computes_s, inTransaction]] of (
+      [
+        [here, 1.5, false],
+        [elsewhere, 6, false],
+        [here, 1.5, true],
+        [elsewhere, 1.5, true],
+      ] as const
+    ).entries()) {
+      const ends: string[] = [];
+      const computed = writer
+        .query(
+          `INSERT INTO slow SELECT id, upper(body) FROM (SELECT 1 AS id, 'a' AS body) s, pg_sleep(${computes_s})`,
+        )
+        .then(() => ends.push('written'));
+      await sleep(waits_ms);
+      if (inTransaction) await changing.query('BEGIN');
+      await changing.query(`ALTER TABLE slow ADD COLUMN later_${n} int NOT NULL DEFAULT 7`);
+      ends.push('changed');
+      if (inTransaction) await changing.query('COMMIT');
+      await computed;
+      assert.deepEqual(ends, ['written', 'changed']);
+    }
+    const { rows } = await changer.query(
+      'SELECT count(*)::int AS rows, sum(later_3)::int AS later FROM slow',
+    );
+    assert.deepEqual(rows, [{ rows: 4, later: 28 }]);
+  });
+
+  test('DDL that waits for a write can be canceled, and then nobody waits for it', async () => {
+    await changer.query('CREATE TABLE slower (id int, body text)');
+    const [writer, changing] = [await join({ ...proxy }), await join({ ...proxy })];
+    const computed = writer.query("INSERT INTO slower SELECT 1, 'a' FROM pg_sleep(3)");
+    await sleep(waits_ms);
+    const ddl = changing.query('ALTER TABLE slower ADD COLUMN later int');
+    ddl.catch(() => undefined);
+    await sleep(waits_ms);
+    await cancel(changing);
+    await assert.rejects(ddl, { code: '57014' });
+    await changing.query("SET lock_timeout = '200ms'");
+    await assert.rejects(changing.query('ALTER TABLE slower ADD COLUMN later int'), { code: '55P03' });
+    assert.equal((await changing.query("INSERT INTO slower VALUES (2, 'b')")).rowCount, 1);
+    await computed;
+    await changing.query('DROP TABLE slower');
+  });
+
   test('no statement of other sessions fails while a table is altered again and again', async () => {
     const second = await proxy.second();
     const sessions = await Promise.all(

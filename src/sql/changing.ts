@@ -18,11 +18,10 @@ const HEARD_MS = 5_000;
 const SAID_AGAIN_MS = 2_000;
 /** So many names fit into one announcement, however long they are. */
 const NAMES_MAX = 20;
-/**
- * How long DDL waits for writes that are on their way. In a transaction it may hold what they wait for, which no server
- * would see; a write has its lock in the cloud long before.
- */
-const WRITES_MS_MAX = { alone: 5_000, inTransaction: 1_000 };
+/** How long DDL waits for writes that are on their way, before it looks whether it may be waited for itself. */
+const TURN_MS = 500;
+/** How long DDL waits for writes while others wait for what its transaction has locked: no server would see a deadlock. */
+const DEADLOCK_MS = 5_000;
 
 /** Tables by `schema.table`. */
 type Names = ReadonlySet<string>;
@@ -36,9 +35,9 @@ export interface Announcement {
 
 /**
  * Tells the other workers, of this proxy and of others, of at most `NAMES_MAX` tables. Resolves when the writes there have
- * ended that were planned before, or after a time.
+ * ended that were planned before; to false when they have not after a time.
  */
-export type Announce = (announcement: Announcement, timeout_ms: number) => Promise<void>;
+export type Announce = (announcement: Announcement, timeout_ms: number) => Promise<boolean>;
 
 /** A session's transaction is known by this object, whoever wraps the session. */
 type Owner = SessionPort['transaction'];
@@ -85,8 +84,10 @@ export class ChangingTables {
   }
 
   /**
-   * DDL of a session is about to lock tables. Resolves when it may.
+   * DDL of a session is about to lock tables. Resolves when it may: writes that were planned before have ended, which wait
+   * in PostgreSQL for nobody, because they lock their tables first.
    * @returns what to call when it has the locks, or has failed
+   * @throws ClarusError 40P01, 55P03, 57014
    */
   async begin(session: SessionPort, tables: Iterable<LogicalTable>): Promise<() => void> {
     const all = [...tables];
@@ -99,13 +100,12 @@ export class ChangingTables {
     const { number } = owner;
     const change = this.#add(names, owner, true, () => owner.number !== number);
     this.#timer ??= setInterval(() => this.#sayAgain(), SAID_AGAIN_MS).unref();
-    const timeout_ms = owner.explicit ? WRITES_MS_MAX.inTransaction : WRITES_MS_MAX.alone;
     const asked = (): void => {
       change.asking = false;
       this.#say(change, 0).catch(() => undefined);
     };
     try {
-      await Promise.all([this.#written(names, owner, timeout_ms), this.#say(change, timeout_ms)]);
+      await this.#awaitWrites(change, session);
     } catch (error) {
       asked();
       throw error;
@@ -113,17 +113,34 @@ export class ChangingTables {
     return asked;
   }
 
+  async #awaitWrites(change: Change & { readonly owner: Owner }, session: SessionPort): Promise<void> {
+    const pause = pausing(session);
+    for (const began_ms = performance.now(); ; ) {
+      const [here, elsewhere] = await Promise.all([
+        this.#written(change.tables, change.owner, TURN_MS),
+        this.#say(change, TURN_MS),
+      ]);
+      if (here && elsewhere) return;
+      if (performance.now() - began_ms > DEADLOCK_MS && (await holdsUpOthers(session)))
+        throw new ClarusError('40P01', 'deadlock detected', {
+          detail: 'Writes to the table do not end while other sessions wait for this transaction.',
+          hint: 'Try again.',
+        });
+      await pause(2);
+    }
+  }
+
   /**
-   * Another worker tells of what its sessions change. Resolves when writes that were planned before have ended, or it is
-   * late.
+   * Another worker tells of what its sessions change.
+   * @returns whether the writes that were planned before have ended; false: some have not after a while
    */
-  async hear({ tables, asking }: Announcement): Promise<void> {
+  async hear({ tables, asking }: Announcement): Promise<boolean> {
     const names = new Set(tables);
     for (const change of this.#changes)
       if (change.owner === undefined && tables.every(name => change.tables.has(name))) change.asking = false;
     const until_ms = performance.now() + HEARD_MS;
     this.#add(names, undefined, asking, () => performance.now() > until_ms);
-    if (asking) await this.#written(names, undefined, WRITES_MS_MAX.inTransaction);
+    return !asking || (await this.#written(names, undefined, TURN_MS));
   }
 
   /** @returns those of `tables` that another session changes */
@@ -209,12 +226,19 @@ export class ChangingTables {
     return new Set(others.flatMap(({ tables }) => [...tables]).filter(name => !held.has(name)));
   }
 
+  /** Tables for which DDL waits for a session: what its transaction has locked, and what it is writing. */
   #heldBy(owner: Owner): Names {
     const share = this.#held.get(owner);
-    return share?.transaction === owner.number ? share.tables : new Set();
+    const written = [...this.#writes].flatMap(write => (write.owner === owner ? write.tables : []));
+    return new Set([...(share?.transaction === owner.number ? share.tables : []), ...written]);
   }
 
-  #add(tables: Names, owner: Owner | undefined, asking: boolean, isOver: () => boolean): Change {
+  #add<Of extends Owner | undefined>(
+    tables: Names,
+    owner: Of,
+    asking: boolean,
+    isOver: () => boolean,
+  ): Change & { readonly owner: Of } {
     const change = { tables, owner, sequence: ++this.#begun, asking, isOver };
     this.#changes.push(change);
     return change;
@@ -230,22 +254,26 @@ export class ChangingTables {
     return this.#changes;
   }
 
-  async #written(tables: Names, owner: Owner | undefined, timeout_ms: number): Promise<void> {
+  /** @returns false: some writes have not ended after a time */
+  async #written(tables: Names, owner: Owner | undefined, timeout_ms: number): Promise<boolean> {
     const before = [...this.#writes].filter(
       write => write.owner !== owner && write.tables.some(name => tables.has(name)),
     );
     for (const late_ms = performance.now() + timeout_ms; performance.now() < late_ms; await sleep(2))
-      if (!before.some(write => this.#writes.has(write))) return;
+      if (!before.some(write => this.#writes.has(write))) return true;
+    return false;
   }
 
   #sayAgain(): void {
     for (const change of this.#current()) if (change.owner) this.#say(change, 0).catch(() => undefined);
   }
 
-  async #say({ tables, asking }: Pick<Change, 'tables' | 'asking'>, timeout_ms: number): Promise<void> {
+  async #say({ tables, asking }: Pick<Change, 'tables' | 'asking'>, timeout_ms: number): Promise<boolean> {
     const names = [...tables];
+    let all = true;
     for (let at = 0; at < names.length; at += NAMES_MAX)
-      await this.announce({ tables: names.slice(at, at + NAMES_MAX), asking }, timeout_ms);
+      all = (await this.announce({ tables: names.slice(at, at + NAMES_MAX), asking }, timeout_ms)) && all;
+    return all;
   }
 }
 
@@ -255,6 +283,15 @@ async function holdsAll({ cloud }: SessionPort, tables: readonly LogicalTable[])
   const [row] = await readerOn(cloud)(heldTables, [JSON.stringify(names)]);
   return row?.[0] === 't';
 }
+
+/** Does a session of the cloud wait for what the session's transaction has locked? */
+async function holdsUpOthers({ cloud }: SessionPort): Promise<boolean> {
+  const [row] = await readerOn(cloud)(waitingForUs, []);
+  return row?.[0] === 't';
+}
+
+const waitingForUs = `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
+  WHERE NOT granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid)))`;
 
 const heldTables = `SELECT pg_catalog.bool_and(EXISTS (SELECT FROM pg_catalog.pg_locks WHERE relation = pg_catalog.to_regclass(t.name)
   AND locktype = 'relation' AND mode = 'AccessExclusiveLock' AND granted AND pid = pg_catalog.pg_backend_pid()

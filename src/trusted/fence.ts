@@ -26,7 +26,7 @@ const poll_ms = 100;
 const SEEN_CHANNEL = 'clarus_seen';
 /** Channel of what workers announce; payload: worker, cloud, number and text as JSON. */
 const ANNOUNCE_CHANNEL = 'clarus_announce';
-/** Channel on which they say that they have taken note; payload: the worker that announced, the number, and who heard. */
+/** Channel on which they say that they are ready for it; payload: the worker that announced, the number, and who is ready. */
 const HEARD_CHANNEL = 'clarus_heard';
 
 /** A worker and the cloud whose catalogue it serves by. */
@@ -38,8 +38,11 @@ export interface FenceOptions {
   readonly cloud: string;
   /** told of each newer version of the cloud's catalogue: load it, then `acknowledge` it */
   readonly onVersion: (version: number) => void;
-  /** told of what another worker of the cloud has announced, which waits until this resolves */
-  readonly onAnnounced?: (text: string) => Promise<void>;
+  /**
+   * told of what another worker of the cloud has announced, which waits until this resolves; to false: the worker is not
+   * ready for it yet
+   */
+  readonly onAnnounced?: (text: string) => Promise<boolean>;
   readonly onProblem: (message: string) => void;
 }
 
@@ -53,10 +56,11 @@ export interface Fence {
    */
   awaitAcknowledgement(version: number, timeout_ms: number): Promise<void>;
   /**
-   * Tells the other living workers of the cloud something, at most 4,000 bytes of UTF-8, and waits until they have taken
-   * note of it, or for `timeout_ms`.
+   * Tells the other living workers of the cloud something, at most 4,000 bytes of UTF-8, and waits until they are ready
+   * for it, or for `timeout_ms`.
+   * @returns whether all are
    */
-  announce(text: string, timeout_ms: number): Promise<void>;
+  announce(text: string, timeout_ms: number): Promise<boolean>;
   /** false: this worker may have missed a change, because the trusted database did not hear of it in time */
   isLive(): boolean;
   /** Takes this worker off the list. */
@@ -82,7 +86,7 @@ class WorkerFence implements Fence {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #announced = 0;
-  /** workers that have not heard an announcement of ours yet, by its number */
+  /** workers that are not ready for an announcement of ours yet, by its number */
   readonly #waiting = new Map<number, Set<string>>();
   #wake: () => void = () => undefined;
 
@@ -136,14 +140,14 @@ class WorkerFence implements Fence {
     }
   }
 
-  async announce(text: string, timeout_ms: number): Promise<void> {
+  async announce(text: string, timeout_ms: number): Promise<boolean> {
     const { state, worker, cloud } = this.#options;
     const { rows } = await state.query<{ id: string }>(
       `SELECT id FROM clarus.workers WHERE cloud = $1 AND id <> $2
          AND heartbeat > clock_timestamp() - interval '${heartbeat_max_ms} ms'`,
       [cloud, worker],
     );
-    if (rows.length === 0) return;
+    if (rows.length === 0) return true;
     const number = ++this.#announced;
     const waiting = new Set(rows.map(({ id }) => id));
     this.#waiting.set(number, waiting);
@@ -154,6 +158,7 @@ class WorkerFence implements Fence {
     const late_ms = performance.now() + timeout_ms;
     while (waiting.size > 0 && performance.now() < late_ms) await sleep(2);
     this.#waiting.delete(number);
+    return waiting.size === 0;
   }
 
   isLive(): boolean {
@@ -222,7 +227,7 @@ class WorkerFence implements Fence {
     const { worker, cloud, state, onAnnounced, onProblem } = this.#options;
     if (from === worker || of !== cloud) return;
     try {
-      await onAnnounced?.(text);
+      if ((await onAnnounced?.(text)) === false) return;
       await state.query('SELECT pg_notify($1, $2)', [HEARD_CHANNEL, JSON.stringify([from, number, worker])]);
     } catch (error) {
       onProblem(`another worker was not told that it was heard: ${(error as Error).message}`);
