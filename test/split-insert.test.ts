@@ -92,6 +92,12 @@ suite('insert from a query', { timeout: 300_000 }, () => {
     ["INSERT INTO copy (id, born) SELECT 403, 'x'"],
     ['INSERT INTO copy (id, name) SELECT 404'],
     ['INSERT INTO copy (id, weight) SELECT 405, 1 / (id - 2) FROM patient'],
+    // constants are looked at also where no row takes them
+    ['INSERT INTO copy (id, weight) SELECT 406, 123456 FROM patient WHERE id < 0'],
+    ['INSERT INTO copy (id, weight) SELECT 406, 12345 + 1 FROM patient WHERE name LIKE $1', 'none%'],
+    ["INSERT INTO copy (id, short) SELECT 407, 'too long' FROM patient WHERE name LIKE 'none%'"],
+    ["INSERT INTO copy (id, born) SELECT 408, '2020-02-30' FROM patient WHERE id < 0"],
+    ['INSERT INTO copy (id, weight) SELECT 409, 123456 FROM patient WHERE id < 0 LIMIT 1'],
   ];
 
   test('stores what PostgreSQL stores, or fails as it does', async () => {

@@ -329,5 +329,7 @@ export interface CursorBody {
 export interface InsertSelectBody {
   readonly kind: 'insert-select';
   readonly source: SplitBody;
+  /** EXPLAIN of the client's statement, which has PostgreSQL plan it */
+  readonly explain: PhysicalStatement;
   readonly copy: CopyInBody;
 }

@@ -7,6 +7,7 @@ import { backendTypes } from '../../../wire/protocol.js';
 import { nodesIn, readNodes } from '../../analysed/node.js';
 import { checksOf, openInChecks } from '../../checks/table-checks.js';
 import type { CopyInBody, InsertSelectBody, SplitBody } from '../../execute/bodies.js';
+import { statement } from '../../execute/convert.js';
 import type { CopyOutFormat } from '../../execute/copy-out.js';
 import { cannotBeRun } from '../../execute/given.js';
 import type { Bound, Portal } from '../../execute/portal.js';
@@ -77,6 +78,7 @@ export async function planInsertSelect(raw: RawNode, planning: SplitPlanning): P
   const insert: InsertSelectBody = {
     kind: 'insert-select',
     source: { ...from, statement: printingExactly(from.statement, types, session.settings) },
+    explain: statement(`EXPLAIN ${deparse(raw)}`, shape.parameterTypes),
     copy: copy.body as CopyInBody,
   };
   return {
@@ -145,6 +147,7 @@ export function bindInsertSelect(
       };
       const portal = bindSplit(body.source, source, residual, services, copy);
       await portal.execute(0, { done: () => undefined, failed: () => undefined });
+      if (kept.chunks.length === 0) await mustBePlanned(body, bound, residual);
       const check = await nameCheck(bound.session, services.readsZoneNames);
       for (const chunk of kept.chunks) check?.(chunk);
       try {
@@ -158,6 +161,24 @@ export function bindInsertSelect(
     },
     close: () => undefined,
   };
+}
+
+/**
+ * Says what is wrong with constants: PostgreSQL does when it plans a statement, also where there is no row that takes them.
+ * @throws PostgresError of class 22
+ */
+async function mustBePlanned(
+  { explain, source }: InsertSelectBody,
+  { bound }: Bound,
+  residual: ResidualPort,
+): Promise<void> {
+  const parameters = { parameters: bound.formats, results: [0] as const };
+  const planned = residual.given(source.localised, port =>
+    port.bind(explain, bound.values, parameters).execute(0, { rows: () => undefined }),
+  );
+  await planned.catch(error => {
+    if (error instanceof PostgresError && error.code?.startsWith('22')) throw error;
+  });
 }
 
 /** The line of a COPY that nobody sent. */
