@@ -101,7 +101,10 @@ export async function settleDead(
  * @param given what was prepared; undefined: it is prepared here
  * @throws what `prepare` and `startWorker` throw; nothing that was opened is left open then
  */
-export async function startAlone(inputs: ProxyInputs, given?: Prepared): Promise<Worker> {
+export async function startAlone(
+  inputs: ProxyInputs & Pick<WorkerInputs, 'verifiers'>,
+  given?: Prepared,
+): Promise<Worker> {
   const prepared = given ?? (await prepare(inputs));
   try {
     return await startWorker({ ...inputs, worker: 0, prepared });
@@ -114,9 +117,21 @@ export async function startAlone(inputs: ProxyInputs, given?: Prepared): Promise
   }
 }
 
+/**
+ * What the passwords of the local users are checked by.
+ * @throws ClarusError where a password cannot be had
+ */
+export const userVerifiers = ({
+  config,
+  resolveSecret,
+}: Pick<ProxyInputs, 'config' | 'resolveSecret'>): ReadonlyMap<string, ScramVerifier> =>
+  new Map(config.users.map(user => [user.name, makeVerifier(resolveSecret(user.password))]));
+
 /** Starts a worker: it serves when this returns. */
 export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
   const { config, rootKey, resolveSecret, registry, log, name = workerName() } = inputs;
+  // what may be missing is looked for before anything is opened
+  const verifiers = inputs.verifiers ?? userVerifiers(inputs);
   const served = servedCloud(config);
   const onProblem = (message: string): void => log('warning', message);
   const trusted =
@@ -237,13 +252,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     },
   });
   const users = new Map<string, LocalUser>(
-    config.users.map(user => [
-      user.name,
-      {
-        name: user.name,
-        verifier: inputs.verifiers?.get(user.name) ?? makeVerifier(resolveSecret(user.password)),
-      },
-    ]),
+    config.users.map(({ name }) => [name, { name, verifier: verifiers.get(name)! }]),
   );
   const carriers = new Carriers();
   const door = inputs.prepared?.door?.proxy ?? inputs.door;

@@ -13,10 +13,11 @@ import {
   settleDead,
   startAlone,
   startWorker,
+  userVerifiers,
   type Worker,
   workerName,
 } from '../proxy.js';
-import { formatVerifier, makeVerifier, parseVerifier, type ScramVerifier } from '../wire/scram.js';
+import { formatVerifier, parseVerifier, type ScramVerifier } from '../wire/scram.js';
 import type { Invocation } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
 import { jsonLog } from './log.js';
@@ -47,9 +48,12 @@ export async function main({ config: path }: Invocation): Promise<number> {
     // Not `once`: a listener that has left would let the embedded server end this process by the signal.
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
   });
+  const verifiers = userVerifiers(inputs);
   const prepared = await prepare(inputs);
   const close =
-    workers === 1 ? await serveAlone(inputs, prepared) : await serveByWorkers(inputs, prepared, workers);
+    workers === 1
+      ? await serveAlone({ ...inputs, verifiers }, prepared)
+      : await serveByWorkers({ ...inputs, verifiers }, prepared, workers);
   await stopped;
   jsonLog('info', 'draining');
   await close();
@@ -57,7 +61,10 @@ export async function main({ config: path }: Invocation): Promise<number> {
   return 0;
 }
 
-async function serveAlone(inputs: ProxyInputs, prepared: Prepared): Promise<() => Promise<void>> {
+/** What serving needs beside what is prepared. */
+type Served = ProxyInputs & { readonly verifiers: ReadonlyMap<string, ScramVerifier> };
+
+async function serveAlone(inputs: Served, prepared: Prepared): Promise<() => Promise<void>> {
   const worker = await startAlone(inputs, prepared);
   const { host, port } = worker.gateway.address();
   ready(host, port);
@@ -68,13 +75,13 @@ const ready = (host: string, port: number): void =>
   void process.stdout.write(`ready postgres://${host.includes(':') ? `[${host}]` : host}:${port}\n`);
 
 async function serveByWorkers(
-  inputs: ProxyInputs,
+  inputs: Served,
   prepared: Prepared,
   count: number,
 ): Promise<() => Promise<void>> {
   const { config } = inputs;
-  const verifiers = config.users.map(
-    user => [user.name, formatVerifier(makeVerifier(resolveSecret(user.password)))] as const,
+  const verifiers = [...inputs.verifiers].map(
+    ([name, verifier]) => [name, formatVerifier(verifier)] as const,
   );
   const pool = new WorkerPool({
     ...config.listen.postgres,

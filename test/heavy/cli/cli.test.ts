@@ -223,6 +223,15 @@ test('a missing or wrong key stops run and check', async () => {
   oneLine(await place.run(['check', '--config', 'other.yaml']), /can be read by others; chmod 600/);
 });
 
+test('run ends where the password of a user is missing', async () => {
+  for (const workers of [1, 2]) {
+    const text = configuration().replace('env:APP_PASSWORD', 'env:NOWHERE_SET');
+    place.write('other.yaml', text.replace('workers: 1', `workers: ${workers}`));
+    const ended = await place.run(['run', '--config', 'other.yaml']);
+    oneLine(ended, /environment variable NOWHERE_SET is not set/);
+  }
+});
+
 test('run is ready, drains and ends', async () => {
   const running = place.start(['run']);
   try {
