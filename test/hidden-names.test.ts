@@ -93,6 +93,8 @@ const steps: Readonly<Record<string, readonly Step[]>> = {
     'SELECT zqid, g FROM zqperson, generate_series(1, 2) g ORDER BY 1, 2',
     "SELECT zqid, v.x FROM zqperson JOIN (VALUES (3, 'x')) v (i, x) ON v.i = zqid",
     "SELECT zqid, column2 FROM zqperson JOIN (VALUES (3, 'x')) v ON column1 = zqid",
+    'SELECT zqid, zqname FROM zqperson TABLESAMPLE SYSTEM (100) ORDER BY zqid',
+    'SELECT max(lower(zqname)) FROM zqperson p TABLESAMPLE BERNOULLI (100) REPEATABLE (3)',
     'SELECT zqid FROM zqperson WHERE zqid = 3 FOR UPDATE',
     'SELECT zqname FROM zqperson p WHERE zqid = 3 FOR UPDATE OF p',
     "SELECT zqname LIKE 'F%' FROM zqperson WHERE zqtown = 'Wien'",

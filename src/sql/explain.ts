@@ -13,6 +13,7 @@ import type {
 import type { OperandPlan } from './operand.js';
 import type { Plan, ProtectedPlan, Shape } from './plan.js';
 import { fieldsOf, list, type RawNode, text } from './raw/node.js';
+import { tablesSampled } from './split/sample-condition.js';
 import type { PartsBody } from './temporary/beside.js';
 
 /** Is it EXPLAIN (CLARUS)? */
@@ -61,6 +62,9 @@ export function explainPlan(plan: Plan): string[] {
   }
 }
 
+const sampleLines = ({ statement }: SplitBody): readonly string[] =>
+  tablesSampled(statement.sql).map(name => `  Samples: ${name}, in the cloud`);
+
 function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
   switch (plan.body.kind) {
     case 'read': {
@@ -78,6 +82,7 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
         'Split: the trusted database runs the statement over rows that the cloud delivers',
         ...body.why.map(reason => `  Why: ${reason}`),
         ...body.names.map(name => `  Reads: ${name}`),
+        ...sampleLines(body),
         ...(body.writes?.names ?? []).map(name => `  Writes: ${name}, once all is computed`),
       ];
     }
@@ -99,6 +104,7 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
         'Split: the trusted database runs the query at once, and keeps its rows until the cursor is closed',
         ...source.why.map(reason => `  Why: ${reason}`),
         ...source.names.map(name => `  Reads: ${name}`),
+        ...sampleLines(source),
       ];
     }
     case 'insert-select': {
@@ -106,6 +112,7 @@ function protectedLines(plan: Extract<Plan, { kind: 'protected' }>): string[] {
       return [
         `Write: the trusted database runs the query, and its rows are copied into ${nameOf(copy.table)}, protected here`,
         ...source.names.map(name => `  Reads: ${name}`),
+        ...sampleLines(source),
         ...copy.written.map(
           w => `  Protects ${w.column.name}: ${w.forms.map(f => f.encoding.kind).join(', ')}`,
         ),

@@ -7,6 +7,7 @@ import type { CursorDeclaration, Plan, Shape } from './plan.js';
 import { kindOf, type RawFields, type RawNode, text } from './raw/node.js';
 import type { SequencePlaces } from './sequences.js';
 import { planSetConfig } from './set-config.js';
+import { refuseSample } from './split/sample-condition.js';
 import type { Touch } from './touch.js';
 
 /** @throws ClarusError 0A000 where the statement calls what is not proven to touch no protected table */
@@ -41,6 +42,7 @@ export function place(
   sequences: SequencePlaces,
   momentary: boolean,
 ): Plan {
+  refuseSample(raw);
   const { homes } = touch;
   const declares = raw.DeclareCursorStmt && declared(raw.DeclareCursorStmt);
   const pass: Plan = {

@@ -36,8 +36,8 @@ import { placeSequences } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { readingOf } from './settings.js';
 import { overCatalogue, planCursor } from './split/cursor.js';
-import { planSplit, type SplitPlanning } from './split/plan.js';
-import { planSplitStatement } from './split/write/plan.js';
+import type { SplitPlanning } from './split/plan.js';
+import { planSplitQuery, planSplitStatement } from './split/write/plan.js';
 import { planTemporary, planTemporaryUtility } from './temporary/plan.js';
 import { type Touch, touchOf } from './touch.js';
 import { firesInsteadOf, planInsteadOf } from './triggers/instead-of.js';
@@ -297,7 +297,7 @@ export class Planning {
       detail: 'What it computes would be written to protected columns.',
       hint: 'Create the table first, then fill it with INSERT.',
     });
-    return planSplit(raw, sql, { analysis, touch, homes, session, cause, plan: this.#parts(session) });
+    return planSplitQuery(raw, sql, { analysis, touch, homes, session, cause, plan: this.#parts(session) });
   }
 
   /** Up to version 15, PostgreSQL does not print the query that an EXPLAIN holds: it is analysed by itself. */
@@ -332,7 +332,7 @@ export class Planning {
       const analysis = await session.analyse(sql, parameterTypes);
       const touch = await touchOf(analysis, session, homes);
       if (!isOfCatalogue(touch)) {
-        const plan = await planSplit(query, sql, {
+        const plan = await planSplitQuery(query, sql, {
           analysis,
           touch,
           homes,

@@ -12,6 +12,7 @@ import { refuseUnanswered } from './read/answered.js';
 import { refuseHiddenNames } from './read/hidden-names.js';
 import { planSelect } from './read/select.js';
 import { refuseRowTypes } from './row-types.js';
+import { refuseSample } from './split/sample-condition.js';
 import type { Touch } from './touch.js';
 import { refuseTrees } from './trees.js';
 import { refuseTriggered } from './triggers/plan.js';
@@ -32,6 +33,7 @@ export async function planPushed(
   session: SessionPort,
 ): Promise<ProtectedPlan> {
   const query = touch.query!;
+  refuseSample(raw);
   if (touch.routines)
     throw new ClarusError(
       '0A000',

@@ -5,6 +5,7 @@ import { parseOne } from '../raw/parse.js';
 import { type CarrierQuery, readCarrierQuery } from '../split/carrier-query.js';
 import type { SplitServices } from '../split/cloud-rows.js';
 import { deliveryOf, type ShowsItself } from '../split/delivery.js';
+import { asSampled } from '../split/sample-condition.js';
 import { within } from './names.js';
 import type { ExplainOptions } from './options.js';
 
@@ -44,7 +45,8 @@ export async function withCloudSql(
     }
     const cloud = await cloudSql(carried, session, services, shows);
     const more = cloud === undefined ? [] : [{ name: 'Cloud SQL', value: within(format, cloud) }];
-    const properties = [{ name: 'Carrier SQL', value }, ...more];
+    const asked = carried.query?.sample ? within(format, asSampled(carried.sql)) : value;
+    const properties = [{ name: 'Carrier SQL', value: asked }, ...more];
     for (const [i, property] of properties.entries())
       lines.push(indent + written(property, format) + (format === 'json' && i < more.length ? ',' : comma));
   }

@@ -21,6 +21,7 @@ import type { ClientPort, ResidualPort, SessionPort, StatementPort } from '../po
 import type { SplitServices } from '../split/cloud-rows.js';
 import { fetching } from '../split/fetching.js';
 import { bindSplit } from '../split/portal.js';
+import { saysSample, withSamplesNamed } from '../split/sample-condition.js';
 import { KeptRows } from '../split/write/computed-writes.js';
 import { runPart } from '../split/write/parts.js';
 import { withCloudSql } from './carrier-queries.js';
@@ -168,7 +169,7 @@ class Explanation {
     for (const line of textOf(kept.rows))
       lines.push(
         ofCarriers(
-          await withCloudSql(line, format, fetching(session), services.split, shows),
+          withSamplesNamed(await withCloudSql(line, format, fetching(session), services.split, shows)),
           session.catalog(),
           format,
         ),
@@ -185,8 +186,9 @@ class Explanation {
       physical(explain + statement.sql, statement.parameterTypes);
     if (planned?.kind === 'split' && !planned.writes)
       return { ...planned, statement: explained(planned.statement), oneTable: false, joins: false };
-    const statement = planned?.kind === 'split' && isMerge(body.planned) ? planned.statement : undefined;
     const reads = planned && sourceOf(planned);
+    const isOurs = isMerge(body.planned) || (reads !== undefined && saysSample(reads.statement.sql));
+    const statement = isOurs ? reads?.statement : undefined;
     return {
       kind: 'split',
       statement: explained(statement ?? { sql, parameterTypes: this.bound.plan.shape.parameterTypes }),

@@ -32,9 +32,8 @@ function rewriteItem(raw: RawNode, analysed: Node, scope: Scope, compilation: Co
       return rangeVar(raw, rte, numberIn(analysed, 'rtindex'), scope, compilation);
     }
     case 'RangeTableSample': {
-      const relation = child(fields, 'relation');
+      const relation = child(fields, 'relation')!;
       const rte = entry(scope, numberIn(analysed, 'rtindex'));
-      if (!relation || protectedTable(rte, compilation)) throw form('TABLESAMPLE');
       return {
         RangeTableSample: {
           ...fields,

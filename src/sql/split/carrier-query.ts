@@ -7,6 +7,7 @@ import { ClarusError } from '../../errors.js';
 import { OWN_SCHEMA } from '../../trusted/own-schema.js';
 import { child, fieldsOf, list, type RawNode, stringOf, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
+import { type Sample, sampleOf } from './sample-condition.js';
 
 /** A query over one carrier. */
 export interface CarrierQuery {
@@ -16,6 +17,8 @@ export interface CarrierQuery {
   readonly columns: readonly (string | undefined)[];
   /** what is computed of each row, after the columns; absent: nothing */
   readonly expressions?: readonly RawNode[];
+  /** its rows are a sample; absent: they are all */
+  readonly sample?: Sample;
   /** conditions that all must hold */
   readonly conditions: readonly Condition[];
   readonly order: readonly Order[];
@@ -62,10 +65,14 @@ export function readCarrierQuery(sql: string): CarrierQuery {
   for (const field of ['groupClause', 'limitCount', 'limitOffset', 'distinctClause', 'havingClause'])
     if (select[field] !== undefined) throw new Error(`a carrier is asked for ${field}`);
   const where = child(select, 'whereClause');
+  const all = where === undefined ? [] : conjuncts(where);
+  const samples = all.flatMap(tree => sampleOf(tree) ?? []);
+  if (samples.length > 1) throw new Error('a carrier is asked for several samples at once');
   return {
     table: Number(relname),
     columns: list(select, 'targetList').map(target => nameOf(child(fieldsOf(target), 'val')!)),
-    conditions: (where === undefined ? [] : conjuncts(where)).map(condition),
+    ...(samples[0] ? { sample: samples[0] } : {}),
+    conditions: all.filter(tree => !sampleOf(tree)).map(condition),
     order: list(select, 'sortClause').map(orderOf),
   };
 }

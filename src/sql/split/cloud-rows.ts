@@ -58,14 +58,17 @@ export class CloudRows implements RowSource {
   readonly #kept = new Map<string, Buffer>();
   #kept_bytes = 0;
   #names: Promise<NameCheck | undefined> | undefined;
+  readonly #statement: ShowsItself;
 
   constructor(
     private readonly session: SessionPort,
     private readonly services: SplitServices,
-    private readonly statement: ShowsItself,
+    statement: ShowsItself,
     /** takes what the statement writes; undefined: it only reads */
     private readonly writes?: CloudWrites,
-  ) {}
+  ) {
+    this.#statement = { seeds: new Map(), ...statement };
+  }
 
   async open(sql: string, parameters: readonly (Uint8Array | null)[]): Promise<RowCursor> {
     const query = readCarrierQuery(sql);
@@ -110,7 +113,7 @@ export class CloudRows implements RowSource {
   ): Promise<RowCursor> {
     const { session, services } = this;
     const table = this.#table(query.table);
-    const delivery = await deliveryOf(sql, query, table, session, services.plan, this.statement);
+    const delivery = await deliveryOf(sql, query, table, session, services.plan, this.#statement);
     const width = query.columns.length + (query.expressions?.length ?? 0);
     const { finish } = delivery;
     this.#names ??= nameCheck(session, services.readsZoneNames);

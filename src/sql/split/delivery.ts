@@ -17,6 +17,7 @@ import { readingOf } from '../settings.js';
 import { type CarrierQuery, type Condition, columnsIn, condition } from './carrier-query.js';
 import { comparisonsOnly } from './comparisons.js';
 import { printingExactly, rounds } from './exact.js';
+import { type Seeds, sampleClause } from './sample-condition.js';
 import { comparisonAsked, isShown, type Shown } from './shown.js';
 
 /** A plan that rows come by. */
@@ -51,6 +52,8 @@ export interface ShowsItself {
   /** its conditions keep protected and unprotected columns apart */
   readonly apart: boolean;
   readonly bound: BoundParameters;
+  /** absent: rows are fetched once */
+  readonly seeds?: Seeds;
 }
 
 /** What was found out for a catalogue, as long as it is in force. */
@@ -102,16 +105,19 @@ export async function deliveryOf(
     if (await mayBeSeen(condition, table, session, statement)) seen.push(condition);
   const numbers = seen.map(condition => query.conditions.indexOf(condition));
   // more columns may be wanted than the text asks for
-  const key = [circumstances(session), sql, query.columns.join(), numbers.join()].join('\0');
+  const sample = query.sample ? sampleClause(query.sample, statement.seeds) : '';
+  const key = [circumstances(session), sql, sample, query.columns.join(), numbers.join()].join('\0');
   const { deliveries } = knownFor(catalog);
   const found = deliveries.get(key);
   if (found) return found;
-  const delivery = await planDelivery(query, seen, table, session, plan);
-  return delivery.fetch.once ? delivery : remember(deliveries, key, delivery);
+  const delivery = await planDelivery(query, sample, seen, table, session, plan);
+  // another execution may want another sample
+  return delivery.fetch.once || sample !== '' ? delivery : remember(deliveries, key, delivery);
 }
 
 async function planDelivery(
   query: CarrierQuery,
+  sample: string,
   seen: readonly Condition[],
   table: LogicalTable,
   session: SessionPort,
@@ -123,7 +129,7 @@ async function planDelivery(
     const computes = (query.expressions?.length ?? 0) > 0;
     const finishing = left.length > 0 || computes || (query.order.length > 0 && !sorted);
     const columns = finishing ? neededColumns(query, left) : query.columns;
-    const sql = fetchSql(columns, table, pushed) + (sorted ? orderBy(query.order) : '');
+    const sql = fetchSql(columns, table, pushed, sample) + (sorted ? orderBy(query.order) : '');
     const fetch = await plan(sql);
     if (fetch.kind !== 'pass' && fetch.kind !== 'protected')
       throw new Error('rows of a table come from no cloud');
@@ -249,15 +255,16 @@ async function answered(
   return found;
 }
 
-/** The statement that fetches; those that inherit from the table have carriers of their own. */
+/** The statement that fetches; those that inherit from the table have carriers of their own. @param sample TABLESAMPLE */
 function fetchSql(
   columns: readonly (string | undefined)[],
   { schema, name }: LogicalTable,
   conditions: readonly Condition[],
+  sample = '',
 ): string {
   const where = conditions.map(({ tree }) => `(${deparseExpression(tree)})`);
   const list = columns.map(c => (c === undefined ? 'NULL' : quoteName(c))).join(', ');
-  return `SELECT ${list} FROM ONLY ${quoteQualified(schema, name)}${where.length ? ` WHERE ${where.join(' AND ')}` : ''}`;
+  return `SELECT ${list} FROM ONLY ${quoteQualified(schema, name)}${sample}${where.length ? ` WHERE ${where.join(' AND ')}` : ''}`;
 }
 
 const renumbered = (tree: RawNode, parameters: readonly number[], before: number): RawNode =>

@@ -18,6 +18,7 @@ import type { SplitServices } from './cloud-rows.js';
 import { columnTypes } from './delivery.js';
 import { type GivenFetch, travelOf } from './given-columns.js';
 import { columnsNeeded } from './given-table.js';
+import { saysSample } from './sample-condition.js';
 
 /** A statement as one over the rows of tables. */
 export interface GivenTables {
@@ -33,6 +34,7 @@ export async function givenTables(
   services: SplitServices,
 ): Promise<GivenTables | undefined> {
   const { sql, parameterTypes } = body.statement;
+  if (saysSample(sql)) return undefined;
   const raw = parseOne(sql);
   const catalog = session.catalog();
   const tables = body.tables.map(oid => catalog.tables.get(oid)).filter(table => table !== undefined);

@@ -198,7 +198,8 @@ function ifNotFound(error: unknown): undefined {
 }
 
 /** Is a view one of users? The catalogue has others. */
-const isOfUsers = ({ oid, schema }: Relation): boolean => oid >= FIRST_USER_OID && schema !== OWN_SCHEMA;
+export const isOfUsers = ({ oid, schema }: Relation): boolean =>
+  oid >= FIRST_USER_OID && schema !== OWN_SCHEMA;
 
 const sameColumns = ({ columns: one = [] }: Shape, { columns: other = [] }: Shape): boolean =>
   one.length === other.length &&

@@ -15,6 +15,7 @@ import { parseOne } from '../../raw/parse.js';
 import { touchOf } from '../../touch.js';
 import { planTriggered } from '../../triggers/plan.js';
 import { isPlainRead, mustBeReadable, planSplit, type SplitPlanning, splitBody } from '../plan.js';
+import { withoutSamples } from '../samples.js';
 import { planComputedInsert } from './computed-insert.js';
 import { planComputedMerge } from './computed-merge.js';
 import { declassifiedBy, refuseFlows, refuseLateSight, type Write, writesOf } from './flow.js';
@@ -40,9 +41,25 @@ export async function planSplitStatement(
   sql: string,
   planning: SplitPlanning,
 ): Promise<ProtectedPlan> {
-  const planned = await planWay(raw, sql, planning);
+  const sampled = await withoutSamples(raw, planning);
+  const planned = await (sampled
+    ? planWay(sampled.raw, sampled.sql, sampled.planning)
+    : planWay(raw, sql, planning));
   const declassifies = declassifiedBy(planning.analysis, planning.touch, planning.session.catalog());
   return declassifies.length > 0 ? { ...planned, declassifies } : planned;
+}
+
+/**
+ * Plans a SELECT that the trusted PostgreSQL runs, whatever the cloud could answer.
+ * @throws ClarusError of `planSplit`
+ */
+export async function planSplitQuery(
+  raw: RawNode,
+  sql: string,
+  planning: SplitPlanning,
+): Promise<ProtectedPlan> {
+  const sampled = await withoutSamples(raw, planning);
+  return sampled ? planSplit(sampled.raw, sampled.sql, sampled.planning) : planSplit(raw, sql, planning);
 }
 
 async function planWay(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {

@@ -17,6 +17,7 @@ import { CloudRows, type SplitServices } from '../cloud-rows.js';
 import { copyRows } from '../fetch.js';
 import { givenTable } from '../given-table.js';
 import { bindResidual, mustHaveRunAsPlanned, needsOf, residualParameters, run } from '../portal.js';
+import type { Seeds } from '../sample-condition.js';
 import { CloudWrites } from './cloud-writes.js';
 import { boundWith, ComputedSink, computeGiven, KeptRows, withColumns } from './computed-writes.js';
 import { flushWrites } from './flush.js';
@@ -76,6 +77,8 @@ class WritingPortal implements Portal {
   #given: readonly Row[] = [];
   #bound: Bound;
   readonly #locks: StatementLocks;
+  /** the statement that begins anew takes the same samples */
+  readonly #seeds: Seeds = new Map();
   #over = false;
 
   constructor(
@@ -210,7 +213,8 @@ class WritingPortal implements Portal {
     if (this.hooks) writes.keepOrder();
     const found = this.#locks.find();
     const { shown, apart } = body;
-    const rows = new CloudRows(session, services, { shown, apart, bound: this.#bound.bound }, writes);
+    const shows = { shown, apart, bound: this.#bound.bound, seeds: this.#seeds };
+    const rows = new CloudRows(session, services, shows, writes);
     const residual = await this.residual.begin(rows, needsOf(body));
     if (residual.readOnly && (this.writes.names.length > 0 || this.writes.locks.length > 0)) {
       residual.over();
