@@ -11,9 +11,9 @@ export interface Node {
   readonly kind: string;
   readonly fields: Readonly<Record<string, Value>>;
 }
-/** bytes of a datum in the server's memory form (little-endian) */
+/** a datum in the server's memory form (little-endian), as printed: `datumBytes` reads it */
 export interface Datum {
-  readonly datum: readonly number[];
+  readonly datum: string;
 }
 /** What a field holds. Numbers, booleans and names are strings, as printed; null is `<>`. */
 export type Value = Node | Datum | string | null | readonly Value[];
@@ -33,24 +33,73 @@ export function readNodes(text: string): readonly Node[] {
 export const isNode = (value: Value | undefined): value is Node =>
   typeof value === 'object' && value !== null && 'kind' in value;
 
+/**
+ * Bytes of a datum. Each is printed as a signed number, with a space or the end of a line after it (outDatum of
+ * outfuncs.c, format_node_dump of print.c).
+ * @throws Error where it is none (a server that prints otherwise than we know)
+ */
+export function datumBytes({ datum }: Datum): Uint8Array {
+  const bytes = new Uint8Array(datum.length >>> 1);
+  let count = 0;
+  let byte = 0;
+  let sign = 1;
+  let digits = 0;
+  for (let at = 0; at < datum.length; at++) {
+    const c = datum.charCodeAt(at);
+    if (c === SPACE || c === NEWLINE) {
+      if (digits > 0) bytes[count++] = sign * byte;
+      byte = digits = 0;
+      sign = 1;
+    } else if (c === MINUS && digits === 0) sign = -1;
+    else if (c >= ZERO && c <= NINE) {
+      byte = byte * 10 + c - ZERO;
+      digits++;
+    } else throw new Error('unexpected text in a datum of a node tree');
+  }
+  return bytes.subarray(0, count);
+}
+
+const SPACE = 0x20;
+const NEWLINE = 0x0a;
+const ZERO = 0x30;
+const NINE = 0x39;
+const MINUS = 0x2d;
+const BACKSLASH = 0x5c;
+const QUOTE = 0x22;
+
+/** Ends a token: pg_strtok of read.c. */
+const endsToken = (c: number): boolean =>
+  c === SPACE || c === 0x28 || c === 0x29 || c === 0x7b || c === 0x7d || c === NEWLINE || c === 0x09;
+
+/** V8 makes no slices of fewer characters: those are copied. */
+const SLICE_CHARACTERS_MIN = 13;
+
+/** A string of its own: what is kept of a tree must not keep the tree's whole text, which slices of it do. */
+const ownString = (slice: string): string =>
+  slice.length < SLICE_CHARACTERS_MIN ? slice : Buffer.from(slice, 'utf8').toString('utf8');
+
 class Reader {
   private at = 0;
   constructor(private readonly text: string) {}
 
   value(): Value {
     this.space();
-    const c = this.text[this.at];
-    if (c === '{') return this.node();
-    if (c === '(') return this.list();
-    if (c === '"') return this.quoted();
-    if (c === '<' && this.text[this.at + 1] === '>') {
-      this.at += 2;
-      return null;
+    const { text } = this;
+    switch (text.charCodeAt(this.at)) {
+      case 0x7b:
+        return this.node();
+      case 0x28:
+        return this.list();
+      case QUOTE:
+        return this.quoted();
+      case 0x3c:
+        if (text[this.at + 1] !== '>') break;
+        this.at += 2;
+        return null;
     }
-    const token = this.token();
+    const token = ownString(this.token());
     this.space();
-    if (this.text[this.at] === '[') return { datum: this.bytes() };
-    return token;
+    return text[this.at] === '[' ? this.datum() : token;
   }
 
   private node(): Node {
@@ -83,50 +132,53 @@ class Reader {
         this.at++;
         return values;
       }
-      if (first && /[iobx]/.test(c) && /[ )]/.test(this.text[this.at + 1] ?? '')) this.at++;
+      if (first && 'iobx'.includes(c) && ' )'.includes(this.text[this.at + 1] ?? '?')) this.at++;
       else values.push(this.value());
       first = false;
     }
   }
 
-  private bytes(): readonly number[] {
-    this.at++;
-    const values: number[] = [];
-    for (;;) {
-      const token = this.token();
-      if (token === ']') return values;
-      values.push(Number(token) & 255);
-    }
+  private datum(): Datum {
+    const from = this.at + 2;
+    const end = this.text.indexOf(']', this.at);
+    if (end < 0) throw new Error('unterminated datum in a node tree');
+    this.at = end + 1;
+    return { datum: this.text.slice(from, end) };
   }
 
-  /** `"..."`: a String node, or an empty string */
+  /** `"..."`: a String node, or an empty string. What stands between is a token, so a quote in it ends nothing. */
   private quoted(): string {
-    this.at++;
-    let value = '';
-    for (;;) {
-      const c = this.text[this.at++];
-      if (c === undefined) throw new Error('unterminated string in a node tree');
-      if (c === '"') return value;
-      value += c === '\\' ? this.text[this.at++] : c;
-    }
+    const token = this.token();
+    if (token.length < 2 || !token.endsWith('"')) throw new Error('unterminated string in a node tree');
+    return ownString(token.slice(1, -1));
   }
 
   private token(): string {
     this.space();
+    const { text } = this;
+    let from = this.at;
     let value = '';
-    for (;;) {
-      const c = this.text[this.at];
-      if (c === undefined || /[\s(){}]/.test(c)) break;
-      this.at++;
-      if (c === '\\') value += this.text[this.at++] ?? '';
-      else value += c;
+    let at = from;
+    for (; at < text.length; at++) {
+      const c = text.charCodeAt(at);
+      if (endsToken(c)) break;
+      if (c !== BACKSLASH) continue;
+      value += text.slice(from, at);
+      from = ++at;
     }
+    this.at = at;
+    value = value === '' ? text.slice(from, at) : value + text.slice(from, at);
     if (value === '') throw new Error(`empty token in a node tree at ${this.at}`);
     return value;
   }
 
   private space(): void {
-    while (this.at < this.text.length && this.text.charCodeAt(this.at) <= 32) this.at++;
+    const { text } = this;
+    for (;;) {
+      const c = text.charCodeAt(this.at);
+      if (c !== SPACE && c !== NEWLINE && c !== 0x09) return;
+      this.at++;
+    }
   }
 }
 

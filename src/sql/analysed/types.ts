@@ -1,6 +1,6 @@
 /** Types of analysed expressions (exprType of src/backend/nodes/nodeFuncs.c), and constants. */
 import { typeOids } from '../../wire/types.js';
-import { type Datum, isNode, type Node, numberIn, type Value } from './node.js';
+import { type Datum, datumBytes, isNode, type Node, numberIn, type Value } from './node.js';
 
 const typeField: Readonly<Record<string, string>> = {
   VAR: 'vartype',
@@ -65,7 +65,7 @@ export function constantValue(constant: Node): Uint8Array | null | undefined {
   const value = constant.fields.constvalue;
   if (value === null || value === undefined || typeof value === 'string' || !('datum' in value))
     return undefined;
-  const bytes = Uint8Array.from((value as Datum).datum);
+  const bytes = datumBytes(value as Datum);
   switch (numberIn(constant, 'consttype')) {
     case typeOids.bool:
       return bytes.slice(0, 1);
