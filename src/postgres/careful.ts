@@ -94,6 +94,7 @@ export class CarefulMode implements Mode, CarefulContext {
       applicationName: host.greeted.settings.applicationName,
       carries: options.residual !== undefined,
       transaction: this.transaction,
+      schema: () => this.port.catalog(),
       failed: error => host.terminate(error),
       applicationNameChanged: value => {
         writeBackend(this.output.message(), { kind: 'ParameterStatus', name: 'application_name', value });

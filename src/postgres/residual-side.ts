@@ -73,6 +73,7 @@ export class ResidualSide implements ResidualPort, CarrierSession {
       applicationName: undefined,
       noticed: diagnostic => this.#running.at(-1)?.noticed(diagnostic),
       transaction: new Transaction(),
+      schema: () => context.port.catalog(),
       failed,
       applicationNameChanged: () => undefined,
     });

@@ -24,6 +24,7 @@ export class ServerStatements {
   readonly #sameTypes: boolean;
   readonly #spelled: (sql: string) => string;
   #next = 1;
+  #schema: unknown;
 
   /**
    * @param sameTypes OIDs of types that users made are this server's
@@ -80,6 +81,18 @@ export class ServerStatements {
   parseNothing(): void {
     writeParse(this.#pipeline.writer, '', '', [], this.#sameTypes);
     this.#pipeline.expect(internal(expects.parse));
+  }
+
+  /**
+   * Closes all of them where the schema may be another than it was: a prepared statement goes on meaning the label of an
+   * enum that its text named when it was prepared.
+   * @param schema another value for each state of it
+   */
+  follow(schema: unknown): void {
+    if (this.#schema === schema) return;
+    this.#schema = schema;
+    for (const { name } of this.#prepared.values()) this.#close(name);
+    this.#prepared.clear();
   }
 
   /** Closes all of them, and the unnamed statement. */

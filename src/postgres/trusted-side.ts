@@ -46,6 +46,8 @@ export interface TrustedHooks {
   /** settings of the connection itself, in place of those for analysis */
   readonly own?: ReadonlyMap<string, string>;
   readonly transaction: Transaction;
+  /** another value for each state of the schema */
+  schema(): unknown;
   /** the connection is gone or speaks nonsense: the session cannot go on */
   failed(error: unknown): void;
   /** ParameterStatus that only this side can report */
@@ -90,6 +92,7 @@ export class TrustedSide {
     });
     this.port = new PipelinePort(this.pipeline, true, () => {
       this.open().catch(error => hooks.failed(error));
+      this.port.statements.follow(hooks.schema());
     });
   }
 

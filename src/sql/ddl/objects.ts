@@ -13,7 +13,6 @@ import { readerOn } from '../reading.js';
 import { detachCarriers, inCloud, inShadow, lockInCloud, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { viewsOver } from './populated.js';
-import { mayHoldRows } from './refill/index.js';
 import {
   creationSchema,
   listParts,
@@ -26,6 +25,7 @@ import {
 } from './resolve.js';
 import { servedTable, tableOfRelation, withCreationSchema } from './table-statements.js';
 import { changeTables } from './tables.js';
+import { refuseOtherLabel, refuseOtherRows, refuseToLook } from './values-of-types.js';
 
 type Done = Promise<{ tag: string }>;
 
@@ -93,7 +93,8 @@ export async function alterType(
   name: readonly string[],
 ): Done {
   const type = await resolveType(readerOn(session.trusted), name);
-  if (body.node.AlterDomainStmt) await refuseOverRows(session, body.node.AlterDomainStmt, name);
+  const { AlterDomainStmt: domain, AlterEnumStmt: labels } = body.node;
+  if (domain) await refuseToLook(session, deps, domain, name);
   const stands = type !== undefined && (await inCloud(session, 'to_regtype', type));
   const beforehand = stands ? [await withTypeName(session, body.node, name)] : [];
   const { tag } = await changeTables(session, deps, {
@@ -101,7 +102,9 @@ export async function alterType(
     text: body.text,
     mirror: async () => undefined,
     beforehand,
-    check: ({ changed }) => {
+    check: async ({ changed }) => {
+      // PostgreSQL's own errors come first
+      if (labels) await refuseOtherLabel(session, deps, labels, name);
       for (const { before, after } of changed)
         if (after?.table.state === 'protected' && before && typesOf(before.table) !== typesOf(after.table))
           throw new ClarusError('0A000', `table "${after.table.name}" uses the type that changes`, {
@@ -110,41 +113,6 @@ export async function alterType(
     },
   });
   return { tag };
-}
-
-/** Commands of ALTER DOMAIN that look at values: ADD CONSTRAINT, VALIDATE CONSTRAINT, SET NOT NULL (AlterDomainStmt). */
-const looksAtValues: ReadonlySet<unknown> = new Set(['C', 'V', 'O']);
-
-const columnsOfDomain = `
-WITH RECURSIVE users (oid) AS (
-  SELECT pg_catalog.to_regtype($1)::pg_catalog.oid
-  UNION SELECT t.oid FROM users u JOIN pg_catalog.pg_type t ON t.typbasetype = u.oid OR t.typelem = u.oid)
-SELECT a.attrelid::text, a.attnum::text FROM users u JOIN pg_catalog.pg_attribute a ON a.atttypid = u.oid
- WHERE a.attnum > 0 AND NOT a.attisdropped`;
-
-/**
- * The values of protected columns are in the cloud, where the domain is not asked.
- * @throws ClarusError 0A000 where a table with rows has a protected column of the domain
- */
-async function refuseOverRows(
-  session: SessionPort,
-  fields: RawFields,
-  name: readonly string[],
-): Promise<void> {
-  const skips = (fields.def as RawNode | undefined)?.Constraint?.skip_validation === true;
-  if (skips || !looksAtValues.has(fields.subtype)) return;
-  const found = await readerOn(session.trusted)(columnsOfDomain, [nameText(name)]);
-  for (const [relation, attnum] of found) {
-    const table = session.catalog().tables.get(Number(relation));
-    const column = table?.columns.find(c => c.attnum === Number(attnum));
-    if (!table || !column?.protection || !(await mayHoldRows(session, table))) continue;
-    throw new ClarusError('0A000', `the values of protected column "${column.name}" cannot be looked at`, {
-      detail: `Table "${table.name}" has rows with values of the domain.`,
-      hint: 'Add the constraint NOT VALID, or as a CHECK of the table.',
-      table: table.name,
-      column: column.name,
-    });
-  }
 }
 
 const typesOf = ({
@@ -242,6 +210,7 @@ export async function dropObjects(session: SessionPort, deps: DdlDependencies, b
     scope: cascade || holdsTables.has(fields.removeType) ? undefined : [],
     text: body.text,
     cascade,
+    check: ({ changed }) => refuseOtherRows(session, deps, changed),
     afterwards: [deparse(drop)],
   });
   return { tag };

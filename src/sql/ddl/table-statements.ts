@@ -32,6 +32,7 @@ import {
   tiedTables,
 } from './table-checks.js';
 import { changeTables, type TableStatement } from './tables.js';
+import { refuseOtherRows } from './values-of-types.js';
 
 interface Tag {
   readonly tag: string;
@@ -174,7 +175,10 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   ];
   return run(session, deps, body, table, {
     scope: cascades ? undefined : scope,
-    check: ({ changed }) => mustStayFireable(changed, session),
+    check: async ({ changed }) => {
+      await mustStayFireable(changed, session);
+      await refuseOtherRows(session, deps, changed);
+    },
     ...(table.state === 'protected' ? { conversions: conversions(table, commands) } : {}),
     afterwards:
       table.state === 'protected'

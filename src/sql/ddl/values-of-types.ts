@@ -1,0 +1,134 @@
+/**
+ * Types whose values stand sealed in a cloud, as text. Where PostgreSQL keeps what a change of the type leaves alone (the
+ * OID of a label, the columns of a row), the text goes on saying what it said.
+ */
+import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
+import { ClarusError } from '../../errors.js';
+import type { SessionPort } from '../ports.js';
+import type { RawFields, RawNode } from '../raw/node.js';
+import { readerOn } from '../reading.js';
+import type { DdlDependencies } from './body.js';
+import type { ChangedTable } from './changed-table.js';
+import { mayHoldRows } from './refill/index.js';
+import { nameText } from './resolve.js';
+
+/** Columns of a type and of those that hold its values: domains, arrays, ranges and composites. */
+const columnsOfType = `
+WITH RECURSIVE users (oid) AS (
+  SELECT pg_catalog.to_regtype($1)::pg_catalog.oid
+  UNION SELECT x.oid FROM users u, LATERAL (
+    SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typbasetype = u.oid OR t.typelem = u.oid
+    UNION ALL SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+      WHERE a.atttypid = u.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.reltype <> 0
+    UNION ALL SELECT m.oid FROM pg_catalog.pg_range r, LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) m (oid)
+      WHERE r.rngsubtype = u.oid) x)
+SELECT a.attrelid::text, a.attnum::text FROM users u JOIN pg_catalog.pg_attribute a ON a.atttypid = u.oid
+ WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2`;
+
+interface Holder {
+  readonly table: LogicalTable;
+  readonly column: LogicalColumn;
+}
+
+/** @param type as `to_regtype` takes it @returns the protected columns that hold its values */
+async function holdersOf(session: SessionPort, type: string): Promise<readonly Holder[]> {
+  const { tables } = session.catalog();
+  const found = await readerOn(session.trusted)(columnsOfType, [type]);
+  return found.flatMap(([relation, attnum]) => {
+    const table = tables.get(Number(relation));
+    const column = table?.columns.find(c => c.attnum === Number(attnum));
+    return table?.state === 'protected' && column?.protection ? [{ table, column }] : [];
+  });
+}
+
+/**
+ * Locks their tables until the transaction ends: nobody writes by a plan of before, even where there are no rows.
+ * @returns the first that may have rows
+ */
+async function firstWithRows(
+  session: SessionPort,
+  deps: DdlDependencies,
+  holders: readonly Holder[],
+): Promise<Holder | undefined> {
+  const asked = await deps.changing.begin(session, new Set(holders.map(({ table }) => table)));
+  try {
+    for (const holder of holders) if (await mayHoldRows(session, holder.table)) return holder;
+    return undefined;
+  } finally {
+    asked();
+  }
+}
+
+/** Commands of ALTER DOMAIN that look at values: ADD CONSTRAINT, VALIDATE CONSTRAINT, SET NOT NULL (AlterDomainStmt). */
+const looksAtValues: ReadonlySet<unknown> = new Set(['C', 'V', 'O']);
+
+/**
+ * ALTER DOMAIN: the values of protected columns are in the cloud, where the domain is not asked.
+ * @throws ClarusError 0A000 where a table with rows has a protected column of the domain
+ */
+export async function refuseToLook(
+  session: SessionPort,
+  deps: DdlDependencies,
+  fields: RawFields,
+  name: readonly string[],
+): Promise<void> {
+  const skips = (fields.def as RawNode | undefined)?.Constraint?.skip_validation === true;
+  if (skips || !looksAtValues.has(fields.subtype)) return;
+  const found = await firstWithRows(session, deps, await holdersOf(session, nameText(name)));
+  if (!found) return;
+  const { table, column } = found;
+  throw new ClarusError('0A000', `the values of protected column "${column.name}" cannot be looked at`, {
+    detail: `Table "${table.name}" has rows with values of the domain.`,
+    hint: 'Add the constraint NOT VALID, or as a CHECK of the table.',
+    table: table.name,
+    column: column.name,
+  });
+}
+
+/**
+ * ALTER TYPE ... RENAME VALUE: cells and tags are made of the text of labels.
+ * @throws ClarusError 0A000 where a table with rows has a protected column that may hold the label
+ */
+export async function refuseOtherLabel(
+  session: SessionPort,
+  deps: DdlDependencies,
+  fields: RawFields,
+  name: readonly string[],
+): Promise<void> {
+  if (typeof fields.oldVal !== 'string') return;
+  const found = await firstWithRows(session, deps, await holdersOf(session, nameText(name)));
+  if (!found) return;
+  const { table, column } = found;
+  throw new ClarusError('0A000', `the values of protected column "${column.name}" hold the text of labels`, {
+    detail: `Table "${table.name}" has rows, in which the label would keep its old name.`,
+    hint: 'Rename the value while the table is empty, or add a value, update the rows and leave the old one.',
+    table: table.name,
+    column: column.name,
+  });
+}
+
+/**
+ * A table whose row type others use gets or loses a column.
+ * @throws ClarusError 0A000 where a table with rows has a protected column of such rows
+ */
+export async function refuseOtherRows(
+  session: SessionPort,
+  deps: DdlDependencies,
+  changed: readonly ChangedTable[],
+): Promise<void> {
+  for (const { before, after } of changed) {
+    if (!before || !after || attnumsOf(before.table) === attnumsOf(after.table)) continue;
+    const { schema, name } = after.table;
+    const found = await firstWithRows(session, deps, await holdersOf(session, nameText([schema, name])));
+    if (!found) continue;
+    const { table, column } = found;
+    throw new ClarusError('0A000', `the columns of table "${name}" cannot change`, {
+      detail: `Protected column "${column.name}" of table "${table.name}" holds the text of its rows as they are.`,
+      hint: `Change them while table "${table.name}" is empty.`,
+      schema,
+      table: name,
+    });
+  }
+}
+
+const attnumsOf = ({ columns }: LogicalTable): string => columns.map(({ attnum }) => attnum).join();
