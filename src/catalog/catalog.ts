@@ -180,10 +180,19 @@ export type CatalogChange =
   | { readonly kind: 'drop-table'; readonly number: number }
   | { readonly kind: 'put-policy'; readonly policy: Policy; readonly origin: string };
 
+/** Logical DDL as the session's user ran it in the shadow database. */
+export interface RedoneDdl {
+  readonly user: string;
+  readonly searchPath: string;
+  readonly sql: string;
+  /** values by name of further settings by which PostgreSQL read it; absent: those that a server begins with */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 /** What a transaction changed on the trusted side: replayed by recovery when the cloud committed and we did not. */
 export interface Redo {
-  /** logical DDL, in order, as the session's user ran it in the shadow database */
-  readonly ddl: readonly { readonly user: string; readonly searchPath: string; readonly sql: string }[];
+  /** in order */
+  readonly ddl: readonly RedoneDdl[];
   readonly changes: readonly CatalogChange[];
   /** entries of encodings' state, the last change of each; absent: none */
   readonly state?: readonly EncodingStateChange[];

@@ -8,7 +8,7 @@ import { ClarusError } from '../errors.js';
 import { dropCarriers } from '../trusted/carriers.js';
 import type { JournalEntry } from '../trusted/journal.js';
 import { inTransaction } from '../trusted/server.js';
-import type { CatalogChange, Redo } from './catalog.js';
+import type { CatalogChange, Redo, RedoneDdl } from './catalog.js';
 import { applyEntry, type CommitServices } from './commit.js';
 import { describeTables, qualified } from './describe.js';
 import { quoteName } from './quote.js';
@@ -117,16 +117,15 @@ async function replay(
   entry: JournalEntry<Redo>,
 ): Promise<readonly CatalogChange[]> {
   return inTransaction(shadow, async client => {
-    const before = await client.query<{ path: string }>("SELECT current_setting('search_path') AS path");
     await client.query('SET LOCAL check_function_bodies = off');
     await dropCarriers(sql => client.query(sql));
-    for (const { user, searchPath, sql } of entry.redo.ddl) {
-      await client.query(`SET LOCAL ROLE ${quoteName(await roleOf(client, user))}`);
-      await client.query("SELECT set_config('search_path', $1, true)", [searchPath]);
-      await client.query(sql);
+    for (const ddl of entry.redo.ddl) {
+      const back = await setAsThen(client, ddl);
+      await client.query(`SET LOCAL ROLE ${quoteName(await roleOf(client, ddl.user))}`);
+      await client.query(ddl.sql);
       await client.query('RESET ROLE');
+      await setLocally(client, back);
     }
-    await client.query("SELECT set_config('search_path', $1, true)", [before.rows[0]!.path]);
     const changes = await resolvedAgain(client, entry.redo.changes);
     const { rows } = await client.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid');
     await state.query('UPDATE clarus.journal SET shadow_xid = $2, redo = $3 WHERE id = $1', [
@@ -136,6 +135,33 @@ async function replay(
     ]);
     return changes;
   });
+}
+
+type Settings = readonly (readonly [string, string])[];
+
+/** Settings that a trusted server does not know, or a value of them: the session there went without them too. */
+const foreign = new Set(['42704', '22023']);
+
+/** Reads statements as the session did that ran them. @returns the values that held before */
+async function setAsThen(client: ClientBase, { searchPath, settings = {} }: RedoneDdl): Promise<Settings> {
+  const before: [string, string][] = [];
+  for (const [name, value] of [['search_path', searchPath] as const, ...Object.entries(settings)]) {
+    await client.query('SAVEPOINT setting');
+    try {
+      const { rows } = await client.query<{ was: string }>('SELECT current_setting($1) AS was', [name]);
+      await setLocally(client, [[name, value]]);
+      before.push([name, rows[0]!.was]);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && foreign.has(String(error.code)))) throw error;
+      await client.query('ROLLBACK TO setting');
+    }
+    await client.query('RELEASE setting');
+  }
+  return before;
+}
+
+async function setLocally(client: ClientBase, settings: Settings): Promise<void> {
+  for (const setting of settings) await client.query('SELECT set_config($1, $2, true)', [...setting]);
 }
 
 /** The role that a user's session acts under: that of the cloud user it shares, where it does. */

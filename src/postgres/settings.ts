@@ -54,6 +54,15 @@ export const settingsByName = (settings: SessionSettings): ReadonlyMap<string, s
     ...settings.literals.split('\n').map((value, i): [string, string] => [others[i]!, value]),
   ]);
 
+/** The settings by which PostgreSQL reads DDL, beside the search path, where the trusted side follows the session's. */
+export function readingSettings(settings: SessionSettings): Readonly<Record<string, string>> {
+  const all = [...settingsByName(settings)].filter(
+    ([name]) => !['search_path', 'statement_timeout'].includes(name) && !name.startsWith('lc_'),
+  );
+  const strings = ['standard_conforming_strings', settings.standardConformingStrings ? 'on' : 'off'] as const;
+  return Object.fromEntries([...all, strings]);
+}
+
 /**
  * Settings that the trusted side must begin with as the cloud does, whether its server, database or role sets them.
  * A configuration for text search that is not PostgreSQL's own may stand in the cloud only.

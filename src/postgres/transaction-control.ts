@@ -203,8 +203,7 @@ export async function keepSequences(context: CarefulContext, sequences: readonly
   if (!transaction.changesSchema || sequences.length === 0) return;
   const names = `{${sequences.map(name => `"${name.replace(/["\\]/g, '\\$&')}"`).join()}}`;
   const { rows } = await trusted.port.gather(sequencesNow, [Buffer.from(names)], false);
-  for (const [sql] of rows)
-    transaction.record(Buffer.from(sql ?? []).toString(), [], settings.current.searchPath);
+  for (const [sql] of rows) transaction.record(Buffer.from(sql ?? []).toString(), [], settings.current);
 }
 
 /** Puts cloud and trusted backend into a transaction block of ours, or into the client's. */

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SettingsView } from './settings.js';
 import { Transaction } from './transaction.js';
+
+const settings = new SettingsView(new Map()).current;
 
 test('the trusted side joins late with modes, settings and savepoints in their order', () => {
   const transaction = new Transaction();
@@ -19,9 +22,9 @@ test('the trusted side joins late with modes, settings and savepoints in their o
 test('a rollback to a savepoint forgets what was recorded behind it, and keeps the savepoint', () => {
   const transaction = new Transaction();
   transaction.begin('BEGIN');
-  transaction.record('CREATE TABLE a ()', [], 'public');
+  transaction.record('CREATE TABLE a ()', [], settings);
   transaction.savepoint('s', 'SAVEPOINT s', 0);
-  transaction.record('CREATE TABLE b ()', [], 'public');
+  transaction.record('CREATE TABLE b ()', [], settings);
   transaction.savepoint('t', 'SAVEPOINT t', 0);
   transaction.rollbackTo('s');
   assert.deepEqual(
@@ -35,9 +38,9 @@ test('of two savepoints of one name the later is meant', () => {
   const transaction = new Transaction();
   transaction.begin('BEGIN');
   transaction.savepoint('s', 'SAVEPOINT s', 0);
-  transaction.record('CREATE TABLE a ()', [], 'public');
+  transaction.record('CREATE TABLE a ()', [], settings);
   transaction.savepoint('s', 'SAVEPOINT s', 0);
-  transaction.record('CREATE TABLE b ()', [], 'public');
+  transaction.record('CREATE TABLE b ()', [], settings);
   transaction.rollbackTo('s');
   assert.equal(transaction.redo('app').ddl.length, 1);
   transaction.release('s');

@@ -1,12 +1,15 @@
 import type { CatalogChange, Redo } from '../catalog/catalog.js';
+import type { SessionSettings } from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import type { Cursors } from './cursors.js';
+import { readingSettings } from './settings.js';
 import type { TemporaryObjects } from './temporary-objects.js';
 
 /** Something that a commit has to make durable on the trusted side. */
 interface Recorded {
   readonly ddl: string | undefined;
-  readonly searchPath: string;
+  /** by which it was read */
+  readonly settings: SessionSettings;
   readonly changes: readonly CatalogChange[];
 }
 
@@ -152,9 +155,9 @@ export class Transaction {
     this.#temporary?.ended();
   }
 
-  record(ddl: string | undefined, changes: readonly CatalogChange[], searchPath: string): void {
+  record(ddl: string | undefined, changes: readonly CatalogChange[], settings: SessionSettings): void {
     this.#revision++;
-    this.#records.push({ ddl, changes, searchPath });
+    this.#records.push({ ddl, changes, settings });
   }
 
   set(sql: string): void {
@@ -177,7 +180,12 @@ export class Transaction {
     return {
       ddl: this.#records
         .filter(record => record.ddl !== undefined)
-        .map(({ ddl, searchPath }) => ({ user, searchPath, sql: ddl! })),
+        .map(({ ddl, settings }) => ({
+          user,
+          searchPath: settings.searchPath,
+          sql: ddl!,
+          settings: readingSettings(settings),
+        })),
       changes: this.changes,
       ...(this.#stateMark > 0 ? { state: this.#state!.changes() } : {}),
     };
