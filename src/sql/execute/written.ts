@@ -49,7 +49,7 @@ export class WrittenValues {
       rows.forEach((row, place) => {
         values[column]![row] = valueAt(converted.column, place);
       });
-      asks.push(...(await asksOf(converted, column, given.session, place => rows[place]!)));
+      for (const ask of await asksOf(converted, column, given.session, place => rows[place]!)) asks.push(ask);
     }
     for (const [i, { column, sources }] of written.entries())
       for (const [row, source] of sources.entries())

@@ -64,7 +64,7 @@ export class StatementRows implements ClientPort {
         detail: `They may take ${bytesMax} bytes.`,
         hint: 'Read fewer rows at a time.',
       });
-    this.rows.push(...rowsOf(Buffer.from(messages)));
+    for (const row of rowsOf(Buffer.from(messages))) this.rows.push(row);
   }
 }
 

@@ -250,7 +250,7 @@ class TriggeredCopy implements CopyInExecution {
           return this.#told(said, undefined);
         });
     this.#inserted += rows.length;
-    if (this.fired.seesWritten) this.#written.push(...changes);
+    if (this.fired.seesWritten) for (const change of changes) this.#written.push(change);
     else this.fired.forget();
   }
 

@@ -63,11 +63,9 @@ export class CloudWrites {
 
   /** Puts other rows in the place of those that are to be written. */
   reroute(batches: readonly RowsToWrite[]): void {
-    this.#batches.splice(
-      0,
-      this.#batches.length,
-      ...batches.map(batch => ({ ...batch, ctids: [...batch.ctids], values: [...batch.values] })),
-    );
+    this.#batches.length = 0;
+    for (const batch of batches)
+      this.#batches.push({ ...batch, ctids: [...batch.ctids], values: [...batch.values] });
   }
 
   insert(table: LogicalTable, columns: readonly string[], values: Row): void {

@@ -38,7 +38,7 @@ export class KeptRows implements ClientPort {
         detail: `The rows that an INSERT gives may take ${givenBytesMax} bytes.`,
         hint: 'Insert the rows in several statements.',
       });
-    this.rows.push(...rowsOf(Buffer.from(messages)));
+    for (const row of rowsOf(Buffer.from(messages))) this.rows.push(row);
   }
 }
 

@@ -34,8 +34,7 @@ export async function routeWrites(
   if (!writes.batches.some(({ table }) => table.partitioned || table.bounds)) return;
   const routed: RowsToWrite[] = [];
   for (const batch of writes.batches) {
-    const found = await route(batch, writes, targets, command, session);
-    routed.push(...found);
+    for (const found of await route(batch, writes, targets, command, session)) routed.push(found);
   }
   writes.reroute(routed);
 }
