@@ -22,6 +22,16 @@ async function cancel(client: pg.Client): Promise<void> {
   await once(socket.resume(), 'close');
 }
 
+/** Statements about a table that becomes protected while they wait. */
+const wasOpen = [
+  "INSERT INTO open VALUES (1, 'plain words')",
+  "INSERT INTO open SELECT 1, 'plain words'",
+  "WITH w AS (INSERT INTO open VALUES (1, 'plain words') RETURNING id) SELECT id FROM w",
+  "DO $$ BEGIN INSERT INTO open VALUES (1, 'plain words'); END $$",
+  'SELECT fill_open()',
+  'SELECT * FROM open ',
+];
+
 suite('statements beside DDL', { timeout: 300_000 }, () => {
   let proxy: TestProxy;
   let changer: pg.Client;
@@ -29,7 +39,11 @@ suite('statements beside DDL', { timeout: 300_000 }, () => {
   const clients = new Clients();
   const join = (target: pg.ClientConfig): Promise<pg.Client> => clients.join(target);
   before(async () => {
-    proxy = await startProxy({ policy: 'unlisted: encrypt' });
+    proxy = await startProxy({
+      policy: `unlisted: encrypt
+tables:
+${wasOpen.map((_, i) => `  public.open${i}: { columns: { id: { protect: none }, body: { protect: none } } }`).join('\n')}`,
+    });
     changer = await join({ ...proxy });
     other = await join({ ...proxy });
     await changer.query('CREATE TABLE note (id int, body text, size int)');
@@ -175,6 +189,91 @@ suite('statements beside DDL', { timeout: 300_000 }, () => {
       );
     for (const id of [21, 22]) assert.equal(((await added(id)) as { across: string }).across, 'across');
     await changer.query('TRUNCATE note');
+  });
+
+  for (const [i, statement] of wasOpen.entries())
+    test(`a statement that was kept while its table was open is made anew: ${statement}`, async () => {
+      const cloud = await join({ ...proxy.behind });
+      await changer.query(`CREATE TABLE open${i} (id int, body text)`);
+      await changer.query(
+        `CREATE OR REPLACE FUNCTION fill_open() RETURNS void LANGUAGE sql AS $$ INSERT INTO open${i} VALUES (1, 'plain words') $$`,
+      );
+      const text = statement.replaceAll('open ', `open${i} `);
+      // its plan is kept
+      await other.query(text);
+      await changer.query(`TRUNCATE open${i}`);
+      await beside(`SECURITY LABEL FOR clarus ON COLUMN open${i}.body IS 'encrypt'`, 'COMMIT', () =>
+        other.query(text),
+      );
+      const { rows } = await other.query(`SELECT * FROM open${i}`);
+      assert.deepEqual(rows, statement.startsWith('SELECT *') ? [] : [{ id: 1, body: 'plain words' }]);
+      const stored = await cloud.query(
+        `SELECT coalesce(string_agg(o::text, ''), '') AS rows FROM open${i} o`,
+      );
+      assert.doesNotMatch(stored.rows[0].rows, /plain/);
+    });
+
+  test('kept split writes wait for ALTER TABLE of what they write, also by triggers and foreign keys', async () => {
+    for (const sql of [
+      'CREATE TABLE parent (id int PRIMARY KEY, name text)',
+      'CREATE TABLE child (id int, parent int REFERENCES parent ON DELETE SET NULL, name text)',
+      "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.name := NEW.name || '!'; RETURN NEW; END $$",
+      'CREATE TRIGGER shouts BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION shout()',
+      "INSERT INTO parent VALUES (1, 'a'), (2, 'b')",
+    ])
+      await changer.query(sql);
+    const inserting = (id: number) => `INSERT INTO child (id, parent, name) VALUES (${id}, 1, 'c')`;
+    const copying = 'INSERT INTO parent SELECT id + 10, upper(name) FROM parent WHERE id = 2 RETURNING name';
+    const deleting = 'DELETE FROM parent WHERE id = 1';
+    for (const sql of [inserting(1), copying, deleting]) {
+      await other.query('BEGIN');
+      await other.query(sql);
+      await other.query('ROLLBACK');
+    }
+    await beside("ALTER TABLE child ADD COLUMN more text DEFAULT 'more'", 'COMMIT', () =>
+      other.query(inserting(1)),
+    );
+    assert.deepEqual((await changer.query('SELECT * FROM child')).rows, [
+      { id: 1, parent: 1, name: 'c!', more: 'more' },
+    ]);
+    await assert.rejects(
+      beside("ALTER TABLE parent ADD CHECK (name <> 'B')", 'COMMIT', () => other.query(copying)),
+      { code: '23514' },
+    );
+    await assert.rejects(
+      beside('ALTER TABLE child ADD CHECK (parent IS NOT NULL)', 'COMMIT', () => other.query(deleting)),
+      { code: '23514' },
+    );
+  });
+
+  test('CREATE TRIGGER holds off writes: no row is without it', async () => {
+    for (const sql of [
+      'CREATE TABLE watched (id int, name text)',
+      'CREATE TABLE seen (id int, name text)',
+      'CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (NEW.id, NEW.name); RETURN NULL; END $$',
+      "INSERT INTO watched VALUES (1, 'a')",
+    ])
+      await changer.query(sql);
+    const writer = await join({ ...proxy });
+    await writer.query('BEGIN');
+    await writer.query("INSERT INTO watched VALUES (2, 'b')");
+    await changer.query('BEGIN');
+    const made = changer.query(
+      'CREATE TRIGGER sees AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION see()',
+    );
+    await sleep(waits_ms);
+    await writer.query('COMMIT');
+    await made;
+    await changer.query('INSERT INTO seen SELECT * FROM watched');
+    const written = writer.query("INSERT INTO watched VALUES (3, 'c')");
+    await sleep(waits_ms);
+    await changer.query('COMMIT');
+    await written;
+    assert.deepEqual((await other.query('SELECT id FROM seen ORDER BY id')).rows, [
+      { id: 1 },
+      { id: 2 },
+      { id: 3 },
+    ]);
   });
 
   test('DDL waits for a write that computes for long, here and in another worker', async () => {

@@ -22,6 +22,23 @@ export function actionsOn(catalog: Catalog, table: LogicalTable): readonly Refer
   return found.get(table.number) ?? [];
 }
 
+const knownChildren = new WeakMap<Catalog, ReadonlyMap<number, ReadonlySet<LogicalTable>>>();
+
+/** Tables with a foreign key that refers to a table and has actions, whoever runs them. */
+export function childrenOf(catalog: Catalog, table: LogicalTable): Iterable<LogicalTable> {
+  let children = knownChildren.get(catalog);
+  if (!children) {
+    const found = new Map<number, Set<LogicalTable>>();
+    for (const child of catalog.tables.values())
+      for (const { references, actions } of child.keys)
+        if (references && actions)
+          found.set(references.table, (found.get(references.table) ?? new Set()).add(child));
+    children = found;
+    knownChildren.set(catalog, children);
+  }
+  return children.get(table.number) ?? [];
+}
+
 function referringKeys(tables: Iterable<LogicalTable>): Map<number, readonly ReferringKey[]> {
   const found = new Map<number, ReferringKey[]>();
   for (const child of tables)

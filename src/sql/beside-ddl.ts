@@ -1,4 +1,6 @@
 /** Plans beside DDL of other sessions: which to make anew, and when (changing.ts). */
+import type { Catalog, LogicalTable } from '../catalog/catalog.js';
+import { childrenOf } from '../catalog/foreign-keys.js';
 import type { ChangingTables } from './changing.js';
 import { factsOf } from './facts.js';
 import type { Plan } from './plan.js';
@@ -7,11 +9,26 @@ import type { RawNode } from './raw/node.js';
 
 /** What planning asks about changes of other sessions. Tables are `schema.table`. */
 export class BesideDdl {
+  readonly #tables = new WeakMap<Plan, readonly string[]>();
+
   constructor(
     private readonly changing: ChangingTables,
     /** waits until every commit of DDL that has begun is in the catalogue */
     private readonly settle: () => Promise<void>,
   ) {}
+
+  /**
+   * Takes down what a plan goes by: the tables that it touches, and where it writes also those that foreign keys change
+   * with them.
+   */
+  note(plan: Plan, touched: ReadonlySet<LogicalTable>, catalog: Catalog): void {
+    if (touched.size === 0) return;
+    const tables = isWrite(plan) ? withChildren(touched, catalog) : touched;
+    this.#tables.set(
+      plan,
+      [...tables].map(({ schema, name }) => `${schema}.${name}`),
+    );
+  }
 
   /** Tables that a statement names and another session changes: it would be analysed beside that. */
   changedNames(node: RawNode, session: SessionPort): readonly string[] {
@@ -20,33 +37,55 @@ export class BesideDdl {
 
   /** The tables of a plan that another session changes. */
   changedTables(plan: Plan, session: SessionPort): readonly string[] {
-    if (!this.changing.any || plan.kind !== 'protected' || plan.body.kind === 'ddl') return [];
-    return this.changing.among(factsOf(plan, session.catalog()).tables, session);
+    if (!this.changing.any || isDdl(plan)) return [];
+    return this.changing.among(this.#tablesOf(plan, session), session, isWrite(plan));
   }
 
   /** Waits for the DDL that changes tables, and for its commit. @throws like `ChangingTables.wait` */
-  async wait(tables: readonly string[], session: SessionPort): Promise<void> {
-    await this.changing.wait(tables, session);
+  async wait(tables: readonly string[], session: SessionPort, writes: boolean): Promise<void> {
+    await this.changing.wait(tables, session, writes);
     await this.settle();
   }
 
-  /** Does a plan write to a table that another session changes? */
+  /** Is a plan about a table that another session changes? Reads of protected tables name columns that are gone then. */
   isOvertaken(plan: Plan, session: SessionPort): boolean {
-    return isWrite(plan) && this.changedTables(plan, session).length > 0;
+    return mustBeCurrent(plan) && this.changedTables(plan, session).length > 0;
   }
 
   /**
    * A statement is about to run.
    * @returns what to call when it is answered; undefined: nobody waits for it
-   * @throws ClarusError 40001 where it writes by a plan of before a change that has begun
+   * @throws ClarusError 40001 where it goes by a plan of before a change that has begun
    */
   running(plan: Plan, session: SessionPort): (() => void) | undefined {
-    if (!isWrite(plan)) return undefined;
-    return this.changing.writing(factsOf(plan, session.catalog()).tables, session);
+    if (!mustBeCurrent(plan)) return undefined;
+    const tables = this.#tablesOf(plan, session);
+    return tables.length === 0 ? undefined : this.changing.sending(tables, session, isWrite(plan));
+  }
+
+  #tablesOf(plan: Plan, session: SessionPort): readonly string[] {
+    return (
+      this.#tables.get(plan) ?? (plan.kind === 'protected' ? factsOf(plan, session.catalog()).tables : none)
+    );
   }
 }
 
-const isWrite = (plan: Plan): boolean =>
-  plan.kind === 'protected' &&
-  plan.body.kind !== 'ddl' &&
-  (plan.command !== 'SELECT' || plan.writes === true);
+const none: readonly string[] = [];
+
+const isDdl = (plan: Plan): boolean => plan.kind === 'protected' && plan.body.kind === 'ddl';
+
+/** The text of a passed statement means what its names mean when it comes to the cloud. */
+const mustBeCurrent = (plan: Plan): boolean =>
+  plan.kind === 'pass' || (plan.kind === 'protected' && !isDdl(plan) && isWrite(plan));
+
+/** Does a plan write? */
+export const isWrite = (plan: Plan): boolean =>
+  plan.kind === 'protected'
+    ? plan.command !== 'SELECT' || plan.writes === true
+    : plan.kind === 'pass' && !/^\s*select\b/i.test(plan.sql);
+
+function withChildren(tables: ReadonlySet<LogicalTable>, catalog: Catalog): ReadonlySet<LogicalTable> {
+  const all = new Set(tables);
+  for (const table of all) for (const child of childrenOf(catalog, table)) all.add(child);
+  return all;
+}

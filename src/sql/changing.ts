@@ -31,6 +31,8 @@ export interface Announcement {
   readonly tables: readonly string[];
   /** their locks are going to be asked for; false: they are had */
   readonly asking: boolean;
+  /** reads go on: what is changed is what writes do (a trigger) */
+  readonly forWrites: boolean;
 }
 
 /**
@@ -61,6 +63,7 @@ interface Change {
   readonly sequence: number;
   /** the cloud does not show the lock yet */
   asking: boolean;
+  readonly forWrites: boolean;
   readonly isOver: () => boolean;
 }
 
@@ -68,12 +71,12 @@ interface Change {
 export class ChangingTables {
   #changes: Change[] = [];
   #begun = 0;
-  /** up to which change a session has seen that nothing is locked */
-  readonly #seen = new WeakMap<Owner, number>();
+  /** up to which change a session has seen that nothing is locked against its reads, or its writes */
+  readonly #seen = { reads: new WeakMap<Owner, number>(), writes: new WeakMap<Owner, number>() };
   /** what transactions of this worker have locked, so that DDL waits for them */
   readonly #held = new WeakMap<Owner, Share>();
-  /** writes that are not answered yet */
-  readonly #writes = new Set<{ readonly tables: readonly string[]; readonly owner: Owner }>();
+  /** statements that are not answered yet */
+  readonly #sent = new Set<{ readonly tables: readonly string[]; readonly owner: Owner }>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly announce: Announce) {}
@@ -86,19 +89,33 @@ export class ChangingTables {
   /**
    * DDL of a session is about to lock tables. Resolves when it may: writes that were planned before have ended, which wait
    * in PostgreSQL for nobody, because they lock their tables first.
+   * @param forWrites reads need not wait
    * @returns what to call when it has the locks, or has failed
    * @throws ClarusError 40P01, 55P03, 57014
    */
-  async begin(session: SessionPort, tables: Iterable<LogicalTable>): Promise<() => void> {
+  async begin(
+    session: SessionPort,
+    tables: Iterable<LogicalTable>,
+    { forWrites = false } = {},
+  ): Promise<() => void> {
     const all = [...tables];
     const { transaction: owner } = session;
     const names = new Set(all.map(({ schema, name }) => `${schema}.${name}`));
     const isKnown = this.#current().some(
-      change => change.owner === owner && [...names].every(name => change.tables.has(name)),
+      change =>
+        change.owner === owner &&
+        (forWrites || !change.forWrites) &&
+        [...names].every(name => change.tables.has(name)),
     );
     if (names.size === 0 || (isKnown && (await holdsAll(session, all)))) return () => undefined;
     const { number } = owner;
-    const change = this.#add(names, owner, true, () => owner.number !== number);
+    const change = this.#add({
+      tables: names,
+      owner,
+      asking: true,
+      forWrites,
+      isOver: () => owner.number !== number,
+    });
     this.#timer ??= setInterval(() => this.#sayAgain(), SAID_AGAIN_MS).unref();
     const asked = (): void => {
       change.asking = false;
@@ -113,11 +130,11 @@ export class ChangingTables {
     return asked;
   }
 
-  async #awaitWrites(change: Change & { readonly owner: Owner }, session: SessionPort): Promise<void> {
+  async #awaitWrites(change: Change, session: SessionPort): Promise<void> {
     const pause = pausing(session);
     for (const began_ms = performance.now(); ; ) {
       const [here, elsewhere] = await Promise.all([
-        this.#written(change.tables, change.owner, TURN_MS),
+        this.#written(change.tables, session.transaction, TURN_MS),
         this.#say(change, TURN_MS),
       ]);
       if (here && elsewhere) return;
@@ -134,18 +151,27 @@ export class ChangingTables {
    * Another worker tells of what its sessions change.
    * @returns whether the writes that were planned before have ended; false: some have not after a while
    */
-  async hear({ tables, asking }: Announcement): Promise<boolean> {
+  async hear({ tables, asking, forWrites }: Announcement): Promise<boolean> {
     const names = new Set(tables);
     for (const change of this.#changes)
       if (change.owner === undefined && tables.every(name => change.tables.has(name))) change.asking = false;
     const until_ms = performance.now() + HEARD_MS;
-    this.#add(names, undefined, asking, () => performance.now() > until_ms);
+    this.#add({
+      tables: names,
+      owner: undefined,
+      asking,
+      forWrites,
+      isOver: () => performance.now() > until_ms,
+    });
     return !asking || (await this.#written(names, undefined, TURN_MS));
   }
 
-  /** @returns those of `tables` that another session changes */
-  among(tables: readonly string[], session: SessionPort): readonly string[] {
-    const changing = this.#ofOthers(session);
+  /**
+   * @param writes the tables are to be written
+   * @returns those of `tables` that another session changes
+   */
+  among(tables: readonly string[], session: SessionPort, writes: boolean): readonly string[] {
+    const changing = this.#ofOthers(session, writes);
     return tables.filter(name => changing.has(name));
   }
 
@@ -155,7 +181,7 @@ export class ChangingTables {
    */
   namedIn(node: RawNode, session: SessionPort): readonly string[] {
     if (!USES.has(kindOf(node))) return [];
-    const changing = [...this.#ofOthers(session)];
+    const changing = [...this.#ofOthers(session, !isSelect(node))];
     const found = new Set<string>();
     visit([node], (_kind, { relname, schemaname }) => {
       if (typeof relname !== 'string') return;
@@ -166,27 +192,28 @@ export class ChangingTables {
   }
 
   /**
-   * A write is about to be sent.
+   * A statement is about to be sent that would do something else after a change.
    * @returns what to call when it is answered
    * @throws ClarusError 40001 where its plan is of before a change that has begun
    */
-  writing(tables: readonly string[], session: SessionPort): () => void {
-    if (this.any && this.among(tables, session).length > 0)
+  sending(tables: readonly string[], session: SessionPort, writes: boolean): () => void {
+    if (this.any && this.among(tables, session, writes).length > 0)
       throw new ClarusError('40001', 'could not serialize access due to concurrent update', {
         hint: 'Another session changes the table: try again.',
       });
-    const write = { tables, owner: session.transaction };
-    this.#writes.add(write);
-    return () => this.#writes.delete(write);
+    const sent = { tables, owner: session.transaction };
+    this.#sent.add(sent);
+    return () => this.#sent.delete(sent);
   }
 
   /**
    * Waits until no DDL has locked the tables, or waits for their locks. Inside a transaction by a lock in the cloud,
    * which sees deadlocks; outside by looking, asleep in the cloud, as long as the session's timeouts allow.
    * @param tables `schema.table`
+   * @param writes they are to be written
    * @throws PostgresError 40P01, 42P01; ClarusError 55P03, 57014
    */
-  async wait(tables: readonly string[], session: SessionPort): Promise<void> {
+  async wait(tables: readonly string[], session: SessionPort, writes: boolean): Promise<void> {
     const wanted = new Set(tables);
     const names = [...session.catalog().tables.values()].flatMap(({ schema, name, physical }) =>
       wanted.has(`${schema}.${name}`) ? [quoteQualified(physical.schema, physical.name)] : [],
@@ -194,7 +221,8 @@ export class ChangingTables {
     if (names.length === 0) return;
     const { transaction: owner } = session;
     if (owner.block) {
-      await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`);
+      const mode = writes ? 'ROW EXCLUSIVE' : 'ACCESS SHARE';
+      await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ${mode} MODE`);
       const all = new Set([...this.#heldBy(owner), ...tables]);
       this.#held.set(owner, { tables: all, owner, transaction: owner.number });
       return;
@@ -204,12 +232,17 @@ export class ChangingTables {
     for (let wait_ms = 2; ; wait_ms = Math.min(wait_ms * 2, 100)) {
       const begun = this.#begun;
       const isAsked = this.#current().some(
-        change => change.asking && change.owner !== owner && tables.some(name => change.tables.has(name)),
+        change =>
+          change.asking &&
+          change.owner !== owner &&
+          (writes || !change.forWrites) &&
+          tables.some(name => change.tables.has(name)),
       );
       if (!isAsked) {
-        const [row] = await cloud(lockedTable, [JSON.stringify(names)]);
+        const [row] = await cloud(lockedTable, [JSON.stringify(names), String(writes)]);
         if (row?.[0] !== 't') {
-          this.#seen.set(owner, begun);
+          this.#seen.reads.set(owner, begun);
+          if (writes) this.#seen.writes.set(owner, begun);
           return;
         }
       }
@@ -217,11 +250,12 @@ export class ChangingTables {
     }
   }
 
-  #ofOthers({ transaction: owner }: SessionPort): Names {
+  #ofOthers({ transaction: owner }: SessionPort, writes: boolean): Names {
     const held = this.#heldBy(owner);
-    const seen = this.#seen.get(owner) ?? 0;
+    const seen = this.#seen[writes ? 'writes' : 'reads'].get(owner) ?? 0;
     const others = this.#current().filter(
-      change => change.owner !== owner && (change.asking || change.sequence > seen),
+      change =>
+        change.owner !== owner && (writes || !change.forWrites) && (change.asking || change.sequence > seen),
     );
     return new Set(others.flatMap(({ tables }) => [...tables]).filter(name => !held.has(name)));
   }
@@ -229,19 +263,14 @@ export class ChangingTables {
   /** Tables for which DDL waits for a session: what its transaction has locked, and what it is writing. */
   #heldBy(owner: Owner): Names {
     const share = this.#held.get(owner);
-    const written = [...this.#writes].flatMap(write => (write.owner === owner ? write.tables : []));
+    const written = [...this.#sent].flatMap(write => (write.owner === owner ? write.tables : []));
     return new Set([...(share?.transaction === owner.number ? share.tables : []), ...written]);
   }
 
-  #add<Of extends Owner | undefined>(
-    tables: Names,
-    owner: Of,
-    asking: boolean,
-    isOver: () => boolean,
-  ): Change & { readonly owner: Of } {
-    const change = { tables, owner, sequence: ++this.#begun, asking, isOver };
-    this.#changes.push(change);
-    return change;
+  #add(change: Omit<Change, 'sequence'>): Change {
+    const added = { ...change, sequence: ++this.#begun };
+    this.#changes.push(added);
+    return added;
   }
 
   #current(): readonly Change[] {
@@ -256,11 +285,11 @@ export class ChangingTables {
 
   /** @returns false: some writes have not ended after a time */
   async #written(tables: Names, owner: Owner | undefined, timeout_ms: number): Promise<boolean> {
-    const before = [...this.#writes].filter(
+    const before = [...this.#sent].filter(
       write => write.owner !== owner && write.tables.some(name => tables.has(name)),
     );
     for (const late_ms = performance.now() + timeout_ms; performance.now() < late_ms; await sleep(2))
-      if (!before.some(write => this.#writes.has(write))) return true;
+      if (!before.some(write => this.#sent.has(write))) return true;
     return false;
   }
 
@@ -268,14 +297,21 @@ export class ChangingTables {
     for (const change of this.#current()) if (change.owner) this.#say(change, 0).catch(() => undefined);
   }
 
-  async #say({ tables, asking }: Pick<Change, 'tables' | 'asking'>, timeout_ms: number): Promise<boolean> {
+  async #say(
+    { tables, asking, forWrites }: Pick<Change, 'tables' | 'asking' | 'forWrites'>,
+    timeout_ms: number,
+  ): Promise<boolean> {
     const names = [...tables];
     let all = true;
     for (let at = 0; at < names.length; at += NAMES_MAX)
-      all = (await this.announce({ tables: names.slice(at, at + NAMES_MAX), asking }, timeout_ms)) && all;
+      all =
+        (await this.announce({ tables: names.slice(at, at + NAMES_MAX), asking, forWrites }, timeout_ms)) &&
+        all;
     return all;
   }
 }
+
+const isSelect = (node: RawNode): boolean => kindOf(node) === 'SelectStmt';
 
 /** Does the session hold the locks of its DDL? What a savepoint took back it does not. */
 async function holdsAll({ cloud }: SessionPort, tables: readonly LogicalTable[]): Promise<boolean> {
@@ -294,11 +330,12 @@ const waitingForUs = `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
   WHERE NOT granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid)))`;
 
 const heldTables = `SELECT pg_catalog.bool_and(EXISTS (SELECT FROM pg_catalog.pg_locks WHERE relation = pg_catalog.to_regclass(t.name)
-  AND locktype = 'relation' AND mode = 'AccessExclusiveLock' AND granted AND pid = pg_catalog.pg_backend_pid()
+  AND locktype = 'relation' AND mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock') AND granted AND pid = pg_catalog.pg_backend_pid()
   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))
   FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS t(name)`;
 
 /** A name that is none any more is of nothing that is locked. */
 const lockedTable = `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks JOIN pg_catalog.json_array_elements_text($1::pg_catalog.json) AS t(name)
-  ON relation = pg_catalog.to_regclass(t.name) WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+  ON relation = pg_catalog.to_regclass(t.name) WHERE locktype = 'relation'
+  AND (mode = 'AccessExclusiveLock' OR mode = 'ShareRowExclusiveLock' AND $2::pg_catalog.bool)
   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))`;

@@ -8,7 +8,12 @@ import { type BaseColumn, columnsRead, entry, meaningOf, type Scope } from './an
 import { typeOf } from './analysed/types.js';
 
 /** The shadow has committed a change that the catalogue of this worker does not show yet: plan again when it does. */
-export class CatalogueBehind extends Error {}
+export class CatalogueBehind extends ClarusError {
+  /** @param what is not there yet, or not any more */
+  constructor(what: string) {
+    super('40001', 'the schema changes while the statement is planned', { detail: what, hint: 'Try again.' });
+  }
+}
 
 /** A protected column at a place in a query. */
 export interface ColumnUse {

@@ -4,7 +4,7 @@ import type { Awaitable } from '../awaitable.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
-import { BesideDdl } from './beside-ddl.js';
+import { BesideDdl, isWrite } from './beside-ddl.js';
 import type { ChangingTables } from './changing.js';
 import { logicalError } from './client-error.js';
 import { CatalogueBehind } from './columns.js';
@@ -61,6 +61,7 @@ import { startRoutedCopy } from './split/write/routed-copy.js';
 import type { PartsBody } from './temporary/beside.js';
 import { startTemporaryCopy, type TemporaryCopyBody } from './temporary/copy.js';
 import { bindParts } from './temporary/portal.js';
+import { touching } from './touch.js';
 import { startTriggeredCopy } from './triggers/copy.js';
 import { triggerHooks } from './triggers/rows.js';
 
@@ -146,12 +147,14 @@ export class Sql {
       const named = mayWait ? this.#besideDdl.changedNames(raw.node, session) : [];
       if (named.length > 0) {
         mayWait = !session.transaction.block;
-        await this.#besideDdl.wait(named, session);
+        await this.#besideDdl.wait(named, session, raw.node.SelectStmt === undefined);
         if (session.catalog() !== catalog) continue;
       }
       let plan: Plan;
       try {
-        plan = await this.#planning.plan(raw, parameterTypes, session);
+        const planned = await touching(session, () => this.#planning.plan(raw, parameterTypes, session));
+        plan = planned.done;
+        this.#besideDdl.note(plan, planned.tables, catalog);
       } catch (error) {
         if (!(error instanceof CatalogueBehind)) throw error;
         await catalogAfter(catalog, session);
@@ -164,7 +167,7 @@ export class Sql {
       const used = mayWait ? this.#besideDdl.changedTables(plan, session) : [];
       if (used.length > 0) {
         mayWait = !session.transaction.block;
-        await this.#besideDdl.wait(used, session);
+        await this.#besideDdl.wait(used, session, isWrite(plan));
         if (session.catalog() !== catalog) continue;
       }
       this.#madeWith.set(plan, madeWith(session));

@@ -45,10 +45,40 @@ export interface Touch {
   readonly sequences: SequenceUse;
 }
 
+/** Tables that were found in what a session is planning. */
+const found = new WeakMap<SessionPort['transaction'], Set<LogicalTable>>();
+
+/** Plans a statement. @returns also all tables that it and its parts touch, those of functions that it calls too */
+export async function touching<T>(
+  { transaction }: SessionPort,
+  work: () => Promise<T>,
+): Promise<{ readonly done: T; readonly tables: ReadonlySet<LogicalTable> }> {
+  const outer = found.get(transaction);
+  const tables = new Set<LogicalTable>();
+  found.set(transaction, tables);
+  try {
+    return { done: await work(), tables };
+  } finally {
+    if (outer) found.set(transaction, outer);
+    else found.delete(transaction);
+  }
+}
+
 /**
  * @throws ClarusError 55000 for a table that Clarus does not serve, 0A000 for functions that are not proven
  */
 export async function touchOf(
+  analysis: Analysis,
+  session: SessionPort,
+  homes: FunctionHomes,
+): Promise<Touch> {
+  const touch = await touchWithRoutines(analysis, session, homes);
+  const tables = found.get(session.transaction);
+  for (const table of touch.tables) tables?.add(table);
+  return touch;
+}
+
+async function touchWithRoutines(
   analysis: Analysis,
   session: SessionPort,
   homes: FunctionHomes,
@@ -61,8 +91,8 @@ export async function touchOf(
   );
   const temporary = await temporaryAmong([...strange, ...others, ...itself.sequences.named], session);
   if ([...strange].some(oid => !temporary.has(oid))) throw unknownTable();
-  const found = { ...itself, temporary };
-  const touch = found.functions.length === 0 ? found : await withRoutines(found, session, homes);
+  const own = { ...itself, temporary };
+  const touch = own.functions.length === 0 ? own : await withRoutines(own, session, homes);
   const isSeeded = session.randomness.seeded && touch.homes.has('random');
   return isSeeded ? { ...touch, homes: new Set([...touch.homes, 'cloud']) } : touch;
 }

@@ -3,6 +3,7 @@
 import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
 import { quoteName } from '../../catalog/quote.js';
 import { columnOf, type PlainColumn, plain } from '../../crypto/column.js';
+import { CatalogueBehind } from '../columns.js';
 import { physical } from '../compilation.js';
 import { plainExpressions } from '../defaults.js';
 import { fieldsAt, type Row } from '../execute/collect.js';
@@ -50,6 +51,8 @@ async function read(table: LogicalTable, session: SessionPort): Promise<Generate
     rows!.map(row => row.map(field => Buffer.from(field ?? []).toString()) as [string, string]),
   );
   const columns = table.columns.filter(({ generatedFrom }) => generatedFrom !== undefined);
+  for (const { attnum } of columns)
+    if (!texts.has(String(attnum))) throw new CatalogueBehind('the shadow lacks a generated column');
   const casts = await castNames(columns, session);
   const expressions = columns.map(
     (column, i): GeneratedExpression => ({

@@ -29,16 +29,30 @@ export async function beginDdl(session: SessionPort, deps: DdlDependencies): Pro
 }
 
 /**
- * Takes the cloud's locks of a statement that locks its tables against everybody, before the shadow's: whoever uses
+ * Takes the cloud's locks of a statement that locks its tables against others, before the shadow's: whoever uses
  * such a table meanwhile is analysed in the shadow, and must not wait there while this one waits in the cloud for it.
  * @throws PostgresError 55P03 by the session's lock_timeout, 40P01
  */
-export async function lockInCloud(session: SessionPort, tables: Iterable<LogicalTable>): Promise<void> {
+export async function lockInCloud(
+  session: SessionPort,
+  tables: Iterable<LogicalTable>,
+  mode: 'ACCESS EXCLUSIVE' | 'SHARE ROW EXCLUSIVE' = 'ACCESS EXCLUSIVE',
+): Promise<void> {
   // LOCK TABLE takes no materialised view
   const names = [...tables]
     .filter(({ materialised }) => materialised !== 'cloud')
     .map(({ physical }) => quoteQualified(physical.schema, physical.name));
-  if (names.length > 0) await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
+  if (names.length > 0) await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ${mode} MODE`);
+}
+
+/** Takes the cloud's lock of a statement that lets reads go on, but no writes, as CREATE TRIGGER's. */
+export async function holdWrites(
+  session: SessionPort,
+  { changing }: Pick<DdlDependencies, 'changing'>,
+  tables: readonly LogicalTable[],
+): Promise<void> {
+  const asked = await changing.begin(session, tables, { forWrites: true });
+  await lockInCloud(session, tables, 'SHARE ROW EXCLUSIVE').finally(asked);
 }
 
 /**

@@ -3,7 +3,7 @@
  * pg_catalog, the catalogue's tables and the physical ones are derived from that, and the difference runs in the
  * cloud. Nothing of the client's text reaches the cloud for a protected table.
  */
-import type { CatalogChange, LogicalTable } from '../../catalog/catalog.js';
+import { type CatalogChange, type LogicalTable, tableNumbered } from '../../catalog/catalog.js';
 import { deriveTable } from '../../catalog/derive.js';
 import { describeTables, qualified } from '../../catalog/describe.js';
 import type { DescribedTable } from '../../catalog/description.js';
@@ -80,7 +80,10 @@ export async function changeTables(
   const changed = await deriveChanges(session, deps, statement, before, after);
   const result = { changed };
   await statement.check?.(result);
-  const standing = changed.flatMap(({ before: was }) => (was ? [was.table] : []));
+  const standing = [
+    ...changed.flatMap(({ before: was }) => (was ? [was.table] : [])),
+    ...newlyReferenced(changed, session),
+  ];
   const asked = await deps.changing.begin(session, standing);
   const sequences = await changeCloud(session, deps, statement, changed).finally(asked);
   const changes = catalogChanges(changed);
@@ -90,6 +93,17 @@ export async function changeTables(
   if (sequences.length > 0) await session.transaction.keepSequences(sequences);
   await validateChecks(session, deps, changed);
   return { tag, result };
+}
+
+/** Tables to which a foreign key refers that was not there: what is written there goes by it. */
+function newlyReferenced(changed: readonly ChangedTable[], session: SessionPort): readonly LogicalTable[] {
+  const names = changed.flatMap(({ before, after }) => {
+    const were = new Set(before?.table.keys.map(({ name }) => name));
+    const keys = after?.table.keys.filter(({ name }) => !were.has(name)) ?? [];
+    return keys.flatMap(({ references }) => (references ? [references.table] : []));
+  });
+  const tables = names.map(number => tableNumbered(session.catalog(), number));
+  return tables.filter(table => table !== undefined);
 }
 
 async function deriveChanges(

@@ -10,7 +10,7 @@ import { fieldsOf, list, type RawFields, type RawNode, stringOf, text as textOf 
 import { readerOn } from '../reading.js';
 import { triggersOf } from '../triggers/catalogue.js';
 import { viewAsTable } from '../triggers/instead-of.js';
-import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
+import { detachCarriers, holdWrites, inCloud, inShadow, lockInCloud, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { mustBeFireable } from './fireable.js';
 import { dropObjects } from './objects.js';
@@ -32,7 +32,10 @@ export async function createTrigger(session: SessionPort, deps: DdlDependencies,
   if (relation && (await isViewOfShadow(session, relation))) return onView(session, body, relation.oid);
   const table = relation && servedTable(session, relation);
   const node = await qualifyRelations(read, body.node);
-  if (table) await detachCarriers(session, [table]);
+  if (table) {
+    await holdWrites(session, deps, [table]);
+    await detachCarriers(session, [table]);
+  }
   const tag = await runInShadow(session, body.text);
   session.transaction.record(body.text, []);
   const name = textOf(fields, 'trigname');
@@ -104,7 +107,12 @@ export async function dropTrigger(session: SessionPort, deps: DdlDependencies, b
   const relation = await firedHere(session, listParts(object).slice(0, -1));
   if (!relation) return dropObjects(session, deps, body);
   const table = session.catalog().tables.get(relation.oid);
-  if (table) await detachCarriers(session, [table]);
+  if (table) {
+    // DROP TRIGGER locks its table against reads too (RemoveTriggerById of trigger.c)
+    const asked = await deps.changing.begin(session, [table]);
+    await lockInCloud(session, [table]).finally(asked);
+    await detachCarriers(session, [table]);
+  }
   return inShadow(session, body);
 }
 
