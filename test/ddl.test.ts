@@ -344,6 +344,23 @@ test('a SECURITY LABEL changes the policy and, while empty, the table', () =>
     );
   }));
 
+test('a column that would be encrypted in a table with rows in the clear is refused with both ways out', () =>
+  withSession(policy('refuse', { t: [{ ...column('a'), protect: 'none' }, column('c')] }), async session => {
+    await session.run('CREATE TABLE t (a int)');
+    await session.cloud.query('INSERT INTO t VALUES (1)');
+    for (const [name, hint] of [
+      [
+        'b',
+        /does not name column b, so it would be encrypted: add \\"b: \{ protect: none \}\\" under public\.t in clarus\.yaml and restart Clarus\. To encrypt it, stop Clarus, add the column in the cloud itself and run \\"clarus copy public\.t\\"\./,
+      ],
+      [
+        'c',
+        /The policy encrypts column c: stop Clarus, add the column in the cloud itself and run \\"clarus copy public\.t\\"\./,
+      ],
+    ] as const)
+      await assert.rejects(session.run(`ALTER TABLE t ADD COLUMN ${name} text`), refused('55000', hint));
+  }));
+
 test('the first SECURITY LABEL ends a pass-through database: what stands is taken in', () =>
   withSession(policy('pass'), async session => {
     assert.ok(session.catalog().passThrough);

@@ -140,3 +140,22 @@ export const levelOf = (event: AuditEvent): AuditLevel =>
 
 /** True when a journal of level `recorded` holds events of level `asked`. */
 export const includes = (recorded: AuditLevel, asked: AuditLevel): boolean => depth[asked] <= depth[recorded];
+
+/** The kinds of events, each once. */
+const kinds: Readonly<Record<AuditEvent['kind'], true>> = {
+  started: true,
+  stopped: true,
+  'session-opened': true,
+  'session-closed': true,
+  'login-refused': true,
+  'policy-changed': true,
+  ddl: true,
+  'key-changed': true,
+  'journal-repaired': true,
+  statement: true,
+  'statement-end': true,
+  rows: true,
+};
+
+/** What an event may be, in the words of the journal. */
+export const auditKinds = Object.keys(kinds) as readonly AuditEvent['kind'][];

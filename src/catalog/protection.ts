@@ -145,7 +145,7 @@ function policyIn(
 export const unlistedRefused = (schema: string, name: string): ClarusError =>
   new ClarusError('0A000', `table ${joinName([schema, name])} is not listed in the policy`, {
     detail: 'The policy says "unlisted: refuse".',
-    hint: `List ${joinName([schema, name])} under "tables" in the policy, or set "unlisted" to encrypt or pass.`,
+    hint: `List ${joinName([schema, name])} under "tables" in the policy, or set "unlisted" to encrypt or pass; then restart Clarus.`,
     schema,
     table: name,
   });

@@ -17,6 +17,11 @@ export async function readCloudSchema(url: string): Promise<readonly DescribedTa
     throw new ClarusError('F0000', `the URL of the cloud ${server.problem}`, {
       hint: server.suggestion ?? 'write postgres://USER@HOST:PORT/DATABASE',
     });
+  const secret = server.password
+    ? 'the password in the URL'
+    : process.env.CLOUD_PASSWORD !== undefined
+      ? 'CLOUD_PASSWORD'
+      : 'PGPASSWORD';
   const password = server.password ?? process.env.CLOUD_PASSWORD ?? process.env.PGPASSWORD;
   const client = new pg.Client({
     host: server.host,
@@ -33,7 +38,9 @@ export async function readCloudSchema(url: string): Promise<readonly DescribedTa
     application_name: 'clarus',
     connectionTimeoutMillis: 10_000,
   });
-  await client.connect();
+  await client.connect().catch((error: unknown) => {
+    throw unreachable(server, secret, error);
+  });
   try {
     await client.query('BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ');
     const reader = readerOf(client);
@@ -57,6 +64,38 @@ export async function readCloudSchema(url: string): Promise<readonly DescribedTa
       .map(table => summarise(table, tables, distinct, estimate.get(table.oid)));
   } finally {
     await client.end();
+  }
+}
+
+/** One line with cause and remedy. @param secret where the password came from, in words */
+function unreachable(
+  { host, port, user, database }: Exclude<ReturnType<typeof parseServerUrl>, { problem: string }>,
+  secret: string,
+  error: unknown,
+): unknown {
+  if (error instanceof ClarusError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const where = `the cloud (${host}:${port})`;
+  const address = 'Start the server, or correct the URL of --cloud.';
+  switch (code) {
+    case 'ECONNREFUSED':
+      return new ClarusError('08001', `nothing listens at ${where}`, { hint: address });
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new ClarusError('08001', `the host of ${where} is unknown`, { hint: address });
+    case '28P01':
+      return new ClarusError(code, `${where} refuses the password of user "${user}"`, {
+        hint: `Correct ${secret}.`,
+      });
+    case '3D000':
+      return new ClarusError(code, `${where} has no database "${database}"`, {
+        hint: 'Create it, or correct the URL of --cloud.',
+      });
+    default:
+      return new ClarusError(
+        /^[0-9A-Z]{5}$/.test(code ?? '') ? code! : '08001',
+        `${where} cannot be used: ${message}`,
+      );
   }
 }
 

@@ -186,7 +186,9 @@ function tie(
     const reason = 'refers to a key in the clear';
     return { ...proposal, class: 'non-confidential', protect: 'none', queries: [], reason, guess: true };
   }
-  const tied = isRoot ? `${proposal.reason}; foreign keys refer to it` : `refers to ${decisive.reason}`;
+  const tied = isRoot
+    ? `${proposal.reason}; foreign keys refer to it`
+    : `refers to a key: ${decisive.reason}`;
   const distinct = distinctValues(draft.table, draft.column);
   const few = distinct !== undefined && distinct <= fewValues;
   return {

@@ -113,7 +113,7 @@ const hintFor = (kind: string): string =>
     ? 'Say who may connect under "users" in the configuration; make roles of the cloud past Clarus.'
     : kind in ofServer
       ? 'Run it in the cloud past Clarus.'
-      : 'What is supported is listed in the documentation of Clarus.';
+      : `docs/compatibility.md lists what is supported${kind === 'RuleStmt' ? '; use a trigger, or a view with one' : ''}.`;
 
 /**
  * Plans a DDL statement.

@@ -167,7 +167,18 @@ test('audit prints what the journals hold, narrowed by time, user and kind', asy
     await events('--since', since),
     all.filter(({ time }) => String(time) >= since),
   );
-  assert.equal((await place.run(['audit', '--since', 'yesterday'])).code, 2);
+  for (const [option, value, expected] of [
+    ['--since', 'yesterday', /write a day like 2026-01-31 [^\n]*, or a time like 2026-01-31T12:00:00Z/],
+    [
+      '--kind',
+      'foo',
+      /--kind "foo" is none; there are started, [^\n]*login-refused[^\n]*statement-end, rows/,
+    ],
+  ] as const) {
+    const wrong = await place.run(['audit', option, value]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.errors, expected);
+  }
   appendFileSync(place.path('data/audit/journal-worker-0.jsonl'), '{"sequence":1,"time":"forged"}\n');
   const damaged = await place.run(['audit']);
   assert.equal(damaged.code, 1);

@@ -1,9 +1,11 @@
 /** Which protected columns of a table that holds rows get new values or new forms by a statement. */
 import type { ColumnEncoding, LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
 import type { DescribedTable } from '../../../catalog/description.js';
+import { listingOf } from '../../../catalog/protection.js';
 import { quoteQualified } from '../../../catalog/quote.js';
 import { ClarusError } from '../../../errors.js';
 import { joinName } from '../../../policy/names.js';
+import type { Policy } from '../../../policy/policy.js';
 import { type DefaultExpression, type Defaults, defaultsOf } from '../../defaults.js';
 import { FIRST_USER_OID } from '../../functions.js';
 import type { SessionPort } from '../../ports.js';
@@ -51,7 +53,7 @@ export async function refillsOf(
   const refills = new Map<number, Refill>();
   for (const { before, after } of changed) {
     if (!before || !after) continue;
-    const error = neededEmpty(before.table, after.table);
+    const error = neededEmpty(before.table, after.table, session.catalog().policy);
     const concerned = columnsConcerned(before.table, after);
     if ((!error && concerned.length === 0) || !(await mayHoldRows(session, before.table))) continue;
     if (error) throw error;
@@ -123,12 +125,12 @@ export async function mayHoldRows(session: SessionPort, { physical }: LogicalTab
 }
 
 /** What is sealed or opened where it stands goes through `clarus copy`: what was in the clear must not stay behind. */
-function neededEmpty(before: LogicalTable, after: LogicalTable): ClarusError | undefined {
+function neededEmpty(before: LogicalTable, after: LogicalTable, policy: Policy): ClarusError | undefined {
   const name = joinName([before.schema, before.name]);
   const fields = { schema: before.schema, table: before.name };
   if (before.state === 'open' && after.state === 'protected')
     return new ClarusError('55000', `table ${name} holds unprotected rows`, {
-      hint: `This version changes the protection of empty tables only: stop Clarus and run "clarus copy ${name}".`,
+      hint: hintForOpen(name, before, after, policy),
       ...fields,
     });
   for (const column of after.columns) {
@@ -145,4 +147,19 @@ function neededEmpty(before: LogicalTable, after: LogicalTable): ClarusError | u
       );
   }
   return undefined;
+}
+
+/** A table in the clear would get a column that is not. */
+function hintForOpen(name: string, before: LogicalTable, after: LogicalTable, policy: Policy): string {
+  const [added] = after.columns.filter(
+    ({ attnum, protection }) => protection && !before.columns.some(column => column.attnum === attnum),
+  );
+  const listing = listingOf(policy, after);
+  if (!added || !listing)
+    return `This version changes the protection of empty tables only: list ${name} in clarus.yaml as it should be, stop Clarus and run "clarus copy ${name}".`;
+  const column = joinName([added.name]);
+  const toEncrypt = `stop Clarus, add the column in the cloud itself and run "clarus copy ${name}"`;
+  return listing.columns.some(one => one.name === added.name)
+    ? `The policy encrypts column ${column}: ${toEncrypt}.`
+    : `The policy does not name column ${column}, so it would be encrypted: add "${column}: { protect: none }" under ${joinName([listing.schema, listing.name])} in clarus.yaml and restart Clarus. To encrypt it, ${toEncrypt}.`;
 }
