@@ -6,7 +6,7 @@ import { bringUp } from '../src/catalog/bring-up.js';
 import type { Redo } from '../src/catalog/catalog.js';
 import type { CatalogNumbers } from '../src/catalog/derive.js';
 import { readerOf } from '../src/catalog/reader.js';
-import { loadCatalog } from '../src/catalog/store.js';
+import { filedPolicy, labelOn, loadCatalog } from '../src/catalog/store.js';
 import { encodingRegistry } from '../src/encodings/registry.js';
 import { parseConfig } from '../src/policy/parse.js';
 import type { Policy } from '../src/policy/policy.js';
@@ -69,6 +69,7 @@ async function proposal(policy: Policy) {
     return await proposePolicy({
       catalog: await loadCatalog(state, 'main'),
       proposed: policy,
+      filed: await filedPolicy(state),
       cloud: 'main',
       registry,
       inCloud: readerOf(client),
@@ -177,4 +178,98 @@ test('an empty table with triggers is not protected by a start: the cloud fires 
   const { tables } = await loadCatalog(proxy.trusted.state, 'main');
   const fires = [...tables.values()].find(({ name }) => name === 'fires');
   assert.equal(fires?.state, 'blocked');
+});
+
+test('a label on a table with rows stands at a start whose file asks for nothing new', async () => {
+  const client = new pg.Client(proxy);
+  await client.connect();
+  const label = async (text: string): Promise<void> => {
+    await client.query(`SECURITY LABEL FOR clarus ON COLUMN filled.name IS '${text}'`);
+  };
+  const inForce = async () => {
+    const { policy } = await loadCatalog(proxy.trusted.state, 'main');
+    const listed = policy.tables.find(({ name }) => name === 'filled');
+    return listed?.columns.find(({ name }) => name === 'name')?.queries;
+  };
+  const started = async (text: string) => {
+    const said = await proposal(policyOf(text));
+    const done = await start(policyOf(text));
+    assert.deepEqual(
+      said.kept.map(({ column }) => column),
+      done.kept.map(({ column }) => column),
+    );
+    assert.deepEqual(said.refused.length, done.refused.length);
+    return { refused: done.refused.length, kept: done.kept.map(({ column }) => column) };
+  };
+  const file = policyText(standing);
+  const labelled = policyText(
+    standing.replace(
+      'filled: { columns: { id: { protect: none }, name: { class: confidential, queries: [equality] }',
+      'filled: { columns: { id: { protect: none }, name: { class: identifier, queries: [range, sum] }',
+    ),
+  );
+  assert.notEqual(labelled, file);
+  const stands = { refused: 0, kept: ['name'] };
+  try {
+    await start(policyOf(file));
+    await label('identifier encrypt queries range, sum');
+    for (const text of [file, file, `${file}  public.later: { ${columns(secret)} }\n`, file]) {
+      assert.deepEqual(await started(text), stands);
+      assert.deepEqual(await inForce(), ['range', 'sum']);
+    }
+    const origin = await labelOn(proxy.trusted.state, (await start(policyOf(file))).kept[0]!);
+    assert.deepEqual(origin, { user: 'app', day: new Date().toISOString().slice(0, 10) });
+    assert.deepEqual((await client.query("SELECT id FROM filled WHERE name = 'x'")).rows, [{ id: 1 }]);
+    await label('identifier encrypt queries equality domain person');
+    assert.deepEqual((await client.query("SELECT id FROM filled WHERE name = 'x'")).rows, [{ id: 1 }]);
+    assert.deepEqual(await started(file), stands);
+    await label('identifier encrypt queries range, sum');
+    // What the file itself asks for anew is refused still.
+    const other = standing.replace(`filled: { ${columns(secret)}`, `filled: { ${columns('{}')}`);
+    assert.deepEqual(await started(policyText(other)), { refused: 1, kept: [] });
+    // Taken into the file, the label is the file's; that it says otherwise again asks for a change.
+    assert.deepEqual(await started(labelled), { refused: 0, kept: [] });
+    assert.deepEqual(await started(file), { refused: 1, kept: [] });
+    await label('confidential encrypt queries equality');
+    assert.deepEqual(await started(file), { refused: 0, kept: [] });
+  } finally {
+    await client.end();
+  }
+});
+
+test('a column of a table with rows becomes encrypted, or open, by a new one of another name', async () => {
+  const client = new pg.Client(proxy);
+  await client.connect();
+  const file = (name: string): string =>
+    policyText(
+      `${standing}  public.people: { columns: { id: { protect: none }, name: ${name}, name_new: ${name} } }\n`,
+    ).replace('unlisted: pass', 'unlisted: pass\ndeclassify: [public.people.name_new]');
+  const [open, encrypted] = [file('{ protect: none }'), file('{ protect: encrypt }')];
+  const change = async (from: string, to: string): Promise<void> => {
+    const swapped = to.replace(
+      /, name: [^}]*\}, name_new/,
+      `, name: ${from === open ? '{ protect: none }' : '{ protect: encrypt }'}, name_new`,
+    );
+    assert.deepEqual((await start(policyOf(swapped))).refused, []);
+    await client.query('ALTER TABLE people ADD COLUMN name_new text');
+    await client.query('UPDATE people SET name_new = name');
+    await client.query('ALTER TABLE people DROP COLUMN name');
+    assert.deepEqual((await start(policyOf(to))).refused, []);
+    await client.query('ALTER TABLE people RENAME COLUMN name_new TO name');
+    assert.deepEqual((await start(policyOf(to))).refused, []);
+    assert.deepEqual((await client.query('SELECT id, name FROM people')).rows, [{ id: 1, name: 'sentinel' }]);
+  };
+  const held = async (): Promise<string> => JSON.stringify((await cloud.query('SELECT * FROM people')).rows);
+  try {
+    assert.deepEqual((await start(policyOf(open))).refused, []);
+    await client.query('CREATE TABLE people (id int, name text, other text)');
+    await client.query("INSERT INTO people VALUES (1, 'sentinel', 'o')");
+    assert.match(await held(), /sentinel/);
+    await change(open, encrypted);
+    assert.doesNotMatch(await held(), /sentinel/);
+    await change(encrypted, open);
+    assert.match(await held(), /sentinel/);
+  } finally {
+    await client.end();
+  }
 });

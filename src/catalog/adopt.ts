@@ -11,6 +11,7 @@ import { named, shownName } from './derive-names.js';
 import { describeTables, qualified } from './describe.js';
 import type { DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
+import { type KeptByLabels, type KeptColumn, keptByLabels, withColumns } from './labelled.js';
 import { physicalTable } from './physical.js';
 import { changeStatements } from './physical-changes.js';
 import type { PhysicalTable, Spelling } from './physical-parts.js';
@@ -23,6 +24,8 @@ import { blockedBecause } from './take-in.js';
 export interface AdoptInput {
   readonly catalog: Catalog;
   readonly policy: Policy;
+  /** what the file said when it last took effect; undefined: not known */
+  readonly filed: Policy | undefined;
   /** where the proposal comes from, in words */
   readonly origin: string;
   readonly cloud: string;
@@ -48,6 +51,10 @@ export interface Adoption {
   readonly refused: readonly Hindered[];
   /** for the cloud, in order, in the same transaction */
   readonly statements: readonly string[];
+  /** the policy that would be in force: the proposed one, with the labels that stand */
+  readonly policy: Policy;
+  /** what security labels have said against it and stands, because the tables may not change */
+  readonly kept: readonly KeptColumn[];
   /** the policy and the tables that change with it; empty when it says what holds already */
   readonly changes: readonly CatalogChange[];
   /** what it says otherwise than the policy in force, in words; none where none is in force */
@@ -83,11 +90,13 @@ export function hinderedInWords(refused: readonly Hindered[]): string {
 
 /** Works out what a policy does to the tables that the catalogue knows. */
 export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
-  const { catalog, shadow, policy, origin } = input;
+  const { catalog, shadow, policy: file, filed, origin } = input;
   const described = await qualified(shadow, () => describeTables(shadow, catalog.tables.keys()));
   const refused: Hindered[] = [];
   const statements: string[] = [];
   const tables: CatalogChange[] = [];
+  const kept: KeptColumn[] = [];
+  let policy = file;
   const derived = new Map(catalog.tables);
   for (const table of catalog.tables.values()) {
     const own = described.find(({ oid }) => oid === table.oid);
@@ -95,6 +104,11 @@ export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
     const next = await adoptTable(input, table, own, derived);
     if (typeof next === 'string') refused.push({ table, hindrance: next });
     else if (next) {
+      if (next.kept) {
+        kept.push(...next.kept.columns);
+        policy = withColumns(policy, table, next.kept.policies);
+      }
+      if (!next.table) continue;
       statements.push(...next.statements);
       derived.set(table.oid, next.table);
       tables.push({ kind: 'put-table', table: next.table });
@@ -102,14 +116,19 @@ export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
   }
   const isFirst = catalog.policyVersion === 0;
   const differences = isFirst ? [] : diffPolicy(catalog.policy, policy).map(({ words }) => words);
-  const same = !isFirst && differences.length === 0 && tables.length === 0;
-  const changes: readonly CatalogChange[] = same ? [] : [{ kind: 'put-policy', policy, origin }, ...tables];
-  return { refused, statements, changes, differences };
+  const isFiled = filed === undefined || diffPolicy(filed, file).length === 0;
+  const same = !isFirst && differences.length === 0 && tables.length === 0 && isFiled;
+  const changes: readonly CatalogChange[] = same
+    ? []
+    : [{ kind: 'put-policy', policy, origin, file }, ...tables];
+  return { refused, statements, policy, kept, changes, differences };
 }
 
 interface Next {
-  readonly table: LogicalTable;
+  /** undefined: it stays as it is */
+  readonly table: LogicalTable | undefined;
   readonly statements: readonly string[];
+  readonly kept?: KeptByLabels;
 }
 
 async function adoptTable(
@@ -134,15 +153,17 @@ async function adoptTable(
   const listed = policies.every(found => found !== undefined);
   const same = table.columns.every(({ policy: own }, i) => policies[i] && sameProtection(policies[i], own));
   switch (table.state) {
-    case 'protected':
+    case 'protected': {
       // A protected table that is no longer listed stays as it is: nothing of it is in the clear.
       if (!listed) return renamed(input, base, table, derived);
       if (same) return renamed(input, base, keepTable(table, policies)?.table ?? table, derived);
-      if (await input.hasRows(table)) return 'rows';
-      if (counted(described, table, policies)) return 'counts';
-      if (blockedBecause(policies) === undefined && (await hasTriggers(input.shadow, table)))
-        return 'triggers';
-      return rebuild(input, base, table, derived);
+      const hindrance = await hindranceOf(input, table, described, policies);
+      if (hindrance === undefined) return rebuild(input, base, table, derived);
+      const kept = keptByLabels(table, policies, input.filed);
+      if (!kept) return hindrance;
+      const next = await renamed(input, base, keepTable(table, kept.policies)?.table ?? table, derived);
+      return { table: next?.table, statements: next?.statements ?? [], kept };
+    }
     case 'open': {
       const reason = blockedBecause(policies);
       if (reason === undefined) return keepTable(table, policies);
@@ -166,6 +187,19 @@ async function adoptTable(
       return { table: (await deriveTable({ ...base, previous })).table, statements: [] };
     }
   }
+}
+
+/** What keeps the protection of a protected table from being changed by a start. */
+async function hindranceOf(
+  { hasRows, shadow }: AdoptInput,
+  table: LogicalTable,
+  described: DescribedTable,
+  policies: readonly (ColumnPolicy | undefined)[],
+): Promise<Hindrance | undefined> {
+  if (await hasRows(table)) return 'rows';
+  if (counted(described, table, policies)) return 'counts';
+  const opens = blockedBecause(policies) === undefined;
+  return opens && (await hasTriggers(shadow, table)) ? 'triggers' : undefined;
 }
 
 /**

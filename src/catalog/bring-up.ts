@@ -13,10 +13,11 @@ import { type CommitServices, Commits } from './commit.js';
 import { lockDdl } from './ddl-lock.js';
 import type { CatalogNumbers } from './derive.js';
 import type { Encodings } from './encodings-for.js';
+import type { KeptColumn } from './labelled.js';
 import { quoteName } from './quote.js';
 import { readerOf } from './reader.js';
 import type { Underived } from './shadow-ddl.js';
-import { loadCatalog } from './store.js';
+import { filedPolicy, loadCatalog } from './store.js';
 import { takeIn } from './take-in.js';
 
 /** What `bringUp` needs: services of commits, both servers, and the policy of the file. */
@@ -41,6 +42,8 @@ export interface BroughtUp {
   readonly before: Catalog;
   /** protected tables with rows that the policy would change: nothing was done, and Clarus may not start */
   readonly refused: readonly Hindered[];
+  /** what labels have said against the file and stands */
+  readonly kept: readonly KeptColumn[];
   /** true: the policy is a new version */
   readonly adopted: boolean;
   /** what the policy before said otherwise, in words */
@@ -90,6 +93,7 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
     ...common,
     catalog,
     policy,
+    filed: await filedPolicy(input.state),
     origin,
     spellingOf,
     shadow: readShadow,
@@ -99,6 +103,7 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
     return {
       before: catalog,
       refused: adoption.refused,
+      kept: [],
       adopted: false,
       differences: [],
       blocked: [],
@@ -121,11 +126,11 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
     await shadow.query('COMMIT');
     await commits.finish(entry);
   }
-  const { differences } = adoption;
+  const { differences, kept } = adoption;
   const adopted = adoption.changes.length > 0;
   const known = applyChanges(next, taken.changes).tables.values();
   const blocked = [...known].filter(({ state }) => state === 'blocked');
-  return { before: catalog, refused: [], adopted, differences, blocked, underived: taken.underived };
+  return { before: catalog, refused: [], kept, adopted, differences, blocked, underived: taken.underived };
 }
 
 async function idOf(client: PoolClient): Promise<string> {

@@ -178,7 +178,13 @@ export function encodingOf(column: LogicalColumn, kind: string): EncodedColumn |
 export type CatalogChange =
   | { readonly kind: 'put-table'; readonly table: LogicalTable }
   | { readonly kind: 'drop-table'; readonly number: number }
-  | { readonly kind: 'put-policy'; readonly policy: Policy; readonly origin: string };
+  | {
+      readonly kind: 'put-policy';
+      readonly policy: Policy;
+      readonly origin: string;
+      /** what the file says, where the policy is the file's; labels that stand may say otherwise */
+      readonly file?: Policy;
+    };
 
 /** Logical DDL as the session's user ran it in the shadow database. */
 export interface RedoneDdl {

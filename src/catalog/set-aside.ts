@@ -2,9 +2,12 @@
  * Plaintext originals that `clarus copy` sets aside in a cloud: a table, its indexes and its own sequences under
  * names of their own. What was renamed stands in the table's comment, so that it can be put back after a crash.
  */
-import { boundedName, quoteLiteral, quoteName, quoteQualified } from '../catalog/quote.js';
-import { type Reader, readJson, type SchemaConnection } from '../catalog/reader.js';
+
 import { ClarusError } from '../errors.js';
+import { joinName } from '../policy/names.js';
+import type { DatabaseDescription, DescribedTable } from './description.js';
+import { boundedName, quoteLiteral, quoteName, quoteQualified } from './quote.js';
+import { type Reader, readJson, type SchemaConnection } from './reader.js';
 
 type Kind = 'TABLE' | 'INDEX' | 'SEQUENCE';
 
@@ -50,6 +53,39 @@ export async function originalsIn(read: Reader): Promise<readonly SetAside[]> {
     const found = parseMarker(first);
     return found ? [{ schema, name, ...found }] : [];
   });
+}
+
+/**
+ * A cloud as applications see it: plaintext originals whose copies stand, and what hangs on them, are no part of the
+ * logical schema. Foreign keys of tables that wait for their own copies still refer to them.
+ * @param originals those that stand there; those whose copies are being made are left in
+ */
+export function withoutOriginals(
+  cloud: DatabaseDescription,
+  originals: readonly SetAside[],
+): DatabaseDescription {
+  const isHidden = ({ schema, name }: DescribedTable): boolean =>
+    originals.some(o => o.copied && o.schema === schema && o.name === name);
+  const hidden = new Set(cloud.tables.filter(isHidden).map(({ oid }) => oid));
+  if (hidden.size === 0) return cloud;
+  return {
+    ...cloud,
+    tables: cloud.tables
+      .filter(({ oid }) => !hidden.has(oid))
+      .map(table => ({
+        ...table,
+        constraints: table.constraints.filter(({ references }) => !hidden.has(references?.table ?? 0)),
+      })),
+    objects: cloud.objects.filter(({ table }) => !hidden.has(table)),
+  };
+}
+
+/** In words that an original stands, and what to do about it. */
+export function originalInWords({ schema, table, name, copied }: SetAside): string {
+  const [title, kept] = [joinName([schema, table]), joinName([schema, name])];
+  return copied
+    ? `${kept} is the plaintext original of ${title}, set aside by "clarus copy": when you are sure, drop it in the cloud, after the originals of tables that refer to it`
+    : `the copy of ${title} was cut short: run "clarus copy ${title}" again`;
 }
 
 function parseMarker(text: string): Pick<SetAside, 'table' | 'copied' | 'renamed'> | undefined {

@@ -1,10 +1,12 @@
 /** The catalogue in the state database: read as one snapshot, changed in the transaction that ends a commit. */
 import type { ClientBase, Pool } from 'pg';
 import { policyFromJson, policyToJson } from '../policy/json.js';
+import { joinName } from '../policy/names.js';
 import type { Policy } from '../policy/policy.js';
 import { bumpCatalogueVersion } from '../trusted/catalogue-version.js';
 import type { Catalog, CatalogChange, LogicalTable } from './catalog.js';
 import { passesThrough } from './changes.js';
+import type { KeptColumn, LabelOrigin } from './labelled.js';
 
 /** What of the key store a change of the catalogue touches (trusted/keys.ts). */
 export interface TableKeys {
@@ -48,6 +50,37 @@ export async function loadCatalog(state: Pool | ClientBase, cloud: string): Prom
 }
 
 /**
+ * What the file said when it last took effect.
+ * @param state the state database
+ * @returns undefined before the first start
+ */
+export async function filedPolicy(state: Pool | ClientBase): Promise<Policy | undefined> {
+  const { rows } = await (state as Pool).query<{ file: string }>(
+    'SELECT file::text FROM clarus.policy_versions WHERE file IS NOT NULL ORDER BY number DESC LIMIT 1',
+  );
+  return rows[0] && policyFromJson(rows[0].file);
+}
+
+/**
+ * Which label last spoke of a column, or of its whole table.
+ * @param state the state database
+ * @returns undefined where none is known by these names
+ */
+export async function labelOn(
+  state: Pool | ClientBase,
+  { table: { schema, name }, column }: KeptColumn,
+): Promise<LabelOrigin | undefined> {
+  const { rows } = await (state as Pool).query<{ origin: string; day: string }>(
+    `SELECT origin, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day FROM clarus.policy_versions
+     WHERE starts_with(origin, 'SECURITY LABEL by ') AND (right(origin, length($1)) = $1 OR right(origin, length($2)) = $2)
+     ORDER BY number DESC LIMIT 1`,
+    [` on ${joinName([schema, name, column])}`, ` on ${joinName([schema, name])}`],
+  );
+  const [, user] = /^SECURITY LABEL by (.*) on [^\n]*$/s.exec(rows[0]?.origin ?? '') ?? [];
+  return user === undefined ? undefined : { user, day: rows[0]!.day };
+}
+
+/**
  * Stores changes in the caller's transaction and counts the catalogue's version up; workers hear of it when that
  * commits. The keys of dropped tables are destroyed with them.
  * @returns the new version; the caller calls `forgetTable` for dropped tables after its commit
@@ -76,9 +109,13 @@ export async function saveChanges(
         break;
       case 'put-policy':
         await client.query(
-          `INSERT INTO clarus.policy_versions (number, policy, origin)
-           SELECT coalesce(max(number), 0) + 1, $1, $2 FROM clarus.policy_versions`,
-          [policyToJson(change.policy, { positions: true }), change.origin],
+          `INSERT INTO clarus.policy_versions (number, policy, origin, file)
+           SELECT coalesce(max(number), 0) + 1, $1, $2, $3 FROM clarus.policy_versions`,
+          [
+            policyToJson(change.policy, { positions: true }),
+            change.origin,
+            change.file ? policyToJson(change.file) : null,
+          ],
         );
         break;
     }

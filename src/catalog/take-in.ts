@@ -13,6 +13,7 @@ import { columnPolicies } from './protection.js';
 import { quoteQualified } from './quote.js';
 import type { Reader, SchemaConnection } from './reader.js';
 import { reattach } from './reattach.js';
+import { originalsIn, withoutOriginals } from './set-aside.js';
 import { applyItems, shadowDdl, type Underived } from './shadow-ddl.js';
 
 /** Cloud, shadow and catalogue, each as one transaction sees it. */
@@ -49,7 +50,7 @@ export async function takeIn(input: TakeInInput): Promise<TakenIn> {
       if (!/^(SAVEPOINT|RELEASE|ROLLBACK|SET LOCAL)/.test(sql)) ddl.push(sql);
     },
   };
-  const cloud = await describeDatabase(readCloud);
+  const cloud = withoutOriginals(await describeDatabase(readCloud), await originalsIn(readCloud));
   const before = await describeDatabase(shadow.read);
   const compared = compareWithCloud(cloud, before, catalog.tables.values(), registry);
   const changes: CatalogChange[] = [];

@@ -8,6 +8,7 @@ import { isEncoded } from '../catalog/compare.js';
 import { columnPolicy } from '../catalog/protection.js';
 import { quoteQualified } from '../catalog/quote.js';
 import { readerOf } from '../catalog/reader.js';
+import type { SetAside } from '../catalog/set-aside.js';
 import { BackendClient } from '../clouds/backend-client.js';
 import { encodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
@@ -29,9 +30,8 @@ import {
   putOriginalBack,
   setOriginalAside,
 } from '../proxy/copy-table.js';
-import { describeOriginal, type Original } from '../proxy/original.js';
+import { describeOriginal, type Original, readersOf } from '../proxy/original.js';
 import { servedCloud } from '../proxy/prepare.js';
-import type { SetAside } from '../proxy/set-aside.js';
 import { type Prepared, type ProxyInputs, prepare, startAlone } from '../proxy.js';
 import { type Invocation, UsageError } from './invocation.js';
 import { loadConfig, loadRootKey, resolveSecret } from './load.js';
@@ -84,7 +84,7 @@ export async function main({ config: path, json, values, positionals }: Invocati
       const kept = joinName([aside.schema, aside.name]);
       say(`${title}: ${rows} rows are protected; count and digest agree (${digest})`);
       say(
-        `the plaintext original is ${kept} in the cloud; when you are sure, drop it there: DROP TABLE ${kept}`,
+        `the plaintext original is ${kept} in the cloud; when you are sure, drop it there, after the originals of tables that refer to it: DROP TABLE ${kept}`,
       );
       say(`until then the way back is "clarus copy --undo ${title}"`);
       if (json) process.stdout.write(`${JSON.stringify({ table: title, rows, digest, original: kept })}\n`);
@@ -216,6 +216,7 @@ async function undo(
   const { catalog } = prepared;
   try {
     await nobodyServes(prepared, inputs.config);
+    await nothingReads(prepared, inputs.config, schema, name);
   } finally {
     prepared.door?.close();
     prepared.keys.close();
@@ -235,6 +236,29 @@ async function undo(
     await throughProxy(inputs, proxy => proxy.simple(`DROP TABLE ${quoteQualified(schema, name)}`));
   }
   await putOriginalBack(cloud, aside);
+}
+
+/** Before anything changes. @throws ClarusError 2BP01 for views and functions that would keep the copy from going */
+async function nothingReads(
+  { trusted }: Prepared,
+  config: Config,
+  schema: string,
+  name: string,
+): Promise<void> {
+  const client = await trusted.shadowAdmin(servedCloud(config).database).connect();
+  try {
+    const readers = await readersOf(readerOf(client), schema, name);
+    if (readers.length > 0)
+      throw new ClarusError(
+        '2BP01',
+        `the copy of ${joinName([schema, name])} cannot be dropped: ${readers.map(reader => `${reader} depends on it`).join('; ')}`,
+        {
+          hint: 'Nothing was changed. Drop them through Clarus first, and make them again when the original has its name back.',
+        },
+      );
+  } finally {
+    client.release();
+  }
 }
 
 async function copyThrough(

@@ -9,12 +9,12 @@ import { ROW_COLUMN } from '../catalog/catalog.js';
 import { describeTables, qualified } from '../catalog/describe.js';
 import { quoteName, quoteQualified } from '../catalog/quote.js';
 import { readerOf, type SchemaConnection } from '../catalog/reader.js';
+import { markCopied, originalsIn, putBack, type SetAside, setAside } from '../catalog/set-aside.js';
 import type { BackendClient } from '../clouds/backend-client.js';
 import { ClarusError } from '../errors.js';
 import { joinName } from '../policy/names.js';
 import { dataColumns, type Original, pointedTo } from './original.js';
 import { RowDigest } from './row-digest.js';
-import { markCopied, originalsIn, putBack, type SetAside, setAside } from './set-aside.js';
 
 /** Time to wait for the application's last transactions on the table. */
 const LOCK_TIMEOUT_MS = 5_000;

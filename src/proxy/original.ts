@@ -7,17 +7,17 @@ import type {
   DescribedSequence,
   DescribedTable,
 } from '../catalog/description.js';
-import { quoteName, quoteQualified } from '../catalog/quote.js';
+import { quoteLiteral, quoteName, quoteQualified } from '../catalog/quote.js';
 import { type Reader, readJson, readOne } from '../catalog/reader.js';
+import { originalsIn, type SetAside } from '../catalog/set-aside.js';
 import { shadowDdl } from '../catalog/shadow-ddl.js';
 import { ClarusError } from '../errors.js';
 import { joinName } from '../policy/names.js';
-import { originalsIn, type SetAside } from './set-aside.js';
 
 /** A plaintext table that is to be copied. */
 export interface Original {
   readonly described: DescribedTable;
-  /** statements that make the table, its keys, checks, indexes and foreign keys, in order */
+  /** statements that make the table, its keys, checks, indexes, foreign keys and where its sequences stand, in order */
   readonly ddl: readonly string[];
   /** names of the columns that hold data: generated ones are computed again */
   readonly columns: readonly string[];
@@ -62,12 +62,12 @@ export async function describeOriginal(
     throw new ClarusError('0A000', `${title} cannot be copied: ${hindrances.map(h => h.what).join('; ')}`, {
       hint: `Nothing was changed. First: ${[...new Set(hindrances.map(h => h.remedy))].join('; ')}.`,
     });
-  const prepared = await withSequences(read, described);
+  const prepared = withSequences(described);
   const constraints = prepared.constraints.map(constraint => redirected(constraint, tables, originals));
   const { items } = shadowDdl({ tables: [{ ...prepared, constraints }], objects: [] });
   return {
     described,
-    ddl: items.flatMap(({ statements }) => statements),
+    ddl: [...items.flatMap(({ statements }) => statements), ...(await counts(read, described))],
     columns: dataColumns(described),
     referring: { drop: referring.drop, add: referring.add },
   };
@@ -85,6 +85,7 @@ interface Hindrance {
 
 const dependents = `
 SELECT jsonb_build_object('what', pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid),
+  'ofFunction', d.classid = 'pg_catalog.pg_proc'::regclass,
   'view', (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.rulename = '_RETURN'))::text
 FROM pg_catalog.pg_depend d
@@ -93,11 +94,39 @@ WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = $1::oid AN
   OR d.classid = 'pg_catalog.pg_trigger'::regclass AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid AND NOT t.tgisinternal))
 ORDER BY 1`;
 
+/**
+ * What keeps a copy from being dropped: views and functions that read it.
+ * @param read a connection to the shadow database
+ * @returns in words, each once
+ */
+export async function readersOf(read: Reader, schema: string, name: string): Promise<readonly string[]> {
+  const oid = await readOne(read, 'SELECT pg_catalog.to_regclass($1)::pg_catalog.oid::text', [
+    quoteQualified(schema, name),
+  ]);
+  if (!oid) return [];
+  const found = await readJson<Dependent>(read, dependents, [oid]);
+  return [
+    ...new Set(
+      found.flatMap(({ what, view, ofFunction }) => {
+        if (view !== null) return [`view ${view}`];
+        return ofFunction ? [what] : [];
+      }),
+    ),
+  ];
+}
+
+interface Dependent {
+  readonly what: string;
+  /** null: it is none */
+  readonly view: string | null;
+  readonly ofFunction: boolean;
+}
+
 const keepAndDrop =
   'keep the definitions of views, rules, triggers and policies on it, and drop them in the cloud; views and triggers can be made again through Clarus when the copy stands';
 
 async function dependentHindrances(read: Reader, table: DescribedTable): Promise<readonly Hindrance[]> {
-  const found = await readJson<{ what: string; view: string | null }>(read, dependents, [String(table.oid)]);
+  const found = await readJson<Dependent>(read, dependents, [String(table.oid)]);
   const words = new Set(
     found.map(({ what, view }) => `${view === null ? what : `view ${view}`} depends on it`),
   );
@@ -209,39 +238,38 @@ function referringKeys(
   return { drop, add, hindrances };
 }
 
-/** Sequences begin where those of the original stand. */
-async function withSequences(read: Reader, table: DescribedTable): Promise<DescribedTable> {
-  const columns: DescribedColumn[] = [];
-  for (const column of table.columns) {
-    const sequence = column.sequence && { ...column.sequence, start: await nextOf(read, column.sequence) };
-    if (!sequence || column.identity === '') columns.push({ ...column, sequence });
-    // An identity column tells its sequence with its type: the one place where CREATE TABLE takes the options.
-    else
-      columns.push({
-        ...column,
-        identity: '',
-        default: null,
-        sequence: null,
-        typeName: `${column.typeName} ${identityClause(column, sequence)}`,
-      });
-  }
-  return { ...table, columns };
-}
+/** Identity columns tell their sequences with their types: the one place where CREATE TABLE takes the options. */
+const withSequences = (table: DescribedTable): DescribedTable => ({
+  ...table,
+  columns: table.columns.map(column =>
+    column.sequence && column.identity !== ''
+      ? {
+          ...column,
+          identity: '',
+          default: null,
+          sequence: null,
+          typeName: `${column.typeName} ${identityClause(column, column.sequence)}`,
+        }
+      : column,
+  ),
+});
 
 function identityClause({ identity }: DescribedColumn, s: DescribedSequence): string {
   const options = `INCREMENT ${s.increment} MINVALUE ${s.minimum} MAXVALUE ${s.maximum} START ${s.start} CACHE ${s.cache} ${s.cycle ? 'CYCLE' : 'NO CYCLE'}`;
   return `GENERATED ${identity === 'a' ? 'ALWAYS' : 'BY DEFAULT'} AS IDENTITY (SEQUENCE NAME ${quoteQualified(s.schema, s.name)} ${options})`;
 }
 
-async function nextOf(
-  read: Reader,
-  { schema, name, increment, minimum, maximum }: DescribedSequence,
-): Promise<string> {
-  const name_ = quoteQualified(schema, name);
-  const last = BigInt((await readOne(read, `SELECT last_value::text FROM ${name_}`)) ?? '0');
-  const called = (await readOne(read, `SELECT is_called::text FROM ${name_}`)) === 'true';
-  const next = called ? last + BigInt(increment) : last;
-  return String(next > BigInt(maximum) ? maximum : next < BigInt(minimum) ? minimum : next);
+/** Statements by which the sequences of the copy stand where those of the original do. */
+async function counts(read: Reader, { columns }: DescribedTable): Promise<readonly string[]> {
+  const statements: string[] = [];
+  for (const { sequence } of columns) {
+    if (!sequence) continue;
+    const name = quoteQualified(sequence.schema, sequence.name);
+    const last = await readOne(read, `SELECT last_value::text FROM ${name}`);
+    const called = await readOne(read, `SELECT is_called::text FROM ${name}`);
+    statements.push(`SELECT pg_catalog.setval(${quoteLiteral(name)}, ${last}, ${called})`);
+  }
+  return statements;
 }
 
 const reference = /( REFERENCES )(?:(?:"(?:[^"]|"")*"|[^\s(."]+)\.)?(?:"(?:[^"]|"")*"|[^\s(."]+)(?=\()/;

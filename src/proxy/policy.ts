@@ -3,6 +3,7 @@ import { adoptPolicy, type Hindered, looksForRows } from '../catalog/adopt.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { CatalogNumbers } from '../catalog/derive.js';
 import type { Encodings } from '../catalog/encodings-for.js';
+import type { KeptColumn } from '../catalog/labelled.js';
 import type { Reader } from '../catalog/reader.js';
 import { diffPolicy } from '../policy/diff.js';
 import type { Policy } from '../policy/policy.js';
@@ -14,6 +15,10 @@ export interface Proposal {
   readonly differences: readonly string[];
   /** the tables that keep it from taking effect */
   readonly refused: readonly Hindered[];
+  /** what labels have said against the file and would stand */
+  readonly kept: readonly KeptColumn[];
+  /** what would be in force */
+  readonly policy: Policy;
   /** true: the proposal becomes the next version */
   readonly takesEffect: boolean;
 }
@@ -22,6 +27,8 @@ export interface Proposal {
 export interface ProposalInput {
   readonly catalog: Catalog;
   readonly proposed: Policy;
+  /** what the file said when it last took effect; undefined: not known */
+  readonly filed: Policy | undefined;
   /** name of the cloud */
   readonly cloud: string;
   readonly registry: Encodings;
@@ -33,11 +40,13 @@ export interface ProposalInput {
 
 /** Works out what a start with the file's policy would do, by the code that a start runs. */
 export async function proposePolicy(input: ProposalInput): Promise<Proposal> {
-  const { catalog, proposed, cloud, registry, inCloud, shadow } = input;
-  if (catalog.policyVersion === 0 || !shadow) return { differences: [], refused: [], takesEffect: true };
-  const { refused, changes } = await adoptPolicy({
+  const { catalog, proposed, filed, cloud, registry, inCloud, shadow } = input;
+  if (catalog.policyVersion === 0 || !shadow)
+    return { differences: [], refused: [], kept: [], policy: proposed, takesEffect: true };
+  const { refused, kept, policy, changes } = await adoptPolicy({
     catalog,
     policy: proposed,
+    filed,
     origin: 'file',
     spellingOf,
     cloud,
@@ -49,6 +58,8 @@ export async function proposePolicy(input: ProposalInput): Promise<Proposal> {
   return {
     differences: diffPolicy(catalog.policy, proposed).map(difference => difference.words),
     refused,
+    kept,
+    policy,
     takesEffect: refused.length === 0 && changes.length > 0,
   };
 }

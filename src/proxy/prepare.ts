@@ -10,9 +10,12 @@ import type { AuditEvent } from '../audit/events.js';
 import { type Journal, openJournal as openAudit } from '../audit/journal.js';
 import { type Hindered, hinderedInWords } from '../catalog/adopt.js';
 import { bringUp } from '../catalog/bring-up.js';
-import type { Catalog, Redo } from '../catalog/catalog.js';
+import type { Catalog, LogicalTable, Redo } from '../catalog/catalog.js';
+import { keptInWords } from '../catalog/labelled.js';
+import { readerOf } from '../catalog/reader.js';
 import { recover } from '../catalog/recover.js';
-import { loadCatalog } from '../catalog/store.js';
+import { originalInWords, originalsIn, type SetAside } from '../catalog/set-aside.js';
+import { labelOn, loadCatalog } from '../catalog/store.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import type { CloudConfig, Config } from '../policy/policy.js';
@@ -20,6 +23,7 @@ import { formatProblem } from '../policy/problems.js';
 import { missingColumns } from '../policy/unmatched.js';
 import { CarrierDoor } from '../postgres/carriers.js';
 import { spellingOf } from '../sql/opaque/index.js';
+import { carrierHindrance } from '../trusted/carrier-hindrance.js';
 import { dropCarriers, ensureCarriers } from '../trusted/carriers.js';
 import { openJournal } from '../trusted/journal.js';
 import type { KeyStore } from '../trusted/keys.js';
@@ -143,7 +147,16 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     if (brought.refused.length > 0) throw hindered(brought.refused);
     if (brought.adopted)
       log('info', 'the policy of the file is in force', { changes: brought.differences.join('; ') });
-    for (const { schema, name, reason } of brought.blocked)
+    for (const kept of brought.kept)
+      log('warning', keptInWords(kept, await labelOn(trusted.state, kept)), {
+        table: `${kept.table.schema}.${kept.table.name}`,
+      });
+    const originals = await originalsOf(cloud);
+    for (const original of originals)
+      log('warning', originalInWords(original), { table: `${original.schema}.${original.table}` });
+    const isOriginal = ({ schema, name }: LogicalTable): boolean =>
+      originals.some(o => o.schema === schema && o.name === name);
+    for (const { schema, name, reason } of brought.blocked.filter(table => !isOriginal(table)))
       log('warning', 'a table is neither served nor written', {
         table: `${schema}.${name}`,
         reason: reason ?? '',
@@ -157,7 +170,7 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     });
     for (const problem of missingColumns(config.policy, [...catalog.tables.values()]))
       log('warning', formatProblem(problem), { table: problem.table });
-    const door = await openDoor(trusted, served.database, trusted.server, log);
+    const door = await openDoor(trusted, served.database, log);
     return { trusted, cloud, keys, catalog, door };
   } catch (error) {
     await cloud.end();
@@ -166,18 +179,25 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
   }
 }
 
+async function originalsOf(cloud: pg.Pool): Promise<readonly SetAside[]> {
+  const client = await cloud.connect();
+  try {
+    return await originalsIn(readerOf(client));
+  } finally {
+    client.release();
+  }
+}
+
 /** Opens the door for carriers, and makes what they need in the shadow database. */
 async function openDoor(
   trusted: Trusted,
   database: string,
-  { host }: { readonly host: string },
   log: ProxyInputs['log'],
 ): Promise<CarrierDoor | undefined> {
   const refused = (why: string): undefined =>
     void log('warning', `statements that no encoding answers are refused: ${why}`);
-  if (trusted.major < 15) return refused('the trusted PostgreSQL is older than 15');
-  if (!/^(127\.|::1$|localhost$|\/)/.test(host))
-    return refused('the trusted PostgreSQL is on another machine');
+  const hindrance = carrierHindrance(trusted);
+  if (hindrance !== undefined) return refused(hindrance);
   const token = randomBytes(24).toString('base64url');
   const door = new CarrierDoor(randomUUID(), token);
   const port = await door.listen(carrierHost);
@@ -210,7 +230,7 @@ async function recordAtStart(
 /** A protection never changes by a restart. */
 const hindered = (refused: readonly Hindered[]): ClarusError =>
   new ClarusError('55000', hinderedInWords(refused), {
-    hint: 'Put the file back ("clarus policy export" prints the version in force); "clarus check" shows the difference.',
+    hint: 'Put the file back ("clarus policy export" prints the version in force) and change the protection through Clarus, as docs/configuration.md says under "Changing the protection of rows that stand"; "clarus check" shows the difference.',
   });
 
 /** One line with cause and remedy. */

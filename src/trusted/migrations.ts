@@ -97,6 +97,10 @@ CREATE TABLE clarus.workers (
   PRIMARY KEY (id, cloud)
 );
 `,
+  `
+ALTER TABLE clarus.policy_versions ADD COLUMN file json;
+UPDATE clarus.policy_versions SET file = policy WHERE starts_with(origin, 'file ');
+`,
 ];
 
 /** The schema version that this Clarus works with. */

@@ -26,6 +26,7 @@ import {
   isSuperuser,
   loggingProblems,
   STATE_DATABASE,
+  shadowHindrance,
 } from './shadow.js';
 
 /** Which trusted database to open, and by which root key. */
@@ -61,6 +62,8 @@ export interface Trusted {
   readonly server: TrustedServer;
   /** PostgreSQL's major version */
   readonly major: number;
+  /** is its user a superuser? */
+  readonly superuser: boolean;
   /** administrator's connections to the state database */
   readonly state: pg.Pool;
   /** settles when the embedded server that this process started has ended, whoever ended it; else undefined */
@@ -71,6 +74,8 @@ export interface Trusted {
   shadowAdmin(database: string): pg.Pool;
   /** Makes the shadow database when it is missing. @returns warnings, in words */
   ensureShadow(database: string, locale?: DatabaseLocale): Promise<readonly string[]>;
+  /** What keeps the shadow database from being made, or undefined. Makes nothing. */
+  shadowHindrance(database: string): Promise<ClarusError | undefined>;
   /**
    * Makes or renews the role of a local user.
    * @param owner role that owns what the user makes (users who share a cloud user share it); default: its own
@@ -108,14 +113,16 @@ export async function openTrusted(options: OpenTrustedOptions): Promise<Trusted>
   try {
     if (options.server === undefined) await prepareServer(server, rootKey);
     const state = poolOf(STATE_DATABASE, stateConnections_max);
-    const { major, warnings } = await prepareState(state, rootKey);
+    const { major, superuser: asSuperuser, warnings } = await prepareState(state, rootKey);
     return {
       server,
       major,
+      superuser: asSuperuser,
       state,
       ended: started?.ended,
       warnings,
       shadowAdmin: database => poolOf(database, shadowConnections_max),
+      shadowHindrance: database => shadowHindrance(server, state, database),
       ensureShadow: (database, locale) => ensureShadow(server, state, database, locale),
       ensureUser: (database, user, owner = user) =>
         ensureRole(server, { database, user, owner, password: rolePassword(rootKey, user) }),
@@ -206,7 +213,7 @@ function reachable(server: TrustedServer, rootKey: Uint8Array, error: unknown): 
 async function prepareState(
   state: pg.Pool,
   rootKey: Uint8Array,
-): Promise<{ readonly major: number; readonly warnings: readonly string[] }> {
+): Promise<Pick<Trusted, 'major' | 'superuser' | 'warnings'>> {
   return inTransaction(state, async client => {
     await client.query('SELECT pg_advisory_xact_lock($1)', [initialisationLock]);
     await migrate(client);
@@ -219,9 +226,11 @@ async function prepareState(
     );
     mustBeRootKey(rootKey, known.rows[0]!);
     const version = await client.query<{ server_version_num: string }>('SHOW server_version_num');
+    const asSuperuser = await isSuperuser(client);
     return {
       major: Math.floor(Number(version.rows[0]!.server_version_num) / 10_000),
-      warnings: (await isSuperuser(client)) ? [] : await loggingProblems(client),
+      superuser: asSuperuser,
+      warnings: asSuperuser ? [] : await loggingProblems(client),
     };
   });
 }

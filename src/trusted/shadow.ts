@@ -54,17 +54,14 @@ export async function ensureShadow(
   name: string,
   locale: DatabaseLocale | undefined,
 ): Promise<readonly string[]> {
-  if (name === STATE_DATABASE || name.startsWith('template'))
-    throw new ClarusError('42P04', `a cloud's database cannot be called "${name}"`, {
-      severity: 'FATAL',
-      hint: 'The trusted database uses that name itself; rename the database in the cloud.',
-    });
-  const known = await state.query('SELECT FROM clarus.shadows WHERE database = $1', [name]);
-  const found = await state.query('SELECT FROM pg_database WHERE datname = $1', [name]);
-  if (known.rowCount === 1 && found.rowCount === 1) return [];
+  const hindrance = await shadowHindrance(server, state, name);
+  if (hindrance) throw hindrance;
+  const { known, found } = await standing(state, name);
+  if (known && found) return [];
   const warnings: string[] = [];
   await withClient(connectionConfig(server, STATE_DATABASE), async client => {
-    if (found.rowCount === 1 && known.rowCount === 0) await makeRoomFor(client, server, name);
+    // initdb makes an empty database `postgres`: in a server of ours it gives way.
+    if (found && !known) await client.query(`DROP DATABASE ${escapeIdentifier(name)}`);
     const warning = await createDatabase(client, name, locale);
     if (warning !== undefined) warnings.push(warning);
     await closeDatabase(client, name);
@@ -73,14 +70,37 @@ export async function ensureShadow(
   return warnings;
 }
 
-/** initdb makes an empty database `postgres`: in a server of ours it gives way. Anything else is not ours. */
-async function makeRoomFor(client: pg.Client, server: TrustedServer, name: string): Promise<void> {
-  if (!server.embedded || name !== 'postgres')
-    throw new ClarusError('42P04', `the trusted server has a database "${name}" that Clarus did not make`, {
+/**
+ * What keeps a shadow from being made, without making it.
+ * @param name of the cloud's database
+ * @returns 42P04 for a name that is taken, undefined when the shadow is there or can be made
+ */
+export async function shadowHindrance(
+  server: TrustedServer,
+  state: pg.Pool,
+  name: string,
+): Promise<ClarusError | undefined> {
+  if (name === STATE_DATABASE || name.startsWith('template'))
+    return new ClarusError('42P04', `a cloud's database cannot be called "${name}"`, {
       severity: 'FATAL',
-      hint: 'Use a trusted server of its own: Clarus keeps a shadow of the cloud there under that name.',
+      hint: 'The trusted database uses that name itself; rename the database in the cloud.',
     });
-  await client.query(`DROP DATABASE ${escapeIdentifier(name)}`);
+  const { known, found } = await standing(state, name);
+  if (!found || known || (server.embedded && name === 'postgres')) return undefined;
+  return new ClarusError('42P04', `the trusted server has a database "${name}" that Clarus did not make`, {
+    severity: 'FATAL',
+    hint: 'Use a trusted server of its own, not the cloud’s: Clarus keeps a shadow of the cloud there under that name.',
+  });
+}
+
+/** Is a shadow of that name known, and is there a database? */
+async function standing(
+  state: pg.Pool,
+  name: string,
+): Promise<{ readonly known: boolean; readonly found: boolean }> {
+  const known = await state.query('SELECT FROM clarus.shadows WHERE database = $1', [name]);
+  const found = await state.query('SELECT FROM pg_database WHERE datname = $1', [name]);
+  return { known: known.rowCount === 1, found: found.rowCount === 1 };
 }
 
 async function createDatabase(

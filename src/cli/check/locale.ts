@@ -41,7 +41,7 @@ export function compareTraits(cloud: DatabaseTraits, trusted: DatabaseTraits): r
   if (cloud.major !== trusted.major)
     found.push({
       what: `the cloud is PostgreSQL ${cloud.major}, the trusted database is PostgreSQL ${trusted.major}`,
-      consequence: `statements are read by version ${trusted.major}: what only version ${Math.max(cloud.major, trusted.major)} knows fails in the other with its own error`,
+      consequence: `statements are read by version ${trusted.major}: what only version ${Math.max(cloud.major, trusted.major)} knows fails in the other with its own error; psql’s backslash commands and pg_dump ask version ${trusted.major}’s catalogue as version ${cloud.major}’s, and some fail: use a trusted database of version ${cloud.major}, see docs/configuration.md`,
     });
   if (cloud.encoding !== trusted.encoding)
     found.push({

@@ -3,8 +3,10 @@ import type pg from 'pg';
 import { hinderedInWords } from '../../catalog/adopt.js';
 import { describeDatabase } from '../../catalog/describe.js';
 import type { DatabaseDescription } from '../../catalog/description.js';
+import { keptInWords } from '../../catalog/labelled.js';
 import { type Reader, readerOf } from '../../catalog/reader.js';
-import { loadCatalog } from '../../catalog/store.js';
+import { originalInWords, originalsIn, withoutOriginals } from '../../catalog/set-aside.js';
+import { filedPolicy, labelOn, loadCatalog } from '../../catalog/store.js';
 import { BackendClient } from '../../clouds/backend-client.js';
 import { rootKeyFingerprint } from '../../crypto/keys.js';
 import { type EncodingRegistry, encodingRegistry } from '../../encodings/registry.js';
@@ -14,7 +16,7 @@ import { formatProblem } from '../../policy/problems.js';
 import { type KnownTable, missingColumns, missingTables } from '../../policy/unmatched.js';
 import { adminPool, cloudOptions } from '../../proxy/cloud.js';
 import { proposePolicy } from '../../proxy/policy.js';
-import { originalsIn } from '../../proxy/set-aside.js';
+import { carrierHindrance } from '../../trusted/carrier-hindrance.js';
 import type { Trusted } from '../../trusted/open.js';
 import { resolveSecret } from '../load.js';
 import { explainProblem } from '../problems.js';
@@ -40,6 +42,8 @@ export interface CheckedCloud {
   readonly objects: Readonly<Record<string, number>>;
 }
 
+const noSuperuser = 'the user of the trusted database is no superuser, as making postgres_fdw needs';
+
 /** Everything that `clarus check` says; with `--json` it is printed as it is. */
 export interface CheckReport {
   readonly file: string;
@@ -63,6 +67,9 @@ export async function gatherReport(config: Config, rootKey: Uint8Array): Promise
   const problems: string[] = [];
   const warnings = [...config.warnings.map(({ message }) => message), ...trusted.warnings];
   try {
+    const noCarriers = carrierHindrance(trusted) ?? (trusted.superuser ? undefined : noSuperuser);
+    if (noCarriers !== undefined)
+      warnings.push(`statements that no encoding answers would be refused: ${noCarriers}`);
     if (config.clouds.length > 1)
       problems.push(
         'several clouds are not served by one proxy yet: name one cloud, and run a proxy for each other',
@@ -115,6 +122,8 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
   const { cloud, trusted, problems, config } = input;
   const base = { name: cloud.name, address: `${cloud.host}:${cloud.port}`, database: cloud.database };
   const catalog = await loadCatalog(trusted.state, cloud.name);
+  const taken = await trusted.shadowHindrance(cloud.database);
+  if (taken) problems.push(explainProblem(taken));
   if (!(await reach(input))) {
     const unseen = {
       traits: undefined,
@@ -135,6 +144,7 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
         proposal: await proposePolicy({
           catalog,
           proposed: config.policy,
+          filed: await filedPolicy(trusted.state),
           cloud: cloud.name,
           registry: input.registry,
           inCloud: read,
@@ -148,19 +158,21 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
       }));
       if (proposal.refused.length > 0)
         problems.push(
-          `${hinderedInWords(proposal.refused)}; put the file back: a start changes the protection of empty tables without triggers only`,
+          `${hinderedInWords(proposal.refused)}; put the file back: a start changes the protection of empty tables without triggers only; docs/configuration.md says how that of rows is changed`,
         );
-      const policy = catalog.policyVersion === 0 || proposal.takesEffect ? config.policy : catalog.policy;
+      for (const kept of proposal.kept)
+        input.warnings.push(keptInWords(kept, await labelOn(trusted.state, kept)));
+      const originals = await originalsIn(read);
+      const policy = catalog.policyVersion === 0 || proposal.takesEffect ? proposal.policy : catalog.policy;
       const tables = checkTables({
         catalog,
         policy,
-        cloud: described,
+        cloud: withoutOriginals(described, originals),
         shadow: shadow.description,
         registry: input.registry,
       });
       const there = tables.flatMap(table => (table.state === 'absent' ? [] : [asKnown(table)]));
       for (const problem of missingColumns(config.policy, there)) problems.push(formatProblem(problem));
-      const originals = await originalsIn(read);
       const set = new Set(originals.map(({ schema, name }) => joinName([schema, name])));
       for (const problem of missingTables(
         config.policy,
@@ -173,11 +185,7 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
         originals.map(o => joinName([o.schema, o.name])),
         problems,
       );
-      for (const o of originals)
-        if (!o.copied)
-          problems.push(
-            `the copy of ${joinName([o.schema, o.table])} was cut short: run "clarus copy ${joinName([o.schema, o.table])}" again`,
-          );
+      for (const o of originals) if (!o.copied) problems.push(originalInWords(o));
       return {
         ...base,
         reached: true,

@@ -23,7 +23,7 @@ export function reportLines(report: CheckReport): readonly string[] {
     `root key: fingerprint ${report.rootKey}, the one of the trusted database`,
     `trusted database: PostgreSQL ${trusted.major}, ${trusted.where}${trusted.running ? ' ("clarus run" serves now)' : ''}`,
     ...clouds.flatMap(cloud => cloudLines(cloud, report.names)),
-    ...warnings.map(warning => `warning: ${warning}`),
+    ...learnedLines(clouds),
     '',
     ...inTheClearLines(report),
     '',
@@ -35,6 +35,7 @@ export function reportLines(report: CheckReport): readonly string[] {
       ),
     ),
     '',
+    ...warnings.map(warning => `warning: ${warning}`),
     ...(problems.length === 0
       ? ['Everything would work.']
       : [
@@ -105,10 +106,9 @@ function columnLines(column: CheckedColumn): readonly string[] {
   return [
     `  ${column.name}: ${words.filter(Boolean).join(', ')}`,
     ...(column.listedAs === undefined ? [] : [`    listed as ${column.listedAs} before it was renamed`]),
-    ...column.learned.flatMap(({ encoding, atRest, fromQueries }) => [
-      `    ${encoding}: the cloud learns ${atRest};`,
-      `      from queries ${fromQueries}`,
-    ]),
+    ...(column.learned.length
+      ? [`    forms: ${column.learned.map(({ encoding }) => encoding).join(', ')}`]
+      : []),
     ...(column.tagForKey
       ? ['    its equality tag stands for a key constraint, though the policy does not grant equality']
       : []),
@@ -123,16 +123,33 @@ function columnLines(column: CheckedColumn): readonly string[] {
   ];
 }
 
+/** What the forms of columns show, once for each form. */
+function learnedLines(clouds: readonly CheckedCloud[]): readonly string[] {
+  const forms = new Map(
+    clouds
+      .flatMap(({ tables }) => tables.filter(({ state }) => state !== 'open'))
+      .flatMap(({ columns }) => columns)
+      .flatMap(({ learned }) => learned)
+      .map(({ encoding, atRest, fromQueries }) => [
+        encoding,
+        [`  ${encoding}: ${atRest};`, `    from queries ${fromQueries}`],
+      ]),
+  );
+  return forms.size === 0
+    ? []
+    : ['', 'What the cloud learns of a column by its forms:', ...[...forms.values()].flat()];
+}
+
 /** Everything that stands or may come to stand in a cloud unprotected, by name. */
 export function inTheClear({ clouds, declassify, unlisted }: CheckReport): readonly string[] {
   return [
     ...clouds.flatMap(({ tables, setAside }) => [
+      ...setAside.map(
+        ({ name, of }) =>
+          `${name}: the plaintext original of ${of}, until you drop it (in the cloud, after the originals of tables that refer to it: DROP TABLE ${name})`,
+      ),
       ...tables.flatMap(({ name, state, plaintext, columns }) => {
-        const original = setAside.find(aside => aside.name === name);
-        if (original)
-          return [
-            `${name}: the plaintext original of ${original.of}, until you drop it (DROP TABLE ${name} in the cloud)`,
-          ];
+        if (setAside.some(aside => aside.name === name)) return [];
         if (plaintext)
           return [`${name}: every column${state === 'blocked' ? ' (stands unprotected; not served)' : ''}`];
         const open = columns.filter(({ protect }) => protect === 'none').map(column => column.name);

@@ -174,6 +174,54 @@ test('init makes what is missing and keeps what is there', async () => {
   }
 });
 
+test('init says which server it could not read, and what to correct', async () => {
+  const fresh = new Workplace();
+  const init = (url: string, env: NodeJS.ProcessEnv = {}): Promise<Ended> =>
+    fresh.run(['init', '--cloud', url], { env });
+  const where = `the cloud \\(127\\.0\\.0\\.1:${server.port}\\)`;
+  const closed = await freePort();
+  try {
+    oneLine(
+      await init(`postgres://app@127.0.0.1:${server.port}/hospital`, { CLOUD_PASSWORD: 'wrong' }),
+      new RegExp(`${where} refuses the password of user "app"; correct CLOUD_PASSWORD$`),
+    );
+    oneLine(
+      await init(`postgres://app@127.0.0.1:${server.port}/nosuch`),
+      new RegExp(`${where} has no database "nosuch"; create it, or correct the URL of --cloud$`),
+    );
+    oneLine(
+      await init(`postgres://app@127.0.0.1:${closed}/hospital`),
+      new RegExp(
+        `nothing listens at the cloud \\(127\\.0\\.0\\.1:${closed}\\); start the server[^\\n]*--cloud$`,
+      ),
+    );
+  } finally {
+    fresh.remove();
+  }
+});
+
+test('check and run agree about a trusted server that is the cloud’s', async () => {
+  const both = configuration().replace(
+    'database: embedded',
+    `database: "postgres://${server.user}@127.0.0.1:${server.port}/postgres"\n  password: "env:SERVER_PASSWORD"`,
+  );
+  place.write('both.yaml', both);
+  const env = { SERVER_PASSWORD: server.password };
+  const taken =
+    /the trusted server has a database "hospital" that Clarus did not make; use a trusted server of its own/;
+  try {
+    const checked = await place.run(['check', '--config', 'both.yaml'], { env });
+    assert.equal(checked.code, 1, checked.output);
+    assert.match(checked.output, taken);
+    oneLine(await place.run(['run', '--config', 'both.yaml'], { env }), taken);
+  } finally {
+    const admin = new pg.Client({ ...server });
+    await admin.connect();
+    await admin.query('DROP DATABASE clarus');
+    await admin.end();
+  }
+});
+
 test('what goes wrong is told in one line with cause and remedy', async () => {
   const other = async (file: string, expected: RegExp, command = 'run'): Promise<void> => {
     place.write('other.yaml', file);
@@ -370,14 +418,16 @@ test('check tells what the cloud learns, column by column', async () => {
   const patient = output.slice(output.indexOf('public.patient: protected'), output.indexOf('public.visit'));
   assert.match(
     patient,
-    /name: text, identifier, encrypted, queries equality, substring\n {4}sealed: the cloud learns the length/,
-  );
-  assert.match(
-    patient,
-    /equality: the cloud learns which rows hold equal values, and how often each value occurs/,
+    /name: text, identifier, encrypted, queries equality, substring\n {4}forms: sealed, equality\n/,
   );
   assert.match(patient, /waits: substring/);
   assert.doesNotMatch(patient.slice(patient.indexOf('born:')), /equality/);
+  const learned = output.slice(output.indexOf('What the cloud learns of a column by its forms:'));
+  for (const said of [
+    / {2}sealed: the length of each value[^\n]*\n {4}from queries /g,
+    / {2}equality: which rows hold equal values, and how often each value occurs/g,
+  ])
+    assert.equal([...learned.matchAll(said)].length, 1, learned);
   const ending = output.slice(output.indexOf('In the clear:'));
   assert.match(ending, /public\.clinic: every column\n.*public\.loose: every column/);
   assert.match(ending, /public\.patient: id, clinic\n/);
@@ -387,7 +437,7 @@ test('check tells what the cloud learns, column by column', async () => {
   );
   assert.match(
     ending,
-    /Not reached by the policy[\s\S]*how many rows each table has[\s\S]*Everything would work/,
+    /Not reached by the policy[\s\S]*how many rows each table has[\s\S]*\nEverything would work\.\n$/,
   );
 
   const asJson = await place.serving(() => place.run(['check', '--json']));
@@ -484,4 +534,27 @@ test('a start says what the file takes back of what labels have said', async () 
     /"message":"the policy of the file is in force","changes":".*born: class identifier becomes/,
   );
   assert.doesNotMatch(starts[1]!, /is in force/);
+});
+
+test('a label on a table with rows does not keep the next start from serving', async () => {
+  const label = (text: string) => `SECURITY LABEL FOR clarus ON COLUMN patient.name IS '${text}'`;
+  await place.serving(async () => {
+    const said = await place.run(['sql', '-c', label('identifier encrypt queries range, sum')]);
+    assert.equal(said.code, 0, said.errors);
+  });
+  const stands =
+    /the security label of \d{4}-\d\d-\d\d by "?\\?"?app.* stands: it changed public\.patient\.name/;
+  const checked = await place.run(['check']);
+  assert.equal(checked.code, 0, checked.output);
+  assert.match(checked.output, /the file differs:\n {2}public\.patient\.name: queries gains equality/);
+  assert.match(checked.output, stands);
+  const running = place.start(['run']);
+  await running.until('ready ');
+  const back = await place.run(['sql', '-c', label('identifier encrypt queries equality, substring')]);
+  running.child.kill('SIGTERM');
+  assert.match((await running.ended).errors, stands);
+  assert.equal(back.code, 0, back.errors);
+  const after = await place.run(['check']);
+  assert.match(after.output, /, as the file says/);
+  assert.doesNotMatch(after.output, stands);
 });

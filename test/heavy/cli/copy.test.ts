@@ -31,6 +31,7 @@ tables:
   public.stay: { columns: { id: { protect: none }, ward: { protect: none } } }
   public.checked: { columns: { id: { protect: none } } }
   public.acting: { columns: { id: { protect: none }, code: { queries: [equality], domain: code } } }
+  public.counted: { columns: { id: { protect: none } } }
   public.seen: { columns: { id: { protect: none } } }
   public.computed: { columns: { id: { protect: none } } }
   public.fired: { columns: { id: { protect: none } } }
@@ -56,6 +57,7 @@ tables:
     CREATE TABLE checked (id int PRIMARY KEY, secret text, CONSTRAINT whole CHECK (checked IS NOT NULL));
     CREATE TABLE acting (id int PRIMARY KEY, code text REFERENCES ward(code) ON DELETE CASCADE);
     CREATE TABLE seen (id int PRIMARY KEY, secret text);
+    CREATE TABLE counted (id serial PRIMARY KEY, number bigint GENERATED ALWAYS AS IDENTITY (START 7 INCREMENT 3), secret text);
     CREATE VIEW first_view AS SELECT id FROM seen;
     CREATE VIEW second_view AS SELECT id FROM seen;
     CREATE TABLE computed (id int PRIMARY KEY, secret text, loud text GENERATED ALWAYS AS (upper(secret)) STORED);
@@ -63,6 +65,7 @@ tables:
     CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
     CREATE TRIGGER fires BEFORE INSERT ON fired FOR EACH ROW EXECUTE FUNCTION fire();
     INSERT INTO ward VALUES (1, 'a', 'x'), (2, 'b', 'y');
+    INSERT INTO counted (secret) SELECT 's' FROM generate_series(1, 5);
     INSERT INTO bed VALUES (1, 1);
     INSERT INTO stay VALUES (1, 1, 's');`);
 });
@@ -144,4 +147,54 @@ test('a copy is taken back, and rows written since are not lost unawares', async
   ]);
   const nothing = await place.run(['copy', '--undo', 'ward']);
   assert.match(nothing.errors, /no plaintext original of public\.ward is set aside/);
+});
+
+test('sequences of a copy stand and begin where those of the original do', async () => {
+  const { code, errors } = await place.run(['copy', 'counted']);
+  assert.equal(code, 0, errors);
+  await place.serving(async () => {
+    const ask = async (sql: string): Promise<string> => {
+      const { output, errors: said } = await place.run(['sql', '-c', sql]);
+      return said + output;
+    };
+    const starts =
+      "SELECT start_value, increment_by FROM pg_sequences WHERE sequencename ~ '^counted_' ORDER BY 1";
+    assert.match(await ask(starts), /\n +1 \| +1\n +7 \| +3\n/);
+    assert.match(
+      await ask("INSERT INTO counted (secret) VALUES ('t') RETURNING id, number"),
+      /\n +6 \| +22\n/,
+    );
+  });
+});
+
+test('the original of a copy is no table of the application, and each start says that it stands', async () => {
+  const running = place.start(['run']);
+  await running.until('ready ');
+  const seen = await place.run(['sql', '-c', "SELECT relname FROM pg_class WHERE relname LIKE '%_original'"]);
+  const asked = await place.run(['sql', '-c', 'SELECT * FROM counted_clarus_original']);
+  await place.run(['sql', '-c', 'CREATE VIEW of_counted AS SELECT secret FROM counted']);
+  running.child.kill('SIGTERM');
+  const { errors } = await running.ended;
+  assert.match(seen.output, /\(0 rows\)/);
+  assert.match(asked.errors, /relation "counted_clarus_original" does not exist/);
+  assert.match(
+    errors,
+    /public\.counted_clarus_original is the plaintext original of public\.counted, set aside by/,
+  );
+  assert.doesNotMatch(errors, /made past Clarus/);
+  const checked = await place.run(['check']);
+  assert.match(checked.output, /public\.counted_clarus_original: the plaintext original of public\.counted/);
+  assert.doesNotMatch(checked.output, /original: neither served nor written/);
+});
+
+test('what keeps a copy from being dropped is told before anything is changed', async () => {
+  const { code, errors } = await place.run(['copy', '--undo', '--discard-changes', 'counted']);
+  assert.equal(code, 1);
+  assert.match(
+    errors,
+    /^clarus: the copy of public\.counted cannot be dropped: view public\.of_counted depends on it; nothing was changed\. Drop them through Clarus first/,
+  );
+  await place.serving(() => place.run(['sql', '-c', 'DROP VIEW of_counted']));
+  const undone = await place.run(['copy', '--undo', '--discard-changes', 'counted']);
+  assert.equal(undone.code, 0, undone.errors);
 });
