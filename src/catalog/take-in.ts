@@ -9,6 +9,7 @@ import { type CatalogNumbers, deriveBlocked, deriveTable } from './derive.js';
 import { describeDatabase, describeTables, qualified } from './describe.js';
 import type { DatabaseDescription, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
+import { fallsWith } from './gone.js';
 import { columnPolicies } from './protection.js';
 import { quoteQualified } from './quote.js';
 import type { Reader, SchemaConnection } from './reader.js';
@@ -59,6 +60,7 @@ export async function takeIn(input: TakeInInput): Promise<TakenIn> {
   for (const table of compared.mended)
     changes.push({ kind: 'put-table', table: { ...table, state: 'protected', reason: undefined } });
   for (const table of compared.missing) changes.push({ kind: 'drop-table', number: table.number });
+  const isGone = await fallsWith(shadow.read, catalog, new Set(compared.missing.map(({ oid }) => oid)));
   const { now, changed } = await dropStale(input, shadow, cloud, before, compared.missing);
   const wanted = [...compared.unknown, ...changed];
   // What fell with a table is made again with it: from the cloud, or as it stood in the shadow alone.
@@ -66,7 +68,8 @@ export async function takeIn(input: TakeInInput): Promise<TakenIn> {
   const there = new Set([...now.objects, ...objects].map(({ kind, identity }) => `${kind} ${identity}`));
   const lost = before.objects.filter(({ kind, identity }) => !there.has(`${kind} ${identity}`));
   const { items, underived } = shadowDdl({ tables: wanted, objects: [...objects, ...lost] });
-  const failed = await applyItems(shadow, items);
+  const gone = new Set(lost.filter(isGone).map(({ kind, identity }) => `${kind} ${identity}`));
+  const failed = (await applyItems(shadow, items)).filter(({ what }) => !gone.has(what));
   changes.push(...(await tableChanges(input, wanted)));
   return { changes, underived: [...underived, ...failed], ddl };
 }
