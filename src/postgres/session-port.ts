@@ -83,6 +83,10 @@ export class ContextPort implements SessionPort {
     return this.#context.settings.current;
   }
 
+  get cloudMajor(): number {
+    return this.#context.settings.cloudMajor;
+  }
+
   get zones(): ZoneSource | undefined {
     return this.#context.options.zones;
   }

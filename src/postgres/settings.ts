@@ -93,6 +93,7 @@ export class SettingsView {
     statementTimeout: '0',
   };
   #defaults: ReadonlyMap<string, string> | undefined;
+  #cloudMajor = Infinity;
 
   constructor(parameters: ReadonlyMap<string, string>) {
     for (const [name, value] of parameters) this.report(name, value);
@@ -100,6 +101,11 @@ export class SettingsView {
 
   get current(): SessionSettings {
     return this.#values;
+  }
+
+  /** the cloud's major version; Infinity where it has not said */
+  get cloudMajor(): number {
+    return this.#cloudMajor;
   }
 
   /** What RESET goes back to in the cloud, for settings by which values are read and printed. */
@@ -113,7 +119,7 @@ export class SettingsView {
     if (key !== undefined) this.#change({ [key]: value });
     else if (name === 'standard_conforming_strings') {
       this.#change({ standardConformingStrings: value === 'on' });
-    }
+    } else if (name === 'server_version') this.#cloudMajor = Number.parseInt(value, 10) || Infinity;
   }
 
   /**

@@ -232,6 +232,8 @@ export interface SessionPort {
   readonly user: string;
   readonly database: string;
   readonly settings: SessionSettings;
+  /** the cloud's major version of PostgreSQL; Infinity where it has not said */
+  readonly cloudMajor: number;
   readonly cloud: StatementPort;
   /** opened at first use; joins the transaction when `transaction.touchTrusted` was called */
   readonly trusted: StatementPort;

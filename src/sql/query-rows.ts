@@ -145,4 +145,5 @@ const textOptions: CopyOutFormat['options'] = {
   forceNull: [],
   defaultString: undefined,
   freeze: false,
+  csvEndMarker: false,
 };

@@ -38,8 +38,10 @@ export class CopyCsvReader extends CopyLineReader {
     if (end - start < 3 && !last) return -1;
     if (start + 1 >= end || bytes[start + 1] !== period) return 0;
     const at = start + 2;
-    if (at < end && bytes[at] !== newline && bytes[at] !== carriageReturn) return 0;
-    return this.endOfLine(bytes, at, end, last) === -1 ? -1 : -2;
+    if (at === end) return last ? 0 : -1;
+    const byte = bytes[at]!;
+    if (byte !== newline && byte !== carriageReturn) return 0;
+    return this.afterMarker(bytes, at, end, last);
   }
 
   protected override fieldEnd(bytes: Uint8Array, from: number, end: number, last: boolean): number {

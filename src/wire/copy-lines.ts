@@ -230,6 +230,17 @@ export abstract class CopyLineReader implements CopyReader {
     );
   }
 
+  /** Steps over the end of the line that ends the data. @returns as `endMarker` */
+  protected afterMarker(bytes: Uint8Array, at: number, end: number, last: boolean): number {
+    const { lineEnd } = this;
+    if (lineEnd === (bytes[at] === newline ? 'carriageReturn' : 'newline')) throw this.markerEndsOtherwise();
+    return this.endOfLine(bytes, at, end, last) === -1 ? -1 : -2;
+  }
+
+  protected markerEndsOtherwise(): ClarusError {
+    return this.bad('end-of-copy marker does not match previous newline style');
+  }
+
   protected bad(message: string, column?: string, hint?: string): ClarusError {
     return badCopyData(message, { table: this.options.table, line: this.line, column }, hint);
   }

@@ -193,6 +193,7 @@ test('headers, end markers and forced NULLs are taken as PostgreSQL takes them',
   assert.deepEqual(read('"a",b\n1,2\n', { format: 'csv', header: 'match' }), [['1', '2']]);
   assert.deepEqual(read('1\t2\n\\.\n3\tignored'), [['1', '2']]);
   assert.deepEqual(read('1,2\n\\.\n', { format: 'csv', csvEndMarker: true }), [['1', '2']]);
+  assert.deepEqual(read('\\.', { format: 'csv', csvEndMarker: true, columns: ['a'] }), [['\\.']]);
   assert.deepEqual(read('\\.\n', { format: 'csv', columns: ['a'] }), [['\\.']]);
   assert.deepEqual(read(',""\n', { format: 'csv' }), [[null, '']]);
   assert.deepEqual(read(',""\n', { format: 'csv', forceNotNull: ['a'], forceNull: 'all' }), [['', null]]);

@@ -38,7 +38,8 @@ export class CopyTextReader extends CopyLineReader {
     const at = start + 2;
     if (at === end && !last) return -1;
     if (at === end || (bytes[at] !== newline && bytes[at] !== carriageReturn)) throw this.#notAlone();
-    return this.endOfLine(bytes, at, end, last) === -1 ? -1 : -2;
+    if (this.lineEnd === 'both' && bytes[at] === newline) throw this.markerEndsOtherwise();
+    return this.afterMarker(bytes, at, end, last);
   }
 
   protected override fieldEnd(bytes: Uint8Array, from: number, end: number, last: boolean): number {

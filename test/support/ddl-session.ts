@@ -123,6 +123,7 @@ export async function openDdlSession(
       literals: '',
       statementTimeout: '0',
     },
+    cloudMajor: Infinity,
     cloud: statementPort(cloud, sent),
     trusted: statementPort(shadow),
     check: () => Promise.reject(new Error('not used by DDL')),

@@ -14,9 +14,10 @@ interface Given {
 /**
  * @param statement a CopyStmt
  * @param sql its text, to which locations refer
+ * @param major version of the server whose COPY this is
  * @throws ClarusError as PostgreSQL words it; 0A000 for options that are not answered on protected tables
  */
-export function copyOptions(statement: RawFields, sql: string): CopyOptions {
+export function copyOptions(statement: RawFields, sql: string, major: number): CopyOptions {
   const from = statement.is_from === true;
   const given = new Map<string, Given>();
   const values: Record<string, string> = {};
@@ -58,6 +59,7 @@ export function copyOptions(statement: RawFields, sql: string): CopyOptions {
     forceNull: lists.force_null ?? [],
     defaultString: undefined,
     freeze,
+    csvEndMarker: major < 18,
   };
   mustAgree(options, name => given.has(name), from);
   return options;

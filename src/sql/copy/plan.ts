@@ -72,7 +72,7 @@ export async function planCopy(
   const clean = stripComments(sql);
   const statement = clean === sql ? fields : parseOne(clean).CopyStmt!;
   const names = relation ? await copiedColumns(fields, tables[0]!, session) : undefined;
-  const options = copyOptions(statement, clean);
+  const options = copyOptions(statement, clean, session.cloudMajor);
   if (names && direction === 'in') {
     checkForced(options, names.check, names.copied);
     await writesMustBeFireable(tables[0]!, session);

@@ -27,6 +27,8 @@ export interface CopyOptions {
   /** COPY FROM: the cloud's COPY freezes the rows, or says why it cannot */
   readonly freeze: boolean;
   readonly defaultString: string | undefined;
+  /** COPY FROM: in csv, too, a line of `\.` ends the data, as before PostgreSQL 18 */
+  readonly csvEndMarker: boolean;
 }
 
 /** Writes rows as CopyData messages. */

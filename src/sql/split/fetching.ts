@@ -15,6 +15,7 @@ export const fetching = (
   residual,
   user: session.user,
   database: session.database,
+  cloudMajor: session.cloudMajor,
   get cancelRequests() {
     return session.cancelRequests;
   },
