@@ -163,6 +163,42 @@ test('a statement says which columns left and came back, under which protection,
   assert.deepEqual(deleted.said.tables, ['public.patients']);
 });
 
+test('a split write says what it fetched and what it stores, also by a part that runs first', async () => {
+  const stored = (name: string, protection: string[]) => ({
+    column: `public.patients.${name}`,
+    direction: 'to-cloud',
+    protection,
+  });
+  for (const [sql, columns] of [
+    [
+      "INSERT INTO patients SELECT id + 100, name || 'x', note FROM patients RETURNING id",
+      [stored('name', ['sealed', 'equality']), stored('note', ['sealed'])],
+    ],
+    ["UPDATE patients SET note = note || 'x'", [stored('note', ['sealed'])]],
+    [
+      'WITH w AS (UPDATE patients SET name = upper(name) RETURNING id) SELECT count(*) FROM w',
+      [stored('name', ['sealed', 'equality'])],
+    ],
+    ["DELETE FROM patients WHERE upper(note) = 'X'", []],
+  ] as const) {
+    await client.query('BEGIN');
+    const { said } = await recordOf(() => client.query(sql));
+    await client.query('ROLLBACK');
+    assert.equal(said.plan, 'split', sql);
+    assert.deepEqual(said.tables, ['public.patients'], sql);
+    const uses = said.columns as { column: string; direction: string; protection: string[] }[];
+    assert.deepEqual(
+      uses.filter(use => use.direction === 'to-cloud' && use.protection.includes('sealed')),
+      columns,
+      sql,
+    );
+    assert.ok(
+      uses.some(use => use.direction === 'from-cloud'),
+      sql,
+    );
+  }
+});
+
 test('a statement says which declassified columns protected values come to', async () => {
   await client.query('CREATE TABLE released (id int, note text)');
   const { said } = await recordOf(() =>

@@ -47,7 +47,7 @@ function makeFacts(plan: Plan, catalog: Catalog): StatementFacts {
   const nothing = { tables: [], columns: [] };
   switch (plan.kind) {
     case 'protected': {
-      const made = protectedFacts(plan, catalog);
+      const made = withStored(protectedFacts(plan, catalog), plan, catalog);
       return plan.declassifies
         ? { ...made, columns: [...made.columns, ...plan.declassifies.map(inTheClear)] }
         : made;
@@ -64,6 +64,32 @@ function makeFacts(plan: Plan, catalog: Catalog): StatementFacts {
     default:
       return { fingerprint: plan.kind, command: commandOf(plan), plan: 'session', ...nothing };
   }
+}
+
+/** Beside what a split statement fetches, it tells what it stores. */
+function withStored(made: StatementFacts, { stores }: ProtectedPlan, catalog: Catalog): StatementFacts {
+  if (!stores) return made;
+  const tables = new Set(made.tables);
+  const columns = [...made.columns];
+  for (const { table: number, columns: names } of stores) {
+    const table = tableNumbered(catalog, number);
+    if (!table) continue;
+    const of = `${table.schema}.${table.name}`;
+    tables.add(of);
+    for (const { name, protection } of table.columns) {
+      const column = `${of}.${name}`;
+      const isTold = columns.some(
+        use => use.column === column && use.direction === 'to-cloud' && use.protection.includes('sealed'),
+      );
+      if (!protection || !names.includes(name) || isTold) continue;
+      const kinds = protection.encodings.map(({ kind }) => kind);
+      const known = columns.findIndex(use => use.column === column && use.direction === 'to-cloud');
+      const use = { column, direction: 'to-cloud', protection: [...new Set(['sealed', ...kinds])] } as const;
+      if (known < 0) columns.push(use);
+      else columns[known] = use;
+    }
+  }
+  return { ...made, tables: [...tables], columns };
 }
 
 const inTheClear = (column: string): ColumnUse => ({ column, direction: 'to-cloud', protection: ['none'] });
@@ -180,12 +206,25 @@ const readFacts = ({ cloud, operands, answering, deletes }: ReadBody, command: s
   facts(cloud.statement.sql, command, [...compares(operands), ...opens(answering)], catalog, deletes);
 
 /** What of it the cloud is asked to compare is decided as it runs: every column that it can compare may be. */
-function splitFacts({ statement, columns }: SplitBody, command: string, catalog: Catalog): StatementFacts {
-  const uses = columns.flatMap(({ table, name }): Use[] => [
+function splitFacts(
+  { statement, columns, writes: written }: SplitBody,
+  command: string,
+  catalog: Catalog,
+): StatementFacts {
+  // parts that run first read too
+  const read = [...columns, ...(written?.computed?.given?.body.columns ?? [])];
+  const uses = read.flatMap(({ table, name }): Use[] => [
     { table, column: name, direction: 'from-cloud', protection: 'sealed' },
     ...comparable(catalog, table, name),
   ]);
-  return { ...facts(statement.sql, command, uses, catalog, undefined), plan: 'split' };
+  const own = facts(statement.sql, command, uses, catalog, undefined);
+  const first = (written?.first ?? []).map(({ plan }) => factsOf(plan, catalog));
+  return {
+    ...own,
+    plan: 'split',
+    tables: [...new Set([...own.tables, ...first.flatMap(({ tables }) => tables)])],
+    columns: [...own.columns, ...first.flatMap(part => part.columns)],
+  };
 }
 
 const comparable = (catalog: Catalog, table: number, name: string): Use[] =>

@@ -142,6 +142,8 @@ export interface ProtectedPlan {
   readonly split?: true;
   /** a SELECT that writes */
   readonly writes?: true;
+  /** what a split statement stores, beside what its body tells: columns by the number of their table */
+  readonly stores?: readonly { readonly table: number; readonly columns: readonly string[] }[];
   /** columns that the policy declassifies and that protected values come to, as `schema.table.column` */
   readonly declassifies?: readonly string[];
   /**

@@ -12,6 +12,7 @@ import {
   nodesIn,
   numberIn,
   readNodes,
+  textIn,
   type Value,
   walk,
 } from '../../analysed/node.js';
@@ -27,6 +28,7 @@ import {
 } from '../../analysed/query.js';
 import { protectedColumns } from '../../columns.js';
 import { FIRST_USER_OID } from '../../functions.js';
+import type { ProtectedPlan } from '../../plan.js';
 import type { Analysis } from '../../ports.js';
 import type { Touch } from '../../touch.js';
 import { writtenRelation, writtenTable } from '../../write/target.js';
@@ -57,6 +59,27 @@ export function writesOf(tree: Node, catalog: Catalog): readonly Write[] {
   };
   search(tree, undefined);
   return found;
+}
+
+/**
+ * What the writes of an analysed statement store in tables that Clarus knows.
+ * @param trees after rewriting: views are expanded, and defaults are there
+ */
+export function storedBy(trees: readonly Node[], catalog: Catalog): NonNullable<ProtectedPlan['stores']> {
+  return trees
+    .flatMap(tree => writesOf(tree, catalog))
+    .flatMap(({ query, command, table }) => {
+      if (!table || command === COMMAND.delete) return [];
+      const actions = nodesIn(query, 'mergeActionList');
+      const conflict = nodeIn(query, 'onConflict');
+      const targets = [
+        ...nodesIn(query, 'targetList'),
+        ...(conflict ? nodesIn(conflict, 'onConflictSet') : []),
+        ...actions.flatMap(action => nodesIn(action, 'targetList')),
+      ];
+      const columns = targets.flatMap(t => textIn(t, 'resname') ?? []);
+      return [{ table: table.number, columns: [...new Set(columns)] }];
+    });
 }
 
 /** paramkind of a column of `SET (a, b) = (SELECT ...)` (PARAM_MULTIEXPR in primnodes.h) */

@@ -18,7 +18,7 @@ import { isPlainRead, mustBeReadable, planSplit, type SplitPlanning, splitBody }
 import { withoutSamples } from '../samples.js';
 import { planComputedInsert } from './computed-insert.js';
 import { planComputedMerge } from './computed-merge.js';
-import { declassifiedBy, refuseFlows, refuseLateSight, type Write, writesOf } from './flow.js';
+import { declassifiedBy, refuseFlows, refuseLateSight, storedBy, type Write, writesOf } from './flow.js';
 import { hoistWrites, mustHoist } from './hoist.js';
 import { planInsertSelect } from './insert.js';
 import { isLocking, planLocking, withoutLocking } from './locking.js';
@@ -45,8 +45,14 @@ export async function planSplitStatement(
   const planned = await (sampled
     ? planWay(sampled.raw, sampled.sql, sampled.planning)
     : planWay(raw, sql, planning));
-  const declassifies = declassifiedBy(planning.analysis, planning.touch, planning.session.catalog());
-  return declassifies.length > 0 ? { ...planned, declassifies } : planned;
+  const { analysis, touch, session } = planning;
+  const declassifies = declassifiedBy(analysis, touch, session.catalog());
+  const stores = storedBy(analysis.rewritten.flatMap(readNodes), session.catalog());
+  return {
+    ...planned,
+    ...(declassifies.length > 0 ? { declassifies } : {}),
+    ...(stores.length > 0 ? { stores } : {}),
+  };
 }
 
 /**
