@@ -292,7 +292,8 @@ suite('names: hidden', () => {
     ])
       for (const format of ['TEXT', 'JSON']) {
         const { rows } = await pair.ours.query(`EXPLAIN (VERBOSE, COSTS OFF, FORMAT ${format}) ${sql}`);
-        const plan = JSON.stringify(rows);
+        // tags look like names here and there
+        const plan = JSON.stringify(rows).replaceAll(/'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'/g, "''");
         assert.match(plan, /zqperson/, sql);
         assert.doesNotMatch(plan, opaque, sql);
       }
