@@ -37,3 +37,15 @@ export interface ErrorFields {
   readonly constraint?: string;
   readonly where?: string;
 }
+
+/**
+ * Deep trees overflow the stack of this process before that of PostgreSQL: says so as PostgreSQL does (check_stack_depth of
+ * postgres.c).
+ * @returns other errors as they are
+ */
+export const ofDepth = (error: unknown): unknown =>
+  error instanceof RangeError && error.message === 'Maximum call stack size exceeded'
+    ? new ClarusError('54001', 'stack depth limit exceeded', {
+        hint: 'The statement is nested too deeply.',
+      })
+    : error;

@@ -62,3 +62,23 @@ test('what large literals have written is what PostgreSQL has', async () => {
   assert.deepEqual((await recorded.ours.query(sql)).rows, (await recorded.plain.query(sql)).rows);
   assert.ok(!recorded.sent().includes('mmmmmmmm'), 'the cloud has got the literal');
 });
+
+const sum = (terms: number): string => Array(terms).fill('n').join(' + ');
+const nested = (depth: number): string => `${'abs('.repeat(depth)}n${')'.repeat(depth)}`;
+
+for (const [what, sql] of [
+  ['DO', `DO $$ BEGIN PERFORM ${sum(3_000)} FROM large WHERE id = 1; END $$`],
+  ['CREATE VIEW', `CREATE VIEW deep AS SELECT ${nested(1_200)} AS n FROM large`],
+  ['ADD CHECK', `ALTER TABLE large ADD CHECK (${nested(1_200)} < 5000)`],
+  ['CREATE TABLE AS', `CREATE TABLE deep_copy AS SELECT ${nested(1_200)} AS n FROM large`],
+  ['SELECT', `SELECT ${sum(3_000)} FROM large WHERE id = 1`],
+  ['a text too deep for the grammar', `SELECT ${sum(20_000)} FROM large WHERE id = 1`],
+] as const)
+  test(`what is too deep is 54001: ${what}`, async () => {
+    const code = await recorded.ours.query(sql).then(
+      () => 'answered',
+      (error: pg.DatabaseError) => error.code,
+    );
+    assert.equal(code, '54001');
+    assert.deepEqual((await recorded.ours.query('SELECT id FROM large WHERE id = 1')).rows, [{ id: 1 }]);
+  });

@@ -1,4 +1,4 @@
-import { ClarusError } from '../errors.js';
+import { ClarusError, ofDepth } from '../errors.js';
 import type { SessionPort } from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { PostgresError } from '../wire/diagnostic.js';
@@ -191,7 +191,7 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   fail(error: unknown): void {
-    const bytes = this.#errorBytes(error);
+    const bytes = this.#errorBytes(ofDepth(error));
     if (bytes === undefined) return;
     const { pipeline } = this.cloud;
     const inTransaction = this.transaction.block || pipeline.dirty || this.status === 'T';
@@ -201,7 +201,7 @@ export class CarefulMode implements Mode, CarefulContext {
   }
 
   failAtTurn(error: unknown): void {
-    const bytes = this.#errorBytes(error);
+    const bytes = this.#errorBytes(ofDepth(error));
     if (bytes === undefined) return;
     const { pipeline } = this.cloud;
     if (pipeline.failedAtTurn(bytes)) {

@@ -1,5 +1,5 @@
 /** One statement of a session as the audit journal hears of it: before it runs, and when its outcome is known. */
-import { ClarusError } from '../errors.js';
+import { ClarusError, ofDepth } from '../errors.js';
 import type { Plan } from '../sql/plan.js';
 import type { ExecuteOutcome } from '../sql/ports.js';
 import { PostgresError } from '../wire/diagnostic.js';
@@ -129,12 +129,11 @@ function rowsOf(tag: string): number {
 }
 const zero = 0x30;
 
-const codeOf = (error: unknown): string =>
-  error instanceof PostgresError
-    ? error.diagnostic.code
-    : error instanceof ClarusError
-      ? error.code
-      : internalErrorCode;
+function codeOf(thrown: unknown): string {
+  const error = ofDepth(thrown);
+  if (error instanceof PostgresError) return error.diagnostic.code;
+  return error instanceof ClarusError ? error.code : internalErrorCode;
+}
 
 /** internal_error (PostgreSQL, Appendix A): a defect of ours */
 const internalErrorCode = 'XX000';

@@ -5,7 +5,7 @@
 import type { Catalog } from '../catalog/catalog.js';
 import { isInTree } from '../catalog/trees.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
-import { ClarusError } from '../errors.js';
+import { ClarusError, ofDepth } from '../errors.js';
 import { generatedOf } from './checks/generated.js';
 import { boundsOf, checksOf } from './checks/table-checks.js';
 import { Compilation, physical } from './compilation.js';
@@ -81,12 +81,7 @@ export class Planning {
       const seeds = session.randomness.seeded && !seeded;
       return keeps && (seeds || holdsMoment(node)) ? { ...plan, once: true } : plan;
     } catch (error) {
-      // Deep trees overflow the stack of this process before that of PostgreSQL.
-      if (error instanceof RangeError)
-        throw new ClarusError('54001', 'stack depth limit exceeded', {
-          hint: 'The statement is nested too deeply.',
-        });
-      throw error;
+      throw ofDepth(error);
     }
   }
 

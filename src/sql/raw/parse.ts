@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import '../../crypto/kernel.js';
-import { ClarusError } from '../../errors.js';
+import { ClarusError, ofDepth } from '../../errors.js';
 import type { RawNode } from './node.js';
 
 interface LibPgQuery {
@@ -42,7 +42,8 @@ export function parseStatements(query: string): readonly RawStatement[] {
   try {
     tree = query.trim() === '' ? {} : library.parseSync(query);
   } catch (error) {
-    throw syntaxError(error);
+    const depth = ofDepth(error);
+    throw depth === error ? syntaxError(error) : depth;
   }
   const stmts = tree.stmts ?? [];
   if (stmts.length === 1 && !stmts[0]!.stmt_location && !stmts[0]!.stmt_len)
