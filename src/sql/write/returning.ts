@@ -5,7 +5,7 @@ import { type Node, nodesIn, numberIn, walk } from '../analysed/node.js';
 import type { Scope } from '../analysed/query.js';
 import type { Compilation } from '../compilation.js';
 import type { Answering } from '../execute/bodies.js';
-import { type RawFields, type RawNode, target } from '../raw/node.js';
+import { list, type RawFields, type RawNode, target, text } from '../raw/node.js';
 import { rewriteTargets } from '../read/targets.js';
 
 /**
@@ -30,28 +30,37 @@ export function returningTargets(
       return true;
     });
   const targets = rewriteTargets(raw, nodesIn(query, 'returningList'), scope, compilation);
-  const list = [...targets.list];
+  const all = [...targets.list];
   const binary = new Set(targets.binary);
   let written: { written?: number } = {};
   if (withRow) {
     const relation = fields.relation as { alias?: { aliasname?: string } } | undefined;
-    binary.add(list.length);
-    written = { written: list.push(target(compilation.rowId(relation?.alias?.aliasname ?? table.name))) - 1 };
+    binary.add(all.length);
+    written = { written: all.push(target(compilation.rowId(relation?.alias?.aliasname ?? table.name))) - 1 };
   }
   return {
-    fields: list.length ? withReturning(fields, list) : {},
-    answering: { outputs: targets.outputs, binary, width: list.length, ...written },
+    fields: all.length ? withReturning(fields, all) : {},
+    answering: { outputs: targets.outputs, binary, width: all.length, ...written },
   };
 }
 
 /** RETURNING stands in `returningList` (to PostgreSQL 17) or in a `returningClause` (18). */
 export function returningList(fields: RawFields): readonly RawNode[] {
-  const clause = fields.returningClause as
-    | { exprs?: readonly RawNode[]; options?: readonly unknown[] }
-    | undefined;
-  if (clause?.options?.length)
-    throw new ClarusError('0A000', 'RETURNING WITH is not answered on protected tables yet');
-  return clause?.exprs ?? (fields.returningList as readonly RawNode[] | undefined) ?? [];
+  if (list((fields.returningClause ?? {}) as RawFields, 'options').length > 0)
+    throw new ClarusError('0A000', 'RETURNING WITH is not answered by the cloud');
+  return returningExpressions(fields);
+}
+
+/** The same, whatever the clause calls the rows as they were and as they are. */
+export const returningExpressions = (fields: RawFields): readonly RawNode[] =>
+  fields.returningClause ? list(fields.returningClause as RawFields, 'exprs') : list(fields, 'returningList');
+
+/** What RETURNING calls the rows as they were and as they are (`WITH (OLD AS x, NEW AS y)`). */
+export function returningNames(fields: RawFields): { readonly old: string; readonly new: string } {
+  const names = { old: 'old', new: 'new' };
+  for (const { ReturningOption: option } of list((fields.returningClause ?? {}) as RawFields, 'options'))
+    names[option?.option === 'RETURNING_OPTION_OLD' ? 'old' : 'new'] = text(option ?? {}, 'value')!;
+  return names;
 }
 
 const withReturning = (_fields: RawFields, exprs: readonly RawNode[]): RawFields => ({

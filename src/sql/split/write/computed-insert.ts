@@ -7,7 +7,7 @@ import { quoteName } from '../../../catalog/quote.js';
 import { hasHeirs } from '../../../catalog/trees.js';
 import type { ClarusError } from '../../../errors.js';
 import { arrayOids } from '../../../wire/types.js';
-import { isNode, type Node, nodesIn, numberIn, walk } from '../../analysed/node.js';
+import { type Node, nodesIn } from '../../analysed/node.js';
 import { generatedOf } from '../../checks/generated.js';
 import type { GeneratedExpression } from '../../checks/table-checks.js';
 import { generatedColumns } from '../../defaults.js';
@@ -15,7 +15,7 @@ import type { ComputedAction } from '../../execute/bodies.js';
 import type { ProtectedPlan } from '../../plan.js';
 import { deparseExpression } from '../../raw/deparse.js';
 import { child, fieldsOf, list, type RawFields, type RawNode, stringOf, visit } from '../../raw/node.js';
-import { returningList } from '../../write/returning.js';
+import { returningExpressions } from '../../write/returning.js';
 import { columnTypes } from '../delivery.js';
 import type { SplitPlanning } from '../plan.js';
 import { arrayTypesOf } from '../typed-source.js';
@@ -31,6 +31,7 @@ import {
 } from './computed-plan.js';
 import { columnsOf, conflictOf, equals, type UniqueIndex } from './conflict.js';
 import { aliasOfTarget, planGivenRows, writesInWith } from './given-rows.js';
+import { returnedRows, rowsReturned } from './returned-rows.js';
 import type { ViewTarget } from './view-target.js';
 import { callsVolatile } from './volatile.js';
 
@@ -42,7 +43,7 @@ const rows = 'clarus_rows';
  * @param query its analysed Query
  * @param view the one that the statement names in place of the table
  * @param noted all columns where the rows that stand are noted before they are updated
- * @throws cause for what is inferred by an index that is no constraint, OLD and NEW, and whole rows
+ * @throws cause for what is inferred by an index that is no constraint, whole rows, and OLD and NEW of a view
  */
 export async function planComputedInsert(
   raw: RawNode,
@@ -59,7 +60,8 @@ export async function planComputedInsert(
   // WITH stands in two queries
   for (const cte of nodesIn(query, 'cteList'))
     if (await callsVolatile(cte.fields.ctequery as Node, session)) throw cause;
-  refuseRowsOfReturning(query, cause);
+  const which = rowsReturned(query, cause);
+  if (view && which.size > 0) throw cause;
   refuseExcludedRow(fields, cause);
   const generated = (await generatedOf(table, session))?.expressions ?? [];
   const isReturning = nodesIn(query, 'returningList').length > 0;
@@ -99,7 +101,7 @@ export async function planComputedInsert(
     return `(${names.map(name => `${name} IS NULL`).join(' OR ')} OR excluded.clarus_nth${conflict.keys.indexOf(key)} = 1)`;
   };
 
-  const returning = returningList(fields);
+  const returning = returningExpressions(fields);
   const places = new Map(conflict.set.map(({ column }, i) => [column, `s${i}`]));
   /** the row of the table that has the given row's value of a key */
   const other = (key: number): string => (conflict.kind === 'update' ? target : `clarus_other${key}`);
@@ -154,7 +156,23 @@ export async function planComputedInsert(
   });
   const written = `SELECT ${final.join(', ')}`;
   const stored = generated.length === 0 ? written : withGenerated(written, table, generated);
-  const answer = returning.flatMap(target => returned(target, alias, names));
+  const before = table.columns.map(
+    ({ name }, i) =>
+      `${isUpdate ? `CASE WHEN ${rows}.clarus_action = 1 THEN ${rows}.t${i} END` : `NULL::${types.get(name)}`} AS ${quoteName(name)}`,
+  );
+  const beside =
+    which.size > 0
+      ? returnedRows(
+          fields,
+          query,
+          returning,
+          { alias, current: stored, old: `SELECT ${before.join(', ')}`, new: stored },
+          `${target}.*`,
+          analysis.shape.columns?.length ?? 0,
+          cause,
+        )
+      : undefined;
+  const answer = beside?.columns ?? returning.flatMap(value => returned(value, alias, names));
   const whole = `${common}SELECT ${[
     ...[
       'clarus_action',
@@ -166,7 +184,7 @@ export async function planComputedInsert(
     ].map(name => `${rows}.${name}`),
     ...answer,
   ].join(', ')} FROM (SELECT ${columns.join(', ')} FROM ${from} CROSS JOIN LATERAL ${decided}) AS ${rows}${
-    returning.length > 0 ? ` CROSS JOIN LATERAL ${shownAs(stored, target, view)}` : ''
+    beside?.from ?? (returning.length > 0 ? ` CROSS JOIN LATERAL ${shownAs(stored, target, view)}` : '')
   } ORDER BY ${rows}.clarus_given`;
 
   const actions: ComputedAction[] = [
@@ -251,16 +269,4 @@ function returned(target: RawNode, alias: string, names: readonly string[]): str
   const parts = value.ColumnRef ? list(value.ColumnRef, 'fields') : [];
   if (parts.at(-1)?.A_Star === undefined) return [deparseExpression(value)];
   return names.map(name => `${quoteName(alias)}.${quoteName(name)}`);
-}
-
-/** RETURNING of OLD and NEW, of whole rows and of what only a stored row has is not of the rows that are computed. */
-function refuseRowsOfReturning(query: Node, cause: Error): void {
-  for (const target of nodesIn(query, 'returningList'))
-    walk(target, node => {
-      if (node.kind !== 'VAR') return true;
-      const isOwn =
-        numberIn(node, 'varlevelsup') === 0 && numberIn(node, 'varno') === numberIn(query, 'resultRelation');
-      if (numberIn(node, 'varreturningtype') > 0 || (isOwn && numberIn(node, 'varattno') <= 0)) throw cause;
-      return isNode(node);
-    });
 }

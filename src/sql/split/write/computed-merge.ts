@@ -2,12 +2,26 @@
 import type { LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
 import { quoteName } from '../../../catalog/quote.js';
 import { hasHeirs } from '../../../catalog/trees.js';
-import { type Node, nodesIn } from '../../analysed/node.js';
+import type { Node } from '../../analysed/node.js';
+import { generatedColumns } from '../../defaults.js';
 import type { ComputedAction } from '../../execute/bodies.js';
 import { assignment } from '../../execute/convert.js';
 import type { ProtectedPlan } from '../../plan.js';
 import { deparseExpression } from '../../raw/deparse.js';
-import { child, fieldsOf, list, type RawFields, type RawNode, text } from '../../raw/node.js';
+import {
+  child,
+  columnRef,
+  fieldsOf,
+  list,
+  type RawFields,
+  type RawNode,
+  rewrite,
+  stringOf,
+  text,
+} from '../../raw/node.js';
+import { parseExpression } from '../../raw/parse.js';
+import { returningExpressions } from '../../write/returning.js';
+import { columnTypes } from '../delivery.js';
 import type { SplitPlanning } from '../plan.js';
 import { castNames } from '../typed-source.js';
 import {
@@ -20,10 +34,20 @@ import {
   tableOf,
 } from './computed-plan.js';
 import { aliasOfTarget, type Filling, fillingsOf, writesInWith } from './given-rows.js';
+import { returnedRows } from './returned-rows.js';
+
+/** Which rows a WHEN clause is about: those of both sides, or of one that has no partner in the other. */
+type MatchKind = 'MATCHED' | 'BY_SOURCE' | 'BY_TARGET';
+
+const kinds: Readonly<Record<string, MatchKind>> = {
+  MERGE_WHEN_MATCHED: 'MATCHED',
+  MERGE_WHEN_NOT_MATCHED_BY_SOURCE: 'BY_SOURCE',
+  MERGE_WHEN_NOT_MATCHED_BY_TARGET: 'BY_TARGET',
+};
 
 /** What one WHEN clause does, and the values that it does it with. */
 interface Clause {
-  readonly matched: boolean;
+  readonly kind: MatchKind;
   readonly condition: string | undefined;
   /** undefined: DO NOTHING */
   readonly action: Omit<ComputedAction, 'from'> | undefined;
@@ -34,7 +58,7 @@ interface Clause {
  * @param raw a MergeStmt
  * @param query its analysed Query
  * @param noted all columns where the rows that stand are noted before they are changed
- * @throws cause for WHEN NOT MATCHED BY SOURCE, RETURNING and OVERRIDING
+ * @throws cause for OVERRIDING, and for RETURNING of what is known only when the rows are written
  */
 export async function planComputedMerge(
   raw: RawNode,
@@ -45,11 +69,13 @@ export async function planComputedMerge(
 ): Promise<ProtectedPlan> {
   const { analysis, cause, session } = planning;
   const fields = raw.MergeStmt!;
-  if (writesInWith(query) || nodesIn(query, 'returningList').length > 0) throw cause;
+  if (writesInWith(query)) throw cause;
   const clauses: Clause[] = [];
   for (const clause of list(fields, 'mergeWhenClauses'))
-    clauses.push(await clauseOf(fieldsOf(clause), table, planning));
+    clauses.push(await clauseOf(qualified(fieldsOf(clause), fields, table), table, planning));
   const target = quoteName(aliasOfTarget(fields, table));
+  const isReturning = returningExpressions(fields).length > 0;
+  if (isReturning && !(await mayReturn(clauses, noted, table, session))) throw cause;
 
   const actions: ComputedAction[] = [];
   const values: string[] = [];
@@ -60,21 +86,36 @@ export async function planComputedMerge(
     values.push(...own.map(sql => `CASE WHEN clarus_rows.clarus_action = ${number} THEN ${sql} END`));
     return String(number);
   });
-  const chosen = (matched: boolean): string => {
+  const chosen = (kind: MatchKind): string => {
     const found = clauses.flatMap((clause, i) =>
-      clause.matched === matched ? [` WHEN ${clause.condition ?? 'true'} THEN ${numbers[i]}`] : [],
+      clause.kind === kind ? [` WHEN ${clause.condition ?? 'true'} THEN ${numbers[i]}`] : [],
     );
     return found.length > 0 ? `CASE${found.join('')} END` : 'NULL';
   };
   const old = prefix + values.length;
-  values.push(...noted.map(({ name }) => `${target}.${quoteName(name)}`));
-  const source = fromItem(child(fields, 'sourceRelation')!);
+  const olds = noted.map(({ name }) => `${target}.${quoteName(name)}`);
   const on = deparseExpression(child(fields, 'joinCondition')!);
   const own = deparseWith(fields, []);
+  const bySource = isBySource(clauses)
+    ? `WHEN clarus_source.clarus_present IS NULL THEN ${chosen('BY_SOURCE')}`
+    : '';
+  const decided = `CASE WHEN ${target}.ctid IS NULL THEN ${chosen('BY_TARGET')} ${bySource} ELSE ${chosen('MATCHED')} END`;
+  const from = `${joined(fields, clauses)} ${nameOf(table)} AS ${target} ON ${on}
+         CROSS JOIN LATERAL (SELECT (${decided})::pg_catalog.int4 AS clarus_action OFFSET 0) AS clarus_rows`;
+  const answer = isReturning
+    ? await returned(fields, query, table, { actions, values }, planning)
+    : { from: '', values, columns: [] };
+  const outputs = [
+    'clarus_rows.clarus_action',
+    `${target}.ctid`,
+    'NULL::pg_catalog.int8',
+    tableOf(target, session.catalog(), table),
+    ...answer.values,
+    ...olds,
+    ...answer.columns,
+  ];
   return computedPlan(
-    `${own}SELECT clarus_rows.clarus_action, ${target}.ctid, NULL::pg_catalog.int8, ${tableOf(target, session.catalog(), table)}${values.map(value => `, ${value}`).join('')}
-       FROM ${source} LEFT JOIN ${nameOf(table)} AS ${target} ON ${on}
-         CROSS JOIN LATERAL (SELECT CASE WHEN ${target}.ctid IS NOT NULL THEN ${chosen(true)} ELSE ${chosen(false)} END::pg_catalog.int4 AS clarus_action OFFSET 0) AS clarus_rows`,
+    `${own}SELECT ${outputs.join(', ')} FROM ${from}${answer.from}`,
     analysis.shape.parameterTypes,
     {
       command: 'MERGE',
@@ -91,7 +132,7 @@ export async function planComputedMerge(
           given: undefined,
           keys: [],
           actions: noted.length > 0 ? actions.map(action => ({ ...action, old })) : actions,
-          width: prefix + values.length,
+          width: prefix + values.length + olds.length,
           once: 'MERGE',
         },
       },
@@ -99,13 +140,124 @@ export async function planComputedMerge(
   );
 }
 
+/** The source and how it is joined with the table: rows that no clause is about are left out (transform_MERGE_to_join). */
+function joined(fields: RawFields, clauses: readonly Clause[]): string {
+  const source = fromItem(child(fields, 'sourceRelation')!);
+  const byTarget = clauses.some(({ kind, action }) => kind === 'BY_TARGET' && action);
+  if (!isBySource(clauses)) return `${source} LEFT JOIN`;
+  return `(${source} CROSS JOIN (SELECT true AS clarus_present) AS clarus_source) ${byTarget ? 'FULL' : 'RIGHT'} JOIN`;
+}
+
+/** Is something done to rows of the table that have no partner in the source? */
+const isBySource = (clauses: readonly Clause[]): boolean =>
+  clauses.some(({ kind, action }) => kind === 'BY_SOURCE' && action);
+
+/** Are rows known as they will be, before they are written and without triggers? */
+async function mayReturn(
+  clauses: readonly Clause[],
+  noted: readonly LogicalColumn[],
+  table: LogicalTable,
+  session: SplitPlanning['session'],
+): Promise<boolean> {
+  if (noted.length > 0 || clauses.some(({ action }) => (action?.counters.length ?? 0) > 0)) return false;
+  return (await generatedColumns(table, session)).size === 0;
+}
+
+/** RETURNING: the values of the actions, each computed once, and the rows that are made of them. */
+async function returned(
+  fields: RawFields,
+  query: Node,
+  table: LogicalTable,
+  { actions, values }: { readonly actions: readonly ComputedAction[]; readonly values: readonly string[] },
+  { analysis, cause, session }: SplitPlanning,
+): Promise<{
+  readonly from: string;
+  readonly values: readonly string[];
+  readonly columns: readonly string[];
+}> {
+  const alias = aliasOfTarget(fields, table);
+  const types = await columnTypes(table, session);
+  const computed = values.map((sql, i) => `${sql} AS v${i}`);
+  const columnOf = (name: string): string => `${quoteName(alias)}.${quoteName(name)}`;
+  const current = (name: string): string => {
+    const whens = actions.flatMap(({ kind, columns, from }, i) => {
+      if (kind === 'delete' || (kind === 'update' && !columns.includes(name))) return [];
+      const place = columns.indexOf(name);
+      return [` WHEN ${i} THEN ${place < 0 ? 'NULL' : `clarus_values.v${from! - prefix + place}`}`];
+    });
+    if (whens.length === 0) return columnOf(name);
+    return `(CASE clarus_rows.clarus_action${whens.join('')} ELSE ${columnOf(name)} END)::${types.get(name)}`;
+  };
+  const deletes = actions.flatMap(({ kind }, i) => (kind === 'delete' ? [i] : []));
+  const fresh = (name: string): string =>
+    deletes.length === 0
+      ? current(name)
+      : `CASE WHEN clarus_rows.clarus_action NOT IN (${deletes.join(', ')}) THEN ${current(name)} END`;
+  const rowOf = (value: (name: string) => string): string =>
+    `SELECT ${table.columns.map(({ name }) => `${value(name)} AS ${quoteName(name)}`).join(', ')}`;
+  const words = actions.map(({ kind }, i) => ` WHEN ${i} THEN '${kind.toUpperCase()}'`);
+  const action = parseExpression(
+    words.length > 0
+      ? `(CASE clarus_rows.clarus_action${words.join('')} END)::pg_catalog.text`
+      : 'NULL::pg_catalog.text',
+  );
+  const targets = returningExpressions(fields).map(target =>
+    rewrite(target, kind => (kind === 'MergeSupportFunc' ? action : undefined)),
+  );
+  const source = itemName(child(fields, 'sourceRelation')!);
+  if (source === undefined) throw cause;
+  const row = { alias, current: rowOf(current), old: rowOf(columnOf), new: rowOf(fresh) };
+  const width = analysis.shape.columns?.length ?? 0;
+  const all = `${quoteName(source)}.*, ${quoteName(alias)}.*`;
+  const { from, columns } = returnedRows(fields, query, targets, row, all, width, cause);
+  const once =
+    values.length > 0 ? ` CROSS JOIN LATERAL (SELECT ${computed.join(', ')} OFFSET 0) AS clarus_values` : '';
+  return {
+    from: `${once}${from} WHERE clarus_rows.clarus_action IS NOT NULL`,
+    values: values.map((_, i) => `clarus_values.v${i}`),
+    columns,
+  };
+}
+
+/** What an item of FROM is called; undefined: it has no name of its own. */
+function itemName(item: RawNode): string | undefined {
+  const { alias, relname } = fieldsOf(item);
+  const name = (alias as RawFields | undefined)?.aliasname ?? relname;
+  return typeof name === 'string' ? name : undefined;
+}
+
+/**
+ * A WHEN clause about rows of one side sees its columns only: one that is not qualified is qualified with the side, because
+ * here both are seen. Within subqueries it may mean something else.
+ */
+function qualified(clause: RawFields, fields: RawFields, table: LogicalTable): RawFields {
+  const kind = kinds[String(clause.matchKind)];
+  const side =
+    kind === 'BY_SOURCE'
+      ? aliasOfTarget(fields, table)
+      : kind === 'BY_TARGET' && itemName(child(fields, 'sourceRelation')!);
+  if (!side) return clause;
+  const see = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(see);
+    if (value === null || typeof value !== 'object') return value;
+    const { ColumnRef: reference, SubLink: query } = value as RawNode;
+    if (query) return { SubLink: { ...query, testexpr: see(query.testexpr) } };
+    const [name, ...more] = reference ? list(reference, 'fields') : [];
+    const isColumn = name?.String && table.columns.some(column => column.name === stringOf(name));
+    if (isColumn && more.length === 0) return columnRef(side, stringOf(name));
+    return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, see(field)]));
+  };
+  return see(clause) as RawFields;
+}
+
 async function clauseOf(clause: RawFields, table: LogicalTable, planning: SplitPlanning): Promise<Clause> {
   const { cause } = planning;
   const condition = child(clause, 'condition');
-  if (clause.matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE') throw cause;
+  const kind = kinds[String(clause.matchKind)];
+  if (!kind) throw cause;
   if (clause.override !== undefined && clause.override !== 'OVERRIDING_NOT_SET') throw cause;
   const common = {
-    matched: clause.matchKind === 'MERGE_WHEN_MATCHED',
+    kind,
     condition: condition && deparseExpression(condition),
   };
   switch (clause.commandType) {
