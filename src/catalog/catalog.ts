@@ -70,6 +70,13 @@ export interface TrustedCheck {
   readonly columns: readonly number[];
 }
 
+/** An EXCLUDE constraint that reads protected columns: the trusted side looks for conflicts, and the cloud has a lock. */
+export interface TrustedExclusion {
+  readonly name: string;
+  /** numbers of the columns that it reads, unprotected ones and those of its predicate too */
+  readonly columns: readonly number[];
+}
+
 /** The opaque names of a table, kept with it in the catalogue. */
 export interface OpaqueNames {
   /** of the table, its unprotected columns, forms of protected ones, constraints, indexes and sequences: opaque names by their own */
@@ -106,6 +113,8 @@ export interface LogicalTable {
   readonly keys: readonly KeyConstraint[];
   /** in the order of their names; absent: there are none */
   readonly checks?: readonly TrustedCheck[];
+  /** in the order in which they were made; absent: there are none */
+  readonly exclusions?: readonly TrustedExclusion[];
   /** numbers of the tables that it inherits from, or whose partition it is; absent: none */
   readonly parents?: readonly number[];
   /** it has partitions, and no rows of its own */

@@ -1,6 +1,12 @@
 /** The keys and checks of a table of the catalogue, from what the shadow schema says of it. */
 import { ClarusError } from '../errors.js';
-import { type KeyConstraint, type LogicalTable, readsProtected, type TrustedCheck } from './catalog.js';
+import {
+  type KeyConstraint,
+  type LogicalTable,
+  readsProtected,
+  type TrustedCheck,
+  type TrustedExclusion,
+} from './catalog.js';
 import type { DescribedConstraint, DescribedTable } from './description.js';
 import { acts } from './foreign-keys.js';
 
@@ -63,6 +69,26 @@ export const checksOf = (described: DescribedTable, table: LogicalTable): readon
     .filter(({ kind, columns }) => kind === 'c' && readsProtected(table, columns))
     .map(({ name, columns }) => ({ name, columns: numbersOf(table, columns) }))
     .sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+
+/** attnums that an EXCLUDE constraint reads, those of its expressions and its predicate included. */
+export const readByExclusion = (
+  { oid, columns }: DescribedConstraint,
+  { indexes }: DescribedTable,
+): readonly number[] => indexes.find(({ constraint }) => constraint === oid)?.reads ?? columns;
+
+/** EXCLUDE constraints that the cloud cannot check, in the order in which PostgreSQL checks them: that of their indexes. */
+export function exclusionsOf(described: DescribedTable, table: LogicalTable): readonly TrustedExclusion[] {
+  const place = ({ oid }: DescribedConstraint): number =>
+    described.indexes.find(({ constraint }) => constraint === oid)?.oid ?? 0;
+  return described.constraints
+    .filter(constraint => constraint.kind === 'x')
+    .filter(constraint => readsProtected(table, readByExclusion(constraint, described)))
+    .sort((a, b) => place(a) - place(b))
+    .map(constraint => ({
+      name: constraint.name,
+      columns: numbersOf(table, readByExclusion(constraint, described)),
+    }));
+}
 
 function numbersOf(table: LogicalTable, attnums: readonly number[]): readonly number[] {
   return attnums.map(attnum => {

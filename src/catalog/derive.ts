@@ -13,7 +13,7 @@ import {
   type LogicalTable,
   ROW_COLUMN,
 } from './catalog.js';
-import { checksOf, columnsOfKeys, keysOf } from './derive-keys.js';
+import { checksOf, columnsOfKeys, exclusionsOf, keysOf } from './derive-keys.js';
 import { named, namesOfBlocked, physicalName } from './derive-names.js';
 import type { DescribedTable } from './description.js';
 import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
@@ -152,7 +152,13 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   };
   const keys = keysOf(described, table, oid => (oid === described.oid ? table : input.tableOf(oid)));
   const checks = checksOf(described, table);
-  const made = { ...table, keys, ...(checks.length > 0 ? { checks } : {}) };
+  const exclusions = exclusionsOf(described, table);
+  const made = {
+    ...table,
+    keys,
+    ...(checks.length > 0 ? { checks } : {}),
+    ...(exclusions.length > 0 ? { exclusions } : {}),
+  };
   return { table: isProtected ? await named(made, described, input) : made, notices };
 }
 

@@ -5,6 +5,7 @@
 import { ClarusError } from '../errors.js';
 import { ROW_COLUMN } from './catalog.js';
 import type { DescribedSequence } from './description.js';
+import { dropExclusionLock, makeExclusionLock } from './exclusion-lock.js';
 import { HELPER_SCHEMA } from './object-queries.js';
 import type {
   PhysicalColumn,
@@ -60,6 +61,7 @@ export function changePhases(changes: readonly PhysicalChange[], cascade = false
       ...kept.flatMap(change => (change.refill ? endRefill(change, change.refill) : [])),
       ...kept.flatMap(addConstraintsAndIndexes),
       ...kept.flatMap(change => (change.refill ? [] : changeSideTables(change))),
+      ...kept.flatMap(changeExclusionLock),
       ...made.flatMap(after => foreignKeys(after, after.constraints)),
       ...kept.flatMap(({ before, after }) =>
         foreignKeys(after, added(before.constraints, after.constraints)),
@@ -125,7 +127,10 @@ function dropConstraints(
 
 /** What stands on tables goes before them; the tables of one statement may refer to each other. */
 function dropTables(tables: readonly PhysicalTable[], cascade: boolean): readonly string[] {
-  const side = tables.flatMap(table => table.sideTables.map(({ name }) => `DROP TABLE ${name}`));
+  const side = tables.flatMap(table => [
+    ...table.sideTables.map(({ name }) => `DROP TABLE ${name}`),
+    ...dropExclusionLock(table.exclusionLock),
+  ]);
   const main = (['MATERIALIZED VIEW', 'FOREIGN TABLE', 'TABLE'] as const).flatMap(relation => {
     const names = tables.filter(table => table.relation === relation).map(nameOf);
     return names.length === 0 ? [] : [`DROP ${relation} ${names.join(', ')}${cascade ? ' CASCADE' : ''}`];
@@ -272,6 +277,7 @@ function createTable(table: PhysicalTable): readonly string[] {
     ...ownSequences(table, table.columns),
     ...table.indexes.map(index => index.definition),
     ...sideTables(table, table.sideTables),
+    ...makeExclusionLock(table.exclusionLock),
   ];
 }
 
@@ -292,6 +298,11 @@ function changeSideTables({ before, after }: Kept): readonly string[] {
   const gone = before.sideTables.filter(old => !after.sideTables.some(({ name }) => name === old.name));
   const fresh = after.sideTables.filter(side => !before.sideTables.some(({ name }) => name === side.name));
   return [...gone.map(({ name }) => `DROP TABLE ${name}`), ...sideTables(after, fresh)];
+}
+
+function changeExclusionLock({ before, after }: Kept): readonly string[] {
+  if (before.exclusionLock === after.exclusionLock) return [];
+  return [...dropExclusionLock(before.exclusionLock), ...makeExclusionLock(after.exclusionLock)];
 }
 
 /** Rows of a side table go with the row they belong to, whatever statement deletes it. */

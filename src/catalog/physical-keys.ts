@@ -26,6 +26,8 @@ export function physicalKeys(
     described.constraints
       // each protected table stands by itself
       .filter(constraint => !constraint.inherited || table.state === 'protected')
+      // the trusted side looks for conflicts
+      .filter(({ kind, name }) => kind !== 'x' || !table.exclusions?.some(one => one.name === name))
       .map(constraint =>
         constraint.kind === 'c' && readsProtected(table, constraint.columns)
           ? {
@@ -83,7 +85,7 @@ function definitionOf(
       };
     }
     default:
-      // CHECK of plain columns, and EXCLUDE, which stands on those only (unsupported.ts)
+      // CHECK of plain columns, and EXCLUDE of such
       return { kind: 'check', definition: constraint.definition };
   }
 }

@@ -61,6 +61,8 @@ export interface PhysicalTable {
   readonly constraints: readonly PhysicalConstraint[];
   readonly indexes: readonly PhysicalIndex[];
   readonly sideTables: readonly PhysicalSideTable[];
+  /** qualified name of the table whose one row is changed by whoever writes rows that may conflict; absent: none */
+  readonly exclusionLock?: string;
 }
 
 /** SQL of the shadow schema in the names that a cloud knows (opaque.ts). Each throws ClarusError 0A000 for what it cannot spell. */

@@ -7,6 +7,7 @@ import type { EncodedColumn, RelationSpec } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
 import { isFilled, type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DescribedColumn, DescribedTable } from './description.js';
+import { exclusionLockOf } from './exclusion-lock.js';
 import { inOpaqueNames } from './opaque.js';
 import { physicalIndexes } from './physical-indexes.js';
 import { physicalKeys } from './physical-keys.js';
@@ -57,6 +58,7 @@ export function physicalTable(
       table.state === 'blocked' ? [] : [...constraints, ...physicalKeys(described, table, context)],
     indexes: table.state === 'blocked' ? [] : physicalIndexes(described, table, registry),
     sideTables,
+    ...(table.exclusions ? { exclusionLock: exclusionLockOf(table) } : {}),
   };
   return table.opaque ? inOpaqueNames(shown, table.opaque, context.spelling) : shown;
 }

@@ -1,6 +1,7 @@
 /** What a protected table cannot have: refused with the reason, never left out. */
 import { ClarusError } from '../errors.js';
 import type { ColumnPolicy } from '../policy/policy.js';
+import { readByExclusion } from './derive-keys.js';
 import type { DescribedColumn, DescribedConstraint, DescribedTable } from './description.js';
 import { acts } from './foreign-keys.js';
 
@@ -25,6 +26,11 @@ export function refuseUnsupported(
     refuseGenerated(column, described, isProtected);
   }
   for (const constraint of described.constraints) {
+    if (constraint.kind === 'x') {
+      if (readByExclusion(constraint, described).some(c => isProtected.has(c)))
+        refuseInExclusion(constraint, described);
+      continue;
+    }
     const touches = constraint.columns.some(c => c === 0 || isProtected.has(c));
     if (!touches) continue;
     if (constraint.kind === 'c') {
@@ -39,7 +45,7 @@ export function refuseUnsupported(
         'Leave ON DELETE and ON UPDATE at NO ACTION.',
         { constraint: constraint.name },
       );
-    if (constraint.kind === 'x' || constraint.kind === 't' || constraint.period)
+    if (constraint.kind === 't' || constraint.period)
       throw refused(
         `constraint "${constraint.name}" of table "${name}" reads a protected column`,
         'Only equality can be checked over encodings.',
@@ -117,6 +123,43 @@ function refuseRowInCheck(
     { constraint },
   );
 }
+
+/** The trusted side looks for conflicts between rows that it knows whole, before each statement writes them. */
+function refuseInExclusion(exclusion: DescribedConstraint, described: DescribedTable): void {
+  const { name, kind, parents, hasChildren, columns, constraints } = described;
+  const reads = readByExclusion(exclusion, described);
+  const refusal = (detail: string, hint: string): ClarusError =>
+    refused(
+      `constraint "${exclusion.name}" of table "${name}" reads a protected column`,
+      `It is checked on the trusted side. ${detail}`,
+      hint,
+      { constraint: exclusion.name },
+    );
+  if (exclusion.deferrable)
+    throw refusal('There rows are looked at when they are written, not later.', 'Leave DEFERRABLE out.');
+  if (kind === 'p' || parents.length > 0 || hasChildren)
+    throw refusal(
+      'The table is partitioned or takes part in inheritance.',
+      'Make one table of the partitions.',
+    );
+  if (columns.some(({ generated }) => generated !== ''))
+    throw refusal(
+      'The table has generated columns, which are computed later.',
+      'Compute the values in the application.',
+    );
+  const key = constraints.find(
+    ({ kind: of, onDelete, onUpdate, columns: referring }) =>
+      of === 'f' && (setsValues(onDelete) || acts(onUpdate)) && referring.some(c => reads.includes(c)),
+  );
+  if (key)
+    throw refusal(
+      `An action of the foreign key "${key.name}" would change its columns without that.`,
+      'Leave ON UPDATE at NO ACTION, and ON DELETE at NO ACTION or CASCADE.',
+    );
+}
+
+/** ON DELETE SET NULL, SET DEFAULT */
+const setsValues = (action: string): boolean => action === 'n' || action === 'd';
 
 function refuseKindOfTable({ name, kind, persistence, rowSecurity }: DescribedTable): void {
   const what =

@@ -16,6 +16,8 @@ export function logicalError(error: PostgresError, catalog: Catalog): PostgresEr
   if (diagnostic.code === '42703' && !diagnostic.trusted && namesForm(diagnostic.message))
     return changedMeanwhile();
   const { schema, table: name } = diagnostic;
+  // its keys come from the trusted side
+  if (diagnostic.code === '23P01' && diagnostic.trusted) return error;
   const table = schema !== undefined && name !== undefined ? tableNamed(catalog, schema, name) : undefined;
   if (table?.state !== 'protected') return error;
   if (diagnostic.code === '23514' && isOfForms(diagnostic.constraint, table)) return changedMeanwhile();

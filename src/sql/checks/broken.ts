@@ -145,6 +145,14 @@ export async function firstBroken(
     : new BrokenRow(of.table, Math.min(found.numbers.length, count - 1), first.name, error);
 }
 
+/** How the rows of a batch stand in a FROM clause. */
+export interface RowsNumbered {
+  /** number of its first parameter */
+  readonly first: number;
+  /** name of a column that counts the rows from 1; absent: none */
+  readonly place?: string;
+}
+
 /** Columns of a batch of rows, under their names, as a FROM clause over parameters. */
 export async function rowsOver(
   columns: readonly LogicalColumn[],
@@ -152,10 +160,11 @@ export async function rowsOver(
   values: CheckedValues,
   count: number,
   session: SessionPort,
+  numbered: RowsNumbered = { first: 1 },
 ): Promise<{ readonly from: string; readonly arrays: readonly Uint8Array[] }> {
   const arrays: Uint8Array[] = [];
   for (const column of columns) arrays.push(await arrayFor(column, of, values, count, session));
-  return { from: fromSql(of, columns), arrays };
+  return { from: fromSql(of, columns, numbered), arrays };
 }
 
 function querySql(
@@ -167,19 +176,24 @@ function querySql(
   return `SELECT CASE ${broken.join(' ')} ELSE -1 END ${fromSql(of, columns)}`;
 }
 
-function fromSql(of: ColumnTypes, columns: readonly LogicalColumn[]): string {
-  const names = columns.map((_, i) => `c${i}`);
+function fromSql(
+  of: ColumnTypes,
+  columns: readonly LogicalColumn[],
+  { first, place }: RowsNumbered = { first: 1 },
+): string {
+  const names = [...columns.map((_, i) => `c${i}`), ...(place === undefined ? [] : ['place'])];
   const typed = columns.map((column, i) => {
     const { name, collation, isArray } = of.types.get(column.number)!;
     return `u.c${i}${isArray ? `::${name}` : ''}${collation} AS ${quoteName(column.name)}`;
   });
+  if (place !== undefined) typed.push(`u.place AS ${quoteName(place)}`);
   const unnested = columns.map((column, i) => {
     const { name, isArray } = of.types.get(column.number)!;
-    return `pg_catalog.unnest($${i + 1}::${isArray ? 'pg_catalog.text' : name}[])`;
+    return `pg_catalog.unnest($${first + i}::${isArray ? 'pg_catalog.text' : name}[])`;
   });
   return (
     `FROM (SELECT ${typed.join(', ')} ` +
-    `FROM ROWS FROM (${unnested.join(', ')}) AS u (${names.join(', ')})) AS ${quoteName(of.table.name)}`
+    `FROM ROWS FROM (${unnested.join(', ')})${place === undefined ? '' : ' WITH ORDINALITY'} AS u (${names.join(', ')})) AS ${quoteName(of.table.name)}`
   );
 }
 

@@ -54,15 +54,29 @@ export async function storedValues(
   return opened(stored, rows, ordered, session, context);
 }
 
-/** Reads columns of all rows of a table, a batch at a time. */
+/** A condition over the physical columns of `t`, and its parameters in binary form. */
+export interface StoredCondition {
+  readonly sql: string;
+  readonly parameters: Row;
+}
+
+/**
+ * Reads columns of all rows of a table, a batch at a time.
+ * @param take gets their row ids too
+ * @param where the rows meet; undefined: all are read
+ */
 export async function eachStored(
   stored: StoredColumns,
   session: SessionPort,
   context: EncodingContext,
-  take: (values: ReadonlyMap<number, PlainColumn>, count: number) => Promise<void>,
+  take: (values: ReadonlyMap<number, PlainColumn>, count: number, ids: Float64Array) => Promise<void>,
+  where?: StoredCondition,
 ): Promise<void> {
   const { cloud } = session;
-  const portal = cloud.bind(statement(selection(stored), []), [], { parameters: [], results: [1] }, named);
+  const sql = `${selection(stored)}${where ? ` WHERE ${where.sql}` : ''}`;
+  const parameters = where?.parameters ?? [];
+  const formats = { parameters: parameters.map(() => 1 as const), results: [1] as const };
+  const portal = cloud.bind(statement(sql, []), parameters, formats, named);
   try {
     for (let over = false; !over; ) {
       const rows: Row[] = [];
@@ -74,7 +88,7 @@ export async function eachStored(
       cloud.flush();
       over = (await outcome).kind === 'complete';
       const ids = Float64Array.from(rows, row => readRowId(row[0]!, 0));
-      await take(await opened(stored, ids, rows, session, context), rows.length);
+      await take(await opened(stored, ids, rows, session, context), rows.length, ids);
     }
   } finally {
     portal.close();

@@ -159,28 +159,29 @@ export async function boundsOf(table: LogicalTable, session: SessionPort): Promi
 
 /**
  * Looks whether expressions can be evaluated over the values of one row, and how these are given to them.
- * @param expressions of generated columns, by their names
+ * @param expressions by the names of what they belong to
  * @throws ClarusError 0A000 for one that does more than compute
  */
 export async function computedTypes(
   table: LogicalTable,
   expressions: readonly Pick<CheckExpression, 'name' | 'columns' | 'text'>[],
   session: SessionPort,
+  kind: Computing = 'generated column',
 ): Promise<ColumnTypes['types']> {
   const oid = Buffer.alloc(4);
   oid.writeUInt32BE(table.oid);
   const [rows] = await plainExpressions(session, [{ query: typesQuery, parameters: [oid] }]);
   for (const { name, text } of expressions)
-    if (readsMoment(parseExpression(text))) throw refused(table, name, momentary, true);
-  await mustComputeOnly(table, expressions, session, true);
-  return typesOf(rows!.map(textsOf), table, expressions, true);
+    if (readsMoment(parseExpression(text))) throw refused(table, name, momentary, kind);
+  await mustComputeOnly(table, expressions, session, kind);
+  return typesOf(rows!.map(textsOf), table, expressions, kind);
 }
 
 function typesOf(
   rows: readonly (readonly string[])[],
   table: LogicalTable,
   checks: readonly Pick<CheckExpression, 'name' | 'columns'>[],
-  generated = false,
+  kind: Computing = 'check constraint',
 ): TableChecks['types'] {
   const wanted = new Set(checks.flatMap(({ columns }) => columns));
   const types = new Map<number, CheckedType>();
@@ -193,7 +194,7 @@ function typesOf(
         table,
         checks.find(({ columns }) => columns.includes(column))!.name,
         'it reads a column of a composed type of users',
-        generated,
+        kind,
       );
     types.set(column.number, { name: name!, collation: collation!, isArray: isArray === 'true' });
   }
@@ -218,7 +219,7 @@ async function mustComputeOnly(
   table: LogicalTable,
   checks: readonly Pick<CheckExpression, 'name' | 'text'>[],
   session: SessionPort,
-  generated = false,
+  kind: Computing = 'check constraint',
 ): Promise<void> {
   for (const { name, text } of checks) {
     const called = await functionsOf(table, text, session);
@@ -233,7 +234,7 @@ async function mustComputeOnly(
       (tables.size > 0 || catalogue || writes || sequences || time
         ? 'a function that it calls does more than compute: it touches tables or sequences, or asks for the time'
         : undefined);
-    if (why !== undefined) throw refused(table, name, why, generated);
+    if (why !== undefined) throw refused(table, name, why, kind);
   }
 }
 
@@ -270,18 +271,31 @@ export const needsBoth = ({ name }: LogicalTable, constraint: string): ClarusErr
 
 const momentary = 'it reads a time from a text that means the present moment';
 
-/** @param generated it is the expression of a generated column of that name, not a check */
-const refused = (table: LogicalTable, name: string, why: string, generated = false): ClarusError =>
-  new ClarusError(
+/** What the trusted side computes of a row. */
+export type Computing = 'check constraint' | 'generated column' | 'exclusion constraint';
+
+const simply: Readonly<Record<Computing, string>> = {
+  'check constraint': 'Write the check over the columns of the row and functions that only compute.',
+  'generated column': 'Write the expression over the columns of the row and functions that only compute.',
+  'exclusion constraint': 'Write it over columns of types of PostgreSQL and functions that only compute.',
+};
+
+const refused = (
+  table: LogicalTable,
+  name: string,
+  why: string,
+  kind: Computing = 'check constraint',
+): ClarusError => {
+  const isColumn = kind === 'generated column';
+  return new ClarusError(
     '0A000',
-    generated
-      ? `generated column "${name}" of table "${table.name}" cannot be computed`
-      : `check constraint "${name}" of table "${table.name}" cannot be evaluated`,
+    `${kind} "${name}" of table "${table.name}" cannot be ${isColumn ? 'computed' : 'evaluated'}`,
     {
-      detail: `${generated ? 'It is protected' : 'It reads a protected column'}, and ${why}.`,
-      hint: `Write the ${generated ? 'expression' : 'check'} over the columns of the row and functions that only compute.`,
+      detail: `${isColumn ? 'It is protected' : 'It reads a protected column'}, and ${why}.`,
+      hint: simply[kind],
       schema: table.schema,
       table: table.name,
-      ...(generated ? { column: name } : { constraint: name }),
+      ...(isColumn ? { column: name } : { constraint: name }),
     },
   );
+};

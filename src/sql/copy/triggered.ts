@@ -29,7 +29,7 @@ export async function planTriggeredCopy(
   if (options.freeze)
     throw new ClarusError(
       '0A000',
-      `COPY FREEZE into the table "${table.name}", which has triggers, is not answered`,
+      `COPY FREEZE into the table "${table.name}", which has triggers or EXCLUDE constraints, is not answered`,
       {
         hint: 'Leave FREEZE out.',
         table: table.name,
@@ -64,7 +64,7 @@ async function mustTakeNull(
   if (found)
     throw new ClarusError(
       '0A000',
-      `COPY without the column "${found.name}" of a domain into a table with triggers is not answered`,
+      `COPY without the column "${found.name}" of a domain into a table with triggers or EXCLUDE constraints is not answered`,
       {
         hint: 'Name the column in the COPY, with its values.',
         table: table.name,

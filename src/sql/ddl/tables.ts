@@ -23,6 +23,7 @@ import { requireKnownBounds } from './bounds.js';
 import type { ChangedTable } from './changed-table.js';
 import { validateChecks } from './checks.js';
 import { runPhysical } from './errors.js';
+import { validateExclusions } from './exclusions.js';
 import { type PreparedRefill, prepareRefill, refillsOf } from './refill/index.js';
 import { moveSequences } from './sequences.js';
 import type { Conversions } from './table-checks.js';
@@ -92,6 +93,7 @@ export async function changeTables(
     session.transaction.record(statement.text, [...policy, ...changes]);
   if (sequences.length > 0) await session.transaction.keepSequences(sequences);
   await validateChecks(session, deps, changed);
+  await validateExclusions(session, deps, changed);
   return { tag, result };
 }
 

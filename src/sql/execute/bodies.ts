@@ -4,6 +4,7 @@ import type { EncodedColumn, Encoding } from '../../encodings/encoding.js';
 import type { CheckExpression, GeneratedColumns, TableChecks } from '../checks/table-checks.js';
 import type { CloudStatement } from '../compilation.js';
 import type { DefaultExpression } from '../defaults.js';
+import type { SkippedBy } from '../exclusions/write.js';
 import type { ExplainOptions } from '../explained/options.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
 import type { CursorDeclaration, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
@@ -256,6 +257,8 @@ export interface TriggeredWrite {
   readonly rowByRow: boolean;
   /** functions of rows see what foreign keys do because of the rows */
   readonly seesActions: boolean;
+  /** ON CONFLICT DO NOTHING: by which EXCLUDE constraints of the trusted side, and keys beside them, rows are left out */
+  readonly skips?: SkippedBy;
 }
 
 /** The rows of one table that a statement locks beside those that it writes. */

@@ -66,8 +66,11 @@ export function ofLine(error: unknown, table: string, line: number | undefined, 
     column,
     constraint,
     dataType,
+    detail,
+    trusted,
   } = logicalError(error, catalog).diagnostic;
   return new ClarusError(code, message, {
+    ...(trusted && detail !== undefined ? { detail } : {}),
     ...(schema === undefined ? {} : { schema }),
     ...(name === undefined ? {} : { table: name }),
     ...(column === undefined ? {} : { column }),

@@ -2,6 +2,7 @@
 import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
 import { readNodes } from '../analysed/node.js';
 import { functionsIn } from '../analysed/query.js';
+import { exclusionsFor } from '../exclusions/concerned.js';
 import type { SessionPort } from '../ports.js';
 import { deparseExpression } from '../raw/deparse.js';
 import { child, list, stringOf } from '../raw/node.js';
@@ -73,7 +74,7 @@ async function read(oid: number, session: SessionPort): Promise<readonly Trigger
 /**
  * What a statement fires.
  * @param columns UPDATE: names of those that it gives values to
- * @returns undefined: nothing
+ * @returns undefined: nothing, and no EXCLUDE constraint is looked at here
  */
 export async function firedBy<Event extends TriggerEvent>(
   table: LogicalTable,
@@ -88,5 +89,7 @@ export async function firedBy<Event extends TriggerEvent>(
       t.events.includes(event) &&
       (event !== 'UPDATE' || t.columns.length === 0 || t.columns.some(name => columns.includes(name))),
   );
-  return triggers.length > 0 ? { table, event, triggers } : undefined;
+  const isLooked =
+    event !== 'DELETE' && event !== 'TRUNCATE' && exclusionsFor(table, event, columns).length > 0;
+  return triggers.length > 0 || isLooked ? { table, event, triggers } : undefined;
 }

@@ -10,6 +10,7 @@ import { ClarusError } from '../../errors.js';
 import { arrayOf } from '../../wire/arrays.js';
 import type { CopyRows } from '../../wire/copy-reader.js';
 import { PostgresError } from '../../wire/diagnostic.js';
+import { writeGuarded } from '../exclusions/guarded.js';
 import type { SplitBody, TriggeredCopyBody, TriggeredWrite } from '../execute/bodies.js';
 import type { Row } from '../execute/collect.js';
 import { type Decided, type Refusal, slice } from '../execute/conversion.js';
@@ -280,7 +281,13 @@ class TriggeredCopy implements CopyInExecution {
     return trying.catch(error => (error === taken ? undefined : error));
   }
 
-  #flush(changes: readonly Change[]): Promise<void> {
+  async #flush(changes: readonly Change[]): Promise<void> {
+    const { body, bound, services } = this;
+    const write = (some: readonly Change[]): Promise<void> => this.#send(some);
+    await writeGuarded({ table: body.table, changes, places: new Map(), write }, bound.session, services);
+  }
+
+  #send(changes: readonly Change[]): Promise<void> {
     const writes = new CloudWrites(false, new Map());
     writes.reroute(batchesOf(changes, this.body.table));
     return flushWrites(writes, new Map(), this.bound.session, this.services);

@@ -1,9 +1,11 @@
 /** INSERT, UPDATE, DELETE and MERGE of a table whose triggers run on the trusted side. */
 import type { LogicalTable } from '../../catalog/catalog.js';
+import { quoteName } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { type Node, nodeIn, nodesIn, numberIn, readNodes } from '../analysed/node.js';
 import { COMMAND } from '../analysed/query.js';
 import { writesMustBeFireable } from '../ddl/fireable.js';
+import type { Comparison } from '../exclusions/write.js';
 import type { SplitBody, TriggeredWrite } from '../execute/bodies.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
@@ -12,6 +14,7 @@ import { routinesCalled } from '../routines.js';
 import { isPlainRead, mustBeReadable, type SplitPlanning } from '../split/plan.js';
 import { planComputedInsert } from '../split/write/computed-insert.js';
 import { planComputedMerge } from '../split/write/computed-merge.js';
+import { columnsOf, conflictOf, equals, type UniqueIndex } from '../split/write/conflict.js';
 import { refuseFlows, refuseLateSight, type Write, writesOf } from '../split/write/flow.js';
 import { aliasOfTarget, planGivenRows, writesInWith } from '../split/write/given-rows.js';
 import { seesActions } from './acted.js';
@@ -186,7 +189,21 @@ async function planUpsert(
     undefined,
     table.columns,
   );
-  return withTriggers(planned, triggered);
+  const conflict = table.exclusions && (await conflictOf(raw.InsertStmt!, table, planning));
+  if (!conflict?.exclusions.length) return withTriggers(planned, triggered);
+  const keys = conflict.keys.map(key => comparisonOf(key, table));
+  return withTriggers(planned, { ...triggered, skips: { exclusions: conflict.exclusions, keys } });
+}
+
+/** Rows with the same key, as EXCLUDE constraints compare rows. */
+function comparisonOf(key: UniqueIndex, table: LogicalTable): Comparison {
+  const columns = columnsOf(key, table);
+  return {
+    keys: columns.map(({ name }) => quoteName(name)),
+    operators: columns.map(equals),
+    predicate: undefined,
+    columns,
+  };
 }
 
 /** @throws ClarusError 0A000 where a write fires triggers: the cloud knows none of them */
@@ -195,5 +212,8 @@ export async function refuseTriggered(query: Node, session: SessionPort): Promis
   for (const write of writes)
     for (const { table } of await firedByWrite(write, session))
       if (table.state === 'protected')
-        throw new ClarusError('0A000', `the triggers of the table "${table.name}" run on the trusted side`);
+        throw new ClarusError(
+          '0A000',
+          `the triggers and EXCLUDE constraints of the table "${table.name}" are the trusted side's`,
+        );
 }

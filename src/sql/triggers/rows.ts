@@ -1,5 +1,7 @@
 /** Writes the rows of one statement, and fires the triggers around them in PostgreSQL's order. */
 import type { LogicalTable } from '../../catalog/catalog.js';
+import { writeGuarded } from '../exclusions/guarded.js';
+import type { GuardedWrite } from '../exclusions/write.js';
 import type { SplitBody, TriggeredWrite } from '../execute/bodies.js';
 import type { Row } from '../execute/collect.js';
 import { HeldRows } from '../execute/held-rows.js';
@@ -64,11 +66,13 @@ class TriggeredRows implements WriteHooks {
     await guarded(async () => {
       for (const change of changes) {
         if (!(await fired.changed(change, timing))) continue;
-        written.push(change);
         // what a function reads of the table holds the rows before
-        if (rowByRow) await this.#flush([change], writes, locked);
+        if (rowByRow) written.push(...(await this.#write([change], writes, locked)));
+        else written.push(change);
       }
-      if (!rowByRow && !insteadOf) await this.#flush(written, writes, locked);
+      if (rowByRow || insteadOf) return;
+      const all = written.splice(0);
+      written.push(...(await this.#write(all, writes, locked)));
     });
     fired.wrote(written);
     for (const change of written) await fired.after(change);
@@ -77,8 +81,24 @@ class TriggeredRows implements WriteHooks {
     return { rows: written.length, held: await this.#returned(written) };
   }
 
-  async #flush(changes: readonly Change[], writes: CloudWrites, locked: LockedRows): Promise<void> {
+  /** @returns the rows that were written */
+  #write(changes: readonly Change[], writes: CloudWrites, locked: LockedRows): Promise<readonly Change[]> {
     const places = new Map([...locked.values()].flatMap(ids => [...ids]));
+    const guarded: GuardedWrite<Change> = {
+      table: this.#table,
+      changes,
+      places,
+      skips: this.triggered.skips,
+      write: some => this.#flush(some, writes, places),
+    };
+    return writeGuarded(guarded, this.bound.session, this.services);
+  }
+
+  async #flush(
+    changes: readonly Change[],
+    writes: CloudWrites,
+    places: ReadonlyMap<string, number>,
+  ): Promise<void> {
     writes.reroute(batchesOf(changes, this.#table));
     const identified = writes.batches.flatMap(batch =>
       batch.kind === 'insert' ? [] : [[batch, places] as const],

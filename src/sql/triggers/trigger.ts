@@ -32,7 +32,7 @@ export interface Trigger {
 export interface FiredTriggers<Event extends TriggerEvent = Exclude<TriggerEvent, 'TRUNCATE'>> {
   readonly table: LogicalTable;
   readonly event: Event;
-  /** in the order of their names */
+  /** in the order of their names; none where it is only looked for conflicts (exclusions/) */
   readonly triggers: readonly Trigger[];
 }
 

@@ -89,14 +89,18 @@ const writesNothingElse = (table: LogicalTable): Omit<SplitWrites, 'computed'> =
   first: [],
 });
 
-/** The refusal of a write to a table or view whose triggers the trusted side would have to fire. */
+/** The refusal of a write to a table or view where the trusted side would have to fire triggers, or to look for conflicts. */
 export const refused = (
-  { schema, name }: Pick<LogicalTable, 'schema' | 'name'>,
+  { schema, name, exclusions }: Pick<LogicalTable, 'schema' | 'name' | 'exclusions'>,
   detail: string,
 ): ClarusError =>
-  new ClarusError('0A000', `a write of this kind to the table "${name}", which has triggers, is refused`, {
-    detail: `It is finished on the trusted side; ${detail}.`,
-    hint: 'Write the rows with an INSERT, UPDATE or DELETE of the table by itself.',
-    schema,
-    table: name,
-  });
+  new ClarusError(
+    '0A000',
+    `a write of this kind to the table "${name}", which has ${exclusions ? 'EXCLUDE constraints or ' : ''}triggers, is refused`,
+    {
+      detail: `It is finished on the trusted side; ${detail}.`,
+      hint: 'Write the rows with an INSERT, UPDATE or DELETE of the table by itself.',
+      schema,
+      table: name,
+    },
+  );

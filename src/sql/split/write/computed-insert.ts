@@ -122,7 +122,9 @@ export async function planComputedInsert(
       conflict.where === undefined ? 'ELSE 1' : `WHEN (${conflict.where}) THEN 1 ELSE ${untouched}`;
     action = `CASE WHEN ${target}.ctid IS NULL THEN CASE WHEN ${isNew(key!)} THEN 0 ELSE ${again} END ${then} END`;
   } else if (conflict.kind === 'nothing') {
-    const free = conflict.keys.map((key, i) => `${isNew(key)} AND ${other(i)}.ctid IS NULL`);
+    // where rows are left out later, those with the same key are told apart later too
+    const isFirst = (key: UniqueIndex): string => (conflict.exclusions.length > 0 ? 'true' : isNew(key));
+    const free = conflict.keys.map((key, i) => `${isFirst(key)} AND ${other(i)}.ctid IS NULL`);
     from = `excluded${conflict.keys.map((key, i) => ` LEFT JOIN ${relation} AS ${other(i)} ON ${matches(key, other(i))}`).join('')}`;
     action = `CASE WHEN ${free.length > 0 ? free.join(' AND ') : 'true'} THEN 0 WHEN ${found} IS NOT NULL THEN ${keptOut} END`;
   }
