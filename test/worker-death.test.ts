@@ -46,6 +46,8 @@ tables:
     columns: { id: { protect: none }, name: { queries: [equality] } }
   public.made_while_dying:
     columns: { id: { protect: none }, name: { queries: [equality] } }
+  public.apart:
+    columns: { id: { protect: none }, name: {} }
   public.not_made:
     columns: { id: { protect: none }, name: { queries: [equality] } }
 `,
@@ -86,7 +88,9 @@ async function dieInCommit(table: string, outcome: 'commits' | 'rolls back'): Pr
   const cloud = await inCloud();
   const client = await throughClarus();
   await client.query('BEGIN');
-  await client.query(`CREATE TABLE ${table} (id int PRIMARY KEY, name text)`);
+  await client.query(
+    `CREATE TABLE ${table} (id int PRIMARY KEY, name text, EXCLUDE USING btree (upper(name) WITH =))`,
+  );
   await client.query('INSERT INTO slow VALUES (1)');
   const { rows } = await cloud.query<{ pid: number }>(
     "SELECT pid FROM pg_stat_activity WHERE usename = 'app' AND state = 'idle in transaction'",
@@ -151,6 +155,7 @@ test('a worker that dies in the middle of a commit does not hold up DDL, and wha
       await client.query(`INSERT INTO ${table} VALUES (1, 'a')`);
       const { rows } = await client.query(`SELECT id FROM ${table} WHERE name = 'a'`);
       assert.deepEqual(rows, [{ id: 1 }]);
+      await assert.rejects(client.query(`INSERT INTO ${table} VALUES (2, 'A')`), { code: '23P01' });
     } else {
       await assert.rejects(client.query(`SELECT FROM ${table}`), { code: '42P01' });
       await client.query(`CREATE TABLE ${table} (id int PRIMARY KEY, name text)`);
@@ -192,4 +197,41 @@ test('no client waits for a worker that died before it took the connection', asy
     assert.equal((await client.query('SELECT 1 AS one')).rows[0].one, 1);
     await client.end();
   }
+});
+
+test('workers that die while they write leave no rows that an EXCLUDE constraint keeps apart, and a restart keeps it', async () => {
+  const client = await connectAgain();
+  await client.query(
+    'CREATE TABLE apart (id int PRIMARY KEY, name text, EXCLUDE USING btree (lower(name) WITH =))',
+  );
+  await client.end();
+  let dead = false;
+  let written = 0;
+  const writing = Array.from({ length: 4 }, async (_, writer) => {
+    const own = await throughClarus();
+    for (let i = 0; !dead; i++)
+      await own
+        .query(`INSERT INTO apart VALUES (${10_000 * writer + i}, '${i % 2 ? 'n' : 'N'}${i % 90}')`)
+        .then(() => void written++)
+        .catch((error: pg.DatabaseError) => {
+          if (error.code !== '23P01') dead = true;
+        });
+    await own.end().catch(() => undefined);
+  });
+  while (written < 20) await sleep(10);
+  for (const pid of workers()) process.kill(pid, 'SIGKILL');
+  await Promise.all(writing);
+  running.child.kill('SIGTERM');
+  await running.ended;
+  running = place.start(['run']);
+  await running.until('ready ');
+  const again = await throughClarus();
+  const { rows } = await again.query(
+    'SELECT count(*)::int AS rows, count(DISTINCT lower(name))::int AS names FROM apart',
+  );
+  assert.equal(rows[0].rows, rows[0].names);
+  assert.ok(rows[0].rows >= 20);
+  await again.query("INSERT INTO apart VALUES (-1, 'restarted')");
+  await assert.rejects(again.query("INSERT INTO apart VALUES (-2, 'Restarted')"), { code: '23P01' });
+  await again.end();
 });

@@ -35,7 +35,7 @@ export async function writeGuarded<Change extends GuardedChange>(
     return changes;
   }
   await session.transaction.begin();
-  await session.cloud.run(takeExclusionLock(table));
+  await lockFor(table, session);
   const looking = new Looking(write, of, session, services);
   const taken = skips ? await looking.left(skips) : changes;
   const found = await looking.first(taken, exclusion => !skips?.exclusions.includes(exclusion.name));
@@ -52,6 +52,13 @@ export async function writeGuarded<Change extends GuardedChange>(
     throw isLookedAtLast(error) || isOfLaterIndex(error, exclusion, of) ? said : error;
   });
   throw said;
+}
+
+/** @throws ClarusError 40001 where the snapshot of the transaction is older than the constraint */
+async function lockFor(table: LogicalTable, session: SessionPort): Promise<void> {
+  const tag = await session.cloud.run(takeExclusionLock(table));
+  if (tag !== 'UPDATE 1')
+    throw new ClarusError('40001', 'could not serialize access due to concurrent update');
 }
 
 const isConcerned = (table: LogicalTable, { kind, columns }: GuardedChange): boolean =>

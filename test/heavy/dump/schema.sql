@@ -56,6 +56,11 @@ CREATE TABLE clinic.measured (
   patient integer REFERENCES clinic.patient ON DELETE CASCADE ON UPDATE SET NULL,
   at date NOT NULL, value numeric, place clinic.place, span clinic.span
 );
+CREATE TABLE clinic.bed (
+  id integer, room int4range, taken daterange,
+  CONSTRAINT one_in_bed EXCLUDE USING gist (room WITH &&, taken WITH &&) WHERE (id > 0)
+);
+INSERT INTO clinic.bed VALUES (1, '[1,2)', '[2026-01-01,2026-02-01)'), (2, '[1,3)', '[2026-02-01,)'), (-2, '[1,3)', '(,)'), (3, NULL, '(,)');
 CREATE TABLE clinic.event (at date NOT NULL, what text, kind integer DEFAULT 1) PARTITION BY RANGE (at);
 CREATE TABLE clinic.event_2025 PARTITION OF clinic.event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE clinic.event_rest PARTITION OF clinic.event DEFAULT;
