@@ -128,6 +128,43 @@ async function connectAgain(): Promise<pg.Client> {
   }
 }
 
+test('workers that die while they write leave no rows that an EXCLUDE constraint keeps apart, and a restart keeps it', async () => {
+  const client = await throughClarus();
+  await client.query(
+    'CREATE TABLE apart (id int PRIMARY KEY, name text, EXCLUDE USING btree (lower(name) WITH =))',
+  );
+  await client.end();
+  let dead = false;
+  let written = 0;
+  const writing = Array.from({ length: 4 }, async (_, writer) => {
+    const own = await throughClarus();
+    for (let i = 0; !dead; i++)
+      await own
+        .query(`INSERT INTO apart VALUES (${10_000 * writer + i}, '${i % 2 ? 'n' : 'N'}${i % 90}')`)
+        .then(() => void written++)
+        .catch((error: pg.DatabaseError) => {
+          if (error.code !== '23P01') dead = true;
+        });
+    await own.end().catch(() => undefined);
+  });
+  while (written < 20) await sleep(10);
+  for (const pid of workers()) process.kill(pid, 'SIGKILL');
+  await Promise.all(writing);
+  running.child.kill('SIGTERM');
+  await running.ended;
+  running = place.start(['run']);
+  await running.until('ready ');
+  const again = await throughClarus();
+  const { rows } = await again.query(
+    'SELECT count(*)::int AS rows, count(DISTINCT lower(name))::int AS names FROM apart',
+  );
+  assert.equal(rows[0].rows, rows[0].names);
+  assert.ok(rows[0].rows >= 20);
+  await again.query("INSERT INTO apart VALUES (-1, 'restarted')");
+  await assert.rejects(again.query("INSERT INTO apart VALUES (-2, 'Restarted')"), { code: '23P01' });
+  await again.end();
+});
+
 test('a worker that dies in the middle of a commit does not hold up DDL, and what the cloud committed is there', async () => {
   const first = await throughClarus();
   await first.query('CREATE TABLE patient (id int PRIMARY KEY, name text)');
@@ -197,41 +234,4 @@ test('no client waits for a worker that died before it took the connection', asy
     assert.equal((await client.query('SELECT 1 AS one')).rows[0].one, 1);
     await client.end();
   }
-});
-
-test('workers that die while they write leave no rows that an EXCLUDE constraint keeps apart, and a restart keeps it', async () => {
-  const client = await connectAgain();
-  await client.query(
-    'CREATE TABLE apart (id int PRIMARY KEY, name text, EXCLUDE USING btree (lower(name) WITH =))',
-  );
-  await client.end();
-  let dead = false;
-  let written = 0;
-  const writing = Array.from({ length: 4 }, async (_, writer) => {
-    const own = await throughClarus();
-    for (let i = 0; !dead; i++)
-      await own
-        .query(`INSERT INTO apart VALUES (${10_000 * writer + i}, '${i % 2 ? 'n' : 'N'}${i % 90}')`)
-        .then(() => void written++)
-        .catch((error: pg.DatabaseError) => {
-          if (error.code !== '23P01') dead = true;
-        });
-    await own.end().catch(() => undefined);
-  });
-  while (written < 20) await sleep(10);
-  for (const pid of workers()) process.kill(pid, 'SIGKILL');
-  await Promise.all(writing);
-  running.child.kill('SIGTERM');
-  await running.ended;
-  running = place.start(['run']);
-  await running.until('ready ');
-  const again = await throughClarus();
-  const { rows } = await again.query(
-    'SELECT count(*)::int AS rows, count(DISTINCT lower(name))::int AS names FROM apart',
-  );
-  assert.equal(rows[0].rows, rows[0].names);
-  assert.ok(rows[0].rows >= 20);
-  await again.query("INSERT INTO apart VALUES (-1, 'restarted')");
-  await assert.rejects(again.query("INSERT INTO apart VALUES (-2, 'Restarted')"), { code: '23P01' });
-  await again.end();
 });

@@ -40,6 +40,7 @@ interface Compared<Change> extends Rows {
   readonly places: readonly number[];
 }
 
+/** Looks for what conflicts among the rows that a statement writes. */
 export class Looking<Change extends GuardedChange> {
   constructor(
     private readonly given: GuardedWrite<Change>,
