@@ -65,9 +65,9 @@ export class Looking<Change extends GuardedChange> {
   async left({ exclusions, keys }: SkippedBy): Promise<readonly Change[]> {
     const { changes } = this.given;
     const out = new Set<number>();
-    const pairs: Pair[] = [];
+    let pairs: Pair[] = [];
     for (const exclusion of this.of.exclusions.filter(({ name }) => exclusions.includes(name)))
-      pairs.push(...(await this.#pairs(exclusion, changes, true)));
+      pairs = pairs.concat(await this.#pairs(exclusion, changes, true));
     for (const key of keys) {
       const rows = await this.#rows(changes, key.columns, () => true);
       for (const conflict of await conflictsAmong(key, this.of, rows, 'later', true, this.session))

@@ -62,17 +62,15 @@ class TriggeredRows implements WriteHooks {
     if (this.triggered.rowByRow && changes.length > 1) mustNotReferToItself(this.#table);
     const { rowByRow, insteadOf } = this.triggered;
     const timing = insteadOf ? 'INSTEAD OF' : 'BEFORE';
-    const written: Change[] = [];
+    let written: Change[] = [];
     await guarded(async () => {
       for (const change of changes) {
         if (!(await fired.changed(change, timing))) continue;
         // what a function reads of the table holds the rows before
-        if (rowByRow) written.push(...(await this.#write([change], writes, locked)));
-        else written.push(change);
+        if (!rowByRow || (await this.#write([change], writes, locked)).length > 0) written.push(change);
       }
       if (rowByRow || insteadOf) return;
-      const all = written.splice(0);
-      written.push(...(await this.#write(all, writes, locked)));
+      written = [...(await this.#write(written, writes, locked))];
     });
     fired.wrote(written);
     for (const change of written) await fired.after(change);
