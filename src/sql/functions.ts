@@ -29,9 +29,14 @@ const cloud =
 const unproven =
   /^(query_to_xml.*|cursor_to_xml.*|table_to_xml.*|schema_to_xml.*|database_to_xml.*|ts_stat|ts_rewrite|lo_.*|loread|lowrite|pg_read_.*|pg_ls_.*|pg_stat_file|pg_logical_.*|pg_create_.*|pg_copy_.*|pg_drop_.*|pg_replication_.*|binary_upgrade_.*|pg_import_system_collations|pg_notify|pg_file_.*|pg_backup_.*|pg_switch_wal|pg_promote|pg_rotate_logfile|pg_reload_conf|pg_restore_.*|pg_clear_.*|brin_.*|gin_clean_.*|pg_extension_config_dump|pg_nextoid|pg_stop_making_pinned_objects|suppress_redundant_updates_trigger|pg_log_.*|pg_wal_.*|pg_sync_.*|pg_wal_replay.*|pg_stat_reset.*)$/;
 
+const tellingNames =
+  /^(to_reg(class|type)|has_(table|any_column|column|sequence)_privilege|pg_get_.*|pg_describe_object|pg_identify_object.*|(obj|col)_description|format_type|current_query|row_security_active|pg_relation_(filenode|filepath|is_updatable)|pg_column_is_updatable|pg_filenode_relation|pg_partition_.*|pg_sequence_parameters|pg_index.*_has_property|pg_input_.*|pg_table_is_visible|pg_typeof|currtid2)$/;
+
 /** Function OIDs of the shadow database with their homes. */
 export interface FunctionHomes {
   home(oid: number): Home;
+  /** does it tell of relations, types or statements by their names, or is it told of them so? */
+  tellsNames(oid: number): boolean;
 }
 
 /** Built-in objects have lower OIDs (FirstNormalObjectId, src/include/access/transam.h). */
@@ -46,8 +51,15 @@ export const functionHomesQuery =
  */
 export function functionHomes(rows: readonly (readonly [string, string, string])[]): FunctionHomes {
   const homes = new Map<number, Home>();
-  for (const [oid, name] of rows) homes.set(Number(oid), homeOf(name));
-  return { home: oid => (oid >= FIRST_USER_OID ? 'unproven' : (homes.get(oid) ?? 'anywhere')) };
+  const telling = new Set<number>();
+  for (const [oid, name] of rows) {
+    homes.set(Number(oid), homeOf(name));
+    if (tellingNames.test(name)) telling.add(Number(oid));
+  }
+  return {
+    home: oid => (oid >= FIRST_USER_OID ? 'unproven' : (homes.get(oid) ?? 'anywhere')),
+    tellsNames: oid => telling.has(oid),
+  };
 }
 
 function homeOf(name: string): Home {

@@ -6,6 +6,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import { isInTree } from '../catalog/trees.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError, ofDepth } from '../errors.js';
+import { analysed } from './analysing.js';
 import { generatedOf } from './checks/generated.js';
 import { boundsOf, checksOf } from './checks/table-checks.js';
 import { Compilation, physical } from './compilation.js';
@@ -18,6 +19,8 @@ import { readFunctionHomes } from './function-homes.js';
 import type { FunctionHomes } from './functions.js';
 import { mustOnlyRead } from './materialised.js';
 import { holdsMoment, withMoment } from './moment.js';
+import { inFull } from './opaque/in-full.js';
+import { refuseCatalogueOfCloud, treesOf } from './opaque/told.js';
 import { withoutOwnObjects } from './own-objects.js';
 import { isOfCatalogue, mustBeProven, mustHoldNoParameter, place } from './place.js';
 import type { Plan, ProtectedPlan, Shape } from './plan.js';
@@ -187,7 +190,7 @@ export class Planning {
     session: SessionPort,
   ): Promise<Plan> {
     const clean = stripComments(sql);
-    const analysis = await this.#analyse(raw, clean, parameterTypes, session);
+    const analysis = await analysed(raw, clean, parameterTypes, session);
     const catalog = session.catalog();
     const homes = await this.homes(session);
     const { shape } = analysis;
@@ -210,6 +213,8 @@ export class Planning {
         planIn: within => this.#parts(within),
         source: (statement, types) => this.source(statement, session, types),
       });
+    const named = await inFull(clean, analysis, treesOf([analysis, read]), homes, session);
+    if (named?.sql) return this.#query(parseOne(named.sql), named.sql, parameterTypes, session);
     const momentary = holdsMoment(raw);
     if (touch.views && firesInsteadOf(read, catalog))
       return this.#insteadOf(clean, { analysis, touch, homes, session }, momentary);
@@ -220,7 +225,9 @@ export class Planning {
       const touched = own ? await touchOf(own.analysis, session, homes) : touch;
       const placed = place(raw, clean, shape, touched, sequences, momentary);
       if (placed.kind === 'pass') await refuseRowTypes(read, session);
-      return placed.kind === 'trusted' && own ? { ...placed, sql: own.sql } : placed;
+      if (placed.kind === 'pass' && named) refuseCatalogueOfCloud(treesOf([read]));
+      if (placed.kind !== 'pass' || !named?.cause)
+        return placed.kind === 'trusted' && own ? { ...placed, sql: own.sql } : placed;
     }
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);
@@ -233,7 +240,10 @@ export class Planning {
       return planExplained(fresh, { analysis, touch, session, plan: this.#parts(session) });
     if (cursor) return this.#cursor(fresh, analysis, homes, session);
     const compilation = this.#compiling(catalog, homes, analysis.shape, session, sequences.trusted);
-    const plan = await planPushed(fresh, analysis, touch, tables, compilation, session).catch(error => {
+    const pushed = named?.cause
+      ? Promise.reject<ProtectedPlan>(named.cause)
+      : planPushed(fresh, analysis, touch, tables, compilation, session);
+    const plan = await pushed.catch(error => {
       if (!(error instanceof ClarusError) || error.code !== '0A000') throw error;
       // rows that a cursor keeps on the trusted side are no longer those of the table
       if (child(fieldsOf(fresh), 'whereClause')?.CurrentOfExpr) throw error;
@@ -293,21 +303,6 @@ export class Planning {
       hint: 'Create the table first, then fill it with INSERT.',
     });
     return planSplitQuery(raw, sql, { analysis, touch, homes, session, cause, plan: this.#parts(session) });
-  }
-
-  /** Up to version 15, PostgreSQL does not print the query that an EXPLAIN holds: it is analysed by itself. */
-  async #analyse(
-    raw: RawNode,
-    sql: string,
-    parameterTypes: readonly number[],
-    session: SessionPort,
-  ): Promise<Analysis> {
-    const analysis = await session.analyse(sql, parameterTypes);
-    const explained = raw.ExplainStmt && child(raw.ExplainStmt, 'query');
-    if (explained === undefined) return analysis;
-    const query = (explained.CreateTableAsStmt && child(explained.CreateTableAsStmt, 'query')) ?? explained;
-    const { parsed, rewritten } = await session.analyse(deparse(query), parameterTypes);
-    return { shape: analysis.shape, parsed, rewritten };
   }
 
   /** Plans parts of a statement as statements of their own. */

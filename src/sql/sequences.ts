@@ -12,6 +12,7 @@ import { hiddenNames, inCloudsWords, namesIn } from './opaque/index.js';
 import type { SessionPort } from './ports.js';
 import { deparseExpression } from './raw/deparse.js';
 import { list, type RawNode, stringOf, visit } from './raw/node.js';
+import { readerOn } from './reading.js';
 
 /** Sequences that a statement uses, as it was analysed. */
 export interface SequenceUse {
@@ -51,11 +52,17 @@ export function sequencesUsed(trees: readonly Node[]): SequenceUse {
 }
 
 const namesQuery = physical(
-  `SELECT c.oid::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text
+  `SELECT c.oid::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+          d.refobjid::pg_catalog.text, d.refobjsubid::pg_catalog.text
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+         AND d.refclassid = d.classid AND d.deptype IN ('a', 'i')
     WHERE c.relkind = 'S' AND c.oid >= 16384 AND NOT pg_catalog.pg_is_other_temp_schema(n.oid) AND ($1::pg_catalog.oid[] IS NULL OR c.oid = ANY ($1))`,
   [1028],
 );
+const ownerQuery = `SELECT d.refobjid::pg_catalog.text, d.refobjsubid::pg_catalog.text FROM pg_catalog.pg_depend d
+  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = pg_catalog.to_regclass($1)
+    AND d.refclassid = d.classid AND d.deptype IN ('a', 'i')`;
 const standQuery = physical(
   `SELECT coalesce(c.relkind = 'S', false)::pg_catalog.text
      FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY u (name, at)
@@ -97,9 +104,21 @@ export function sequenceInCloud(name: string, session: SessionPort): string {
 
 /** Does a sequence live in the cloud? @param name qualified and quoted where it needs to be */
 export async function livesInCloud(name: string, session: SessionPort): Promise<boolean> {
+  const [owner] = await readerOn(session.trusted)(ownerQuery, [name]);
+  if (owner && isProtected(session, owner[0], owner[1])) return false;
   const array = `{"${sequenceInCloud(name, session).replace(/["\\]/g, '\\$&')}"}`;
   const [row] = await collect(session.cloud, standQuery, [Buffer.from(array)], [0], []);
   return Buffer.from(row?.[0] ?? []).toString() === 'true';
+}
+
+/** Is the column that owns a sequence protected? @param table its shadow OID, as a text */
+function isProtected(
+  session: SessionPort,
+  table: string | null | undefined,
+  column: string | null | undefined,
+): boolean {
+  const { columns = [] } = session.catalog().tables.get(Number(table ?? 0)) ?? {};
+  return columns.find(({ attnum }) => attnum === Number(column))?.protection !== undefined;
 }
 
 async function places(
@@ -109,12 +128,17 @@ async function places(
   const oids = wanted === undefined ? null : Buffer.from(`{${[...wanted].join()}}`);
   const rows = await collect(session.trusted, namesQuery, [oids], [0], []);
   const found = rows.map(row => row.map(field => Buffer.from(field ?? []).toString()));
-  const names = found.map(([, schema, name]) => inCloudsWords(session.catalog(), schema!, name!));
+  // the cloud is not asked for one that is known to live here
+  const asked = found.filter(([, , , table, column]) => !isProtected(session, table, column));
+  const names = asked.map(([, schema, name]) => inCloudsWords(session.catalog(), schema!, name!));
   const array = `{${names.map(name => `"${name.replace(/["\\]/g, '\\$&')}"`).join()}}`;
-  const standing = await collect(session.cloud, standQuery, [Buffer.from(array)], [0], []);
-  const stands = standing.map(([field]) => Buffer.from(field ?? []).toString() === 'true');
+  const standing =
+    names.length > 0 ? await collect(session.cloud, standQuery, [Buffer.from(array)], [0], []) : [];
+  const there = new Set(
+    asked.filter((_, i) => Buffer.from(standing[i]?.[0] ?? []).toString() === 'true').map(([oid]) => oid),
+  );
   const of = (here: boolean): ReadonlySet<number> =>
-    new Set(found.filter((_, i) => stands[i] === here).map(([oid]) => Number(oid)));
+    new Set(found.filter(([oid]) => there.has(oid) === here).map(([oid]) => Number(oid)));
   const own = found.map(([, schema, name]): readonly [string, string] => [schema!, name!]);
   return { trusted: of(false), cloud: of(true), names: own };
 }

@@ -10,16 +10,15 @@ import { comment } from './comment.js';
 import { securityLabel } from './label.js';
 import { refreshMaterialisedView } from './materialised.js';
 import {
-  alterSequence,
   alterType,
   createExtension,
   createSchema,
-  createSequence,
   createType,
   dropObjects,
   grant,
   ofTrustedSide,
 } from './objects.js';
+import { alterSequence, createSequence } from './owned-sequences.js';
 import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
 import { alterView, createFunction, createView } from './queries.js';
 import { listParts } from './resolve.js';
@@ -104,7 +103,7 @@ export async function executeDdl(
     case 'AlterDomainStmt':
       return alterType(session, deps, body, (fields.typeName as readonly RawNode[]).map(stringOf));
     case 'CreateSeqStmt':
-      return createSequence(session, body);
+      return createSequence(session, deps, body);
     case 'AlterSeqStmt':
       return alterSequence(session, deps, body, fields.sequence as RawFields);
     case 'ViewStmt':

@@ -2,7 +2,7 @@
  * DDL of what is not a table. It runs in the shadow; in the cloud it runs too where nothing in it could hold a
  * protected value, or where the object stands there already.
  */
-import { isFilled, type LogicalColumn, type LogicalTable } from '../../catalog/catalog.js';
+import { isFilled, type LogicalTable } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { FIRST_USER_OID } from '../functions.js';
@@ -133,57 +133,6 @@ async function withTypeName(session: SessionPort, node: RawNode, name: readonly 
   const value = field === 'typeName' ? parts : { List: { items: parts } };
   return deparse({ [kindOf(node)]: { ...fields, [field]: value } });
 }
-
-/** Runs on both sides: it feeds no column yet. */
-export async function createSequence(session: SessionPort, body: DdlBody): Done {
-  const read = readerOn(session.trusted);
-  const { node } = withCreationSchema(
-    body.node,
-    'sequence',
-    await creationSchema(read, fieldsOf(body.node).sequence as RawFields),
-  );
-  return onBothSides(session, body, await qualifyRelations(read, node));
-}
-
-/** A sequence that feeds a protected column lives in the shadow only. */
-export async function alterSequence(
-  session: SessionPort,
-  deps: DdlDependencies,
-  body: DdlBody,
-  range: RawFields,
-): Done {
-  const read = readerOn(session.trusted);
-  const sequence = await resolveRelation(read, rangeParts(range));
-  if (!sequence) return { tag: await runInShadow(session, body.text) };
-  const name = quoteQualified(sequence.schema, sequence.name);
-  const owner = await newOwner(session, body.node);
-  const stands = owner?.protection === undefined && (await inCloud(session, 'to_regclass', name));
-  const node = await qualifyRelations(read, body.node);
-  const { tag } = await changeTables(session, deps, {
-    scope: [...tablesOwning(session, sequence.table), ...(owner ? [owner.table] : [])],
-    text: body.text,
-    mirror: async () => undefined,
-    afterwards: stands ? [deparse(node)] : [],
-  });
-  return { tag };
-}
-
-/** The column that OWNED BY names, with the shadow OID of its table. */
-async function newOwner(
-  session: SessionPort,
-  node: RawNode,
-): Promise<(Pick<LogicalColumn, 'protection'> & { readonly table: number }) | undefined> {
-  const option = list(fieldsOf(node), 'options').find(({ DefElem }) => DefElem?.defname === 'owned_by');
-  const parts = listParts(option?.DefElem?.arg as RawNode | undefined);
-  if (parts.length < 2) return undefined;
-  const relation = await resolveRelation(readerOn(session.trusted), parts.slice(0, -1));
-  const table = relation && session.catalog().tables.get(relation.oid);
-  const column = table?.columns.find(({ name }) => name === parts.at(-1));
-  return table && column && { table: table.oid, protection: column.protection };
-}
-
-const tablesOwning = (session: SessionPort, oid: number): readonly number[] =>
-  session.catalog().tables.has(oid) ? [oid] : [];
 
 /**
  * DROP of anything but tables and indexes. What the shadow's CASCADE takes from tables is taken from the

@@ -1,6 +1,7 @@
 /** Objects that hold a query or a body: views, functions. */
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
+import { refuseHiddenIn } from '../opaque/bodies.js';
 import type { SessionPort } from '../ports.js';
 import { stripComments } from '../raw/comments.js';
 import { deparse } from '../raw/deparse.js';
@@ -77,8 +78,11 @@ export async function createFunction(session: SessionPort, deps: DdlDependencies
   session.transaction.record(body.text, []);
   if (isOfTriggers(body.node) && !(await standsAlready(session, body.node))) return { tag };
   const { doubt, stands } = await newFunction({ session, homes: deps.homes }, body.node);
-  if (doubt === undefined) await session.cloud.run(stripComments(body.text));
-  else if (!session.residual || !stands) throw notProven('the function', doubt);
+  if (doubt === undefined) {
+    const definition = stripComments(body.text);
+    refuseHiddenIn(definition, session);
+    await session.cloud.run(definition);
+  } else if (!session.residual || !stands) throw notProven('the function', doubt);
   else await dropFromCloud(session, body.node);
   return { tag };
 }

@@ -10,11 +10,11 @@ import type { ChangedTable } from './changed-table.js';
 
 /** Every use of a sequence by a column: by its default, or because the column owns it. */
 const usesQuery = `
-SELECT s.oid::text, n.nspname::text, s.relname::text, u.relation::text, u.attnum::text
-FROM (SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum AS attnum
+SELECT s.oid::text, n.nspname::text, s.relname::text, u.relation::text, u.attnum::text, u.owned::text
+FROM (SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum AS attnum, false AS owned
         FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_attrdef a ON a.oid = d.objid
        WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-      UNION SELECT d.objid, d.refobjid, d.refobjsubid FROM pg_catalog.pg_depend d
+      UNION SELECT d.objid, d.refobjid, d.refobjsubid, true FROM pg_catalog.pg_depend d
        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
          AND d.deptype IN ('a', 'i')) u
   JOIN pg_catalog.pg_class s ON s.oid = u.sequence JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
@@ -27,6 +27,8 @@ interface Uses {
   changed: boolean;
   protected: boolean;
   open: boolean;
+  /** the cloud has none: the column that owns it is new, or was protected before */
+  apart: boolean;
 }
 
 /** A move to the trusted side: what is left to do when no column of the cloud uses the sequence any more. */
@@ -44,7 +46,7 @@ export async function moveSequences(
   if (changed.every(({ after }) => after === undefined)) return [];
   const moves: SequenceMove[] = [];
   for (const { schema, name, ...uses } of await usesOf(session, changed)) {
-    if (!uses.changed || !uses.protected) continue;
+    if (!uses.changed || !uses.protected || (uses.apart && !uses.open)) continue;
     if (uses.open)
       throw new ClarusError('0A000', `sequence "${name}" would feed a protected and an unprotected column`, {
         detail: 'It counts on one side only.',
@@ -66,17 +68,23 @@ async function usesOf(session: SessionPort, changed: readonly ChangedTable[]): P
     if (after) tables.set(after.table.oid, after.table);
   }
   const here = new Set(changed.map(({ after }) => after?.table.oid));
+  const shown = new Map(
+    changed.flatMap(({ before, after }) => (after ? [[after.table.oid, before?.table] as const] : [])),
+  );
   const found = new Map<string, Uses>();
-  for (const [oid, schema, name, relation, attnum] of await readerOn(session.trusted)(usesQuery, [])) {
+  for (const [oid, schema, name, relation, attnum, owned] of await readerOn(session.trusted)(usesQuery, [])) {
     const uses = found.get(oid!) ?? {
       schema: schema!,
       name: name!,
       changed: false,
       protected: false,
       open: false,
+      apart: false,
     };
     found.set(oid!, uses);
     uses.changed ||= here.has(Number(relation));
+    const was = shown.get(Number(relation))?.columns.find(column => column.attnum === Number(attnum));
+    uses.apart ||= owned === 'true' && shown.has(Number(relation)) && (!was || was.protection !== undefined);
     const table = tables.get(Number(relation));
     if (table?.columns.find(column => column.attnum === Number(attnum))?.protection) uses.protected = true;
     else uses.open = true;

@@ -3,7 +3,12 @@
  * pg_catalog, the catalogue's tables and the physical ones are derived from that, and the difference runs in the
  * cloud. Nothing of the client's text reaches the cloud for a protected table.
  */
-import { type CatalogChange, type LogicalTable, tableNumbered } from '../../catalog/catalog.js';
+import {
+  type CatalogChange,
+  type LogicalTable,
+  type OpaqueNames,
+  tableNumbered,
+} from '../../catalog/catalog.js';
 import { deriveTable } from '../../catalog/derive.js';
 import { describeTables, qualified } from '../../catalog/describe.js';
 import type { DescribedTable } from '../../catalog/description.js';
@@ -15,6 +20,7 @@ import { withoutEffect } from '../../catalog/physical-indexes.js';
 import type { PhysicalContext } from '../../catalog/physical-parts.js';
 import { ClarusError } from '../../errors.js';
 import { hiddenNamesOf, spellingOf } from '../opaque/index.js';
+import { type HiddenNames, relationKey } from '../opaque/names.js';
 import type { SessionPort } from '../ports.js';
 import { readerOn } from '../reading.js';
 import { runInShadow } from './backends.js';
@@ -39,7 +45,7 @@ export interface TableStatement {
   readonly mirror?: (() => Promise<unknown>) | undefined;
   /** runs in the cloud before the difference, and after it */
   readonly beforehand?: readonly string[];
-  readonly afterwards?: readonly string[];
+  readonly afterwards?: readonly string[] | ((result: TableResult) => readonly string[]);
   /** what the values of its columns become where their types change */
   readonly conversions?: Conversions;
   /** a materialised view that it makes is filled by the trusted side */
@@ -221,7 +227,8 @@ async function changeCloud(
         ? spelledUsing(statement.conversions?.open, before?.table, now?.table, old)
         : undefined,
   }));
-  return withNames(session, [...standing.values(), ...after.values()], async () =>
+  const names = hiddenNamesOf([...standing.values(), ...after.values()]);
+  return withNames(session, names && withoutNew(names, changed), async () =>
     runDifferences(session, deps, statement, changed, differences),
   );
 }
@@ -237,14 +244,37 @@ function spelledUsing(
   return new Map([...using].map(([column, sql]) => [nameInCloud(after, column), spelling.expression(sql)]));
 }
 
+/** What is hidden from now on, or shown, is called as it is at that moment: by the statements that rename it. */
+function withoutNew(names: HiddenNames, changed: readonly ChangedTable[]): HiddenNames {
+  const relations = new Map(names.relations);
+  for (const { before, after } of changed) {
+    if (!before || !after || !before.table.opaque === !after.table.opaque) continue;
+    const { schema, name, opaque } = before.table.opaque ? before.table : after.table;
+    for (const one of [{ schema, name }, ...opaque!.sequences])
+      relations.delete(relationKey(one.schema, one.name));
+  }
+  for (const { schema, name } of newSequences(changed)) relations.delete(relationKey(schema, name));
+  return { ...names, relations };
+}
+
+/** Sequences that get a column of a hidden table as their owner, or get another one. */
+function newSequences(changed: readonly ChangedTable[]): OpaqueNames['sequences'] {
+  const owned = (table: LogicalTable | undefined): OpaqueNames['sequences'] => table?.opaque?.sequences ?? [];
+  const had = new Set(
+    changed.flatMap(({ before }) => owned(before?.table)).map(s => relationKey(s.schema, s.name)),
+  );
+  const made = changed.flatMap(({ before, after }) => (before ? owned(after?.table) : []));
+  return made.filter(({ schema, name }) => !had.has(relationKey(schema, name)));
+}
+
 /** Does what changes names in the cloud, while statements may use those before and those after. */
 async function withNames<T>(
   { naming }: SessionPort,
-  tables: readonly LogicalTable[],
+  names: HiddenNames | undefined,
   work: () => Promise<T>,
 ): Promise<T> {
   if (!naming) return work();
-  naming.names = hiddenNamesOf(tables);
+  naming.names = names;
   try {
     return await work();
   } finally {
@@ -284,7 +314,8 @@ async function runDifferences(
     sayWithoutEffect(session, changed);
   }
   for (const finish of moves) await finish();
-  for (const sql of statement.afterwards ?? []) await cloud(sql);
+  const { afterwards = [] } = statement;
+  for (const sql of typeof afterwards === 'function' ? afterwards({ changed }) : afterwards) await cloud(sql);
   return [...refills.values()].flatMap(({ sequences }) => sequences);
 }
 

@@ -3,6 +3,7 @@
  * and Clarus fires them (triggers/).
  */
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
+import { refuseHiddenIn } from '../opaque/bodies.js';
 import type { SessionPort } from '../ports.js';
 import { triggerRoutineOf } from '../procedural/routine.js';
 import { deparse } from '../raw/deparse.js';
@@ -76,7 +77,9 @@ async function makeFunction(session: SessionPort, oid: number): Promise<void> {
     [String(oid)],
   );
   const [definition, name] = row!;
-  if (!(await functionStands(session, name!))) await session.cloud.run(definition!);
+  if (await functionStands(session, name!)) return;
+  refuseHiddenIn(definition!, session);
+  await session.cloud.run(definition!);
 }
 
 /** Does a function stand in the cloud? @param identity its qualified name with the types of its parameters */

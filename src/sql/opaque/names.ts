@@ -22,6 +22,8 @@ export interface HiddenNames {
   readonly columns: ReadonlyMap<string, string>;
   /** by either name, under `relationKey` */
   readonly relations: ReadonlyMap<string, HiddenRelation>;
+  /** what may be an index, as constraints are that have one: opaque names under `relationKey` of the name */
+  readonly indexes: ReadonlyMap<string, string>;
   /** columns of the open tables of the catalogue, under `relationKey` */
   readonly open: ReadonlyMap<string, readonly string[]>;
 }
@@ -55,6 +57,7 @@ export function hiddenNamesOf(tables: Iterable<LogicalTable>): HiddenNames | und
   const own = new Map<string, string>();
   const columns = new Map<string, string>();
   const relations = new Map<string, HiddenRelation>();
+  const indexes = new Map<string, string>();
   const open = new Map<string, readonly string[]>();
   for (const table of all) {
     if (!table.opaque) {
@@ -72,6 +75,13 @@ export function hiddenNamesOf(tables: Iterable<LogicalTable>): HiddenNames | und
     for (const { name, protection } of table.columns)
       for (const form of protection?.encodings.flatMap(e => Object.values(e.encoded.columns)) ?? [name])
         columns.set(nameInCloud(table, form), name);
+    const others = new Set([
+      table.name,
+      ...table.columns.map(({ name }) => name),
+      ...sequences.map(s => s.name),
+    ]);
+    for (const [name, hidden] of Object.entries(names))
+      if (!others.has(name)) indexes.set(relationKey(table.schema, name), hidden);
     const add = (relation: HiddenRelation): void => {
       for (const name of [relation.own, relation.opaque])
         relations.set(relationKey(relation.schema, name), relation);
@@ -80,7 +90,17 @@ export function hiddenNamesOf(tables: Iterable<LogicalTable>): HiddenNames | und
     for (const { schema, name } of sequences)
       add({ schema, own: name, opaque: nameInCloud(table, name), kind: 'sequence' });
   }
-  return { opaque, own, columns, relations, open };
+  return { opaque, own, columns, relations, indexes, open };
+}
+
+/** What a cloud calls a relation, an index included, where it is told of it by another name. */
+export function opaqueRelation(
+  { relations, indexes, open }: HiddenNames,
+  schema: string,
+  name: string,
+): string | undefined {
+  const key = relationKey(schema, name);
+  return relations.get(key)?.opaque ?? (open.has(key) ? undefined : indexes.get(key));
 }
 
 /**

@@ -26,9 +26,11 @@ export function ownReport(report: Diagnostic, names: HiddenNames): Diagnostic {
   };
 }
 
-/** Opaque names are of letters, digits and underscores (catalog/opaque.ts). */
+/** Opaque names are of letters, digits and underscores (catalog/opaque.ts); what stands before one are its schema and database. */
 const inQuotes = (text: string, { own }: HiddenNames): string =>
-  text.replace(/"([nc]\d\w*)"/g, (whole, name: string) => (own.has(name) ? `"${own.get(name)}"` : whole));
+  text.replace(/"((?:[^".\n]+\.){0,2})([nc]\d\w*)"/g, (whole, before: string, name: string) =>
+    own.has(name) ? `"${before}${own.get(name)}"` : whole,
+  );
 
 /** `Key (a, b)=(1, 2) ...`: the values are the client's (nbtinsert.c, ri_triggers.c). */
 function inDetail(detail: string, names: HiddenNames): string {
