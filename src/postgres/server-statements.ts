@@ -25,6 +25,8 @@ export class ServerStatements {
   readonly #spelled: (sql: string) => string;
   #next = 1;
   #schema: unknown;
+  /** names of statements that were prepared before the last change of the schema */
+  #outdated: readonly string[] = [];
 
   /**
    * @param sameTypes OIDs of types that users made are this server's
@@ -84,21 +86,25 @@ export class ServerStatements {
   }
 
   /**
-   * Closes all of them where the schema may be another than it was: a prepared statement goes on meaning the label of an
-   * enum that its text named when it was prepared.
+   * Prepares all of them anew where the schema may be another than it was: a prepared statement goes on meaning the label
+   * of an enum that its text named when it was prepared. Who has been given a name may still bind it: it is closed with
+   * the next change.
    * @param schema another value for each state of it
    */
   follow(schema: unknown): void {
     if (this.#schema === schema) return;
     this.#schema = schema;
-    for (const { name } of this.#prepared.values()) this.#close(name);
+    for (const name of this.#outdated) this.#close(name);
+    this.#outdated = [...this.#prepared.values()].map(({ name }) => name);
     this.#prepared.clear();
   }
 
   /** Closes all of them, and the unnamed statement. */
   close(): void {
     this.#close('');
-    for (const { name } of this.#prepared.values()) this.#close(name);
+    for (const name of [...this.#outdated, ...[...this.#prepared.values()].map(one => one.name)])
+      this.#close(name);
+    this.#outdated = [];
     this.#prepared.clear();
   }
 
@@ -117,6 +123,7 @@ export class ServerStatements {
 
   /** The server has forgotten all of them. */
   forget(): void {
+    this.#outdated = [];
     this.#prepared.clear();
   }
 
