@@ -197,6 +197,6 @@ export const faults: readonly Fault[] = [
     // biome-ignore lint/suspicious/noTemplateCurlyInString: text of the sources
     from: "WHEN ${clause.condition ?? 'true'} THEN",
     // biome-ignore lint/suspicious/noTemplateCurlyInString: text of the sources
-    to: 'WHEN ${clause.matched} OR ${!clause.matched} THEN',
+    to: 'WHEN ${clause.kind === kind} THEN',
   },
 ];
