@@ -82,7 +82,7 @@ const mustBeCurrent = (plan: Plan): boolean =>
 export const isWrite = (plan: Plan): boolean =>
   plan.kind === 'protected'
     ? plan.command !== 'SELECT' || plan.writes === true
-    : plan.kind === 'pass' && !/^\s*select\b/i.test(plan.sql);
+    : plan.kind === 'pass' && plan.copy !== 'out' && !/^\s*select\b/i.test(plan.sql);
 
 function withChildren(tables: ReadonlySet<LogicalTable>, catalog: Catalog): ReadonlySet<LogicalTable> {
   const all = new Set(tables);

@@ -181,7 +181,7 @@ export class ChangingTables {
    */
   namedIn(node: RawNode, session: SessionPort): readonly string[] {
     if (!USES.has(kindOf(node))) return [];
-    const changing = [...this.#ofOthers(session, !isSelect(node))];
+    const changing = [...this.#ofOthers(session, !onlyReads(node))];
     const found = new Set<string>();
     visit([node], (_kind, { relname, schemaname }) => {
       if (typeof relname !== 'string') return;
@@ -311,7 +311,9 @@ export class ChangingTables {
   }
 }
 
-const isSelect = (node: RawNode): boolean => kindOf(node) === 'SelectStmt';
+/** Does a statement that is not analysed yet only read, as far as its kind says? */
+export const onlyReads = ({ SelectStmt, CopyStmt }: RawNode): boolean =>
+  SelectStmt !== undefined || (CopyStmt !== undefined && CopyStmt.is_from !== true);
 
 /** Does the session hold the locks of its DDL? What a savepoint took back it does not. */
 async function holdsAll({ cloud }: SessionPort, tables: readonly LogicalTable[]): Promise<boolean> {

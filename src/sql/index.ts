@@ -5,7 +5,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
 import { BesideDdl, isWrite } from './beside-ddl.js';
-import type { ChangingTables } from './changing.js';
+import { type ChangingTables, onlyReads } from './changing.js';
 import { logicalError } from './client-error.js';
 import { CatalogueBehind } from './columns.js';
 import type { QueryRunner } from './ddl/body.js';
@@ -147,7 +147,7 @@ export class Sql {
       const named = mayWait ? this.#besideDdl.changedNames(raw.node, session) : [];
       if (named.length > 0) {
         mayWait = !session.transaction.block;
-        await this.#besideDdl.wait(named, session, raw.node.SelectStmt === undefined);
+        await this.#besideDdl.wait(named, session, !onlyReads(raw.node));
         if (session.catalog() !== catalog) continue;
       }
       let plan: Plan;
