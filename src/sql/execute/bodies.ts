@@ -237,6 +237,8 @@ export interface SplitWrites {
   readonly locks: readonly RowLock[];
   /** it returns some of the rows that it finds (LIMIT, OFFSET) */
   readonly limited?: boolean;
+  /** EXPLAIN of the statement with its locks, which PostgreSQL refuses where it cannot plan them; absent: it can */
+  readonly planned?: PhysicalStatement;
   /** queries that run first; each of their columns is a parameter after those of the client */
   readonly first: readonly FirstQuery[];
   /** triggers that it fires on the trusted side; absent: none */

@@ -8,6 +8,7 @@ import { arrayOids } from '../../../wire/types.js';
 import { type Node, nodesIn, numberIn, readNodes } from '../../analysed/node.js';
 import { entry, RTE, scopeOf } from '../../analysed/query.js';
 import { aliasOf } from '../../columns.js';
+import { physical } from '../../compilation.js';
 import type { FirstQuery, RowLock } from '../../execute/bodies.js';
 import { typeNameOf } from '../../execute/convert.js';
 import type { ProtectedPlan } from '../../plan.js';
@@ -80,10 +81,22 @@ export async function planLocking(raw: RawNode, planning: SplitPlanning): Promis
       computed: undefined,
       locks,
       limited: fields.limitCount !== undefined || fields.limitOffset !== undefined,
+      ...(joinsOuter(fields)
+        ? { planned: physical(`EXPLAIN (COSTS off) ${deparse(raw)}`, analysis.shape.parameterTypes) }
+        : {}),
       first: [],
     },
   );
   return { kind: 'protected', command: 'SELECT', shape: analysis.shape, split: true, writes: true, body };
+}
+
+/** An outer join keeps rows of one side from being locked, unless a condition makes it an inner one (initsplan.c). */
+function joinsOuter(select: RawFields): boolean {
+  let found = false;
+  visit([select], (kind, { jointype }) => {
+    found ||= kind === 'JoinExpr' && jointype !== 'JOIN_INNER';
+  });
+  return found;
 }
 
 /** A statement without the locking queries within it. */

@@ -12,7 +12,15 @@ import type { Row } from '../../execute/collect.js';
 import { cannotBeRun } from '../../execute/given.js';
 import { HeldRows } from '../../execute/held-rows.js';
 import { type Bound, type Portal, pipelined } from '../../execute/portal.js';
-import type { DataRows, Execution, OutcomeListener, Residual, ResidualPort } from '../../ports.js';
+import type { BoundParameters, PhysicalStatement } from '../../plan.js';
+import type {
+  DataRows,
+  Execution,
+  OutcomeListener,
+  Residual,
+  ResidualPort,
+  StatementPort,
+} from '../../ports.js';
 import { CloudRows, type SplitServices } from '../cloud-rows.js';
 import { copyRows } from '../fetch.js';
 import { givenTable } from '../given-table.js';
@@ -216,10 +224,6 @@ class WritingPortal implements Portal {
     const shows = { shown, apart, bound: this.#bound.bound, seeds: this.#seeds };
     const rows = new CloudRows(session, services, shows, writes);
     const residual = await this.residual.begin(rows, needsOf(body));
-    if (residual.readOnly && (this.writes.names.length > 0 || this.writes.locks.length > 0)) {
-      residual.over();
-      throw readOnly(bound.plan.command, this.writes.locks[0]);
-    }
     const computed = await this.#compute(residual, rows, writes, found).catch(error => {
       residual.over();
       throw residual.failure ?? error;
@@ -276,6 +280,10 @@ class WritingPortal implements Portal {
     found: readonly FoundRows[],
   ): Promise<Computed | undefined> {
     const { body, bound } = this;
+    const { names, locks, planned } = this.writes;
+    if (planned) await plan(planned, this.#bound.bound, residual.port);
+    if (residual.readOnly && (names.length > 0 || locks.length > 0))
+      throw readOnly(bound.plan.command, locks[0]);
     const held = new HeldRows(heldBytesMax, 'RETURNING');
     const returns = bound.plan.shape.columns !== undefined;
     const portal = await bindResidual(body, this.#bound, residual);
@@ -338,6 +346,16 @@ class WritingPortal implements Portal {
     const { constraint } = logicalError(error, this.bound.session.catalog()).diagnostic;
     return constraint !== undefined && this.writes.arbiters.includes(constraint);
   }
+}
+
+/** Lets the trusted PostgreSQL plan a statement. @param explain EXPLAIN of it @throws PostgresError what it says to that */
+async function plan(
+  explain: PhysicalStatement,
+  { values, formats }: BoundParameters,
+  port: StatementPort,
+): Promise<void> {
+  const portal = port.bind(explain, values, { parameters: formats, results: [] });
+  await run(port, portal, { rows: () => undefined });
 }
 
 /** Nothing is to be unguarded alone. */
