@@ -159,6 +159,11 @@ CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.exactly(value anyelement) RETURNS text
 -- A value that postgres_fdw must not ask for (sql/split/subqueries.ts); SQL would be inlined.
 CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.evaluated(value anyelement) RETURNS anyelement
   LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$ BEGIN RETURN value; END $function$;
+
+-- A condition that postgres_fdw must not take (sql/split/in-turn.ts): what it is given, for next to nothing. Of a value that
+-- is passed by value, int4up returns that, whatever its type.
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.in_turn(condition boolean) RETURNS boolean
+  LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE COST 0.0001 AS 'int4up';
 GRANT USAGE ON SCHEMA ${OWN_SCHEMA} TO PUBLIC;
 `;
 

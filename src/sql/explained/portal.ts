@@ -20,6 +20,7 @@ import type { BoundParameters, PhysicalStatement, ProtectedPlan } from '../plan.
 import type { ClientPort, ResidualPort, SessionPort, StatementPort } from '../ports.js';
 import type { SplitServices } from '../split/cloud-rows.js';
 import { fetching } from '../split/fetching.js';
+import { withoutTurns } from '../split/in-turn.js';
 import { bindSplit } from '../split/portal.js';
 import { saysSample, withSamplesNamed } from '../split/sample-condition.js';
 import { KeptRows } from '../split/write/computed-writes.js';
@@ -169,7 +170,9 @@ class Explanation {
     for (const line of textOf(kept.rows))
       lines.push(
         ofCarriers(
-          withSamplesNamed(await withCloudSql(line, format, fetching(session), services.split, shows)),
+          withSamplesNamed(
+            await withCloudSql(withoutTurns(line), format, fetching(session), services.split, shows),
+          ),
           session.catalog(),
           format,
         ),

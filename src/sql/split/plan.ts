@@ -26,6 +26,7 @@ import { withViewsWritten } from '../view-definitions.js';
 import { withAsked } from './asked.js';
 import { joinsTables } from './given-join.js';
 import { readsOneTable } from './given-table.js';
+import { inTurn } from './in-turn.js';
 import { keepsApart } from './separate.js';
 import { comparisonsShown } from './shown.js';
 import { runUnderSettings } from './subqueries.js';
@@ -119,9 +120,18 @@ export async function splitBody(
     if (touch.homes.has(home)) throw cause;
   const types = [...shape.parameterTypes, ...asked.map(({ type }) => type)];
   const isPure = asked.length === 0 && !touch.homes.has('random') && !touch.homes.has('clock');
+  const oneTable =
+    isPure &&
+    (!writes || (isPlainWrite(writes) && touch.tables.every(({ bounds }) => bounds !== 'trusted'))) &&
+    readsOneTable(touch);
+  const joins =
+    isPure &&
+    !writes &&
+    !touch.tables.some(table => hasHeirs(session.catalog(), table)) &&
+    joinsTables(touch);
   return {
     kind: 'split',
-    statement: physical(text, types),
+    statement: physical(oneTable || joins ? text : inTurn(text, touch.views), types),
     asked,
     localised: isLocalised(analysis, touch),
     routines: routines?.versions,
@@ -133,15 +143,8 @@ export async function splitBody(
     apart: !hides && keepsApart(analysis, session.catalog()),
     names: touch.tables.map(t => `${t.schema}.${t.name}`),
     why: [cause.message, ...(cause.fields.detail === undefined ? [] : [cause.fields.detail])],
-    oneTable:
-      isPure &&
-      (!writes || (isPlainWrite(writes) && touch.tables.every(({ bounds }) => bounds !== 'trusted'))) &&
-      readsOneTable(touch),
-    joins:
-      isPure &&
-      !writes &&
-      !touch.tables.some(table => hasHeirs(session.catalog(), table)) &&
-      joinsTables(touch),
+    oneTable,
+    joins,
     writes,
   };
 }

@@ -1,6 +1,7 @@
 /** Portals of split statements: the trusted PostgreSQL runs them, and its carriers ask for rows meanwhile. */
 import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
+import { physical } from '../compilation.js';
 import type { SplitBody } from '../execute/bodies.js';
 import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from '../execute/copy-out.js';
 import { cannotBeRun } from '../execute/given.js';
@@ -8,7 +9,7 @@ import { HeldRows } from '../execute/held-rows.js';
 import { OpeningSink } from '../execute/opening.js';
 import { type Bound, named, type Portal } from '../execute/portal.js';
 import { tell } from '../notices.js';
-import type { BoundParameters } from '../plan.js';
+import type { BoundParameters, PhysicalStatement } from '../plan.js';
 import type {
   DataRows,
   ExecuteOutcome,
@@ -28,6 +29,7 @@ import type { GivenColumns } from './given-columns.js';
 import { givenJoin, joinedParameters, joinNeedsCarriers } from './given-join.js';
 import { fetchParameters, type GivenTable, givenTable, needsCarrier } from './given-table.js';
 import { type GivenTables, givenTables } from './given-tables.js';
+import { inTurn } from './in-turn.js';
 
 /** Bytes of rows that may be kept for a client that takes them in parts. */
 const heldBytesMax = 64 * 1024 * 1024;
@@ -244,7 +246,21 @@ export async function bindResidual(
   { port }: Pick<Residual, 'port'>,
 ): Promise<PortalPort> {
   const { values, formats } = await residualParameters(body, bound);
-  return port.bind(body.statement, values, { parameters: formats, results: bound.formats }, named);
+  return port.bind(carried(body), values, { parameters: formats, results: bound.formats }, named);
+}
+
+const inTurnOf = new WeakMap<SplitBody, PhysicalStatement>();
+
+/** The statement over carriers: where rows were to be given to it, its conditions have not been put in their turn yet. */
+function carried(body: SplitBody): PhysicalStatement {
+  if (!body.oneTable && !body.joins) return body.statement;
+  const found = inTurnOf.get(body);
+  if (found) return found;
+  const { sql, parameterTypes } = body.statement;
+  const turned = inTurn(sql, false);
+  const statement = turned === sql ? body.statement : physical(turned, parameterTypes);
+  inTurnOf.set(body, statement);
+  return statement;
 }
 
 /** What the statement is bound with on the trusted side: what the cloud is asked for comes last. */
