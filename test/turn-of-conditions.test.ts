@@ -40,6 +40,7 @@ suite('the turn of conditions', () => {
         `SELECT d.id FROM dose AS d WHERE ${condition} AND doses_after(d.id) > 3 ORDER BY d.id`,
         `SELECT d.id FROM dose AS d WHERE ${condition} AND EXISTS (SELECT 1 FROM dose AS o WHERE o.id > d.id) ORDER BY d.id`,
         `SELECT o.id, d.id FROM dose AS o LEFT JOIN dose AS d ON d.id = o.id + 1 AND ${condition} ORDER BY o.id`,
+        `SELECT d.id FROM dose AS d TABLESAMPLE SYSTEM (100) WHERE ${condition} AND d.id < ALL (SELECT 40 + length(drug) FROM dose) ORDER BY d.id`,
         `SELECT count(*), (SELECT max(amount) FROM dose) FROM dose AS d WHERE ${condition}`,
       ])
         assert.deepEqual(await copies.differences([step], (c, s) => copies.outcome(c, s, true)), []);

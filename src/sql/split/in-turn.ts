@@ -11,6 +11,7 @@ import { child, list, type RawFields, type RawNode, str, stringOf, visit } from 
 import { parseOne } from '../raw/parse.js';
 import { conjuncts } from './carrier-query.js';
 import { comparisonsOnly } from './comparisons.js';
+import { isSample } from './sample-condition.js';
 
 /** Fields that hold conditions: of a statement, of a join, of groups. */
 const places: ReadonlySet<string> = new Set(['whereClause', 'quals', 'havingClause']);
@@ -22,7 +23,7 @@ const places: ReadonlySet<string> = new Set(['whereClause', 'quals', 'havingClau
  */
 export function inTurn(sql: string, views: boolean): string {
   const raw = parseOne(sql);
-  const found = conditionsIn(raw).filter(tree => !comparisonsOnly(tree));
+  const found = conditionsIn(raw).filter(tree => !comparisonsOnly(tree) && !isSample(tree));
   const others = views ? 1 : 0;
   if (found.length + others < 2) return sql;
   const mayFail = new Set(found.filter(tree => isAlone(tree) && !neverFails(tree) && !joins(tree)));

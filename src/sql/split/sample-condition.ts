@@ -95,7 +95,8 @@ export function sampleOf(tree: RawNode): Sample | undefined {
   };
 }
 
-const isSample = (tree: RawNode): boolean => argumentsOf(tree) !== undefined;
+/** Does a condition say that rows are a sample? */
+export const isSample = (tree: RawNode): boolean => argumentsOf(tree) !== undefined;
 
 /** @returns undefined: it is another condition */
 function argumentsOf(tree: RawNode): readonly RawNode[] | undefined {
