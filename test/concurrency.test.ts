@@ -94,6 +94,64 @@ tables:
     assert.equal((await one.query('SELECT * FROM visit')).rowCount, 0);
   });
 
+  test('a deadlock over the lock of DDL ends in 40P01 after deadlock_timeout', async () => {
+    const [one, other] = [await connect(), await connect()];
+    await one.query('BEGIN');
+    await one.query('CREATE TABLE first (id int)');
+    await other.query('BEGIN');
+    await other.query("INSERT INTO visit VALUES (7, 'G')");
+    const taken = one.query('ALTER TABLE visit ADD COLUMN taken int');
+    await waiting();
+    const began_ms = performance.now();
+    await assert.rejects(other.query('CREATE TABLE second (id int)'), {
+      code: '40P01',
+      message: 'deadlock detected',
+    });
+    const waited_ms = performance.now() - began_ms;
+    assert.ok(waited_ms > 900 && waited_ms < 5_000, `${waited_ms}`);
+    await other.query('ROLLBACK');
+    await taken;
+    await one.query('ROLLBACK');
+    assert.equal((await one.query('SELECT * FROM visit WHERE id = 7')).rowCount, 0);
+  });
+
+  test('a deadlock over the lock of DDL is found when it comes later, and through a session between', async () => {
+    const [one, other, between] = [await connect(), await connect(), await connect()];
+    await one.query('BEGIN');
+    await one.query('CREATE TABLE first (id int)');
+    await other.query('BEGIN');
+    await other.query('UPDATE patient SET id = id WHERE id = 0');
+    const refused = assert.rejects(other.query('CREATE TABLE second (id int)'), { code: '40P01' });
+    await sleep(1_500);
+    const locked = between
+      .query('LOCK TABLE patient; SELECT pg_sleep(0)')
+      .catch((e: pg.DatabaseError) => e.code);
+    await waiting();
+    const taken = one.query('UPDATE patient SET id = id WHERE id = 0');
+    await refused;
+    await other.query('ROLLBACK');
+    await Promise.all([locked, taken]);
+    await one.query('ROLLBACK');
+  });
+
+  test('DDL that waits for other DDL is no deadlock because others wait for it', async () => {
+    const [one, other, writer] = [await connect(), await connect(), await connect()];
+    await one.query('BEGIN');
+    await one.query('CREATE TABLE first (id int)');
+    await other.query('BEGIN');
+    await other.query('INSERT INTO patient (id) VALUES (70)');
+    const made = other.query('CREATE TABLE second (id int)');
+    const written = assert.rejects(writer.query('INSERT INTO patient (id) VALUES (70)'), { code: '23505' });
+    await waiting();
+    await sleep(3_000); // longer than it takes to look for a deadlock
+    await one.query('ROLLBACK');
+    await made;
+    await other.query('COMMIT');
+    await written;
+    await other.query('DROP TABLE second');
+    await other.query('DELETE FROM patient WHERE id = 70');
+  });
+
   test('without a transaction a statement waits for DDL as long as it takes', async () => {
     const [reader, changer] = [await connect(), await connect()];
     await changer.query('BEGIN');

@@ -20,11 +20,11 @@ export const schemaConnection = (port: StatementPort): SchemaConnection => ({
 
 /**
  * Puts the shadow into the transaction, takes the lock on DDL and brings the catalogue up to date.
- * @throws ClarusError 55P03, 57014 when another transaction holds the lock for too long
+ * @throws ClarusError 40P01, 55P03, 57014 when another transaction holds the lock for too long
  */
 export async function beginDdl(session: SessionPort, deps: DdlDependencies): Promise<void> {
   await session.transaction.touchTrusted();
-  await lockDdl(readerOn(session.trusted), pausing(session));
+  await lockDdl(readerOn(session.trusted), { cloud: readerOn(session.cloud), pause: pausing(session) });
   await deps.settle(session);
 }
 
