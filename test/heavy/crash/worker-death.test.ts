@@ -4,9 +4,9 @@ import { chmodSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { ProcessIds } from '../src/postgres/process-ids.js';
-import { type Running, secrets, Workplace } from './support/command-line.js';
-import { freePort, startServer, type TestServer } from './support/server.js';
+import { ProcessIds } from '../../../src/postgres/process-ids.js';
+import { type Running, secrets, Workplace } from '../../support/command-line.js';
+import { freePort, startServer, type TestServer } from '../../support/server.js';
 
 let server: TestServer;
 let place: Workplace;
