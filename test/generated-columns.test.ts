@@ -36,6 +36,23 @@ tables:
       crew: { protect: none }
       loud: { class: identifier, protect: encrypt }
       next: { class: confidential, protect: encrypt }
+  public.item:
+    columns:
+      id: { protect: none }
+      name: { class: identifier, protect: encrypt, queries: [equality] }
+      n: { protect: none }
+      loud: { class: identifier, protect: encrypt }
+      twice: { protect: none }
+      size: { class: identifier, protect: encrypt }
+  public.pet:
+    columns:
+      name: { class: identifier, protect: encrypt }
+      loud: { class: identifier, protect: encrypt, queries: [equality] }
+  public.pet_dog:
+    columns:
+      name: { class: identifier, protect: encrypt }
+      loud: { class: identifier, protect: encrypt, queries: [equality] }
+      tail: { protect: none }
   public.later:
     columns:
       id: { protect: none }
@@ -58,6 +75,11 @@ const tables = [
   `CREATE TABLE cabin (id int PRIMARY KEY, ship text REFERENCES ship ON UPDATE CASCADE ON DELETE SET NULL, crew int,
      loud text GENERATED ALWAYS AS (upper(ship)) STORED)`,
   'CREATE TABLE later (id int PRIMARY KEY, word text)',
+  `CREATE TABLE item (id int PRIMARY KEY, name text, n int DEFAULT 1, loud text GENERATED ALWAYS AS (upper(name)) STORED,
+     twice int GENERATED ALWAYS AS (n * 2) STORED) PARTITION BY RANGE (id)`,
+  'CREATE TABLE pet (name text, loud text GENERATED ALWAYS AS (upper(name)) STORED)',
+  'CREATE TABLE item_low PARTITION OF item FOR VALUES FROM (0) TO (100)',
+  'CREATE TABLE item_high PARTITION OF item FOR VALUES FROM (100) TO (1000)',
 ];
 
 const steps: Readonly<Record<string, readonly Step[]>> = {
@@ -114,6 +136,81 @@ const steps: Readonly<Record<string, readonly Step[]>> = {
     "UPDATE bill SET rate = 20, tags = '{z}' WHERE n < 3",
     'UPDATE bill SET net = net + 1',
     'DELETE FROM person WHERE whole = $$Arthur Viewed$$ RETURNING whole, age',
+  ],
+  'UPDATE with RETURNING': [
+    "INSERT INTO person (id, first, last) VALUES (80, 'Lun', 'Kwil'), (81, 'Maj', 'Thought')",
+    "UPDATE person SET first = 'Loon' WHERE id = 80 RETURNING *",
+    [
+      'UPDATE person SET last = $1, born = 1950 WHERE id = $2 RETURNING id, whole, short, age + 1',
+      'Query',
+      81,
+    ],
+    "UPDATE person SET first = first || 'x' WHERE id IN (80, 81) RETURNING whole || '!', length(short)",
+    'UPDATE person SET born = NULL WHERE id = 80 RETURNING whole, age',
+    'UPDATE person SET whole = DEFAULT WHERE id = 80 RETURNING whole',
+    "UPDATE person SET last = 'Very long name' WHERE id = 80 RETURNING whole",
+    "UPDATE person SET first = 'Maj', last = 'Query' WHERE id = 80 RETURNING whole",
+    "UPDATE young SET first = 'V' WHERE id = 80 RETURNING whole, id",
+    'UPDATE person p SET first = b.n::text FROM (VALUES (80, 7), (81, 8)) AS b (id, n) WHERE b.id = p.id RETURNING p.whole, b.n',
+    "UPDATE person SET first = 'O' WHERE id = 81 RETURNING old.whole, new.whole, old.short",
+    "WITH u AS (UPDATE person SET first = 'With' WHERE id = 80 RETURNING id, whole) SELECT u.whole, p.whole FROM u JOIN person p USING (id)",
+    'UPDATE bill SET net = net + 1, rate = 3 RETURNING n, gross, per, net',
+    'UPDATE bill SET rate = 0 RETURNING per',
+    "DO $$ DECLARE w text; BEGIN UPDATE person SET first = 'Do' WHERE id = 80 RETURNING whole INTO w; RAISE NOTICE '%', w; END $$",
+    "MERGE INTO person p USING (VALUES (80, 'Q'), (81, 'D'), (82, 'N')) AS s (id, w) ON p.id = s.id WHEN MATCHED AND s.id = 81 THEN DELETE WHEN MATCHED THEN UPDATE SET first = s.w || p.whole WHEN NOT MATCHED THEN INSERT (id, first, last) VALUES (s.id, s.w, 'New') RETURNING merge_action(), s.w, p.whole, p.age, old.whole, new.whole, new.age",
+    "MERGE INTO person p USING (VALUES (82, 'Z')) AS s (id, w) ON p.id = s.id WHEN MATCHED THEN UPDATE SET first = s.w RETURNING *",
+    "MERGE INTO person p USING (VALUES (82, 'Z')) AS s (id, w) ON p.id = s.id WHEN MATCHED THEN DELETE RETURNING p.whole, s.*",
+    "INSERT INTO item (id, name) VALUES (1, 'Towel'), (2, 'Tea') RETURNING *",
+    "INSERT INTO item (id, name) VALUES (2, 'Fish'), (103, 'Fork') ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name || item.loud, n = 3 RETURNING id, loud, twice, old.twice, old.loud",
+    'UPDATE item SET n = id RETURNING *',
+    ['UPDATE item SET name = $1 WHERE id = $2 RETURNING loud, twice', 'Spoon', 103],
+    'UPDATE ONLY item SET n = 1 RETURNING twice',
+    'UPDATE item SET id = id + 50 WHERE id = 103 RETURNING loud, twice',
+    "MERGE INTO item i USING (VALUES (1, 'Q'), (154, 'N')) AS s (id, w) ON i.id = s.id WHEN MATCHED THEN UPDATE SET name = s.w, n = i.twice WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, s.w) RETURNING merge_action(), i.*, old.twice",
+    'SELECT * FROM item ORDER BY id',
+    'ALTER TABLE item DETACH PARTITION item_high',
+    'ALTER TABLE item_high ALTER COLUMN loud DROP EXPRESSION',
+    'ALTER TABLE item ATTACH PARTITION item_high FOR VALUES FROM (100) TO (1000)',
+  ],
+  'partitions and heirs': [
+    "INSERT INTO item (id, name, n) VALUES (10, 'Babel', 4), (110, 'Babel', 5), (11, NULL, NULL)",
+    "INSERT INTO item (id, name) SELECT id + 1, name || 's' FROM item WHERE n > 3 RETURNING id, loud",
+    'INSERT INTO item (id, name, n) SELECT id + 50, name, n FROM item WHERE id IN (10, 110)',
+    'INSERT INTO item_low (id, name) SELECT id + 10, name FROM item WHERE id = 10',
+    "INSERT INTO item (id, name) VALUES (2000, 'None')",
+    "INSERT INTO item (id, name, loud) VALUES (12, 'a', 'b')",
+    "UPDATE item SET name = 'Dolphin' WHERE loud = 'BABEL'",
+    'UPDATE item SET id = 120, n = 9 WHERE id = 10 RETURNING *',
+    'UPDATE item_high SET name = name || 2 WHERE id = 120',
+    'SELECT tableoid::regclass, * FROM item ORDER BY id',
+    "SELECT id FROM item WHERE loud LIKE 'DOLPHIN%' ORDER BY id",
+    'ALTER TABLE item ADD COLUMN size int GENERATED ALWAYS AS (length(name)) STORED',
+    'SELECT id, size FROM item ORDER BY id',
+    'CREATE TABLE item_top PARTITION OF item FOR VALUES FROM (1000) TO (2000)',
+    "INSERT INTO item (id, name) VALUES (1001, 'Top') RETURNING size",
+    'ALTER TABLE item ADD CONSTRAINT shortish CHECK (size < 20 AND loud <> $$NO$$)',
+    "INSERT INTO item (id, name) VALUES (1002, 'Far too long a name for it')",
+    "INSERT INTO item (id, name) VALUES (1002, 'no')",
+    "UPDATE item SET name = 'no' WHERE id = 1001",
+    'ALTER TABLE item DETACH PARTITION item_top',
+    "INSERT INTO item_top (id, name) VALUES (1003, 'Own') RETURNING *",
+    'ALTER TABLE item_top DROP COLUMN size',
+    'ALTER TABLE item_top ADD COLUMN size int GENERATED ALWAYS AS (length(name) + 100) STORED',
+    'ALTER TABLE item ATTACH PARTITION item_top FOR VALUES FROM (1000) TO (2000)',
+    "INSERT INTO item (id, name) VALUES (1004, 'Other')",
+    "UPDATE item SET name = 'Otto' WHERE id IN (1, 1004) RETURNING id, size",
+    'UPDATE item SET id = id + 900 WHERE id = 121 RETURNING id',
+    'SELECT id, name, size FROM item ORDER BY id',
+    'CREATE TABLE pet_dog (tail int) INHERITS (pet)',
+    "INSERT INTO pet (name) VALUES ('Cat'), ('Mouse') RETURNING *",
+    "INSERT INTO pet_dog (name, tail) VALUES ('Dog', 3) RETURNING loud, tail",
+    "UPDATE pet SET name = name || 'gy' WHERE loud IN ('DOG', 'CAT') RETURNING loud",
+    "MERGE INTO pet USING (VALUES ('CATGY'), ('DOGGY')) AS s (l) ON pet.loud = s.l WHEN MATCHED THEN UPDATE SET name = lower(s.l) RETURNING pet.*, old.loud",
+    'SELECT * FROM pet_dog ORDER BY name',
+    'SELECT * FROM pet ORDER BY name',
+    "SELECT count(*) FROM pet WHERE loud = 'DOGGY'",
+    'ALTER TABLE pet DROP COLUMN loud',
+    'DROP TABLE pet CASCADE',
   ],
   definitions: [
     "INSERT INTO later VALUES (1, 'a'), (2, NULL), (3, 'c')",
@@ -175,6 +272,7 @@ suite('generated columns', { timeout: 200_000 }, () => {
   };
   const contents = [
     'SELECT * FROM person ORDER BY id',
+    'SELECT * FROM item ORDER BY id',
     'SELECT gross, per, net, rate, tags FROM bill ORDER BY net, rate, gross',
     "SELECT id FROM person WHERE whole = 'Arthur Dent'",
     "SELECT whole FROM person WHERE short LIKE 'A%' ORDER BY 1",
@@ -205,6 +303,9 @@ suite('generated columns', { timeout: 200_000 }, () => {
         ],
         ['COPY bill (n, net, rate) FROM STDIN', '1000\t5\t2\n1001\t5\t0\n1002\tx\t1\n'],
         ['COPY bill (n, net, rate) FROM STDIN', '1000\t5\t2\n1001\t5\t4\n1002\t\\N\t1\n'],
+        ['COPY item (id, name, n) FROM STDIN', '60\tCopied\t1\n160\tOver\t2\n61\t\\N\t3\n'],
+        ['COPY item (id, name, n) FROM STDIN', '62\tCopied\t1\n162\tno\t2\n63\tx\tx\n'],
+        ['COPY item_low (id, name) FROM STDIN', '64\tLow\n'],
         ['COPY bill FROM STDIN', '1003\t7\t2\t{a}\n'],
       ] as const) {
         const [ours, theirs] = [
@@ -232,11 +333,7 @@ suite('generated columns', { timeout: 200_000 }, () => {
       'ALTER TABLE later ADD COLUMN open text GENERATED ALWAYS AS (lower(word)) STORED',
       'ALTER TABLE later ADD COLUMN loud text GENERATED ALWAYS AS (lower(word)) VIRTUAL',
       'ALTER TABLE later ADD COLUMN loud text GENERATED ALWAYS AS (lower(word))',
-      'UPDATE person SET first = $$x$$ WHERE id = 1 RETURNING whole',
-      'UPDATE young SET first = $$x$$ WHERE id = 1 RETURNING whole',
-      'UPDATE person SET first = $$x$$ WHERE id = 1 RETURNING *',
       "INSERT INTO person (id, first, last) VALUES (1, 'a', 'b') ON CONFLICT (whole) DO NOTHING",
-      'CREATE TABLE heir () INHERITS (person)',
       'ALTER TABLE cabin ADD COLUMN next int GENERATED ALWAYS AS (crew + 1) STORED, ADD FOREIGN KEY (crew) REFERENCES ship (crew) ON UPDATE CASCADE',
       'ALTER TABLE cabin ALTER COLUMN loud SET EXPRESSION AS (lower(ship))',
       'COPY person (id, first, last) FROM STDIN',

@@ -76,7 +76,7 @@ export function refuseUnsupported(
 /** A protected column is computed on the trusted side; an open one by the cloud, which knows open columns only. */
 function refuseGenerated(
   { name: column, attnum, generated, generatedFrom }: DescribedColumn,
-  { name, kind, parents, hasChildren }: DescribedTable,
+  { name }: DescribedTable,
   isProtected: ReadonlySet<number>,
 ): void {
   const own = isProtected.has(attnum);
@@ -92,11 +92,6 @@ function refuseGenerated(
     throw refusal(
       'A virtual column has no stored value that could be protected.',
       'Write STORED behind its expression.',
-    );
-  if (kind === 'p' || parents.length > 0 || hasChildren)
-    throw refusal(
-      'The table is partitioned or takes part in inheritance.',
-      'Compute the value in the application.',
     );
 }
 

@@ -11,8 +11,8 @@ import { fromBinary, statement } from '../execute/convert.js';
 import { transactionTime } from '../execute/given.js';
 import type { DataRows, OutcomeListener, RowSink, SessionPort, StatementPort } from '../ports.js';
 import { readingOf } from '../settings.js';
+import { mustPrintExactly } from '../split/exact.js';
 import { printingFetched } from '../split/fetching.js';
-import { mustPrintExactly } from '../split/plan.js';
 import type { CheckExpression, ColumnTypes, TableChecks } from './table-checks.js';
 
 /** The columns of a batch of rows by column number, in binary form; what is not there is NULL. */

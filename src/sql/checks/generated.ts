@@ -1,27 +1,38 @@
 /** The values of protected generated columns: computed by the trusted PostgreSQL over the columns that they read. */
 
-import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
+import type { Catalog, LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
 import { quoteName } from '../../catalog/quote.js';
-import { columnOf, type PlainColumn, plain } from '../../crypto/column.js';
+import { heirsOf } from '../../catalog/trees.js';
+import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
 import { CatalogueBehind } from '../columns.js';
 import { physical } from '../compilation.js';
 import { plainExpressions } from '../defaults.js';
 import { fieldsAt, type Row } from '../execute/collect.js';
-import { assignment, statement } from '../execute/convert.js';
+import { convert, decided } from '../execute/conversion.js';
+import { assignment, fromBinary, statement } from '../execute/convert.js';
 import type { DataRows, SessionPort, StatementPort } from '../ports.js';
 import { readingOf } from '../settings.js';
+import { printingFetched } from '../split/fetching.js';
 import { castNames } from '../split/typed-source.js';
 import { type CheckedValues, rowsOver } from './broken.js';
 import { computedTypes, type GeneratedColumns, type GeneratedExpression } from './table-checks.js';
 
 const expressionsQuery = physical(
-  `SELECT a.attnum::pg_catalog.text, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+  `SELECT a.attnum::pg_catalog.text, pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+          (SELECT pg_catalog.array_to_json(pg_catalog.array_agg(DISTINCT g.refobjsubid)) FROM pg_catalog.pg_depend g
+            WHERE g.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND g.refobjid = a.attrelid
+              AND g.refobjsubid > 0 AND g.refobjsubid <> a.attnum
+              AND (g.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND g.objid = d.oid
+                OR g.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND g.objid = a.attrelid
+                  AND g.objsubid = a.attnum))::pg_catalog.text
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE a.attrelid = $1 AND a.attgenerated = 's' AND NOT a.attisdropped`,
+    WHERE a.attrelid = $1 AND a.attgenerated <> '' AND NOT a.attisdropped`,
   [26],
 );
 
-const known = new WeakMap<Catalog, Map<number, Promise<GeneratedColumns>>>();
+type Known = WeakMap<Catalog, Map<number, Promise<GeneratedColumns>>>;
+const known: Known = new WeakMap();
+const knownWhole: Known = new WeakMap();
 
 /**
  * Reads the expressions of a table's protected generated columns from the shadow.
@@ -34,37 +45,82 @@ export function generatedOf(
 ): Promise<GeneratedColumns | undefined> {
   if (table.columns.every(({ generatedFrom }) => generatedFrom === undefined))
     return Promise.resolve(undefined);
+  return remembered(known, table, session, () =>
+    read(table, session, ({ generatedFrom }) => generatedFrom !== undefined),
+  );
+}
+
+/**
+ * The same of all generated columns: the cloud computes those in the clear, and what is returned before it has done so is
+ * computed on the trusted side too.
+ * @returns of a table without generated columns: none
+ * @throws ClarusError as `generatedOf`
+ */
+export const allGeneratedOf = (table: LogicalTable, session: SessionPort): Promise<GeneratedColumns> =>
+  remembered(knownWhole, table, session, () => read(table, session, () => true));
+
+/**
+ * Are the generated columns of partitions and heirs computed as those of a table are? Each may have an expression of its own.
+ */
+export async function areAlikeBelow(table: LogicalTable, session: SessionPort): Promise<boolean> {
+  const said = async (one: LogicalTable): Promise<ReadonlyMap<string, string>> => {
+    const { expressions } = await allGeneratedOf(one, session);
+    return new Map(expressions.map(({ column, sql }) => [column.name, sql]));
+  };
+  const own = await said(table);
+  // a column of theirs that stands in the table too is computed where that is (MergeAttributesIntoExisting of tablecmds.c)
+  if (own.size === 0) return true;
+  for (const heir of heirsOf(session.catalog(), table)) {
+    const theirs = await said(heir);
+    if (table.columns.some(({ name }) => own.get(name) !== theirs.get(name))) return false;
+  }
+  return true;
+}
+
+function remembered(
+  of: Known,
+  { oid }: LogicalTable,
+  session: SessionPort,
+  reading: () => Promise<GeneratedColumns>,
+): Promise<GeneratedColumns> {
   const catalog = session.catalog();
-  const found = known.get(catalog) ?? new Map<number, Promise<GeneratedColumns>>();
-  known.set(catalog, found);
-  const generated = found.get(table.oid) ?? read(table, session);
-  found.set(table.oid, generated);
-  generated.catch(() => found.delete(table.oid));
+  const found = of.get(catalog) ?? new Map<number, Promise<GeneratedColumns>>();
+  of.set(catalog, found);
+  const generated = found.get(oid) ?? reading();
+  found.set(oid, generated);
+  generated.catch(() => found.delete(oid));
   return generated;
 }
 
-async function read(table: LogicalTable, session: SessionPort): Promise<GeneratedColumns> {
+async function read(
+  table: LogicalTable,
+  session: SessionPort,
+  isMeant: (column: LogicalColumn) => boolean,
+): Promise<GeneratedColumns> {
   const oid = Buffer.alloc(4);
   oid.writeUInt32BE(table.oid);
   const [rows] = await plainExpressions(session, [{ query: expressionsQuery, parameters: [oid] }]);
-  const texts = new Map(
-    rows!.map(row => row.map(field => Buffer.from(field ?? []).toString()) as [string, string]),
+  const found = rows!.map(row => row.map(field => Buffer.from(field ?? []).toString()));
+  const texts = new Map(found.map(([attnum, text]) => [Number(attnum), text!]));
+  const reads = new Map(
+    found.map(([attnum, , from]) => [Number(attnum), from ? (JSON.parse(from) as number[]) : []]),
   );
-  const columns = table.columns.filter(({ generatedFrom }) => generatedFrom !== undefined);
-  for (const { attnum } of columns)
-    if (!texts.has(String(attnum))) throw new CatalogueBehind('the shadow lacks a generated column');
+  for (const { attnum, generatedFrom } of table.columns)
+    if (generatedFrom && !texts.has(attnum)) throw new CatalogueBehind('the shadow lacks a generated column');
+  const columns = table.columns.filter(column => texts.has(column.attnum) && isMeant(column));
+  if (columns.length === 0) return { table, expressions: [], types: new Map() };
   const casts = await castNames(columns, session);
   const expressions = columns.map(
     (column, i): GeneratedExpression => ({
       column,
-      columns: table.columns.filter(({ number }) => column.generatedFrom!.includes(number)),
-      sql: assignment(`(${texts.get(String(column.attnum))!})::${casts[i]}`, column.type),
+      columns: table.columns.filter(({ attnum }) => reads.get(column.attnum)!.includes(attnum)),
+      sql: assignment(`(${texts.get(column.attnum)!})::${casts[i]}`, column.type),
     }),
   );
   const wanted = expressions.map(({ column, columns: from }) => ({
     name: column.name,
     columns: from,
-    text: texts.get(String(column.attnum))!,
+    text: texts.get(column.attnum)!,
   }));
   return { table, expressions, types: await computedTypes(table, wanted, session) };
 }
@@ -124,4 +180,40 @@ export async function generatedValues(
     ),
     refusal,
   };
+}
+
+/**
+ * The values of generated columns for rows of which all that these read is known.
+ * @param expressions of `of`
+ * @param names of the columns of `rows`; a column that is not among them is NULL
+ * @param rows values as text
+ * @returns a row each: a value an expression, as text on its way to another side
+ * @throws PostgresError where one cannot be computed
+ */
+export async function generatedTexts(
+  expressions: readonly GeneratedExpression[],
+  of: GeneratedColumns,
+  names: readonly string[],
+  rows: readonly Row[],
+  session: SessionPort,
+): Promise<readonly Row[]> {
+  if (expressions.length === 0 || rows.length === 0) return rows.map(() => []);
+  const read = [...new Set(expressions.flatMap(({ columns }) => columns))].filter(({ name }) =>
+    names.includes(name),
+  );
+  const values = await decided(
+    read.map(({ name, type }) => {
+      const place = names.indexOf(name);
+      return convert(columnOf(rows.map(row => row[place]!)), 0, type, session);
+    }),
+    session,
+  );
+  const given = new Map(read.map((column, i) => [column.number, values[i]!]));
+  const { columns, refusal } = await generatedValues(expressions, of, given, rows.length, session);
+  if (refusal) throw refusal.error;
+  const printing = printingFetched(session, session.client);
+  const texts: ByteColumn[] = [];
+  for (const { column } of expressions)
+    texts.push(await fromBinary(columns.get(column.number)!, column.type.oid, 0, printing));
+  return rows.map((_, i) => texts.map(column => valueAt(column, i)));
 }

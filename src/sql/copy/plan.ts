@@ -21,7 +21,7 @@ import {
   copyInto,
   noRows,
   refuseDefaultInChecks,
-  refuseDefaultRead,
+  refuseDefaultInGenerated,
   refuseWhere,
   selectOf,
 } from './planning.js';
@@ -210,14 +210,7 @@ async function planCopyIn(
   const { analysis } = await planning.touch(selectOf(fields, names));
   const { registry } = await planning.compilation(analysis);
   const generated = await planning.generated(table);
-  refuseDefaultRead(
-    (generated?.expressions ?? []).map(({ column, columns: read }) => ({
-      reader: `The expression of the generated column "${column.name}" reads`,
-      columns: read,
-    })),
-    columns,
-    defaults,
-  );
+  refuseDefaultInGenerated(generated, columns, defaults);
   const computed = (generated?.expressions ?? []).map(({ column }) => column);
   const { written, sql } = copyInto(table, [...columns, ...missing, ...computed], registry, options);
   const body: CopyInBody = {

@@ -59,7 +59,7 @@ export function copyInto(
   columns: readonly LogicalColumn[],
   registry: EncodingRegistry,
   { freeze }: Pick<CopyOptions, 'freeze'>,
-): CopyLeaf {
+): Omit<CopyLeaf, 'generated'> {
   const formsOf = formsIn(registry, 0);
   const written = columns
     .filter(c => c.protection)
@@ -109,6 +109,21 @@ export function refuseDefaultRead(
           column: column.name,
         });
 }
+
+/** @throws ClarusError 0A000 where a generated column reads what the cloud fills in */
+export const refuseDefaultInGenerated = (
+  generated: GeneratedColumns | undefined,
+  columns: readonly LogicalColumn[],
+  defaults: Defaults,
+): void =>
+  refuseDefaultRead(
+    (generated?.expressions ?? []).map(({ column, columns: read }) => ({
+      reader: `The expression of the generated column "${column.name}" reads`,
+      columns: read,
+    })),
+    columns,
+    defaults,
+  );
 
 /** A CHECK constraint that reads a column. */
 export const checkReads = (name: string): string => `Check constraint "${name}" reads`;

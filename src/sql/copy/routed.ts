@@ -17,6 +17,7 @@ import {
   copyInto,
   noRows,
   refuseDefaultInChecks,
+  refuseDefaultInGenerated,
   refuseWhere,
   selectOf,
 } from './planning.js';
@@ -48,8 +49,12 @@ export async function planRoutedCopy(
   const leaves = [];
   for (const leaf of tables) {
     const own = filled.map(({ name }) => leaf.columns.find(c => c.name === name)!);
-    refuseDefaultInChecks(await checksOf(leaf, session), own, await planning.defaults(leaf), checkReads);
-    leaves.push(copyInto(leaf, own, registry, options));
+    const ownDefaults = await planning.defaults(leaf);
+    refuseDefaultInChecks(await checksOf(leaf, session), own, ownDefaults, checkReads);
+    const generated = await planning.generated(leaf);
+    refuseDefaultInGenerated(generated, own, ownDefaults);
+    const computed = (generated?.expressions ?? []).map(({ column }) => column);
+    leaves.push({ ...copyInto(leaf, [...own, ...computed], registry, options), generated });
   }
   const body: RoutedCopyBody = { kind: 'routed-copy', table, columns, fillings, options, leaves };
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'in', body };

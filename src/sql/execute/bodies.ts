@@ -184,6 +184,8 @@ export type CopyFilling = { readonly column: LogicalColumn } & (
 export interface CopyLeaf {
   readonly table: LogicalTable;
   readonly written: readonly WrittenColumn[];
+  /** protected columns that are computed from the others; they are among `written` */
+  readonly generated: GeneratedColumns | undefined;
   /** unprotected columns that are sent, in order */
   readonly open: readonly string[];
   /** the cloud's COPY: the row id, the unprotected columns, then the physical ones by operand */

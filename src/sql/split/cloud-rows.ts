@@ -6,6 +6,9 @@ import type { EncodingRegistry } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
 import { typeOids } from '../../wire/types.js';
+import { allGeneratedOf, generatedTexts } from '../checks/generated.js';
+import type { GeneratedExpression } from '../checks/table-checks.js';
+import { generatedColumns } from '../defaults.js';
 import type { ExecutionServices, Portal } from '../execute/portal.js';
 import type { BoundParameters, ProtectedPlan } from '../plan.js';
 import type { ClientPort, ExecuteOutcome, SessionPort } from '../ports.js';
@@ -58,6 +61,8 @@ export class CloudRows implements RowSource {
   readonly #kept = new Map<string, Buffer>();
   #kept_bytes = 0;
   #names: Promise<NameCheck | undefined> | undefined;
+  /** names of generated columns, by the OID of their table */
+  readonly #generated = new Map<number, Promise<ReadonlySet<string>>>();
   readonly #statement: ShowsItself;
 
   constructor(
@@ -96,8 +101,27 @@ export class CloudRows implements RowSource {
     return writeByCarrier(sql, parameters, writes, {
       table: oid => this.#table(oid),
       castNames: columns => castNames(columns, this.session),
+      computed: (table, written, returning) => this.#computed(table, written, returning),
+      generated: async (expressions, table, names, rows) =>
+        generatedTexts(expressions, await allGeneratedOf(table, this.session), names, rows, this.session),
       open: query => this.#open(sql, query, parameters),
     });
+  }
+
+  async #computed(
+    table: LogicalTable,
+    written: readonly string[],
+    returning: readonly string[],
+  ): Promise<readonly GeneratedExpression[]> {
+    const names = this.#generated.get(table.oid) ?? generatedColumns(table, this.session);
+    this.#generated.set(table.oid, names);
+    const returned = await names.then(all => returning.filter(name => all.has(name)));
+    if (returned.length === 0) return [];
+    const { expressions } = await allGeneratedOf(table, this.session);
+    return expressions.filter(
+      ({ column, columns }) =>
+        returned.includes(column.name) && columns.some(({ name }) => written.includes(name)),
+    );
   }
 
   #table(oid: number): LogicalTable {

@@ -75,3 +75,24 @@ export function exactSettings(settings: SessionSettings): SessionSettings {
   exact.set(settings, known);
   return known;
 }
+
+/**
+ * Values travel as texts, which must be read as what was printed, and carriers are asked in words of pg_catalog.
+ * @throws ClarusError 0A000
+ */
+export function mustPrintExactly({ settings: { arrayNulls, searchPath } }: SessionPort): void {
+  if (!arrayNulls)
+    throw new ClarusError(
+      '0A000',
+      'a statement that is finished on the trusted side needs array_nulls to be on',
+      { hint: 'SET array_nulls = on.' },
+    );
+  if (/,\s*"?pg_catalog"?\s*(,|$)/.test(searchPath))
+    throw new ClarusError(
+      '0A000',
+      'a statement that is finished on the trusted side needs pg_catalog first in search_path',
+      {
+        hint: 'Leave it out of search_path: then it is searched first.',
+      },
+    );
+}

@@ -24,6 +24,7 @@ import type { Routines } from '../routines.js';
 import { type Touch, touchOf } from '../touch.js';
 import { withViewsWritten } from '../view-definitions.js';
 import { withAsked } from './asked.js';
+import { mustPrintExactly } from './exact.js';
 import { joinsTables } from './given-join.js';
 import { readsOneTable } from './given-table.js';
 import { inTurn } from './in-turn.js';
@@ -331,25 +332,4 @@ function isWhole(rte: Node, carried: boolean): boolean {
   if (isNode(rte.fields.tablesample)) return false;
   // a table whose rows are carried is a foreign one meanwhile
   return carried || !['r', 'f'].includes(textIn(rte, 'relkind') ?? '') || flag(rte, 'inh');
-}
-
-/**
- * Values travel as texts, which must be read as what was printed, and carriers are asked in words of pg_catalog.
- * @throws ClarusError 0A000
- */
-export function mustPrintExactly({ settings: { arrayNulls, searchPath } }: SessionPort): void {
-  if (!arrayNulls)
-    throw new ClarusError(
-      '0A000',
-      'a statement that is finished on the trusted side needs array_nulls to be on',
-      { hint: 'SET array_nulls = on.' },
-    );
-  if (/,\s*"?pg_catalog"?\s*(,|$)/.test(searchPath))
-    throw new ClarusError(
-      '0A000',
-      'a statement that is finished on the trusted side needs pg_catalog first in search_path',
-      {
-        hint: 'Leave it out of search_path: then it is searched first.',
-      },
-    );
 }

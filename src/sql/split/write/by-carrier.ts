@@ -1,6 +1,7 @@
 /** A write of a carrier, as postgres_fdw words it, becomes rows to write. */
 import type { LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
 import { MessageWriter } from '../../../wire/message-writer.js';
+import type { GeneratedExpression } from '../../checks/table-checks.js';
 import type { Row } from '../../execute/collect.js';
 import type { RawNode } from '../../raw/node.js';
 import type { RowCursor, RowsWritten } from '../../residual.js';
@@ -15,6 +16,19 @@ export interface WrittenRows {
   table(oid: number): LogicalTable;
   /** names of the columns' types, without modifiers */
   castNames(columns: readonly LogicalColumn[]): Promise<readonly string[]>;
+  /** of the generated columns that are returned, those that read a column that is written */
+  computed(
+    table: LogicalTable,
+    written: readonly string[],
+    returning: readonly string[],
+  ): Promise<readonly GeneratedExpression[]>;
+  /** their values, for rows of these columns */
+  generated(
+    expressions: readonly GeneratedExpression[],
+    table: LogicalTable,
+    names: readonly string[],
+    rows: readonly Row[],
+  ): Promise<readonly Row[]>;
   /** rows with what is computed of them */
   open(query: CarrierQuery): Promise<RowCursor>;
 }
@@ -51,13 +65,20 @@ export async function writeByCarrier(
   const table = rows.table(write.table);
   const returned = new MessageWriter(1024);
   const { returning } = write;
-  if (
-    write.kind.startsWith('update') &&
-    table.columns.some(c => c.generatedFrom && returning.includes(c.name))
-  )
-    throw new Error('a carrier is asked for what is computed when its rows are written');
-  const back = (ctid: string, changed: ReadonlyMap<string, Uint8Array | null>): void => {
-    if (returning.length > 0) writeRow(returned, writes.fetched(table).values(ctid, returning, changed));
+  const written = write.kind === 'update' || write.kind === 'update-where' ? write.columns : [];
+  const computed =
+    written.length > 0 && returning.length > 0 ? await rows.computed(table, written, returning) : [];
+  const read = [...new Set(computed.flatMap(({ columns }) => columns.map(({ name }) => name)))];
+  const back = async (some: readonly (readonly [ctid: string, values: Row])[]): Promise<void> => {
+    if (returning.length === 0) return;
+    const fetched = writes.fetched(table);
+    const changed = some.map(([, values]) => changes(written, values));
+    const known = some.map(([ctid], i) => fetched.values(ctid, read, changed[i]!));
+    const generated = await rows.generated(computed, table, read, known);
+    for (const [i, [ctid]] of some.entries()) {
+      const own = computed.map(({ column }, k) => [column.name, generated[i]![k]!] as const);
+      writeRow(returned, fetched.values(ctid, returning, new Map([...changed[i]!, ...own])));
+    }
   };
   let count = 0;
   switch (write.kind) {
@@ -65,14 +86,14 @@ export async function writeByCarrier(
       const ctid = textOf(parameters[0]!);
       const values = parameters.slice(1);
       if (!writes.update(table, write.columns, ctid, values)) break;
-      back(ctid, changes(write.columns, values));
+      await back([[ctid, values]]);
       count = 1;
       break;
     }
     case 'delete': {
       const ctid = textOf(parameters[0]!);
       if (!writes.delete(table, ctid)) break;
-      back(ctid, new Map());
+      await back([[ctid, []]]);
       count = 1;
       break;
     }
@@ -80,7 +101,7 @@ export async function writeByCarrier(
     case 'delete-where': {
       // a row that goes to another partition is written there whole
       const whole = table.bounds ? table.columns.map(({ name }) => name) : [];
-      const columns = [...new Set([...returning, ...whole, 'ctid', 'xmin'])];
+      const columns = [...new Set([...returning, ...read, ...whole, 'ctid', 'xmin'])];
       const expressions = write.kind === 'update-where' ? await coerced(write, table, rows) : [];
       const cursor = await rows.open({
         table: write.table,
@@ -101,6 +122,7 @@ export async function writeByCarrier(
           found.push([textOf(row[columns.indexOf('ctid')]!), row.slice(columns.length)]);
         }
         writes.fetched(table).keep(Buffer.from(fetched.take()), columns);
+        const done: (readonly [string, Row])[] = [];
         for (const [ctid, values] of found) {
           if (writes.fetched(table).isSkipped(ctid)) continue;
           const isFirst =
@@ -108,9 +130,10 @@ export async function writeByCarrier(
               ? writes.update(table, write.columns, ctid, values)
               : writes.delete(table, ctid);
           if (!isFirst) continue;
-          back(ctid, write.kind === 'update-where' ? changes(write.columns, values) : new Map());
-          count++;
+          done.push([ctid, values]);
         }
+        await back(done);
+        count += done.length;
       }
       cursor.close();
     }

@@ -8,9 +8,8 @@ import { hasHeirs } from '../../../catalog/trees.js';
 import type { ClarusError } from '../../../errors.js';
 import { arrayOids } from '../../../wire/types.js';
 import { type Node, nodesIn } from '../../analysed/node.js';
-import { generatedOf } from '../../checks/generated.js';
+import { allGeneratedOf, areAlikeBelow } from '../../checks/generated.js';
 import type { GeneratedExpression } from '../../checks/table-checks.js';
-import { generatedColumns } from '../../defaults.js';
 import type { ComputedAction } from '../../execute/bodies.js';
 import type { ProtectedPlan } from '../../plan.js';
 import { deparseExpression } from '../../raw/deparse.js';
@@ -63,10 +62,13 @@ export async function planComputedInsert(
   const which = rowsReturned(query, cause);
   if (view && which.size > 0) throw cause;
   refuseExcludedRow(fields, cause);
-  const generated = (await generatedOf(table, session))?.expressions ?? [];
   const isReturning = nodesIn(query, 'returningList').length > 0;
-  if (isReturning && (await generatedColumns(table, session)).size > generated.length) throw cause;
-  const given = await planGivenRows(raw, query, table, planning, view?.through);
+  const generated = isReturning ? (await allGeneratedOf(table, session)).expressions : [];
+  if (generated.length > 0 && !(await areAlikeBelow(table, session))) throw cause;
+  // without conflicts, partitions look at their rows when these are written
+  const isChecked = !table.partitioned || fields.onConflictClause !== undefined || view !== undefined;
+  if (isChecked && table.partitioned && !(await areAlikeBelow(table, session))) throw cause;
+  const given = await planGivenRows(raw, query, table, planning, view?.through, isChecked);
   const conflict = await conflictOf(fields, table, planning);
   const types = await columnTypes(table, session);
   const alias = aliasOfTarget(fields, table);
@@ -226,7 +228,7 @@ export async function planComputedInsert(
 }
 
 /** A row with the columns that are computed of it, in the order of the table. */
-function withGenerated(
+export function withGenerated(
   row: string,
   { columns, name }: LogicalTable,
   generated: readonly GeneratedExpression[],

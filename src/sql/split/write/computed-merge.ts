@@ -3,7 +3,7 @@ import type { LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
 import { quoteName } from '../../../catalog/quote.js';
 import { hasHeirs } from '../../../catalog/trees.js';
 import type { Node } from '../../analysed/node.js';
-import { generatedColumns } from '../../defaults.js';
+import { allGeneratedOf, areAlikeBelow } from '../../checks/generated.js';
 import type { ComputedAction } from '../../execute/bodies.js';
 import { assignment } from '../../execute/convert.js';
 import type { ProtectedPlan } from '../../plan.js';
@@ -75,7 +75,7 @@ export async function planComputedMerge(
     clauses.push(await clauseOf(qualified(fieldsOf(clause), fields, table), table, planning));
   const target = quoteName(aliasOfTarget(fields, table));
   const isReturning = returningExpressions(fields).length > 0;
-  if (isReturning && !(await mayReturn(clauses, noted, table, session))) throw cause;
+  if (isReturning && !mayReturn(clauses, noted)) throw cause;
 
   const actions: ComputedAction[] = [];
   const values: string[] = [];
@@ -153,15 +153,8 @@ const isBySource = (clauses: readonly Clause[]): boolean =>
   clauses.some(({ kind, action }) => kind === 'BY_SOURCE' && action);
 
 /** Are rows known as they will be, before they are written and without triggers? */
-async function mayReturn(
-  clauses: readonly Clause[],
-  noted: readonly LogicalColumn[],
-  table: LogicalTable,
-  session: SplitPlanning['session'],
-): Promise<boolean> {
-  if (noted.length > 0 || clauses.some(({ action }) => (action?.counters.length ?? 0) > 0)) return false;
-  return (await generatedColumns(table, session)).size === 0;
-}
+const mayReturn = (clauses: readonly Clause[], noted: readonly LogicalColumn[]): boolean =>
+  noted.length === 0 && clauses.every(({ action }) => (action?.counters.length ?? 0) === 0);
 
 /** RETURNING: the values of the actions, each computed once, and the rows that are made of them. */
 async function returned(
@@ -195,6 +188,22 @@ async function returned(
       : `CASE WHEN clarus_rows.clarus_action NOT IN (${deletes.join(', ')}) THEN ${current(name)} END`;
   const rowOf = (value: (name: string) => string): string =>
     `SELECT ${table.columns.map(({ name }) => `${value(name)} AS ${quoteName(name)}`).join(', ')}`;
+  const { expressions } = await allGeneratedOf(table, session);
+  if (expressions.length > 0 && !(await areAlikeBelow(table, session))) throw cause;
+  /** the row as it is written, with what is computed of it; rows that are deleted are as they were */
+  const written = (value: (name: string) => string): string => {
+    if (expressions.length === 0) return rowOf(value);
+    const isWritten =
+      deletes.length === 0 ? 'true' : `clarus_rows.clarus_action NOT IN (${deletes.join(', ')})`;
+    const values = table.columns.map(({ name }) => {
+      const found = expressions.find(({ column }) => column.name === name);
+      const shown = found
+        ? `CASE WHEN ${isWritten} THEN ${found.sql} ELSE ${quoteName(name)} END`
+        : quoteName(name);
+      return `${shown} AS ${quoteName(name)}`;
+    });
+    return `SELECT ${values.join(', ')} FROM (${rowOf(value)}) AS ${quoteName(table.name)}`;
+  };
   const words = actions.map(({ kind }, i) => ` WHEN ${i} THEN '${kind.toUpperCase()}'`);
   const action = parseExpression(
     words.length > 0
@@ -206,7 +215,12 @@ async function returned(
   );
   const source = itemName(child(fields, 'sourceRelation')!);
   if (source === undefined) throw cause;
-  const row = { alias, current: rowOf(current), old: rowOf(columnOf), new: rowOf(fresh) };
+  const row = {
+    alias,
+    current: written(current),
+    old: rowOf(columnOf),
+    new: written(fresh),
+  };
   const width = analysis.shape.columns?.length ?? 0;
   const all = `${quoteName(source)}.*, ${quoteName(alias)}.*`;
   const { from, columns } = returnedRows(fields, query, targets, row, all, width, cause);

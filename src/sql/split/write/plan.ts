@@ -4,8 +4,10 @@
  */
 
 import type { LogicalTable } from '../../../catalog/catalog.js';
+import { heirsOf } from '../../../catalog/trees.js';
 import { flag, type Node, nodesIn, numberIn, readNodes, walk } from '../../analysed/node.js';
 import { COMMAND } from '../../analysed/query.js';
+import { allGeneratedOf } from '../../checks/generated.js';
 import { generatedColumns } from '../../defaults.js';
 import type { SplitBody, SplitWrites } from '../../execute/bodies.js';
 import type { ProtectedPlan } from '../../plan.js';
@@ -199,7 +201,8 @@ async function plan(
       nodesIn(query, 'returningList').length > 0 &&
       returnsAny(query, await generatedColumns(table, session), table)
     )
-      throw cause;
+      // what can be computed when the rows are written
+      for (const one of [table, ...heirsOf(catalog, table)]) await allGeneratedOf(one, session);
   const body = await splitBody(raw, sql, planning, {
     names: [...new Set(writes.flatMap(({ table }) => (table ? [`${table.schema}.${table.name}`] : [])))],
     returns: writes.some(({ query }) => nodesIn(query, 'returningList').length > 0),

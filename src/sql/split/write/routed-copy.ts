@@ -5,11 +5,13 @@
  * Up to then PostgreSQL has looked at each row by itself: its values, its partition, NOT NULL and CHECK. So what is wrong
  * with a row is told before what is wrong with the keys of those that were gathered with it.
  */
+import type { LogicalTable } from '../../../catalog/catalog.js';
 import { type ByteColumn, columnOf, type PlainColumn, plain, take, valueAt } from '../../../crypto/column.js';
 import type { EncodingContext } from '../../../encodings/encoding.js';
 import { ClarusError } from '../../../errors.js';
 import type { CopyRows } from '../../../wire/copy-reader.js';
 import { firstBroken, timeOf } from '../../checks/broken.js';
+import { generatedValues } from '../../checks/generated.js';
 import { checksOf } from '../../checks/table-checks.js';
 import type { CopyLeaf, RoutedCopyBody } from '../../execute/bodies.js';
 import { convert, decide, slice } from '../../execute/conversion.js';
@@ -185,15 +187,33 @@ class RoutedCopy implements CopyInExecution {
       } catch (error) {
         wrong = { row, error };
       }
+    const whole = new Map<CopyLeaf, Rows>();
     for (const [leaf, places] of byLeaf) {
-      const own = taken(rows, places);
-      const broken = nullIn(leaf, own) ?? (await this.#brokenIn(leaf, own, port));
+      const { rows: own, failure } = await this.#withGenerated(leaf, taken(rows, places), port);
+      whole.set(leaf, own);
+      const broken = nullIn(leaf, own) ?? (await this.#brokenIn(leaf, own, port)) ?? failure;
       const row = broken && places[broken.row]!;
       if (broken && row !== undefined && row < (wrong?.row ?? count)) wrong = { ...broken, row };
     }
     if (wrong) throw atLine(wrong.error, body.table.name, rows.lines[wrong.row]!, session);
-    for (const [leaf, places] of byLeaf)
-      this.#waiting.set(leaf, [...(this.#waiting.get(leaf) ?? []), taken(rows, places)]);
+    for (const [leaf, own] of whole) this.#waiting.set(leaf, [...(this.#waiting.get(leaf) ?? []), own]);
+  }
+
+  /** Rows with their protected generated columns, up to the first of which one cannot be computed. */
+  async #withGenerated(
+    { table, generated }: CopyLeaf,
+    rows: Rows,
+    port: StatementPort,
+  ): Promise<{ readonly rows: Rows; readonly failure: Wrong | undefined }> {
+    const count = rows.lines.length;
+    if (!generated || count === 0) return { rows, failure: undefined };
+    const { expressions } = generated;
+    const given = byNumber(table, rows);
+    const found = await generatedValues(expressions, generated, given, count, this.session, port);
+    const left = found.refusal?.row ?? count;
+    const values = new Map([...rows.values].map(([name, column]) => [name, slice(column, 0, left)] as const));
+    for (const { column } of expressions) values.set(column.name, found.columns.get(column.number)!);
+    return { rows: { values, lines: rows.lines.slice(0, left) }, failure: found.refusal };
   }
 
   /** Which tables take the rows: the bounds are asked of the columns that they read, as text. */
@@ -222,19 +242,14 @@ class RoutedCopy implements CopyInExecution {
   }
 
   /** The first row that breaks a check which reads protected columns. */
-  async #brokenIn(
-    { table }: CopyLeaf,
-    { values, lines }: Rows,
-    port: StatementPort,
-  ): Promise<Wrong | undefined> {
+  async #brokenIn({ table }: CopyLeaf, rows: Rows, port: StatementPort): Promise<Wrong | undefined> {
     const { session } = this;
     const of = await checksOf(table, session);
-    if (!of) return undefined;
-    const byNumber = new Map(
-      table.columns.flatMap(c => (values.has(c.name) ? [[c.number, values.get(c.name)!] as const] : [])),
-    );
+    const count = rows.lines.length;
+    if (!of || count === 0) return undefined;
     const time = this.time ?? (await timeOf(of.checks, session));
-    const broken = await firstBroken(of.checks, of, byNumber, lines.length, time, session, port);
+    const values = byNumber(table, rows);
+    const broken = await firstBroken(of.checks, of, values, count, time, session, port);
     return broken && { row: broken.row, error: broken.failure };
   }
 
@@ -277,6 +292,9 @@ class RoutedCopy implements CopyInExecution {
     await writeSides(sides, session);
   }
 }
+
+const byNumber = ({ columns }: LogicalTable, { values }: Rows): ReadonlyMap<number, PlainColumn> =>
+  new Map(columns.flatMap(c => (values.has(c.name) ? [[c.number, values.get(c.name)!] as const] : [])));
 
 function mustBeWhole(refused: RefusedData | undefined): void {
   if (refused) throw refused.error;
