@@ -19,6 +19,7 @@ import type { DescribedTable } from './description.js';
 import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
 import { listedByParent, placeInTree } from './inheritance.js';
 import { HELPER_SCHEMA } from './object-queries.js';
+import { FORM_BYTES_MAX } from './physical-parts.js';
 import {
   columnListedAs,
   columnPolicies,
@@ -341,7 +342,8 @@ async function physicalNames(
     const tables: Record<string, string> = {};
     for (const spec of specs) {
       const role = spec.kind === 'column' && ofColumns.length === 1 ? '' : `_${spec.role}`;
-      if (spec.kind === 'column') columns[spec.role] = boundedName(column, `_${kind}${generation}${role}`);
+      if (spec.kind === 'column')
+        columns[spec.role] = boundedName(column, `_${kind}${generation}${role}`, FORM_BYTES_MAX);
       else tables[spec.role] = quoteQualified(HELPER_SCHEMA, boundedName(kind, `${generation}${role}`));
     }
     if (Object.values(columns).some(name => taken.has(name))) continue;

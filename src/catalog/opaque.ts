@@ -6,12 +6,13 @@
 import { ClarusError } from '../errors.js';
 import type { LogicalTable, OpaqueNames } from './catalog.js';
 import type { DescribedTable } from './description.js';
-import type {
-  PhysicalColumn,
-  PhysicalConstraint,
-  PhysicalIndex,
-  PhysicalTable,
-  Spelling,
+import {
+  formSuffixes,
+  type PhysicalColumn,
+  type PhysicalConstraint,
+  type PhysicalIndex,
+  type PhysicalTable,
+  type Spelling,
 } from './physical-parts.js';
 import { boundedName } from './quote.js';
 
@@ -22,9 +23,6 @@ export interface NamesInUse {
   /** is it the opaque name of something? */
   readonly standsForAnother: (name: string) => boolean;
 }
-
-/** What takes part in the names of the checks and indexes of a form (physical.ts, physical-indexes.ts). */
-const suffixes = ['_check', '_check1', '_null', '_index'];
 
 /**
  * Gives a table its opaque names: those that its names have already in the catalogue, and new ones for the others.
@@ -49,7 +47,7 @@ export async function opaqueNames(
         const several = Object.keys(encoded.columns).length > 1 ? `_${role}` : '';
         const opaque = `c${column.number}_${kind}${encoded.generation}${several}`;
         give(form, opaque);
-        for (const suffix of suffixes) give(boundedName(form, suffix), opaque + suffix);
+        for (const suffix of formSuffixes) give(boundedName(form, suffix), opaque + suffix);
       }
   const sequences = described.columns.flatMap(({ attnum, sequence }) =>
     sequence && !columns.find(column => column.attnum === attnum)?.protection

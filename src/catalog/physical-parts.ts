@@ -2,6 +2,7 @@
 import { type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DescribedSequence } from './description.js';
 import type { Encodings } from './encodings-for.js';
+import { NAME_BYTES_MAX } from './quote.js';
 
 /** A column in the cloud: an application's own in the clear, the row id, or one of an encoding. */
 export interface PhysicalColumn {
@@ -83,6 +84,12 @@ export interface PhysicalContext {
   /** another table of the catalogue by its shadow OID */
   readonly tableOf: (oid: number) => LogicalTable | undefined;
 }
+
+/** What the names of the checks and indexes of an encoding's column end in (physical.ts, physical-indexes.ts). */
+export const formSuffixes = ['_check', '_check1', '_null', '_index'] as const;
+
+/** Bytes of the name of an encoding's column, so that those of its checks and indexes hold the whole of it. */
+export const FORM_BYTES_MAX = NAME_BYTES_MAX - Math.max(...formSuffixes.map(({ length }) => length));
 
 /** Name of the unique index on the row id. */
 export const rowIndexName = (table: number): string => `${ROW_COLUMN}_${table}`;

@@ -19,9 +19,10 @@ export const NAME_BYTES_MAX = 63;
 /**
  * A name made of a base and a suffix, at most 63 bytes of UTF-8: what is cut is the base, so that a number in
  * the suffix goes on telling names apart.
+ * @param bytesMax fewer, where the name is to be the base of others
  */
-export function boundedName(base: string, suffix: string): string {
-  const room = NAME_BYTES_MAX - Buffer.byteLength(suffix);
+export function boundedName(base: string, suffix: string, bytesMax = NAME_BYTES_MAX): string {
+  const room = bytesMax - Buffer.byteLength(suffix);
   let kept = base;
   while (Buffer.byteLength(kept) > room) kept = [...kept].slice(0, -1).join('');
   return kept + suffix;
