@@ -95,6 +95,27 @@ suite('procedures', { timeout: 400_000 }, () => {
     assert.deepEqual(await sides.differences(['SELECT generate_series(1, twice(2))', ...contents]), []);
   });
 
+  test('a cursor goes from one function to another, and to no client', async () => {
+    await sides.both(
+      `CREATE FUNCTION opens() RETURNS refcursor LANGUAGE plpgsql AS $$ DECLARE c CURSOR FOR SELECT name FROM person ORDER BY id;
+         BEGIN UPDATE person SET amount = 1 WHERE id = 1; OPEN c; RETURN c; END $$`,
+      `CREATE FUNCTION reads(c refcursor) RETURNS text LANGUAGE plpgsql AS $$ DECLARE n text;
+         BEGIN UPDATE person SET amount = 2 WHERE id = 1; FETCH c INTO n; RETURN n; END $$`,
+    );
+    const steps = [
+      "DO $$ DECLARE c refcursor; n text; BEGIN c := opens(); FETCH c INTO n; RAISE NOTICE '%', n; n := reads(c); RAISE NOTICE '%', n; CLOSE c; RAISE NOTICE '%', c IS NULL; END $$",
+      "SELECT reads('nothing')",
+      ...contents,
+    ];
+    assert.deepEqual(await sides.differences(steps), []);
+    const { code, message } = await sides.outcome(sides.ours, 'SELECT opens()');
+    assert.equal(
+      `${code} ${message}`,
+      '0A000 an open cursor that a function returns to the client is not answered yet',
+    );
+    await sides.both('DROP FUNCTION opens', 'DROP FUNCTION reads');
+  });
+
   test('what a variable holds of a protected column comes to no open place', async () => {
     const read = 'DECLARE n text; r record; i int; BEGIN SELECT name INTO n FROM person WHERE id = 1;';
     const refused = [
@@ -126,6 +147,13 @@ suite('procedures', { timeout: 400_000 }, () => {
       `${read} RAISE EXCEPTION USING ERRCODE = lpad(length(n)::text, 5, '0'); EXCEPTION WHEN others THEN INSERT INTO plain VALUES (5, SQLSTATE); END`,
       `${read} PERFORM generate_series(1, length(n)); GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i, 'x'); END`,
       `${read} PERFORM generate_series(1, length(name)) FROM person; GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i, 'x'); END`,
+      `DECLARE c CURSOR FOR SELECT id, name FROM person; ${read.slice(8)} OPEN c; FETCH c INTO i, n; INSERT INTO plain VALUES (i + 10, n); END`,
+      `DECLARE c CURSOR FOR SELECT id FROM plain; ${read.slice(8)} OPEN c; FETCH ABSOLUTE length(n) - 5 FROM c INTO i; INSERT INTO plain VALUES (i + 10, 'x'); END`,
+      `DECLARE c CURSOR FOR SELECT id FROM plain; ${read.slice(8)} OPEN c; MOVE length(n) FROM c; GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i + 10, 'x'); END`,
+      `DECLARE c CURSOR FOR SELECT generate_series(1, length(name)) FROM person; ${read.slice(8)} OPEN c; MOVE ALL FROM c; GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i + 10, 'x'); END`,
+      `DECLARE c refcursor; d refcursor; ${read.slice(8)} c := n; OPEN c FOR SELECT 7; d := n; FETCH d INTO i; INSERT INTO plain VALUES (i, 'x'); END`,
+      `DECLARE c CURSOR FOR SELECT id, name FROM person; ${read.slice(8)} FOR p IN c LOOP INSERT INTO plain VALUES (p.id + 10, p.name); END LOOP; END`,
+      'DECLARE c CURSOR FOR SELECT * FROM plain; BEGIN OPEN c; MOVE c; UPDATE plain SET note = note WHERE CURRENT OF c; END',
       `${read} i := nextval('numbered_id_seq'); INSERT INTO plain VALUES (i + 100, 'x'); END`,
       `${read} SELECT last_value INTO i FROM numbered_id_seq; INSERT INTO plain VALUES (i + 100, 'x'); END`,
     ];
@@ -140,6 +168,8 @@ suite('procedures', { timeout: 400_000 }, () => {
       `${read} INSERT INTO person (id, open, name) VALUES (5, 'o', n) RETURNING id INTO i; INSERT INTO plain VALUES (i, 'id'); END`,
       `${read} IF n = 'Zaphod' THEN INSERT INTO plain VALUES (5, 'known'); END IF; END`,
       `${read} UPDATE person SET amount = 1 WHERE name = n; GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i + 5, 'x'); END`,
+      `DECLARE c CURSOR FOR SELECT id, name FROM person ORDER BY id; ${read.slice(8)} OPEN c; FETCH c INTO i, n; INSERT INTO plain VALUES (i + 10, 'x'); END`,
+      `DECLARE c CURSOR (w text) FOR SELECT id FROM plain WHERE note > w ORDER BY id; ${read.slice(8)} OPEN c(n); FETCH c INTO i; INSERT INTO secret VALUES (i + 10, n); END`,
       `${read} BEGIN PERFORM n::int; EXCEPTION WHEN others THEN INSERT INTO plain VALUES (7, SQLSTATE); END; END`,
     ];
     const sent = await sides.recorded.sentWhile(async () => {

@@ -102,5 +102,7 @@ export const calls: readonly Step[] = [
 export const committing: readonly string[] = [
   'CALL steps(4)',
   "DO $$ BEGIN INSERT INTO secret VALUES (60, 'a'); COMMIT; INSERT INTO secret VALUES (61, 'b'); ROLLBACK; INSERT INTO secret VALUES (62, 'c'); END $$",
+  "DO $$ DECLARE c CURSOR FOR SELECT id FROM person ORDER BY id; BEGIN FOR r IN c LOOP INSERT INTO secret VALUES (70 + r.id, 'a'); COMMIT; END LOOP; END $$",
+  "DO $$ DECLARE c refcursor := 'mine'; n int; BEGIN OPEN c FOR SELECT id FROM person; COMMIT; FETCH c INTO n; END $$",
   "DO $$ BEGIN INSERT INTO secret VALUES (63, 'a'); COMMIT; RAISE EXCEPTION 'kept'; END $$",
 ];

@@ -1,6 +1,7 @@
 /** Bodies that a session is running, one within another. */
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
+import { OpenCursors } from './cursors.js';
 
 /** Bodies that may run within each other: PostgreSQL's stack takes some hundreds. */
 const depthMax = 200;
@@ -12,13 +13,20 @@ export interface Activity {
   triggers: number;
   /** COMMIT and ROLLBACK are errors */
   atomic: boolean;
+  /** what they have opened, up to the end of the outermost */
+  readonly cursors: OpenCursors;
 }
 
 const activities = new WeakMap<SessionPort['transaction'], Activity>();
 
 /** What a session is running now. */
 export function activityOf({ transaction }: SessionPort): Activity {
-  const found = activities.get(transaction) ?? { depth: 0, triggers: 0, atomic: false };
+  const found = activities.get(transaction) ?? {
+    depth: 0,
+    triggers: 0,
+    atomic: false,
+    cursors: new OpenCursors(),
+  };
   activities.set(transaction, found);
   return found;
 }
@@ -42,5 +50,6 @@ export async function within<T>(session: SessionPort, atomic: boolean, work: () 
   } finally {
     activity.depth--;
     activity.atomic = before;
+    if (activity.depth === 0) activity.cursors.clear();
   }
 }

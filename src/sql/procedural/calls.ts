@@ -21,7 +21,7 @@ import { Returned } from './returned.js';
 import type { Routine } from './routine.js';
 import { type RoutineServices, runStatement, StatementRows } from './run.js';
 import { open, typeBool, type Value } from './types.js';
-import { foundVariable, Scope, type Variable, variableOf } from './variables.js';
+import { foundVariable, REFCURSOR, Scope, type Variable, variableOf } from './variables.js';
 
 /** Bytes of rows that may be kept for a client that takes them in parts. */
 const heldBytesMax = 64 * 1024 * 1024;
@@ -157,7 +157,26 @@ async function runRoutine(
   const interpreter = new Interpreter(frame, returned, activityOf(session));
   mustBeOver(await interpreter.block(routine.body.block, scope));
   await returned.ended(execution.types);
+  mustGiveNoCursor(routine, returned, session);
   return returned;
+}
+
+/**
+ * What bodies have opened is closed when the outermost ends.
+ * @throws ClarusError 0A000 where that returns an open one
+ */
+function mustGiveNoCursor({ columns }: Routine, { result }: Returned, session: SessionPort): void {
+  const { depth, cursors } = activityOf(session);
+  if (depth > 1) return;
+  for (const [i, { type }] of columns.entries())
+    if (type.oid === REFCURSOR)
+      for (const row of result)
+        if (row[i] && cursors.has(Buffer.from(row[i]).toString()))
+          throw new ClarusError(
+            '0A000',
+            'an open cursor that a function returns to the client is not answered yet',
+            { hint: 'Return the rows (RETURN QUERY), or DECLARE the cursor in a statement of its own.' },
+          );
 }
 
 /** A body in SQL: its last statement gives what it returns. */

@@ -1,10 +1,10 @@
 /** Declarations of a block, as it is entered. */
 import { ClarusError } from '../../errors.js';
 import type { Frame } from './frame.js';
-import type { Block, Declaration } from './syntax.js';
+import type { Block, CursorDeclaration, Declaration } from './syntax.js';
 import { folded } from './tokens.js';
 import type { ValueType } from './types.js';
-import { mustTake, Scope, type Variable, variableOf } from './variables.js';
+import { mustTake, REFCURSOR, Scope, type Variable, variableOf } from './variables.js';
 
 /** The variables of a block with the values they begin with, each of which may use those before. */
 export async function declared(block: Block, outer: Scope | undefined, frame: Frame): Promise<Scope> {
@@ -22,12 +22,24 @@ async function declare(declaration: Declaration, scope: Scope, frame: Frame): Pr
     scope.declare(found.variable, name);
     return;
   }
+  if (declaration.kind === 'cursor') return declareCursor(declaration, scope, frame);
   const { constant, notNull, value } = declaration;
   const type = await typeOf(declaration.type, scope, frame);
   // it is given its first value before it is constant
   const variable = await variableOf(name, type, frame.types, { notNull });
   if (value !== undefined) await begin(variable, value, scope, frame);
   scope.declare(constant ? { ...variable, constant } : variable);
+}
+
+async function declareCursor(declaration: CursorDeclaration, scope: Scope, frame: Frame): Promise<void> {
+  const { name } = declaration;
+  const parameters: { name: string; type: ValueType | 'record' }[] = [];
+  for (const parameter of declaration.parameters)
+    parameters.push({ name: parameter.name, type: await typeOf(parameter.type, scope, frame) });
+  const type = { oid: REFCURSOR, modifier: -1 };
+  const value = { type, text: null, secret: false };
+  const cursor = { declaration, parameters, scope: scope.asItIs(declaration) };
+  scope.declare({ kind: 'scalar', name, type, constant: false, notNull: false, cursor, value });
 }
 
 async function begin(variable: Variable, expression: string, scope: Scope, frame: Frame): Promise<void> {

@@ -6,6 +6,8 @@ import { ClarusError } from '../../errors.js';
 import { parseStatements } from '../raw/parse.js';
 import type { Activity } from './activity.js';
 import { writable } from './arguments.js';
+import { closeCursor, fetchFromCursor, openCursor } from './cursor-statements.js';
+import type { OpenCursors } from './cursors.js';
 import { declared } from './declare.js';
 import { assignElement } from './elements.js';
 import { type Caught, catches, caught, diagnosticItem } from './errors.js';
@@ -39,6 +41,10 @@ export class Interpreter implements BodyRunner {
     this.#atomic = activity.atomic;
   }
 
+  get cursors(): OpenCursors {
+    return this.activity.cursors;
+  }
+
   async block(block: Block, outer: Scope | undefined): Promise<Flow> {
     const { handlers } = block;
     const flow = handlers ? await this.#guarded(block, handlers, outer) : await this.#plain(block, outer);
@@ -66,6 +72,8 @@ export class Interpreter implements BodyRunner {
     const scope = await declared(block, outer, this.frame);
     const { session } = this.frame.execution;
     const { atomic } = this.activity;
+    const { cursors } = this;
+    const opened = cursors.mark();
     this.#subtransactions++;
     let error: unknown;
     try {
@@ -80,6 +88,7 @@ export class Interpreter implements BodyRunner {
     const found = caught(error, session.catalog());
     const handler = found && handlers.find(h => catches(h, found.diagnostic.code));
     if (!found || !handler) throw error;
+    cursors.rollBackTo(opened);
     const inner = new Scope(scope, undefined, handler);
     inner.declare(
       errorVariable('sqlstate', { ...open(found.diagnostic.code, typeText), secret: found.secretState }),
@@ -168,6 +177,16 @@ export class Interpreter implements BodyRunner {
         return this.#assert(statement, scope);
       case 'diagnostics':
         return this.#diagnostics(statement, scope);
+      case 'open':
+        return openCursor(statement, scope, this);
+      case 'fetch': {
+        const { count, secret } = await fetchFromCursor(statement, scope, this);
+        frame.countRows(count, secret);
+        this.setFound(count > 0);
+        return;
+      }
+      case 'close':
+        return closeCursor(statement, scope, this);
       case 'end-transaction':
         return this.#end(statement);
     }
@@ -365,6 +384,7 @@ export class Interpreter implements BodyRunner {
       );
     if (chain) throw new ClarusError('0A000', 'AND CHAIN in a procedure is not answered yet');
     await this.frame.execution.session.transaction.renew(action);
+    this.cursors.endTransaction();
   }
 
   setFound(found: boolean): void {

@@ -1,12 +1,11 @@
 /** Loops of a body. */
 import { ClarusError } from '../../errors.js';
 import { readerOn } from '../reading.js';
-import type { Frame } from './frame.js';
+import { type CursorLoop, type CursorRunner, cursorOfLoop, mustReturnRows } from './cursor-statements.js';
 import { rowOf } from './frame.js';
-import type { Outcome } from './run.js';
-import type { Loop, Source, Statement, Target } from './syntax.js';
-import { open, textOf, typeInt, type Value } from './types.js';
-import { Scope } from './variables.js';
+import type { Loop, Statement } from './syntax.js';
+import { open, type TypeFacts, textOf, typeInt, type Value } from './types.js';
+import { Scope, variableOf } from './variables.js';
 
 /** How a statement ended: the next one follows, or the body is left, or a loop or block. */
 export type Flow =
@@ -15,11 +14,8 @@ export type Flow =
   | { readonly kind: 'exit' | 'continue'; readonly label: string | undefined };
 
 /** What runs the statements within loops. */
-export interface BodyRunner {
-  readonly frame: Frame;
+export interface BodyRunner extends CursorRunner {
   statements(list: readonly Statement[], scope: Scope): Promise<Flow>;
-  /** Rows of a query. */
-  rows(source: Source, scope: Scope): Promise<Outcome>;
   setFound(found: boolean): void;
 }
 
@@ -108,7 +104,9 @@ export class Loops {
   }
 
   async #forRows(loop: Kind<'for-rows'>, scope: Scope): Promise<Flow> {
-    const { frame } = this.interpreter;
+    const { frame, cursors } = this.interpreter;
+    const cursor = await cursorOfLoop(loop.source, loop.targets, scope, this.interpreter);
+    if (cursor) return this.#forCursor(loop, cursor, scope);
     for (const target of loop.targets)
       if (!scope.find(target))
         throw new ClarusError(
@@ -116,8 +114,8 @@ export class Loops {
           'loop variable of loop over rows must be a record variable or list of scalar variables',
         );
     const outcome = await this.interpreter.rows(loop.source, scope);
-    if (outcome.columns.length === 0)
-      throw new ClarusError('42601', 'cannot open a query that returns no rows');
+    mustReturnRows(outcome);
+    cursors.nextName();
     if (outcome.rows.length === 0) await frame.assignRow(loop.targets, scope, rowOf(outcome, 0));
     for (const place of outcome.rows.keys()) {
       await frame.assignRow(loop.targets, scope, rowOf(outcome, place));
@@ -128,13 +126,29 @@ export class Loops {
     return this.#ended(outcome.rows.length > 0, 'next');
   }
 
+  /** The variable is one of the loop, whatever has its name around it. */
+  async #forCursor(loop: Kind<'for-rows'>, { outcome, over }: CursorLoop, outer: Scope): Promise<Flow> {
+    const { frame } = this.interpreter;
+    const scope = new Scope(outer, loop.label, loop);
+    scope.declare(await variableOf(loop.targets[0]![0]!, 'record', frame.types));
+    for (const place of outcome.rows.keys()) {
+      await frame.assignRow(loop.targets, scope, rowOf(outcome, place));
+      await frame.execution.step();
+      const { goesOn, flow } = await this.#round(loop, scope);
+      if (goesOn) continue;
+      over();
+      return this.#ended(true, flow);
+    }
+    over();
+    return this.#ended(outcome.rows.length > 0, 'next');
+  }
+
   async #forEach(loop: Kind<'foreach'>, scope: Scope): Promise<Flow> {
     const { frame } = this.interpreter;
-    if (loop.slice > 0) throw new ClarusError('0A000', 'FOREACH ... SLICE is not answered yet');
     const array = await frame.evaluate(loop.array, scope);
     if (array.text === null) throw new ClarusError('22004', 'FOREACH expression must not be null');
-    const elements = await this.#elements(array);
-    await this.#mustTakeElements(loop.targets, scope);
+    const elements = loop.slice > 0 ? await this.#slices(array, loop.slice) : await this.#elements(array);
+    await this.#mustTakeElements(loop, scope);
     for (const value of elements) {
       await frame.assignElement(loop.targets, scope, value);
       await frame.execution.step();
@@ -145,19 +159,66 @@ export class Loops {
   }
 
   /** @throws ClarusError 42804 */
-  async #mustTakeElements(targets: readonly Target[], scope: Scope): Promise<void> {
+  async #mustTakeElements({ targets, slice }: Kind<'foreach'>, scope: Scope): Promise<void> {
     const found = targets.length === 1 ? scope.find(targets[0]!) : undefined;
-    if (found?.variable.kind !== 'scalar') return;
+    if (found?.variable.kind !== 'scalar') {
+      if (slice > 0) throw noArray();
+      return;
+    }
     const { kind, element } = await this.interpreter.frame.types.facts(found.variable.type.oid);
-    if (kind !== 'd' && element !== 0)
+    if (slice > 0 && kind !== 'd' && element === 0) throw noArray();
+    if (slice === 0 && kind !== 'd' && element !== 0)
       throw new ClarusError('42804', 'FOREACH loop variable must not be of an array type');
   }
 
+  /** Parts of an array of as many dimensions as SLICE says, with their bounds (array_create_iterator in arrayfuncs.c). */
+  async #slices(array: Value, slice: number): Promise<readonly Value[]> {
+    const { name } = await this.#arrayFacts(array);
+    const read = readerOn(this.interpreter.frame.execution.session.trusted);
+    const given = textOf(array);
+    const bounds = await read(
+      `SELECT pg_catalog.array_lower(a.v, d)::text, pg_catalog.array_upper(a.v, d)::text
+         FROM (SELECT $1::${name}) AS a (v), pg_catalog.generate_series(1, pg_catalog.array_ndims(a.v)) AS d ORDER BY d`,
+      [given],
+    );
+    if (slice > bounds.length)
+      throw new ClarusError(
+        '2202E',
+        `slice dimension (${slice}) is out of the valid range 0..${bounds.length}`,
+      );
+    const outer = bounds.length - slice;
+    const places = bounds.slice(0, outer).map((_, i) => `i${i + 1}`);
+    const series = places.map((place, i) => {
+      const [lower, upper] = bounds[i]!;
+      return `, pg_catalog.generate_series(${lower}, ${upper}) AS s${place} (${place})`;
+    });
+    const subscripts = [...places.map(place => `[${place}:${place}]`), ...Array<string>(slice).fill('[:]')];
+    const order = places.length > 0 ? ` ORDER BY ${places.join(', ')}` : '';
+    const rows = await read(
+      `SELECT (a.v${subscripts.join('')})::text FROM (SELECT $1::${name}) AS a (v)${series.join('')}${order}`,
+      [given],
+    );
+    const inner = bounds.slice(outer);
+    const prefix = inner.every(([lower]) => lower === '1')
+      ? ''
+      : `${inner.map(([lower, upper]) => `[${lower}:${upper}]`).join('')}=`;
+    // each of the outer dimensions is one of one element
+    return rows.map(([text]) => ({
+      ...array,
+      text: Buffer.from(prefix + text!.slice(outer, text!.length - outer)),
+    }));
+  }
+
+  async #arrayFacts(array: Value): Promise<TypeFacts> {
+    const facts = await this.interpreter.frame.types.facts(array.type.oid);
+    if (facts.element === 0)
+      throw new ClarusError('42804', `FOREACH expression must yield an array, not type ${facts.name}`);
+    return facts;
+  }
+
   async #elements(array: Value): Promise<readonly Value[]> {
-    const { types, execution } = this.interpreter.frame;
-    const { element, name } = await types.facts(array.type.oid);
-    if (element === 0)
-      throw new ClarusError('42804', `FOREACH expression must yield an array, not type ${name}`);
+    const { execution } = this.interpreter.frame;
+    const { element, name } = await this.#arrayFacts(array);
     const rows = await readerOn(execution.session.trusted)(
       // in FROM, a composite element would become several columns
       `SELECT pg_catalog.unnest($1::${name})`,
@@ -176,3 +237,6 @@ export class Loops {
     return flow;
   }
 }
+
+const noArray = (): ClarusError =>
+  new ClarusError('42804', 'FOREACH ... SLICE loop variable must be of an array type');

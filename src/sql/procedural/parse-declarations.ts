@@ -1,5 +1,6 @@
 /** DECLARE in PL/pgSQL (decl_sect in pl_gram.y). */
 import { ClarusError } from '../../errors.js';
+import { parseCursor } from './parse-cursors.js';
 import type { Declaration } from './syntax.js';
 import type { Tokens } from './tokens.js';
 
@@ -20,10 +21,10 @@ function declaration(tokens: Tokens): Declaration {
     tokens.expect(';');
     return { kind: 'alias', name, of };
   }
-  if (tokens.is('cursor', 'no', 'scroll')) throw noCursors();
+  const cursor = parseCursor(tokens, name);
+  if (cursor) return cursor;
   const constant = tokens.take('constant');
   const type = tokens.textUntil(';', ':=', '=', 'default', 'not', 'collate');
-  if (/^refcursor$/i.test(type)) throw noCursors();
   if (tokens.is('collate'))
     throw new ClarusError('0A000', 'a variable with a collation is not answered yet', {
       hint: 'Write COLLATE where the variable is compared.',
@@ -39,9 +40,3 @@ function declaration(tokens: Tokens): Declaration {
     );
   return { kind: 'variable', name, type, constant, notNull, value };
 }
-
-/** The refusal of cursor variables. */
-export const noCursors = (): ClarusError =>
-  new ClarusError('0A000', 'cursors in PL/pgSQL are not answered yet in a database with protected tables', {
-    hint: 'Use FOR row IN query LOOP.',
-  });

@@ -1,5 +1,6 @@
 /** Loops in PL/pgSQL. */
 import { ClarusError } from '../../errors.js';
+import { asCursor } from './parse-cursors.js';
 import { parseEndLabel, parseSource, parseTargets } from './parse-parts.js';
 import type { Loop, Statement } from './syntax.js';
 import type { Tokens } from './tokens.js';
@@ -47,7 +48,8 @@ function parseFor(tokens: Tokens): Head {
   const from = tokens.textUntil('..', 'loop');
   if (!tokens.take('..')) {
     if (reverse) throw new ClarusError('42601', 'cannot specify REVERSE in query FOR loop');
-    return { kind: 'for-rows', targets, source: { kind: 'query', sql: from } };
+    const cursor = asCursor(from);
+    return { kind: 'for-rows', targets, source: { kind: 'query', sql: from, ...(cursor && { cursor }) } };
   }
   const [[variable, ...fields] = [], ...more] = targets;
   if (variable === undefined || fields.length > 0 || more.length > 0)

@@ -1,7 +1,8 @@
 /** Reads bodies in PL/pgSQL (src/pl/plpgsql/src/pl_gram.y of PostgreSQL 18). */
 import { ClarusError } from '../../errors.js';
 import { statesOf } from './conditions.js';
-import { noCursors, parseDeclarations } from './parse-declarations.js';
+import { parseClose, parseFetch, parseOpen } from './parse-cursors.js';
+import { parseDeclarations } from './parse-declarations.js';
 import { parseLoop } from './parse-loops.js';
 import { parseEndLabel, parseExpressions, parseSource, parseTargets } from './parse-parts.js';
 import { parseRaise, stringValue } from './parse-raise.js';
@@ -103,10 +104,10 @@ const statements: Readonly<Record<string, Parse>> = {
   get: parseDiagnostics,
   commit: parseEnd,
   rollback: parseEnd,
-  open: refuseCursor,
-  fetch: refuseCursor,
-  move: refuseCursor,
-  close: refuseCursor,
+  open: parseOpen,
+  fetch: parseFetch,
+  move: parseFetch,
+  close: parseClose,
   null: tokens => {
     tokens.next();
     return { kind: 'null' };
@@ -257,11 +258,6 @@ function parseEnd(tokens: Tokens): Statement {
   const no = tokens.take('and') && (tokens.take('no') ? tokens.expect('chain') : undefined);
   const chain = no === undefined && tokens.expect('chain') !== undefined;
   return { kind: 'end-transaction', action, chain };
-}
-
-function refuseCursor(tokens: Tokens): never {
-  tokens.next();
-  throw noCursors();
 }
 
 /** A statement of SQL; INTO is taken out of it (make_execsql_stmt). */

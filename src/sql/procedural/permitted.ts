@@ -1,6 +1,6 @@
 /** Statements that bodies may hold. */
 import { ClarusError } from '../../errors.js';
-import { kindOf, type RawNode } from '../raw/node.js';
+import { kindOf, type RawNode, visit } from '../raw/node.js';
 
 /**
  * PostgreSQL refuses some statements in bodies as well; those that act on the session are refused because it is the
@@ -13,6 +13,12 @@ export function mustBeAllowed(raw: RawNode): void {
     throw new ClarusError('0A000', 'unsupported transaction command in PL/pgSQL', {
       hint: 'Use a block with EXCEPTION.',
     });
+  visit(raw, inner => {
+    if (inner === 'CurrentOfExpr')
+      throw new ClarusError('0A000', 'WHERE CURRENT OF is not answered within a function or DO block', {
+        hint: 'Name the row by its key.',
+      });
+  });
   if (kind === 'CopyStmt')
     throw new ClarusError('0A000', 'COPY is not answered within a function or DO block');
   if (

@@ -21,7 +21,32 @@ export type Declaration =
       readonly constant: boolean;
       readonly notNull: boolean;
       readonly value: string | undefined;
-    };
+    }
+  | CursorDeclaration;
+
+/** A cursor variable with its query. */
+export interface CursorDeclaration {
+  readonly kind: 'cursor';
+  readonly name: string;
+  readonly scrolls: Scrolls;
+  readonly parameters: readonly { readonly name: string; readonly type: string }[];
+  readonly query: string;
+}
+
+/** SCROLL or NO SCROLL; undefined: neither is said. */
+export type Scrolls = boolean | undefined;
+
+/** Arguments of a cursor, by position and by name; undefined: no parentheses. */
+export type CursorArguments =
+  | readonly { readonly name: string | undefined; readonly expression: string }[]
+  | undefined;
+
+/** Which rows of a cursor FETCH and MOVE go to (FetchDirection in parsenodes.h). */
+export interface Direction {
+  readonly kind: 'forward' | 'backward' | 'absolute' | 'relative';
+  /** an expression, or a number, which may be infinite */
+  readonly count: string | number;
+}
 
 /** WHEN ... THEN in EXCEPTION. */
 export interface Handler {
@@ -45,9 +70,14 @@ export interface Branch {
   readonly body: readonly Statement[];
 }
 
-/** Where the rows of a loop or of RETURN QUERY come from. */
+/** Where the rows of a loop, of a cursor or of RETURN QUERY come from. */
 export type Source =
-  | { readonly kind: 'query'; readonly sql: string }
+  | {
+      readonly kind: 'query';
+      readonly sql: string;
+      /** of a loop: the text reads as a cursor with its arguments, which it is if there is one of the name */
+      readonly cursor?: { readonly name: string; readonly arguments: CursorArguments };
+    }
   | { readonly kind: 'dynamic'; readonly text: string; readonly using: readonly string[] };
 
 /** One statement of a body. */
@@ -94,6 +124,22 @@ export type Statement =
       readonly stacked: boolean;
       readonly items: readonly { readonly target: Target; readonly item: string }[];
     }
+  | {
+      readonly kind: 'open';
+      readonly cursor: Target;
+      readonly scrolls: Scrolls;
+      /** undefined: the query is the cursor's own */
+      readonly source: Source | undefined;
+      readonly arguments: CursorArguments;
+    }
+  | {
+      readonly kind: 'fetch';
+      readonly cursor: Target;
+      readonly direction: Direction;
+      /** undefined: MOVE */
+      readonly targets: readonly Target[] | undefined;
+    }
+  | { readonly kind: 'close'; readonly cursor: Target }
   | { readonly kind: 'end-transaction'; readonly action: 'commit' | 'rollback'; readonly chain: boolean };
 
 /** The loops, by what makes them go round. */

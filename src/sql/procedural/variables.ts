@@ -1,5 +1,7 @@
 /** Variables of a body: what names mean, and what they hold. */
 import { ClarusError } from '../../errors.js';
+import { markRaised } from './errors.js';
+import type { CursorDeclaration } from './syntax.js';
 import {
   type Field,
   open,
@@ -20,8 +22,21 @@ export interface Scalar {
   readonly notNull: boolean;
   /** of a relation that the body is given: its name can be no column's, and nothing is assigned to it */
   readonly given?: true;
+  /** of a cursor: its query; absent: it has none of its own */
+  readonly cursor?: BoundCursor;
   value: Value;
 }
+
+/** A cursor with its query. */
+export interface BoundCursor {
+  readonly declaration: CursorDeclaration;
+  readonly parameters: readonly { readonly name: string; readonly type: ValueType | 'record' }[];
+  /** what its names mean: those that are declared before it */
+  readonly scope: Scope;
+}
+
+/** `refcursor` (pg_type.dat) */
+export const REFCURSOR = 1790;
 
 /** A variable of a row. */
 export interface RowVariable {
@@ -77,6 +92,14 @@ export class Scope {
 
   declare(variable: Variable, name = variable.name): void {
     this.#variables.set(name, variable);
+  }
+
+  /** The same without what is declared in this block from now on. */
+  asItIs(syntax: object): Scope {
+    const scope = new Scope(this.outer, this.label, syntax);
+    for (const [name, variable] of this.#variables) scope.declare(variable, name);
+    for (const relation of this.#relations.values()) scope.declareRelation(relation);
+    return scope;
   }
 
   /** Gives the body a relation that it can read by its name. */
@@ -162,9 +185,11 @@ export const errorVariable = (name: string, value: Value): Scalar => ({
 /** @throws ClarusError 42703 where a row has no such field, 55000 where it has none yet */
 export function fieldOf({ name, fields }: RowVariable, field: string): RowField {
   if (!fields)
-    throw new ClarusError('55000', `record "${name}" is not assigned yet`, {
-      detail: 'The tuple structure of a not-yet-assigned record is indeterminate.',
-    });
+    throw markRaised(
+      new ClarusError('55000', `record "${name}" is not assigned yet`, {
+        detail: 'The tuple structure of a not-yet-assigned record is indeterminate.',
+      }),
+    );
   const found = fields.find(f => f.name === field);
   if (!found) throw new ClarusError('42703', `record "${name}" has no field "${field}"`);
   return found;
