@@ -12,12 +12,15 @@ import { serverErrorLines } from './server-error.js';
 export async function main({ config: path, json, values, positionals }: Invocation): Promise<number> {
   const client = await connectToProxy(loadConfig(path), values.user as string | undefined);
   try {
-    const { rows } = await client.query<[string]>({
-      text: `EXPLAIN (CLARUS) ${positionals[0]!}`,
-      rowMode: 'array',
-    });
-    const lines = rows.map(([line]) => line);
-    process.stdout.write(json ? `${JSON.stringify({ plan: lines })}\n` : `${lines.join('\n')}\n`);
+    if (json) {
+      const text = `EXPLAIN (CLARUS, FORMAT JSON) ${positionals[0]!}`;
+      const { rows } = await client.query<[[{ Plan: object }]]>({ text, rowMode: 'array' });
+      process.stdout.write(`${JSON.stringify({ plan: rows[0]![0][0].Plan })}\n`);
+      return 0;
+    }
+    const text = `EXPLAIN (CLARUS) ${positionals[0]!}`;
+    const { rows } = await client.query<[string]>({ text, rowMode: 'array' });
+    process.stdout.write(`${rows.map(([line]) => line).join('\n')}\n`);
     return 0;
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error;

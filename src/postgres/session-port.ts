@@ -7,6 +7,7 @@ import type {
   Analysis,
   ClientPort,
   CursorPort,
+  FetchedOfTable,
   ResidualPort,
   SessionPort,
   SessionSettings,
@@ -151,8 +152,12 @@ export class ContextPort implements SessionPort {
     return result as T;
   }
 
-  fetched({ schema, name }: LogicalTable, columns: readonly string[], rows: number): void {
-    this.#context.fetched.add(`${schema}.${name}`, columns, rows);
+  fetched({ schema, name }: LogicalTable, columns: readonly string[], rows: number, bytes: number): void {
+    this.#context.fetched.add(`${schema}.${name}`, columns, rows, bytes);
+  }
+
+  watchFetches(): () => readonly FetchedOfTable[] {
+    return this.#context.fetched.watch();
   }
 
   analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {

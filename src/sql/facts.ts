@@ -9,6 +9,7 @@ import type {
   CopyInBody,
   CopyOutBody,
   CursorBody,
+  ExplainBody,
   ExplainedBody,
   InsertBody,
   InsertSelectBody,
@@ -118,6 +119,11 @@ function protectedFacts({ body, command }: ProtectedPlan, catalog: Catalog): Sta
         tables: [...new Set([...wrote.tables, ...read.tables])],
         columns: [...wrote.columns, ...read.columns],
       };
+    }
+    case 'explain': {
+      const { runs } = body as ExplainBody;
+      if (runs) return { ...factsOf(runs, catalog), command };
+      return { fingerprint: body.kind, command, plan: body.kind, tables: [], columns: [] };
     }
     case 'explained':
       return explainedFacts(body as ExplainedBody, command, catalog);

@@ -25,7 +25,6 @@ import type {
 } from './execute/bodies.js';
 import { startCopyIn } from './execute/copy-in.js';
 import type { CopyOutFormat } from './execute/copy-out.js';
-import { bindLines } from './execute/lines.js';
 import {
   type Bound,
   type ExecutionServices,
@@ -37,6 +36,7 @@ import {
 import { bindRead } from './execute/read-portal.js';
 import { bindInsert, bindUpdate } from './execute/write-portal.js';
 import { asksClarus } from './explain.js';
+import { bindClarus } from './explained/clarus.js';
 import { bindExplained } from './explained/portal.js';
 import { keepable, type MadeWith, madeWith, planKey, same } from './kept-plans.js';
 import type { BoundParameters, Plan, ProtectedPlan } from './plan.js';
@@ -267,12 +267,11 @@ export class Sql {
       case 'cursor':
         return bindCursor(plan.body as CursorBody, b, residualOf(b), this.#splitServices(b));
       case 'explain':
-        return bindLines(() => (plan.body as ExplainBody).lines, session);
-      case 'explained':
-        return bindExplained(plan.body as ExplainedBody, b, {
-          residual: session.residual,
-          split: this.#splitServices(b),
-        });
+      case 'explained': {
+        const services = { residual: session.residual, split: this.#splitServices(b) };
+        if (plan.body.kind === 'explain') return bindClarus(plan.body as ExplainBody, b, services);
+        return bindExplained(plan.body as ExplainedBody, b, services);
+      }
       case 'ddl':
         return {
           execute: async () => {
@@ -375,9 +374,11 @@ export class Sql {
   }
 }
 
-/** EXPLAIN (GENERIC_PLAN): a Query brings no values. */
+/** EXPLAIN (GENERIC_PLAN) and EXPLAIN (CLARUS): a Query brings no values. */
 const isGeneric = ({ body }: ProtectedPlan): boolean =>
-  body.kind === 'explained' && (body as ExplainedBody).options.generic;
+  body.kind === 'explain'
+    ? (body as ExplainBody).runs === undefined
+    : body.kind === 'explained' && (body as ExplainedBody).options.generic;
 
 /** Does what a COPY writes change the state of encodings? */
 const changesState = ({ written }: Pick<CopyInBody, 'written'>): boolean =>

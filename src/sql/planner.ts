@@ -13,7 +13,7 @@ import { Compilation, physical } from './compilation.js';
 import { planCopy } from './copy/plan.js';
 import { defaultsOf } from './defaults.js';
 import type { SplitBody } from './execute/bodies.js';
-import { asksClarus, explainOf } from './explain.js';
+import { asksClarus, planClarus } from './explain.js';
 import { planExplained } from './explained/plan.js';
 import { readFunctionHomes } from './function-homes.js';
 import type { FunctionHomes } from './functions.js';
@@ -350,8 +350,10 @@ export class Planning {
     session: SessionPort,
   ): Promise<Plan> {
     if (!asksClarus(raw)) return this.#query(raw, sql, parameterTypes, session);
-    const written = deparse(child(raw.ExplainStmt!, 'query')!);
-    return explainOf(await this.#plan(parseOne(written), written, parameterTypes, session));
+    return planClarus(raw.ExplainStmt!, {
+      plan: node => this.#parts(session)(parseOne(deparse(node)), deparse(node), parameterTypes),
+      source: node => this.source(deparse(node), session),
+    });
   }
 
   async #touch(raw: RawNode, session: SessionPort): Promise<{ analysis: Analysis; touch: Touch }> {

@@ -296,8 +296,10 @@ export interface SessionPort {
   touching?(): Touching | undefined;
   /** Runs a statement of a body, and tells the journal of it as of one of the client's. */
   recorded<T>(plan: Plan, work: () => Promise<T>): Promise<T>;
-  /** Takes down that the split statement that is running fetched rows of a table. */
-  fetched(table: LogicalTable, columns: readonly string[], rows: number): void;
+  /** Takes down that the split statement that is running fetched rows of a table, of so many bytes. */
+  fetched(table: LogicalTable, columns: readonly string[], rows: number, bytes: number): void;
+  /** From now on: what is fetched. @returns ends it, and tells by table what was */
+  watchFetches(): () => readonly FetchedOfTable[];
   /** parse analysis by the trusted PostgreSQL; see postgres/analysis.ts */
   analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis>;
   /** The same of a statement that may be wrong: an error leaves the transaction as it was. */
@@ -308,6 +310,15 @@ export interface SessionPort {
    * @throws PostgresError what it says to that
    */
   check(statement: PhysicalStatement, bound: BoundParameters): Promise<void>;
+}
+
+/** What was fetched of a table, as `limits.split_rows_max` and `split_bytes_max` count it. */
+export interface FetchedOfTable {
+  /** schema and name */
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly rows: number;
+  readonly bytes: number;
 }
 
 /** What was done to rows: `opened` for a reader, or `written` with protected values. */

@@ -111,6 +111,7 @@ export async function openDdlSession(
     user: 'postgres',
     database: name,
     asksLast: () => false,
+    watchFetches: () => () => [],
     settings: {
       dateStyle: 'ISO, MDY',
       intervalStyle: 'postgres',

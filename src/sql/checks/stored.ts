@@ -7,7 +7,7 @@ import type { EncodingRegistry } from '../../encodings/registry.js';
 import { readRowId, rowIdArray } from '../../wire/arrays.js';
 import { openingEncoding } from '../compilation.js';
 import type { StoredColumns } from '../execute/bodies.js';
-import { collect, fieldsAt, type Row } from '../execute/collect.js';
+import { collect, fieldsAt, type Row, sizeOf } from '../execute/collect.js';
 import { statement } from '../execute/convert.js';
 import { openCells } from '../execute/opening.js';
 import type { DataRows, SessionPort } from '../ports.js';
@@ -111,6 +111,7 @@ async function opened(
     table,
     columns.map(({ column }) => column.name),
     rows.length,
+    sizeOf(rows),
   );
   const values = new Map<number, PlainColumn>();
   let place = 1;

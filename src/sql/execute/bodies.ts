@@ -104,10 +104,15 @@ export interface StoredColumns {
   }[];
 }
 
-/** Lines of text that the statement answers with (EXPLAIN (CLARUS)). */
+/** EXPLAIN (CLARUS): it tells of a plan. */
 export interface ExplainBody {
   readonly kind: 'explain';
-  readonly lines: readonly string[];
+  readonly plan: Plan;
+  /** of a table that is made of a query: the plan of that */
+  readonly query: Plan | undefined;
+  readonly options: ExplainOptions;
+  /** what ANALYZE runs; undefined: nothing is run */
+  readonly runs: ExplainedBody['planned'] | undefined;
 }
 
 /** EXPLAIN over protected tables. */

@@ -6,6 +6,10 @@ import type { DataRows, ExecuteOutcome, RowSink, StatementPort } from '../ports.
 /** Fields of one row, null for NULL, in the format that was asked for. */
 export type Row = readonly (Uint8Array | null)[];
 
+/** Bytes of all fields. */
+export const sizeOf = (rows: readonly Row[]): number =>
+  rows.reduce((sum, row) => sum + row.reduce((size, field) => size + (field?.length ?? 0), 0), 0);
+
 /**
  * Runs a statement and returns all its rows; queued, flushed and awaited.
  * @throws what the backend answers

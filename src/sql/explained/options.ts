@@ -1,4 +1,5 @@
 /** The options of EXPLAIN (ExplainQuery in explain.c), as far as they say what is run and how it is told. */
+import { ClarusError } from '../../errors.js';
 import { fieldsOf, list, type RawFields, type RawNode, stringOf, text } from '../raw/node.js';
 
 /** What an EXPLAIN is asked for. */
@@ -11,6 +12,8 @@ export interface ExplainOptions {
   readonly runs: boolean;
   /** GENERIC_PLAN: it has parameters without values */
   readonly generic: boolean;
+  /** SUMMARY: with ANALYZE the time is told unless it says otherwise */
+  readonly summary: boolean;
   readonly format: 'text' | 'json' | 'xml' | 'yaml';
 }
 
@@ -36,8 +39,44 @@ export function explainOptions(fields: RawFields): ExplainOptions {
     plans: written(options.filter(option => !ofRuns.has(nameOf(option)))),
     runs: isOn(named('analyze')),
     generic: isOn(named('generic_plan')),
+    summary: isOn(named('summary') ?? named('analyze')),
     format: format === 'json' || format === 'xml' || format === 'yaml' ? format : 'text',
   };
+}
+
+/** Those of ParseExplainOptionList (explain_state.c) of PostgreSQL 18, and ours. */
+const names: ReadonlySet<string> = new Set([
+  'analyze',
+  'buffers',
+  'clarus',
+  'costs',
+  'format',
+  'generic_plan',
+  'memory',
+  'serialize',
+  'settings',
+  'summary',
+  'timing',
+  'verbose',
+  'wal',
+]);
+
+/**
+ * The options of EXPLAIN (CLARUS), which no PostgreSQL looks at.
+ * @param fields of an ExplainStmt
+ * @throws ClarusError 42601 and 22023 as PostgreSQL does, for options that it does not know
+ */
+export function clarusOptions(fields: RawFields): ExplainOptions {
+  for (const option of list(fields, 'options').map(fieldsOf)) {
+    const name = nameOf(option);
+    if (!names.has(name)) throw new ClarusError('42601', `unrecognized EXPLAIN option "${name}"`);
+    if (name === 'format' && !/^(text|json|xml|yaml)$/.test(textIn(option)))
+      throw new ClarusError('22023', `unrecognized value for EXPLAIN option "format": "${textIn(option)}"`);
+  }
+  const options = explainOptions(fields);
+  if (options.runs && options.generic)
+    throw new ClarusError('22023', 'EXPLAIN options ANALYZE and GENERIC_PLAN cannot be used together');
+  return options;
 }
 
 const nameOf = (option: RawFields): string => text(option, 'defname')?.toLowerCase() ?? '';

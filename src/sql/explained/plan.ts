@@ -66,14 +66,18 @@ async function explainable(
   parameterTypes: readonly number[],
   plan: ExplainPlanning['plan'],
 ): Promise<ExplainedBody['planned']> {
-  const planned = await plan(parseOne(sql), sql, parameterTypes);
+  return mustBeExplainable(await plan(parseOne(sql), sql, parameterTypes), statement);
+}
+
+/** @throws ClarusError 0A000 for what has no plan of its own */
+export function mustBeExplainable(planned: Plan, statement: RawNode): ExplainedBody['planned'] {
   if (planned.kind !== 'pass' && planned.kind !== 'trusted' && planned.kind !== 'protected')
     throw new ClarusError('0A000', `EXPLAIN of a statement of kind ${kindOf(statement)} is not answered`);
   return planned;
 }
 
 /** What a statement runs that makes a table or a cursor of it. */
-function queryOf(statement: RawNode): RawNode {
+export function queryOf(statement: RawNode): RawNode {
   if (statement.CreateTableAsStmt ?? statement.DeclareCursorStmt) return child(fieldsOf(statement), 'query')!;
   if (!statement.SelectStmt?.intoClause) return statement;
   const { intoClause: _, ...fields } = statement.SelectStmt;

@@ -1,7 +1,6 @@
 /** Portals of EXPLAIN over protected tables. */
 import { performance } from 'node:perf_hooks';
 import { quoteLiteral } from '../../catalog/quote.js';
-import { MessageWriter } from '../../wire/message-writer.js';
 import { type CloudStatement, physical } from '../compilation.js';
 import type {
   ExplainedBody,
@@ -11,22 +10,22 @@ import type {
   SplitBody,
   UpdateBody,
 } from '../execute/bodies.js';
-import { collect, type Row } from '../execute/collect.js';
+import { collect } from '../execute/collect.js';
 import { bindLines } from '../execute/lines.js';
 import { physicalParameters } from '../execute/operands.js';
 import { type Bound, bindOperands, givenOf, type Portal } from '../execute/portal.js';
 import { hiddenNames, ownPlan, spelled, spelledIn } from '../opaque/index.js';
-import type { BoundParameters, PhysicalStatement, ProtectedPlan } from '../plan.js';
-import type { ClientPort, ResidualPort, SessionPort, StatementPort } from '../ports.js';
+import type { PhysicalStatement, ProtectedPlan } from '../plan.js';
+import type { ResidualPort, StatementPort } from '../ports.js';
 import type { SplitServices } from '../split/cloud-rows.js';
 import { fetching } from '../split/fetching.js';
 import { withoutTurns } from '../split/in-turn.js';
-import { bindSplit } from '../split/portal.js';
 import { saysSample, withSamplesNamed } from '../split/sample-condition.js';
-import { KeptRows } from '../split/write/computed-writes.js';
 import { runPart } from '../split/write/parts.js';
+import { carrierPlan, textOf } from './carrier-plan.js';
 import { withCloudSql } from './carrier-queries.js';
 import { ofCarriers, ofCloud } from './names.js';
+import { Nobody } from './nobody.js';
 import { withExecutionTime } from './summary.js';
 
 /** What an EXPLAIN needs beside the session. */
@@ -151,23 +150,11 @@ class Explanation {
       const lines = await this.#asked(session.trusted, explain + sql);
       return lines.map(line => ofCarriers(line, session.catalog(), format));
     }
-    const kept = new KeptRows();
     const rows = this.#overRows(explain, sql);
-    const portal = bindSplit(
-      rows,
-      {
-        ...bound,
-        bound: withNulls(bound.bound, rows),
-        formats: [0],
-        session: fetching(session, kept, residual),
-      },
-      residual,
-      services.split,
-    );
-    await portal.execute(0, { done: () => undefined, failed: () => undefined });
+    const told = await carrierPlan(rows, bound, residual, services.split);
     const shows = { shown: rows.shown, apart: rows.apart, bound: bound.bound };
     const lines: string[] = [];
-    for (const line of textOf(kept.rows))
+    for (const line of told)
       lines.push(
         ofCarriers(
           withSamplesNamed(
@@ -220,19 +207,6 @@ class Explanation {
   }
 }
 
-/** Takes rows that nobody reads. */
-class Nobody implements ClientPort {
-  readonly writer = new MessageWriter();
-  constructor(private readonly session: SessionPort) {}
-  written(): void {
-    this.writer.take();
-  }
-  write(): void {}
-  notice(fields: Parameters<ClientPort['notice']>[0]): void {
-    this.session.client.notice(fields);
-  }
-}
-
 /** What of a statement reads rows. */
 function sourceOf(body: SplitBody | InsertSelectBody): SplitBody | undefined {
   if (body.kind === 'insert-select') return body.source;
@@ -242,17 +216,6 @@ function sourceOf(body: SplitBody | InsertSelectBody): SplitBody | undefined {
 /** Foreign tables take no MERGE: it is explained as the query that says what is written. */
 const isMerge = (plan: ExplainedBody['planned']): boolean =>
   plan.kind === 'protected' && plan.command === 'MERGE';
-
-/** What is known only when the statement runs is NULL. */
-function withNulls({ values, formats }: BoundParameters, { statement, asked }: SplitBody): BoundParameters {
-  const more = nulls(Math.max(0, statement.parameterTypes.length - values.length - asked.length));
-  return { values: [...values, ...more.values], formats: [...formats, ...more.formats] };
-}
-
-const nulls = (count: number): BoundParameters => ({
-  values: new Array<null>(count).fill(null),
-  formats: new Array<0>(count).fill(0),
-});
 
 /**
  * Asks for a plan of a statement whose parameters have no values. A prepared statement always has some, but what PL/pgSQL
@@ -267,9 +230,6 @@ async function generic(port: StatementPort, sql: string): Promise<readonly strin
   });
   return lines;
 }
-
-const textOf = (rows: readonly Row[]): readonly string[] =>
-  rows.map(([line]) => Buffer.from(line ?? []).toString());
 
 /** Plans of statements that run one after the other, as PostgreSQL tells those that a rule makes. */
 function several(

@@ -81,11 +81,7 @@ export class CloudRows implements RowSource {
     const { writes } = this;
     if (!writes) throw new Error('a carrier of a statement that reads is asked for ctid');
     const table = this.#table(query.table);
-    // RETURNING may name columns that the statement itself does not read
-    const further = writes.returns
-      ? table.columns.map(c => c.name).filter(c => !query.columns.includes(c))
-      : [];
-    const columns = [...query.columns, 'xmin', ...further];
+    const columns = identified(query, table, writes.returns);
     const rows = await this.#open(sql, { ...query, columns }, parameters);
     return new IdentifiedRows(
       rows,
@@ -115,13 +111,7 @@ export class CloudRows implements RowSource {
   ): Promise<readonly GeneratedExpression[]> {
     const names = this.#generated.get(table.oid) ?? generatedColumns(table, this.session);
     this.#generated.set(table.oid, names);
-    const returned = await names.then(all => returning.filter(name => all.has(name)));
-    if (returned.length === 0) return [];
-    const { expressions } = await allGeneratedOf(table, this.session);
-    return expressions.filter(
-      ({ column, columns }) =>
-        returned.includes(column.name) && columns.some(({ name }) => written.includes(name)),
-    );
+    return generatedReturned(await names, table, written, returning, this.session);
   }
 
   #table(oid: number): LogicalTable {
@@ -193,12 +183,12 @@ export class CloudRows implements RowSource {
     const formats = all.map(({ format }) => format);
     this.fetches++;
     const fetched = await fetchColumns(plan, formats, rows, session, services.context, bound, last);
-    session.fetched(table, columns, 0);
+    session.fetched(table, columns, 0, 0);
     try {
       for (;;) {
         const before = { rows: rows.rows, bytes: rows.bytes };
         const outcome = await fetched.next(this.#step(firstGiven));
-        session.fetched(table, columns, rows.rows - before.rows);
+        session.fetched(table, columns, rows.rows - before.rows, rows.bytes - before.bytes);
         this.#count(rows.rows - before.rows, rows.bytes - before.bytes);
         if (outcome.kind === 'complete') return rows;
         if (last) return 'begun';
@@ -215,7 +205,7 @@ export class CloudRows implements RowSource {
     const names = await this.#names;
     const fetched = await fetch(delivery, session, services.context, nothing);
     const columns = delivery.columns.filter(name => name !== undefined);
-    session.fetched(table, columns, 0);
+    session.fetched(table, columns, 0, 0);
     return {
       next: async (count, writer) => {
         let outcome: ExecuteOutcome = { kind: 'suspended' };
@@ -225,7 +215,7 @@ export class CloudRows implements RowSource {
           outcome = await fetched.next(step, writer);
           checkWritten(names, writer, before);
           const rows = outcome.kind === 'suspended' ? step : rowsOf(outcome.tag);
-          session.fetched(table, columns, rows);
+          session.fetched(table, columns, rows, writer.length - before);
           this.#count(rows, writer.length - before);
           left -= rows;
         }
@@ -275,6 +265,40 @@ export class CloudRows implements RowSource {
       );
   }
 }
+
+/**
+ * Of the generated columns that a write returns, those that read a column which it writes.
+ * @param names of all generated columns of the table
+ */
+export async function generatedReturned(
+  names: ReadonlySet<string>,
+  table: LogicalTable,
+  written: readonly string[],
+  returning: readonly string[],
+  session: SessionPort,
+): Promise<readonly GeneratedExpression[]> {
+  const returned = returning.filter(name => names.has(name));
+  if (returned.length === 0) return [];
+  const { expressions } = await allGeneratedOf(table, session);
+  return expressions.filter(
+    ({ column, columns }) =>
+      returned.includes(column.name) && columns.some(({ name }) => written.includes(name)),
+  );
+}
+
+/**
+ * Columns of a query whose rows are to be written or locked.
+ * @param returns RETURNING may name columns that the statement itself does not read
+ */
+export const identified = (
+  { columns }: CarrierQuery,
+  table: LogicalTable,
+  returns: boolean,
+): CarrierQuery['columns'] => [
+  ...columns,
+  'xmin',
+  ...(returns ? table.columns.map(c => c.name).filter(c => !columns.includes(c)) : []),
+];
 
 /** Rows that are asked for first, and bytes that are asked for at a time. */
 const firstStep = 64;

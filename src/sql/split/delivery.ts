@@ -17,6 +17,7 @@ import { readingOf } from '../settings.js';
 import { type CarrierQuery, type Condition, columnsIn, condition } from './carrier-query.js';
 import { comparisonsOnly } from './comparisons.js';
 import { printingExactly, rounds } from './exact.js';
+import { type LeftCondition, ofNoColumn, type Reason, whyRefused } from './reasons.js';
 import { type Seeds, sampleClause } from './sample-condition.js';
 import { comparisonAsked, isShown, type Shown } from './shown.js';
 
@@ -30,6 +31,8 @@ export interface Delivery {
   readonly sql: string;
   /** columns that are fetched; undefined stands for NULL */
   readonly columns: readonly (string | undefined)[];
+  /** places of the query's conditions that the cloud answers */
+  readonly answered: readonly number[];
   /** absent: rows are delivered as they are fetched */
   readonly finish?: Finish;
 }
@@ -102,7 +105,7 @@ export async function deliveryOf(
   const catalog = session.catalog();
   const seen: Condition[] = [];
   for (const condition of query.conditions)
-    if (await mayBeSeen(condition, table, session, statement)) seen.push(condition);
+    if (!(await whyHidden(condition, table, session, statement))) seen.push(condition);
   const numbers = seen.map(condition => query.conditions.indexOf(condition));
   // more columns may be wanted than the text asks for
   const sample = query.sample ? sampleClause(query.sample, statement.seeds) : '';
@@ -137,6 +140,7 @@ async function planDelivery(
       fetch,
       sql,
       columns,
+      answered: pushed.map(condition => query.conditions.indexOf(condition)),
       ...(finishing ? { finish: await finishOf(query, named(columns), left, table, session) } : {}),
     };
   };
@@ -190,24 +194,27 @@ const orderBy = (order: CarrierQuery['order']): string =>
 const named = (columns: readonly (string | undefined)[]): string[] => columns.filter(c => c !== undefined);
 
 /**
- * May the cloud see a condition? A parameter may be a value of any column, and a constant too, by what PostgreSQL
+ * Why the cloud may not see a condition. A parameter may be a value of any column, and a constant too, by what PostgreSQL
  * concludes from equalities: it goes to protected columns only, as an encoding, or where the statement itself shows it.
+ * @returns undefined: it may
  */
-async function mayBeSeen(
+async function whyHidden(
   { tree, columns, valued, parameters }: Condition,
   table: LogicalTable,
   session: SessionPort,
   { shown, apart, bound }: ShowsItself,
-): Promise<boolean> {
-  if (parameters.length > 0 || columns.size === 0) return false;
-  if (tree.NullTest && !valued) return true;
+): Promise<Reason | undefined> {
+  if (parameters.length > 0) return ofOtherRows;
+  if (columns.size === 0) return ofNoColumn;
+  if (tree.NullTest && !valued) return undefined;
   const isOpen = (name: string): boolean =>
     table.columns.find(c => c.name === name)?.protection === undefined;
-  if (![...columns].some(isOpen)) return true;
-  if (![...columns].every(isOpen)) return false;
-  if (apart && isPlain(tree, columns, table)) return true;
-  if (!valued || shown.length === 0) return false;
-  if (!comparesAlike(tree, columns, table)) return false;
+  if (![...columns].some(isOpen)) return undefined;
+  if (![...columns].every(isOpen)) return ofBothKinds;
+  if (apart && isPlain(tree, columns, table)) return undefined;
+  if (!comparisonsOnly(tree)) return computes;
+  if (!valued || shown.length === 0) return concluded;
+  if (!comparesAlike(tree, columns, table)) return sortsOtherwise;
   const sql = fetchSql([undefined], table, [{ tree, columns, valued, parameters }]);
   const catalog = session.catalog();
   const { comparisons } = knownFor(catalog);
@@ -215,8 +222,45 @@ async function mayBeSeen(
   const asked = comparisons.has(key)
     ? comparisons.get(key)
     : remember(comparisons, key, comparisonAsked(await session.analyse(sql, []), catalog));
-  return isShown(asked, tree, shown, bound);
+  return isShown(asked, tree, shown, bound) ? undefined : concluded;
 }
+
+/**
+ * Why those of a query's conditions stay that a delivery does not have the cloud answer.
+ * @throws ClarusError of planning
+ */
+export async function leftBy(
+  { answered: places }: Delivery,
+  query: CarrierQuery,
+  table: LogicalTable,
+  session: SessionPort,
+  plan: PlanStatement,
+  statement: ShowsItself,
+): Promise<readonly LeftCondition[]> {
+  const left: LeftCondition[] = [];
+  for (const [i, condition] of query.conditions.entries()) {
+    if (places.includes(i)) continue;
+    const why =
+      (await whyHidden(condition, table, session, statement)) ??
+      (await whyRefused(() => plan(fetchSql([undefined], table, [condition]))));
+    left.push({ condition, why: why ?? notTogether });
+  }
+  return left;
+}
+
+const ofOtherRows: Reason = {
+  text: 'it compares with a value that other rows give, and values of rows go to no cloud',
+};
+const ofBothKinds: Reason = { text: 'it compares protected with unprotected columns' };
+const concluded: Reason = {
+  text: 'what it compares with may be a value of a protected column, by what the statement ties together',
+  hint: 'Compare the unprotected column with a constant or parameter of its own.',
+};
+const computes: Reason = {
+  text: 'it does more than compare, which may fail or come out otherwise in the cloud',
+};
+const sortsOtherwise: Reason = { text: 'it may come out otherwise under a collation of the cloud' };
+const notTogether: Reason = { text: 'the cloud answers it alone, but not together with the others' };
 
 /** Does a condition hold nothing but comparisons of columns with constants, which come out alike on every server? */
 function isPlain(tree: RawNode, columns: ReadonlySet<string>, table: LogicalTable): boolean {

@@ -3,7 +3,9 @@ import type { LogicalTable } from '../../catalog/catalog.js';
 import { readRowId } from '../../wire/arrays.js';
 import { arrayType, typeOids } from '../../wire/types.js';
 import { type OutputColumnBytes, type RowWriter, sizeAt } from '../execute/row-writer.js';
+import type { Condition } from './carrier-query.js';
 import type { FetchPlan } from './delivery.js';
+import type { LeftCondition } from './reasons.js';
 import type { NameCheck } from './zone-names.js';
 
 const header_bytes = 20;
@@ -43,6 +45,9 @@ export interface GivenFetch {
   readonly travels: readonly Travel[];
   /** the fetch locks its rows, all of which are updated; behind the columns it gives the row ids */
   readonly locks: boolean;
+  /** conditions of the statement that the cloud answers, and those over this table that stay */
+  readonly answered: readonly Condition[];
+  readonly left: readonly LeftCondition[];
 }
 
 /** Collects rows by column. */

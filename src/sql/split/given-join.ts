@@ -30,8 +30,9 @@ import type { SplitServices } from './cloud-rows.js';
 import { comparisonsOnly } from './comparisons.js';
 import type { FetchPlan } from './delivery.js';
 import type { GivenFetch } from './given-columns.js';
-import { isAnswered, sharesParameters } from './given-table.js';
+import { sharesParameters } from './given-table.js';
 import { type GivenTables, givenTables } from './given-tables.js';
+import { mayFailEarlier, type Reason, showsParameter, whyRefused } from './reasons.js';
 
 /** Tables of which one statement may be given rows. */
 const tablesMax = 6;
@@ -102,11 +103,11 @@ async function planJoin(
   const given = await givenTables(body, session, services);
   if (!given || given.fetches.length !== joined.ranges.length) return undefined;
   const join = new Join(joined.ranges, parameterTypes, services);
-  const pushed = await join.answered(select, joined.conditions);
+  const { pushed, left } = await join.answered(select, joined.conditions);
   const fetches: JoinedFetch[] = [];
   for (const whole of given.fetches) {
     const range = joined.ranges.find(({ table }) => table === whole.table);
-    const fetch = range && (await join.fetch(range, whole, pushed));
+    const fetch = range && (await join.fetch(range, whole, pushed, left));
     if (!fetch) return undefined;
     fetches.push(fetch);
   }
@@ -153,6 +154,14 @@ interface Link extends Condition {
   readonly ranges: readonly Range[];
 }
 
+/** One that stays. */
+interface LeftLink {
+  readonly link: Link;
+  readonly why: Reason;
+}
+
+const uncertain: Reason = { text: 'it is not certain which of the tables it reads' };
+
 /** Plans what the cloud is asked for. */
 class Join {
   constructor(
@@ -161,26 +170,42 @@ class Join {
     private readonly services: SplitServices,
   ) {}
 
-  /** Those of the conditions that the cloud answers, and may see. */
-  async answered(select: RawFields, conditions: readonly RawNode[]): Promise<readonly Link[]> {
+  /** The conditions that the cloud answers, and may see; and the others. */
+  async answered(
+    select: RawFields,
+    conditions: readonly RawNode[],
+  ): Promise<{ readonly pushed: readonly Link[]; readonly left: readonly LeftLink[] }> {
     const { fromClause: _from, whereClause: _where, ...rest } = select;
     const pushed: Link[] = [];
+    const left: LeftLink[] = [];
     for (const [i, tree] of conditions.entries()) {
       const link = this.#link(tree);
+      if (!link) left.push({ link: { ...condition(tree), ranges: this.ranges }, why: uncertain });
       if (!link || link.ranges.length === 0) continue;
+      const stays = (why: Reason): void => void left.push({ link, why });
       // PostgreSQL may come to it after one that is left: it may fail for rows that the other takes away
       const mayFail = pushed.length < i && !comparisonsOnly(tree);
       const others = [rest, ...conditions.filter(other => other !== tree)];
-      if (mayFail || (mayBeOpen(link) && sharesParameters(link, others))) continue;
-      const [first] = link.ranges;
-      const columns = first!.table.columns.slice(0, 1).map(c => c.name);
-      if (await isAnswered(() => this.#plan(first!, columns, link.ranges, [link]))) pushed.push(link);
+      if (mayFail) stays(mayFailEarlier);
+      else if (mayBeOpen(link) && sharesParameters(link, others)) stays(showsParameter);
+      else {
+        const [first] = link.ranges;
+        const columns = first!.table.columns.slice(0, 1).map(c => c.name);
+        const why = await whyRefused(() => this.#plan(first!, columns, link.ranges, [link]));
+        if (why) stays(why);
+        else pushed.push(link);
+      }
     }
-    return pushed;
+    return { pushed, left };
   }
 
   /** @returns undefined: the cloud does not give them so */
-  async fetch(range: Range, whole: GivenFetch, pushed: readonly Link[]): Promise<JoinedFetch | undefined> {
+  async fetch(
+    range: Range,
+    whole: GivenFetch,
+    pushed: readonly Link[],
+    left: readonly LeftLink[],
+  ): Promise<JoinedFetch | undefined> {
     const ranges = connected(range, pushed);
     const links = pushed.filter(link => link.ranges.every(r => ranges.includes(r)));
     const found = await this.#plan(range, whole.columns, ranges, links);
@@ -189,7 +214,14 @@ class Join {
     const fetch = ranges.length > 1 ? withPartners(found.fetch) : found.fetch;
     // an unprotected table is asked for as it stands, which takes no parameters
     if (!fetch || (fetch.kind === 'pass' && parameters.length > 0)) return undefined;
-    return { ...whole, fetch, parameters };
+    const own = left.filter(({ link }) => link.ranges.includes(range));
+    return {
+      ...whole,
+      fetch,
+      parameters,
+      answered: links,
+      left: own.map(({ link, why }) => ({ condition: link, why })),
+    };
   }
 
   async #plan(

@@ -39,6 +39,7 @@ import { columnTypes, type FetchPlan } from './delivery.js';
 import { type Evaluated, evaluatedHere, selectList } from './evaluated.js';
 import { printingExactly } from './exact.js';
 import { type GivenFetch, travelOf } from './given-columns.js';
+import { type LeftCondition, mayFailEarlier, ofNoColumn, showsParameter, whyRefused } from './reasons.js';
 import { assignedTo, castNames } from './typed-source.js';
 import { lockStrength } from './write/key-change.js';
 
@@ -231,15 +232,21 @@ async function planGiven(
   const all = table.columns.map(c => c.name);
   const { whereClause: _where, ...rest } = select;
   const pushed: Condition[] = [];
-  for (const [i, each] of conditions.entries()) {
-    if (each.columns.size === 0) continue;
-    // PostgreSQL comes to it after one that is left: it may fail for rows that the other takes away
-    const mayFail = pushed.length < i && !comparisonsOnly(each.tree);
+  const leftOver: LeftCondition[] = [];
+  for (const each of conditions) {
     const others = conditions.filter(c => !isOpen(c, table)).map(c => c.tree);
-    if (mayFail || (isOpen(each, table) && sharesParameters(each, [rest, ...others]))) continue;
-    if (await isAnswered(() => planFetch(all.slice(0, 1), [each]))) pushed.push(each);
+    const why =
+      each.columns.size === 0
+        ? ofNoColumn
+        : leftOver.length > 0 && !comparisonsOnly(each.tree)
+          ? mayFailEarlier
+          : isOpen(each, table) && sharesParameters(each, [rest, ...others])
+            ? showsParameter
+            : await whyRefused(() => planFetch(all.slice(0, 1), [each]));
+    if (why) leftOver.push({ condition: each, why });
+    else pushed.push(each);
   }
-  const left = conditions.filter(c => !pushed.includes(c));
+  const left = leftOver.map(({ condition }) => condition);
   const needed = columnsNeeded([rest, left.map(c => c.tree)], all);
   // PostgreSQL locks the rows that meet the conditions: here too, where the cloud knows all of those
   const locks = lock !== undefined && left.length === 0;
@@ -270,6 +277,8 @@ async function planGiven(
     assigned: [],
     evaluated: undefined,
     locks,
+    answered: pushed,
+    left: leftOver,
     statement: physical(over, overTypes),
   };
 }
@@ -309,16 +318,6 @@ export function sharesParameters({ parameters }: Condition, others: readonly unk
     if (kind === 'ParamRef') shared ||= parameters.includes(fields.number as number);
   });
   return shared;
-}
-
-/** Does planning find an answer? */
-export async function isAnswered(plan: () => Promise<unknown>): Promise<boolean> {
-  try {
-    return (await plan()) !== undefined;
-  } catch (error) {
-    if (error instanceof ClarusError && error.code === '0A000') return false;
-    throw error;
-  }
 }
 
 /** May a reference mean the whole row, or name the schema, which rows that are given have not? */

@@ -146,7 +146,7 @@ async function fetchOf(
   );
   if (fetch.kind !== 'pass' && (fetch.kind !== 'protected' || fetch.body.kind !== 'read')) return undefined;
   const travels = columns.map(name => travelOf(table.columns.find(c => c.name === name)!.type.oid));
-  return { table, fetch, columns, travels, locks: false };
+  return { table, fetch, columns, travels, locks: false, answered: [], left: [] };
 }
 
 /** NATURAL, USING and lists of names for columns (`t AS x (a, b)`) name columns in another way. */

@@ -510,6 +510,10 @@ test('explain shows which way a statement takes, and why', async () => {
       refused.errors,
       /^ERROR: {2}ORDER BY needs protected column "born".*\nDETAIL: {2}Policy: public\.patient\.born: encrypt, no queries \(clarus\.yaml:\d+:\d+\)\.\nHINT: {2}No query kind of this version answers it\. .*\n$/,
     );
+    const told = await place.run(['explain', '--json', 'SELECT * FROM patient ORDER BY born']);
+    assert.equal(told.code, 0, told.errors);
+    const { plan: way } = JSON.parse(told.output);
+    assert.deepEqual([way.Way, way.Table[0].Name], ['Split', 'public.patient']);
     const asJson = await place.run(['explain', '--json', sorted]);
     assert.equal(asJson.code, 1);
     assert.equal(JSON.parse(asJson.output).refused.code, '0A000');

@@ -65,10 +65,8 @@ export async function writeByCarrier(
   const table = rows.table(write.table);
   const returned = new MessageWriter(1024);
   const { returning } = write;
-  const written = write.kind === 'update' || write.kind === 'update-where' ? write.columns : [];
-  const computed =
-    written.length > 0 && returning.length > 0 ? await rows.computed(table, written, returning) : [];
-  const read = [...new Set(computed.flatMap(({ columns }) => columns.map(({ name }) => name)))];
+  const written = writtenBy(write);
+  const { computed, read } = await returnedColumns(write, table, rows);
   const back = async (some: readonly (readonly [ctid: string, values: Row])[]): Promise<void> => {
     if (returning.length === 0) return;
     const fetched = writes.fetched(table);
@@ -99,17 +97,9 @@ export async function writeByCarrier(
     }
     case 'update-where':
     case 'delete-where': {
-      // a row that goes to another partition is written there whole
-      const whole = table.bounds ? table.columns.map(({ name }) => name) : [];
-      const columns = [...new Set([...returning, ...read, ...whole, 'ctid', 'xmin'])];
-      const expressions = write.kind === 'update-where' ? await coerced(write, table, rows) : [];
-      const cursor = await rows.open({
-        table: write.table,
-        columns,
-        expressions,
-        conditions: write.conditions,
-        order: [],
-      });
+      const query = await queryOf(write, table, read, rows);
+      const columns = query.columns.map(name => name!);
+      const cursor = await rows.open(query);
       const batch = new MessageWriter();
       for (;;) {
         await cursor.next(batchRows, batch);
@@ -141,11 +131,61 @@ export async function writeByCarrier(
   return { tag: tagOf(write, count), width: returning.length, rows: returned.take() };
 }
 
+const writtenBy = (write: CarrierWrite): readonly string[] =>
+  write.kind === 'update' || write.kind === 'update-where' ? write.columns : [];
+
+/** The generated columns that a write returns anew, and what they read. */
+async function returnedColumns(
+  write: CarrierWrite,
+  table: LogicalTable,
+  rows: Pick<WrittenRows, 'computed'>,
+): Promise<{ readonly computed: readonly GeneratedExpression[]; readonly read: readonly string[] }> {
+  const written = writtenBy(write);
+  const { returning } = write;
+  const computed =
+    written.length > 0 && returning.length > 0 ? await rows.computed(table, written, returning) : [];
+  return { computed, read: [...new Set(computed.flatMap(({ columns }) => columns.map(({ name }) => name)))] };
+}
+
+/** What is read of the rows that meet the conditions of a write, with what is computed of them. */
+async function queryOf(
+  write: Extract<CarrierWrite, { kind: 'update-where' | 'delete-where' }>,
+  table: LogicalTable,
+  read: readonly string[],
+  rows: Pick<WrittenRows, 'castNames'>,
+): Promise<CarrierQuery> {
+  // a row that goes to another partition is written there whole
+  const whole = table.bounds ? table.columns.map(({ name }) => name) : [];
+  return {
+    table: write.table,
+    columns: [...new Set([...write.returning, ...read, ...whole, 'ctid', 'xmin'])],
+    expressions: write.kind === 'update-where' ? await coerced(write, table, rows) : [],
+    conditions: write.conditions,
+    order: [],
+  };
+}
+
+/**
+ * What a write of a carrier reads.
+ * @param sql UPDATE or DELETE over a carrier
+ * @returns undefined: it writes a row that has been read before
+ */
+export async function readByWrite(
+  sql: string,
+  rows: Pick<WrittenRows, 'table' | 'castNames' | 'computed'>,
+): Promise<CarrierQuery | undefined> {
+  const write = parsed(sql);
+  if (write.kind !== 'update-where' && write.kind !== 'delete-where') return undefined;
+  const table = rows.table(write.table);
+  const { read } = await returnedColumns(write, table, rows);
+  return queryOf(write, table, read, rows);
+}
+
 /** postgres_fdw leaves the assignment to the column's type out. */
 async function coerced(
   { columns, expressions }: Extract<CarrierWrite, { kind: 'update-where' }>,
   table: LogicalTable,
-  rows: WrittenRows,
+  rows: Pick<WrittenRows, 'castNames'>,
 ): Promise<readonly RawNode[]> {
   const assigned = columns.map(name => table.columns.find(c => c.name === name)!);
   const casts = await rows.castNames(assigned);

@@ -3,13 +3,14 @@ import { physical } from '../../compilation.js';
 import type { FirstQuery } from '../../execute/bodies.js';
 import { named } from '../../execute/portal.js';
 import type { BoundParameters, Plan } from '../../plan.js';
-import type { ClientPort, SessionPort } from '../../ports.js';
+import type { ClientPort, ExecuteOutcome, SessionPort } from '../../ports.js';
 import type { SplitServices } from '../cloud-rows.js';
 import { copyRows } from '../fetch.js';
 
 /**
  * Runs a part to its end.
  * @param kept takes the rows that it returns
+ * @returns how it ended
  * @param types of the parameters that it takes where it runs as it stands; none of those may hold a protected value
  */
 export async function runPart(
@@ -20,7 +21,7 @@ export async function runPart(
   session: SessionPort,
   services: Pick<SplitServices, 'bind'>,
   types: readonly number[] = [],
-): Promise<void> {
+): Promise<ExecuteOutcome> {
   if (plan.kind !== 'protected') {
     const port = plan.kind === 'pass' ? session.cloud : session.trusted;
     const values = bound.values.slice(0, types.length);
@@ -33,19 +34,20 @@ export async function runPart(
       },
     });
     port.flush();
-    await done;
+    const outcome = await done;
     portal.close();
-    return;
+    return outcome;
   }
   // what it was planned with, and what it does not look at
   const { parameterTypes: own, columns } = plan.shape;
   const shape = { parameterTypes: bound.values.map((_, i) => own[i] ?? 0), columns };
   const portal = await services.bind({ ...plan, shape }, bound, formats, kept);
-  await new Promise<void>((resolve, reject) => {
-    Promise.resolve(portal.execute(0, { done: () => resolve(), failed: reject })).then(outcome => {
+  const outcome = await new Promise<ExecuteOutcome>((resolve, reject) => {
+    Promise.resolve(portal.execute(0, { done: resolve, failed: reject })).then(done => {
       session.cloud.flush();
-      if (outcome.kind !== 'pipelined') resolve();
+      if (done.kind !== 'pipelined') resolve(done);
     }, reject);
   });
   portal.close();
+  return outcome;
 }

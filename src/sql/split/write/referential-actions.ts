@@ -16,7 +16,7 @@ import { rowIdArray } from '../../../wire/arrays.js';
 import { storedColumns, storedValues } from '../../checks/stored.js';
 import { defaultsOf } from '../../defaults.js';
 import type { RowLock } from '../../execute/bodies.js';
-import { collect } from '../../execute/collect.js';
+import { collect, sizeOf } from '../../execute/collect.js';
 import { convert, decided } from '../../execute/conversion.js';
 import { statement } from '../../execute/convert.js';
 import { defaultValues } from '../../execute/default-values.js';
@@ -232,7 +232,7 @@ class Consequences {
         detail: `The actions of foreign keys may change ${rowsMax} rows.`,
         hint: 'Write the rows in several statements.',
       });
-    session.fetched(child, [], found.length);
+    session.fetched(child, [], found.length, sizeOf(found));
     return found.map(fields => {
       const [row, ctid, parent] = fields.map(field => Buffer.from(field ?? []).toString());
       return { row: Number(row), ctid: ctid!, parent: Number(parent) };
