@@ -10,6 +10,7 @@ import { HELPER_SCHEMA } from './object-queries.js';
 import type {
   PhysicalColumn,
   PhysicalConstraint,
+  PhysicalIndex,
   PhysicalSideTable,
   PhysicalTable,
 } from './physical-parts.js';
@@ -44,7 +45,7 @@ export interface ChangePhases {
  * @throws ClarusError 0A000 for a change of a column that has no DDL
  */
 export function changePhases(changes: readonly PhysicalChange[], cascade = false): ChangePhases {
-  const kept = changes.filter(isKept);
+  const kept = changes.filter(isKept).map(withLikeParts);
   const made = changes.flatMap(({ before, after }) => (after && !before ? [after] : []));
   const gone = changes.flatMap(({ before, after }) => (before && !after ? [before] : []));
   return {
@@ -59,6 +60,7 @@ export function changePhases(changes: readonly PhysicalChange[], cascade = false
     ],
     last: [
       ...kept.flatMap(change => (change.refill ? endRefill(change, change.refill) : [])),
+      ...kept.flatMap(validate),
       ...kept.flatMap(addConstraintsAndIndexes),
       ...kept.flatMap(change => (change.refill ? [] : changeSideTables(change))),
       ...kept.flatMap(changeExclusionLock),
@@ -92,6 +94,37 @@ interface Kept {
 
 const isKept = (change: PhysicalChange): change is Kept =>
   change.before !== undefined && change.after !== undefined;
+
+/**
+ * An index that only its name tells from one that goes, and a constraint that has come to be valid, take the place of what
+ * there was: making them anew would lock the table against reads.
+ */
+function withLikeParts(change: Kept): Kept {
+  const { before, after } = change;
+  const fresh = [...added(before.indexes, after.indexes)];
+  const gone = added(after.indexes, before.indexes).map(index => {
+    const at = fresh.findIndex(other => unnamed(other) === unnamed(index));
+    return at < 0 ? index : { ...index, key: fresh.splice(at, 1)[0]!.key };
+  });
+  const valid = added(before.constraints, after.constraints);
+  const constraints = before.constraints.map(constraint => {
+    const like = valid.find(other => isValid(constraint, other));
+    return like ? { ...constraint, key: like.key } : constraint;
+  });
+  const kept = pairs(after.indexes, before.indexes).map(([, index]) => index);
+  return { ...change, before: { ...before, indexes: [...kept, ...gone], constraints } };
+}
+
+const unnamed = ({ name, definition }: PhysicalIndex): string => definition.replace(quoteName(name), '');
+
+/** Is a constraint another one that is not valid yet? */
+const isValid = (not: PhysicalConstraint, { name, definition }: PhysicalConstraint): boolean =>
+  not.name === name && not.definition === `${definition} NOT VALID`;
+
+const validate = ({ before, after }: Kept): readonly string[] =>
+  pairs(before.constraints, after.constraints).flatMap(([was, is]) =>
+    isValid(was, is) ? [`ALTER TABLE ${nameOf(after)} VALIDATE CONSTRAINT ${quoteName(is.name)}`] : [],
+  );
 
 const nameOf = ({ schema, name }: PhysicalTable): string => quoteQualified(schema, name);
 

@@ -65,7 +65,8 @@ function tagIndexes(
             {
               key: `${column.number}:${kind}${encoded.generation}:${spec.role}`,
               name,
-              definition: `CREATE INDEX ${quoteName(name)} ON ${target} (${quoteName(physical)})`,
+              // as a declared index on it alone, which takes its place
+              definition: `CREATE INDEX ${quoteName(name)} ON ${target} USING btree (${quoteName(physical)})`,
             },
           ];
         }),
@@ -104,7 +105,7 @@ function declaredIndex(index: DescribedIndex, table: LogicalTable, target: strin
 }
 
 const name = '(?:"(?:[^"]|"")*"|[^ ".]+)';
-const named = new RegExp(`^(CREATE (?:UNIQUE )?INDEX ${name} ON )${name}\\.${name}(?= USING )`);
+const named = new RegExp(`^(CREATE (?:UNIQUE )?INDEX ${name} ON (?:ONLY )?)${name}\\.${name}(?= USING )`);
 
 /** The definition on a table of another name. */
 function onTarget({ definition, name: index }: DescribedIndex, target: string): string {

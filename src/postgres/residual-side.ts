@@ -28,6 +28,7 @@ const set = physicalQuery(
 );
 const textArray = (texts: readonly string[]): Buffer =>
   Buffer.from(`{${texts.map(text => `"${text.replace(/["\\]/g, '\\$&')}"`).join()}}`);
+const oidList = (oids: readonly number[]): Buffer => Buffer.from(`{${oids.join()}}`);
 /** Settings whose values name a locale, which the trusted server may not have. */
 const isLocale = (name: string): boolean => name.startsWith('lc_');
 
@@ -126,6 +127,19 @@ export class ResidualSide implements ResidualPort, CarrierSession {
 
   get changesSchema(): boolean {
     return this.#context.transaction.changesSchema;
+  }
+
+  async carry(tables: readonly number[]): Promise<void> {
+    if (this.changesSchema || this.#running.length > 0 || tables.length === 0) return;
+    await this.#side.open();
+    await this.#releasing;
+    try {
+      await this.#attachForAll(this.#side.port, tables);
+    } catch (error) {
+      if (!(error instanceof PostgresError)) throw error;
+      this.#forgetSettings();
+      this.#settle();
+    }
   }
 
   async reads(tables: readonly number[]): Promise<Pick<Residual, 'isOneSnapshot' | 'finish'>> {
@@ -282,15 +296,16 @@ export class ResidualSide implements ResidualPort, CarrierSession {
 
   /** Sees to it that the carriers are there until the transaction ends. */
   async #attach(port: PipelinePort, tables: readonly number[]): Promise<void> {
-    const list = Buffer.from(`{${tables.join()}}`);
-    if (tables.some(table => !this.#attached.has(table))) {
-      // Made in a transaction of their own: others need them too.
-      await port.gather(attach, [list], false);
-      this.#settle();
-      for (const table of tables) this.#attached.add(table);
-    }
+    if (tables.some(table => !this.#attached.has(table))) await this.#attachForAll(port, tables);
     // What fails of it, the statement that follows hears too.
-    port.gather(attach, [list], false).catch(error => this.failed(error));
+    port.gather(attach, [oidList(tables)], false).catch(error => this.failed(error));
+  }
+
+  /** Makes carriers in a transaction of their own: other sessions need them too. */
+  async #attachForAll(port: PipelinePort, tables: readonly number[]): Promise<void> {
+    await port.gather(attach, [oidList(tables)], false);
+    this.#settle();
+    for (const table of tables) this.#attached.add(table);
   }
 }
 

@@ -332,12 +332,12 @@ const waitingForUs = `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
   WHERE NOT granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid)))`;
 
 const heldTables = `SELECT pg_catalog.bool_and(EXISTS (SELECT FROM pg_catalog.pg_locks WHERE relation = pg_catalog.to_regclass(t.name)
-  AND locktype = 'relation' AND mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock') AND granted AND pid = pg_catalog.pg_backend_pid()
+  AND locktype = 'relation' AND mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock') AND granted AND pid = pg_catalog.pg_backend_pid()
   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))
   FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS t(name)`;
 
 /** A name that is none any more is of nothing that is locked. */
 const lockedTable = `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks JOIN pg_catalog.json_array_elements_text($1::pg_catalog.json) AS t(name)
   ON relation = pg_catalog.to_regclass(t.name) WHERE locktype = 'relation'
-  AND (mode = 'AccessExclusiveLock' OR mode = 'ShareRowExclusiveLock' AND $2::pg_catalog.bool)
+  AND (mode = 'AccessExclusiveLock' OR mode IN ('ShareRowExclusiveLock', 'ShareLock') AND $2::pg_catalog.bool)
   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))`;

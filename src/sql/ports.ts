@@ -151,6 +151,12 @@ export interface ResidualPort {
   /** the transaction has changed the schema: no carriers are there for its tables */
   readonly changesSchema: boolean;
   /**
+   * Makes carriers of tables before the session locks these against it, so that other sessions go on reading. Where
+   * there can be none, others find that out.
+   * @param tables their OIDs in the shadow
+   */
+  carry(tables: readonly number[]): Promise<void>;
+  /**
    * Begins to read tables one after the other.
    * @param tables their OIDs in the shadow
    */

@@ -1,7 +1,6 @@
 /** The session's two backends as DDL uses them. */
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { lockDdl } from '../../catalog/ddl-lock.js';
-import { quoteQualified } from '../../catalog/quote.js';
 import type { SchemaConnection } from '../../catalog/reader.js';
 import { detachSql } from '../../trusted/carriers.js';
 import type { Diagnostic } from '../../wire/diagnostic.js';
@@ -26,33 +25,6 @@ export async function beginDdl(session: SessionPort, deps: DdlDependencies): Pro
   await session.transaction.touchTrusted();
   await lockDdl(readerOn(session.trusted), { cloud: readerOn(session.cloud), pause: pausing(session) });
   await deps.settle(session);
-}
-
-/**
- * Takes the cloud's locks of a statement that locks its tables against others, before the shadow's: whoever uses
- * such a table meanwhile is analysed in the shadow, and must not wait there while this one waits in the cloud for it.
- * @throws PostgresError 55P03 by the session's lock_timeout, 40P01
- */
-export async function lockInCloud(
-  session: SessionPort,
-  tables: Iterable<LogicalTable>,
-  mode: 'ACCESS EXCLUSIVE' | 'SHARE ROW EXCLUSIVE' = 'ACCESS EXCLUSIVE',
-): Promise<void> {
-  // LOCK TABLE takes no materialised view
-  const names = [...tables]
-    .filter(({ materialised }) => materialised !== 'cloud')
-    .map(({ physical }) => quoteQualified(physical.schema, physical.name));
-  if (names.length > 0) await session.cloud.run(`LOCK TABLE ${names.join(', ')} IN ${mode} MODE`);
-}
-
-/** Takes the cloud's lock of a statement that lets reads go on, but no writes, as CREATE TRIGGER's. */
-export async function holdWrites(
-  session: SessionPort,
-  { changing }: Pick<DdlDependencies, 'changing'>,
-  tables: readonly LogicalTable[],
-): Promise<void> {
-  const asked = await changing.begin(session, tables, { forWrites: true });
-  await lockInCloud(session, tables, 'SHARE ROW EXCLUSIVE').finally(asked);
 }
 
 /**

@@ -10,8 +10,9 @@ import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, str, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { detachCarriers, inCloud, inShadow, lockInCloud, runInShadow } from './backends.js';
+import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
+import { lockInCloud } from './locks.js';
 import { viewsOver } from './populated.js';
 import {
   creationSchema,

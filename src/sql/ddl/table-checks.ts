@@ -8,7 +8,7 @@ import { readerOn } from '../reading.js';
 import { rangeParts, resolveRelation } from './resolve.js';
 
 /** Triggers of a protected table stand in the shadow alone. */
-const ofTriggers = [
+export const ofTriggers = [
   'AT_EnableTrig',
   'AT_EnableAlwaysTrig',
   'AT_EnableReplicaTrig',

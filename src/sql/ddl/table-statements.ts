@@ -1,5 +1,5 @@
 /** CREATE, ALTER, RENAME, DROP of tables and their indexes, over the pipeline of tables.ts. */
-import { isFilled, type LogicalTable } from '../../catalog/catalog.js';
+import type { LogicalTable } from '../../catalog/catalog.js';
 import { blockedTable } from '../../catalog/protection.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { hasHeirs, treeOf } from '../../catalog/trees.js';
@@ -9,10 +9,11 @@ import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { detachCarriers, lockInCloud, runInShadow } from './backends.js';
+import { runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import type { ChangedTable } from './changed-table.js';
 import { mustStayFireable } from './fireable.js';
+import { holdWrites, letReadsGoOn, lockBoth, lockToAlter, standsAlone } from './locks.js';
 import { ownerSql } from './owners.js';
 import { viewsOver } from './populated.js';
 import { refuseOtherProtection } from './renames.js';
@@ -167,7 +168,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
     session,
     [...trees].map(({ oid }) => oid),
   );
-  if (!commands.every(addsForeignKey)) await lockBoth(session, deps, new Set([...trees, ...views]));
+  const readable = await lockToAlter(session, deps, table, commands, [...new Set([...trees, ...views])]);
   const cascades = commands.some(({ AlterTableCmd: command }) => command?.behavior === 'DROP_CASCADE');
   const scope = [
     ...[...trees].flatMap(one => [one.oid, ...neighbours(session, one)]),
@@ -175,6 +176,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   ];
   return run(session, deps, body, table, {
     scope: cascades ? undefined : scope,
+    readable,
     check: async ({ changed }) => {
       await mustStayFireable(changed, session);
       await refuseOtherRows(session, deps, changed);
@@ -201,10 +203,6 @@ function refuseTypesBelow(table: LogicalTable, commands: readonly RawNode[]): vo
     },
   );
 }
-
-/** A foreign key lets readers through, in either place. */
-const addsForeignKey = ({ AlterTableCmd: command }: RawNode): boolean =>
-  (command?.def as RawNode | undefined)?.Constraint?.contype === 'CONSTR_FOREIGN';
 
 function ownerStatements(table: LogicalTable, commands: readonly RawNode[]): readonly string[] {
   return commands.flatMap(({ AlterTableCmd: command }) => {
@@ -274,9 +272,12 @@ export async function createIndex(session: SessionPort, deps: DdlDependencies, b
   const table = servedTable(session, relation);
   const tree = treeOf(session.catalog(), table);
   // what is made of it, an index of users cannot be while its rows are carried
-  if (table.state === 'protected' && (tree.length > 1 || isFilled(table)))
-    await lockBoth(session, deps, tree);
-  return run(session, deps, plainBody, table, { scope: tree.map(({ oid }) => oid) });
+  const isAlone = relation.kind !== 'f' && standsAlone(table, session.catalog());
+  if (isAlone) {
+    await holdWrites(session, deps, [table], 'SHARE');
+    await letReadsGoOn(session, table);
+  } else if (table.state === 'protected') await lockBoth(session, deps, tree);
+  return run(session, deps, plainBody, table, { scope: tree.map(({ oid }) => oid), readable: isAlone });
 }
 
 /** Both sides commit as one, which CONCURRENTLY cannot: the index is made without it. */
@@ -369,19 +370,4 @@ export function servedTable(session: SessionPort, relation: Relation): LogicalTa
 export function refuseBlocked(table: LogicalTable): LogicalTable {
   if (table.state === 'blocked') throw blockedTable(table);
   return table;
-}
-
-/** Takes the locks of a statement that locks its tables against everybody, the cloud's first. */
-async function lockBoth(
-  session: SessionPort,
-  deps: DdlDependencies,
-  tables: Iterable<LogicalTable>,
-): Promise<void> {
-  const asked = await deps.changing.begin(session, tables);
-  try {
-    await lockInCloud(session, tables);
-  } finally {
-    asked();
-  }
-  await detachCarriers(session, tables);
 }

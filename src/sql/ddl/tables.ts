@@ -26,7 +26,7 @@ import { readerOn } from '../reading.js';
 import { runInShadow } from './backends.js';
 import type { DdlDependencies } from './body.js';
 import { requireKnownBounds } from './bounds.js';
-import type { ChangedTable } from './changed-table.js';
+import { type ChangedTable, keepsForms } from './changed-table.js';
 import { validateChecks } from './checks.js';
 import { runPhysical } from './errors.js';
 import { validateExclusions } from './exclusions.js';
@@ -52,6 +52,8 @@ export interface TableStatement {
   readonly fills?: boolean;
   /** DROP ... CASCADE */
   readonly cascade?: boolean;
+  /** PostgreSQL lets reads of its tables go on */
+  readonly readable?: boolean;
   /** columns that exist take the policy's protection too */
   readonly reprotect?: boolean;
   /** a policy that the statement proposes, in force for it already */
@@ -91,7 +93,8 @@ export async function changeTables(
     ...changed.flatMap(({ before: was }) => (was ? [was.table] : [])),
     ...newlyReferenced(changed, session),
   ];
-  const asked = await deps.changing.begin(session, standing);
+  const forWrites = statement.readable === true && changed.every(keepsForms);
+  const asked = await deps.changing.begin(session, standing, { forWrites });
   const sequences = await changeCloud(session, deps, statement, changed).finally(asked);
   const changes = catalogChanges(changed);
   const policy = statement.policy ? [statement.policy] : [];

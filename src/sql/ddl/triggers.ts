@@ -11,9 +11,10 @@ import { fieldsOf, list, type RawFields, type RawNode, stringOf, text as textOf 
 import { readerOn } from '../reading.js';
 import { triggersOf } from '../triggers/catalogue.js';
 import { viewAsTable } from '../triggers/instead-of.js';
-import { detachCarriers, holdWrites, inCloud, inShadow, lockInCloud, runInShadow } from './backends.js';
+import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { mustBeFireable } from './fireable.js';
+import { holdWrites, letReadsGoOn, lockInCloud, standsAlone } from './locks.js';
 import { dropObjects } from './objects.js';
 import { doubtOfFunctions, notProven } from './proof.js';
 import { listParts, qualifyRelations, type Relation, rangeParts, resolveRelation } from './resolve.js';
@@ -35,7 +36,8 @@ export async function createTrigger(session: SessionPort, deps: DdlDependencies,
   const node = await qualifyRelations(read, body.node);
   if (table) {
     await holdWrites(session, deps, [table]);
-    await detachCarriers(session, [table]);
+    if (standsAlone(table, session.catalog())) await letReadsGoOn(session, table);
+    else await detachCarriers(session, [table]);
   }
   const tag = await runInShadow(session, body.text);
   session.transaction.record(body.text, []);

@@ -11,9 +11,10 @@ import { fieldsOf, list, type RawFields } from '../raw/node.js';
 import { readerOn } from '../reading.js';
 import { firedBy, triggersOf } from '../triggers/catalogue.js';
 import type { FiredTriggers, Trigger } from '../triggers/trigger.js';
-import { detachCarriers, lockInCloud, runInShadow } from './backends.js';
+import { detachCarriers, runInShadow } from './backends.js';
 import type { DdlBody, QueryRunner } from './body.js';
 import { writesMustBeFireable } from './fireable.js';
+import { lockInCloud } from './locks.js';
 import { rangeParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
 
