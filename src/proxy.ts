@@ -7,6 +7,7 @@ import { openJournal as openAudit } from './audit/journal.js';
 import { changesSchema, type Redo } from './catalog/catalog.js';
 import { Commits } from './catalog/commit.js';
 import { loadCatalog } from './catalog/store.js';
+import { Payloads } from './crypto/payloads.js';
 import type { EncodingContext } from './encodings/encoding.js';
 import { ClarusError } from './errors.js';
 import { Carriers } from './postgres/carriers.js';
@@ -231,7 +232,9 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     keys,
     state: session.transaction.encodings,
   });
+  const payloads = new Payloads(rootKey);
   const sql: Sql = new Sql({
+    payloads,
     registry,
     plansMax: config.limits.plans_max,
     splitLimits,
@@ -267,6 +270,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     limits: config.limits,
     planner: sql,
     commits,
+    payloads,
     zones: new Zones(trusted.state),
     encodingState: () => new SessionEncodingState(trusted.state),
     catalog: () => catalog.current,

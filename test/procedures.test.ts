@@ -129,7 +129,7 @@ suite('procedures', { timeout: 400_000 }, () => {
       `${read} INSERT INTO person (id, open, name) VALUES (1, 'x', 'y') ON CONFLICT (id) DO UPDATE SET open = n; END`,
       `${read} MERGE INTO plain USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET note = n; END`,
       `${read} WITH w AS (INSERT INTO person (id, name) VALUES (90, n) RETURNING id, name) INSERT INTO plain SELECT id, name FROM w; END`,
-      `${read} PERFORM pg_notify('c', n); END`,
+      `${read} PERFORM pg_notify(n, 'c'); END`,
       `${read} PERFORM set_config('application_name', n, false); END`,
       `${read} PERFORM pg_advisory_lock(length(n)); END`,
       `${read} EXECUTE 'INSERT INTO secret VALUES (9, ' || quote_literal(n) || ')'; END`,
@@ -158,6 +158,7 @@ suite('procedures', { timeout: 400_000 }, () => {
       `${read} SELECT last_value INTO i FROM numbered_id_seq; INSERT INTO plain VALUES (i + 100, 'x'); END`,
     ];
     const allowed = [
+      `${read} PERFORM pg_notify('c', n); END`,
       `${read} PERFORM FROM plain WHERE note = n; RAISE NOTICE '%', found; END`,
       `${read} PERFORM FROM person WHERE open = n; RAISE NOTICE '%', found; END`,
       `${read} SELECT count(*) INTO i FROM person WHERE name = n; RAISE NOTICE '%', i; END`,

@@ -333,6 +333,16 @@ export class CarefulMode implements Mode, CarefulContext {
     pipeline.send();
   }
 
+  #notify(reader: FrameReader): void {
+    const { connection } = this.#host;
+    try {
+      this.output.bytes(notificationFor(reader, connection.processId, this.processId, this.options.payloads));
+    } catch (error) {
+      this.output.flush();
+      this.#host.terminate(error as ClarusError);
+    }
+  }
+
   #cloudPipeline(): Pipeline {
     return new Pipeline(this.output, {
       parameter: (name, value) => {
@@ -340,8 +350,7 @@ export class CarefulMode implements Mode, CarefulContext {
         return name !== 'application_name';
       },
       notice: (_diagnostic, toClient) => toClient,
-      notification: reader =>
-        this.output.bytes(notificationFor(reader, this.#host.connection.processId, this.processId)),
+      notification: reader => this.#notify(reader),
       skipping: () => {
         this.skipping = true;
       },

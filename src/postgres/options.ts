@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { FetchedRows } from '../audit/events.js';
 import type { Catalog } from '../catalog/catalog.js';
+import type { Payloads } from '../crypto/payloads.js';
 import type { Limits } from '../policy/policy.js';
 import type { Plan } from '../sql/plan.js';
 import type { RowAction, ZoneSource } from '../sql/ports.js';
@@ -117,6 +118,8 @@ export interface GatewayOptions {
   readonly limits: Limits;
   readonly planner: Planner;
   readonly commits: CommitCoordinator;
+  /** payloads of notifications */
+  readonly payloads: Payloads;
   /** time zones, for all sessions; absent: the trusted database is asked value by value */
   readonly zones?: ZoneSource;
   /** state of encodings for one session; absent: no encoding has any */

@@ -1,4 +1,5 @@
 /** What a server tells beside answers: errors, and changes of its settings. */
+import type { Payloads } from '../crypto/payloads.js';
 import type { PostgresError } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { backendTypes } from '../wire/protocol.js';
@@ -14,21 +15,27 @@ export function parameterStatus({ buffer, body, end }: FrameReader): [name: stri
 }
 
 /**
- * A NotificationResponse for the client: a notification that its own session sent carries the process id that the
- * client was told (PostgreSQL manual, NOTIFY).
+ * A NotificationResponse for the client: its payload is opened, and one that its own session sent carries the process id
+ * that the client was told (PostgreSQL manual, NOTIFY).
  * @param own process id of the session's backend
  * @param told process id told to the client
+ * @throws ClarusError XX001 for a payload that does not verify
  */
 export function notificationFor(
   { buffer, start, body, end }: FrameReader,
   own: number,
   told: number,
+  payloads: Payloads,
 ): Buffer {
-  const message = buffer.subarray(start, end);
-  if (buffer.readInt32BE(body) !== own) return message;
-  const copy = Buffer.from(message);
-  copy.writeInt32BE(told, body - start);
-  return copy;
+  const zero = buffer.indexOf(0, body + 4);
+  const payload = buffer.toString('utf8', zero + 1, end - 1);
+  const from = buffer.readInt32BE(body);
+  const head = Buffer.from(buffer.subarray(start, zero + 1));
+  if (from === own) head.writeInt32BE(told, body - start);
+  const opened = Buffer.from(`${payloads.open(buffer.toString('utf8', body + 4, zero), payload)}\0`);
+  // the length counts itself, and not the type
+  head.writeInt32BE(head.length - 1 + opened.length, 1);
+  return Buffer.concat([head, opened]);
 }
 
 let lastTag = '';

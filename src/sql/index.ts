@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Awaitable } from '../awaitable.js';
 import type { Catalog } from '../catalog/catalog.js';
+import type { Payloads } from '../crypto/payloads.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
 import { BesideDdl, isWrite } from './beside-ddl.js';
@@ -80,6 +81,8 @@ export interface DdlRunner extends DdlPlanner {
 /** What planning and execution need of the proxy, for one worker. */
 export interface SqlServices extends PlanningServices, ExecutionServices {
   readonly ddl: DdlRunner;
+  /** payloads of notifications */
+  readonly payloads: Payloads;
   /** plans kept for one snapshot of the catalogue */
   readonly plansMax: number;
   readonly splitLimits: SplitLimits;
@@ -363,7 +366,11 @@ export class Sql {
 
   #routineServices(bound: Bound): RoutineServices {
     const { bind } = this.#splitServices(bound);
-    return { bind, planIn: (sql, types, session) => this.plan({ text: sql }, types, session) };
+    return {
+      bind,
+      planIn: (sql, types, session) => this.plan({ text: sql }, types, session),
+      payloads: this.services.payloads,
+    };
   }
 
   #keep(catalog: Catalog, name: string, plan: Plan): void {

@@ -27,6 +27,7 @@ import type { Plan, ProtectedPlan, Shape } from './plan.js';
 import { mustBeCursorOfClient, mustBeFree } from './portal-names.js';
 import type { Analysis, SessionPort } from './ports.js';
 import { planBlock } from './procedural/blocks.js';
+import { planNotify } from './procedural/notify.js';
 import { planCall, planSelectCalls } from './procedural/plan-calls.js';
 import { hidden, showsAny } from './procedural/secrets.js';
 import { planPushed } from './push.js';
@@ -129,6 +130,10 @@ export class Planning {
         });
       case 'DoStmt':
         return planBlock(raw);
+      case 'NotifyStmt':
+        if (text(raw.NotifyStmt!, 'payload') !== undefined)
+          return planNotify(raw, session, this.#parts(session));
+        break;
       case 'CallStmt':
         return planCall(raw, sql, parameterTypes, session, this.#parts(session));
     }

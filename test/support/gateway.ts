@@ -2,6 +2,7 @@
 
 import type { Catalog } from '../../src/catalog/catalog.js';
 import { Backend } from '../../src/clouds/backend.js';
+import { Payloads } from '../../src/crypto/payloads.js';
 import { ClarusError } from '../../src/errors.js';
 import type { Limits } from '../../src/policy/policy.js';
 import { createGateway, type Gateway } from '../../src/postgres/gateway.js';
@@ -79,6 +80,7 @@ export async function startGateway(server: TestServer, changes: GatewayChanges =
     tls: 'off',
     users: new Map([[appUser, user]]),
     planner: noPlanner,
+    payloads: new Payloads(new Uint8Array(32)),
     commits: {
       prepare: () => Promise.resolve(1),
       finish: () => Promise.resolve(),

@@ -10,6 +10,7 @@ import { HeldRows } from '../execute/held-rows.js';
 import { type Bound, named, type Portal } from '../execute/portal.js';
 import { parametersOf } from '../operand.js';
 import type { DataRows, ExecuteOutcome, SessionPort } from '../ports.js';
+import { list, type RawNode, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { versionsOf } from '../routines.js';
 import { activityOf, within } from './activity.js';
@@ -17,6 +18,7 @@ import { mustBeOver } from './blocks.js';
 import { type Call, type CallsBody, tellsNull } from './bodies.js';
 import { Execution, Frame, rowOf } from './frame.js';
 import { Interpreter } from './interpret.js';
+import { sendNotification } from './notify.js';
 import { Returned } from './returned.js';
 import type { Routine } from './routine.js';
 import { type RoutineServices, runStatement, StatementRows } from './run.js';
@@ -94,12 +96,27 @@ async function argumentsGiven(
   session: SessionPort,
   services: RoutineServices,
 ): Promise<readonly Value[]> {
-  const used = new Set(parametersOf(parseOne(given!)));
+  const raw = parseOne(given!);
+  const used = new Set(parametersOf(raw));
   const values = parameters
     .slice(0, count)
     .map(({ value }, i) => (used.has(i) ? value : { ...value, text: null, secret: false }));
   const outcome = await runStatement(given!, values, session, services);
-  return rowOf(outcome, 0).map(({ value }) => value);
+  const targets = list(raw.SelectStmt!, 'targetList');
+  return rowOf(outcome, 0).map(({ value }, i) => ({
+    ...value,
+    secret: value.secret && !isOfOpenValues(targets[i]!, values),
+  }));
+}
+
+/** Is an argument made of nothing but constants, and parameters that depend on no protected column? */
+function isOfOpenValues(argument: RawNode, values: readonly Value[]): boolean {
+  let isOpen = true;
+  visit(argument, (kind, fields) => {
+    if (kind === 'ParamRef') isOpen &&= !values[Number(fields.number) - 1]!.secret;
+    else if (/^(SubLink|ColumnRef|FuncCall)$/.test(kind)) isOpen = false;
+  });
+  return isOpen;
 }
 
 /** Columns of what a call returned: of a set they are arrays of texts. */
@@ -146,6 +163,10 @@ async function runRoutine(
   );
   if (routine.isStrict && isNull) {
     if (!isSet) returned.none();
+    return returned;
+  }
+  if (routine.body.kind === 'notify') {
+    await sendNotification(given, session, services.payloads);
     return returned;
   }
   if (routine.body.kind === 'sql') {

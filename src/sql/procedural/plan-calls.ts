@@ -27,7 +27,7 @@ import type { SplitPlanning } from '../split/plan.js';
 import { castOf } from '../split/typed-source.js';
 import { argumentsOf, givenBy, givenQuery } from './arguments.js';
 import { type Call, type CallsBody, tellsNull } from './bodies.js';
-import { type Routine, routineOf } from './routine.js';
+import { PG_NOTIFY, type Routine, routineOf } from './routine.js';
 import { Types, typeBool } from './types.js';
 
 /** Plans what is left of a statement as a statement of its own. */
@@ -120,12 +120,15 @@ function callsIn({ parsed }: Analysis): ReadonlyMap<number, number> {
   const found = new Map<number, number>();
   for (const tree of parsed.flatMap(readNodes))
     walk(tree, node => {
-      if (node.kind === 'FUNCEXPR' && numberIn(node, 'funcid') >= FIRST_USER_OID)
+      if (node.kind === 'FUNCEXPR' && isCalled(numberIn(node, 'funcid')))
         found.set(numberIn(node, 'location'), numberIn(node, 'funcid'));
       return true;
     });
   return found;
 }
+
+/** Functions of users, and the one of PostgreSQL's that Clarus runs in its place. */
+const isCalled = (oid: number): boolean => oid >= FIRST_USER_OID || oid === PG_NOTIFY;
 
 /** Calls that run, and the parameters that they give. */
 class Calls {
@@ -326,8 +329,10 @@ class Places {
 
   /** A function that is run first; undefined: one that computes. @throws cause for one that cannot be run */
   async #routine(oid: number): Promise<Routine | undefined> {
-    const { writes, doubt, tables } = await routinesCalled(new Set([oid]), this.session);
-    if (!writes && doubt === undefined && tables.size === 0) return undefined;
+    if (oid !== PG_NOTIFY) {
+      const { writes, doubt, tables } = await routinesCalled(new Set([oid]), this.session);
+      if (!writes && doubt === undefined && tables.size === 0) return undefined;
+    }
     const routine = await routineOf(oid, this.session);
     if (!routine) throw this.cause;
     this.found = true;

@@ -40,7 +40,11 @@ export interface Routine {
 /** The body of a routine. */
 export type Body =
   | { readonly kind: 'plpgsql'; readonly block: Block }
-  | { readonly kind: 'sql'; readonly statements: readonly string[] };
+  | { readonly kind: 'sql'; readonly statements: readonly string[] }
+  | { readonly kind: 'notify' };
+
+/** pg_notify (pg_proc.dat) */
+export const PG_NOTIFY = 3036;
 
 const routineQuery = `SELECT p.proname::text, l.lanname::text, p.prosrc,
     CASE WHEN p.prosqlbody IS NOT NULL THEN pg_catalog.pg_get_function_sqlbody(p.oid) END,
@@ -84,7 +88,8 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
   for (const { type } of parameters) if ((await types.facts(type.oid)).kind === 'p') return undefined;
   const result = await resultOf(Number(returns), isProcedure, parameters, types);
   if (!result) return undefined;
-  const body = bodyOf(language!, source ?? '', sqlBody ?? undefined);
+  const body =
+    oid === PG_NOTIFY ? ({ kind: 'notify' } as const) : bodyOf(language!, source ?? '', sqlBody ?? undefined);
   if (!body) return undefined;
   return {
     ...result,

@@ -1,4 +1,5 @@
 /** Statements of a body: each is planned as a statement of its own, and run to its end. */
+import type { Payloads } from '../../crypto/payloads.js';
 import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
 import { physical } from '../compilation.js';
@@ -20,6 +21,7 @@ import { type Value, withoutPlace } from './types.js';
 export interface RoutineServices extends Pick<SplitServices, 'bind'> {
   /** plans a statement in a session */
   planIn(sql: string, parameterTypes: readonly number[], session: SessionPort): Promise<Plan>;
+  readonly payloads: Payloads;
 }
 
 /** What a statement gave. */
