@@ -328,7 +328,7 @@ suite('COPY FROM into tables with triggers', { timeout: 300_000 }, () => {
 
   test('keeps rows for AFTER triggers up to a limit of memory', () => {
     const table = { columns: [{ type: { oid: 25, modifier: -1 } }] } as unknown as LogicalTable;
-    const triggered = { table, fired: [] } as unknown as TriggeredWrite;
+    const triggered = { table, fired: [], below: [] } as unknown as TriggeredWrite;
     const kept = new FiredRows(triggered, sides as never, sides as never);
     const row = [new Uint8Array(100 * 1024 * 1024)];
     kept.row(row);

@@ -53,6 +53,11 @@ tables:
       name: { class: identifier, protect: encrypt }
       loud: { class: identifier, protect: encrypt, queries: [equality] }
       tail: { protect: none }
+  public.bare:
+    columns:
+      name: { class: identifier, protect: encrypt }
+      n: { protect: none }
+      twice: { protect: none }
   public.later:
     columns:
       id: { protect: none }
@@ -78,6 +83,8 @@ const tables = [
   `CREATE TABLE item (id int PRIMARY KEY, name text, n int DEFAULT 1, loud text GENERATED ALWAYS AS (upper(name)) STORED,
      twice int GENERATED ALWAYS AS (n * 2) STORED) PARTITION BY RANGE (id)`,
   'CREATE TABLE pet (name text, loud text GENERATED ALWAYS AS (upper(name)) STORED)',
+  'CREATE TABLE bare (name text, n int, twice int GENERATED ALWAYS AS (n * 2) STORED)',
+  "INSERT INTO bare (name, n) VALUES ('Bare', 4)",
   'CREATE TABLE item_low PARTITION OF item FOR VALUES FROM (0) TO (100)',
   'CREATE TABLE item_high PARTITION OF item FOR VALUES FROM (100) TO (1000)',
 ];
@@ -165,6 +172,8 @@ const steps: Readonly<Record<string, readonly Step[]>> = {
     'UPDATE item SET n = id RETURNING *',
     ['UPDATE item SET name = $1 WHERE id = $2 RETURNING loud, twice', 'Spoon', 103],
     'UPDATE ONLY item SET n = 1 RETURNING twice',
+    'UPDATE item SET twice = DEFAULT WHERE id = 1 RETURNING twice',
+    'UPDATE bare SET twice = DEFAULT RETURNING *',
     'UPDATE item SET id = id + 50 WHERE id = 103 RETURNING loud, twice',
     "MERGE INTO item i USING (VALUES (1, 'Q'), (154, 'N')) AS s (id, w) ON i.id = s.id WHEN MATCHED THEN UPDATE SET name = s.w, n = i.twice WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, s.w) RETURNING merge_action(), i.*, old.twice",
     'SELECT * FROM item ORDER BY id',

@@ -31,10 +31,6 @@ tables:
     columns:
       id: { protect: none }
       word: { class: confidential, protect: encrypt }
-  public.wards:
-    columns:
-      id: { protect: none }
-      word: { class: confidential, protect: encrypt }
   public.room:
     columns:
       id: { protect: none }
@@ -133,18 +129,9 @@ suite('triggers', { timeout: 400_000 }, () => {
         'SELECT 1',
         'CREATE TRIGGER t AFTER INSERT ON person FOR EACH ROW WHEN (logged() > NEW.id) EXECUTE FUNCTION tell()',
       ],
-      [`CREATE TRIGGER t BEFORE INSERT ${on} tell()`, 'CREATE TABLE heir () INHERITS (person)'],
-      [
-        'CREATE TRIGGER t BEFORE INSERT ON ward FOR EACH ROW EXECUTE FUNCTION tell()',
-        'ALTER TABLE secret INHERIT ward',
-      ],
       [
         'CREATE TRIGGER t BEFORE INSERT ON secret FOR EACH ROW EXECUTE FUNCTION tell()',
-        'ALTER TABLE wards ATTACH PARTITION secret DEFAULT',
-      ],
-      [
-        'CREATE TRIGGER t BEFORE INSERT ON secret FOR EACH ROW EXECUTE FUNCTION tell()',
-        'ALTER TABLE secret ADD COLUMN doubled int GENERATED ALWAYS AS (id * 2) STORED',
+        'ALTER TABLE secret ADD COLUMN doubled int GENERATED ALWAYS AS (id * 2) VIRTUAL',
       ],
       [
         'CREATE TRIGGER t BEFORE INSERT ON noted FOR EACH ROW EXECUTE FUNCTION tell()',
@@ -164,7 +151,6 @@ suite('triggers', { timeout: 400_000 }, () => {
       "CREATE FUNCTION logged() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM log'",
       'CREATE TABLE noted (note text)',
       'CREATE TABLE ward (id int, word text)',
-      'CREATE TABLE wards (id int, word text) PARTITION BY LIST (id)',
     ])
       await ours.query(sql);
     for (const [first, then] of refused) {

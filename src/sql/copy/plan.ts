@@ -14,6 +14,7 @@ import { parseOne } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import { planTemporaryCopy } from '../temporary/copy.js';
 import { firedBy } from '../triggers/catalogue.js';
+import { firedBelow } from '../triggers/tree.js';
 import { checkForced, copyOptions } from './options.js';
 import {
   type CopyPlanning,
@@ -76,7 +77,9 @@ export async function planCopy(
   if (names && direction === 'in') {
     checkForced(options, names.check, names.copied);
     await writesMustBeFireable(tables[0]!, session);
-    if (await firedBy(tables[0]!, 'INSERT', [], session))
+    const inserts = [{ event: 'INSERT' as const, columns: [] }];
+    const below = await firedBelow(tables[0]!, inserts, session);
+    if (below.length > 0 || (await firedBy(tables[0]!, 'INSERT', [], session)))
       return planTriggeredCopy(fields, names.copied, tables[0]!, options, session, planning);
     if (tables[0]!.partitioned)
       return planRoutedCopy(fields, names.copied, tables[0]!, options, session, planning);

@@ -1,11 +1,11 @@
 /** Which triggers Clarus fires. */
-import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
+import type { LogicalTable } from '../../catalog/catalog.js';
 import { acts } from '../../catalog/foreign-keys.js';
-import { heirsOf, isInTree, treeOf } from '../../catalog/trees.js';
+import { heirsOf, treeOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
-import { generatedColumns } from '../defaults.js';
 import { FIRST_USER_OID } from '../functions.js';
 import type { SessionPort } from '../ports.js';
+import { readerOn } from '../reading.js';
 import { routinesCalled } from '../routines.js';
 import { triggersOf } from '../triggers/catalogue.js';
 import type { Trigger, TriggerEvent } from '../triggers/trigger.js';
@@ -16,9 +16,8 @@ export async function mustBeFireable(
   trigger: Trigger,
   table: LogicalTable,
   session: SessionPort,
-  catalog: Pick<Catalog, 'tables'> = session.catalog(),
 ): Promise<void> {
-  const why = (await notFired(trigger, table, session, catalog)) ?? actedOn(table, trigger);
+  const why = (await notFired(trigger, table, session)) ?? actedOn(table, trigger);
   if (why !== undefined)
     throw new ClarusError(
       '0A000',
@@ -36,16 +35,23 @@ async function notFired(
   trigger: Trigger,
   table: LogicalTable,
   session: SessionPort,
-  catalog: Pick<Catalog, 'tables'>,
 ): Promise<string | undefined> {
   if (!session.residual) return 'The trusted database finishes no statements.';
-  if (isInTree(catalog, table)) return 'The table is partitioned, or takes part in inheritance.';
-  if ((await generatedColumns(table, session)).size > 0) return 'The table has generated columns.';
+  if (await hasVirtualColumns(table, session)) return 'The table has virtual generated columns.';
   // PostgreSQL asks when a row is written, between others
   if (await readsTables(trigger.whenCalls, session))
     return 'Its condition calls a function that reads tables.';
   if (trigger.isConstraint) return 'Constraint triggers are not fired.';
   return undefined;
+}
+
+/** They have no values in what triggers see. */
+async function hasVirtualColumns({ oid }: LogicalTable, session: SessionPort): Promise<boolean> {
+  const rows = await readerOn(session.trusted)(
+    "SELECT FROM pg_catalog.pg_attribute WHERE attrelid = $1::pg_catalog.oid AND attgenerated = 'v'",
+    [String(oid)],
+  );
+  return rows.length > 0;
 }
 
 async function readsTables(functions: ReadonlySet<number>, session: SessionPort): Promise<boolean> {
@@ -88,7 +94,7 @@ export async function mustStayFireable(
   const tables = new Map([...session.catalog().tables, ...made.map(table => [table.oid, table] as const)]);
   for (const table of made) {
     if (table.state !== 'protected') continue;
-    for (const one of treeOf({ tables }, table)) await allMustBeFireable(one, session, { tables });
+    for (const one of treeOf({ tables }, table)) await allMustBeFireable(one, session);
   }
 }
 
@@ -111,11 +117,6 @@ async function mustHaveNone({ oid, schema, name, state }: LogicalTable, session:
   });
 }
 
-async function allMustBeFireable(
-  table: LogicalTable,
-  session: SessionPort,
-  catalog: Pick<Catalog, 'tables'> = session.catalog(),
-): Promise<void> {
-  for (const trigger of await triggersOf(table.oid, session))
-    await mustBeFireable(trigger, table, session, catalog);
+async function allMustBeFireable(table: LogicalTable, session: SessionPort): Promise<void> {
+  for (const trigger of await triggersOf(table.oid, session)) await mustBeFireable(trigger, table, session);
 }

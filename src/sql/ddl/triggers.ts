@@ -3,6 +3,7 @@
  * and Clarus fires them (triggers/).
  */
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
+import { heirsOf } from '../../catalog/trees.js';
 import { refuseHiddenIn } from '../opaque/bodies.js';
 import type { SessionPort } from '../ports.js';
 import { triggerRoutineOf } from '../procedural/routine.js';
@@ -34,10 +35,12 @@ export async function createTrigger(session: SessionPort, deps: DdlDependencies,
   if (relation && (await isViewOfShadow(session, relation))) return onView(session, body, relation.oid);
   const table = relation && servedTable(session, relation);
   const node = await qualifyRelations(read, body.node);
+  // its partitions get it too
+  const heirs = table ? heirsOf(session.catalog(), table) : [];
   if (table) {
-    await holdWrites(session, deps, [table]);
+    await holdWrites(session, deps, [table, ...heirs]);
     if (standsAlone(table, session.catalog())) await letReadsGoOn(session, table);
-    else await detachCarriers(session, [table]);
+    else await detachCarriers(session, [table, ...heirs]);
   }
   const tag = await runInShadow(session, body.text);
   session.transaction.record(body.text, []);
@@ -46,6 +49,8 @@ export async function createTrigger(session: SessionPort, deps: DdlDependencies,
   if (!table || !made) throw new Error('a trigger that was made is not there');
   if (table.state === 'protected') {
     await mustBeFireable(made, table, session);
+    for (const heir of heirs)
+      for (const trigger of await triggersOf(heir.oid, session)) await mustBeFireable(trigger, heir, session);
     await triggerRoutineOf(made.routine, session);
     return { tag };
   }
@@ -114,9 +119,10 @@ export async function dropTrigger(session: SessionPort, deps: DdlDependencies, b
   const table = session.catalog().tables.get(relation.oid);
   if (table) {
     // DROP TRIGGER locks its table against reads too (RemoveTriggerById of trigger.c)
-    const asked = await deps.changing.begin(session, [table]);
-    await lockInCloud(session, [table]).finally(asked);
-    await detachCarriers(session, [table]);
+    const tables = [table, ...heirsOf(session.catalog(), table)];
+    const asked = await deps.changing.begin(session, tables);
+    await lockInCloud(session, tables).finally(asked);
+    await detachCarriers(session, tables);
   }
   return inShadow(session, body);
 }

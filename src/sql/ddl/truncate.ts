@@ -1,8 +1,8 @@
 /** TRUNCATE: rows are the cloud's; the shadow checks rights and foreign keys, and restarts sequences of its own. */
-import type { LogicalTable } from '../../catalog/catalog.js';
+import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { oidArray } from '../../catalog/reader.js';
-import { heirsOf, isInTree } from '../../catalog/trees.js';
+import { isInTree } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
 import type { Diagnostic } from '../../wire/diagnostic.js';
 import { tell } from '../notices.js';
@@ -31,6 +31,8 @@ export async function truncate(
   const names: string[] = [];
   const tables: LogicalTable[] = [];
   const heirsOfAll: LogicalTable[] = [];
+  /** with those below each, in the order in which PostgreSQL empties them */
+  const wholeTables: LogicalTable[] = [];
   const relations = list(fields, 'relations');
   for (const { RangeVar: range } of relations) {
     const relation = await resolveRelation(readerOn(session.trusted), rangeParts(range as RawFields));
@@ -39,8 +41,9 @@ export async function truncate(
     if (table.materialised !== undefined) throw new ClarusError('42809', `"${table.name}" is not a table`);
     tables.push(table);
     const only = range?.inh === true ? '' : 'ONLY ';
-    const heirs = only === '' && table.state === 'protected' ? heirsOf(session.catalog(), table) : [];
+    const heirs = only === '' && table.state === 'protected' ? byLevel(session.catalog(), table) : [];
     heirsOfAll.push(...heirs);
+    wholeTables.push(table, ...heirs);
     for (const { physical, columns } of [table, ...heirs]) {
       names.push(only + quoteQualified(physical.schema, physical.name));
       // Side tables refer to the row ids of their table, so they are emptied with it.
@@ -59,8 +62,9 @@ export async function truncate(
     tables.length === relations.length && inTree.length === 0
       ? `TRUNCATE ONLY ${logical.join(', ONLY ')}${restart}${cascade}`
       : text;
-  const empties = await emptied(tables, cascade !== '', session);
-  const fired = await firedOn(tables, empties, session);
+  const whole = [...new Set(wholeTables)];
+  const empties = await emptied(whole, cascade !== '', session);
+  const fired = await firedOn(whole, empties, session);
   const triggered = empties.filter(({ triggers }) => triggers.length > 0);
   if (restart !== '' && triggered.length > 0) throw restartRefused(triggered[0]!);
   if (inTree.length > 0) await detachCarriers(session, [...tables, ...heirsOfAll]);
@@ -83,6 +87,15 @@ export async function truncate(
   for (const firing of firings) await firing.mustStandStill();
   if (restart !== '') session.transaction.record(shadowText, []);
   return { tag };
+}
+
+/** Partitions and heirs of a table, level by level, in the order of their OIDs (find_all_inheritors of pg_inherits.c). */
+function byLevel({ tables }: Pick<Catalog, 'tables'>, table: LogicalTable): readonly LogicalTable[] {
+  const found = new Set([table]);
+  for (const { number } of found)
+    for (const child of [...tables.values()].sort((a, b) => a.oid - b.oid))
+      if (child.parents?.includes(number)) found.add(child);
+  return [...found].slice(1);
 }
 
 /** A table that a statement empties. */

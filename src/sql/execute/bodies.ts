@@ -258,6 +258,8 @@ export interface TriggeredWrite {
   readonly table: LogicalTable;
   /** by event: an INSERT with ON CONFLICT DO UPDATE may fire those of both */
   readonly fired: readonly FiredTriggers[];
+  /** triggers of rows of its partitions and heirs, also of those that leave one partition for another */
+  readonly below: readonly FiredTriggers[];
   /** RETURNING, over the rows that were written: its parameters are the client's, then a column of the table each */
   readonly returning: SplitBody | undefined;
   /** triggers do all that is done: nothing is written beside */

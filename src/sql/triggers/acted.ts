@@ -19,18 +19,21 @@ const actedQuery = `WITH RECURSIVE acting AS (
 
 /**
  * Could functions that are fired for rows tell that the actions of several rows have been run at once?
- * @param all what one statement fires on one table
+ * @param all what one statement fires
  */
 export async function seesActions(all: readonly FiredTriggers[], session: SessionPort): Promise<boolean> {
   const oids = all.flatMap(({ triggers }) => triggers.filter(t => t.level === 'ROW').map(t => t.routine));
-  const [first] = all;
-  if (!first || oids.length === 0) return false;
-  const does = (event: FiredTriggers['event']): string => String(all.some(fired => fired.event === event));
-  const parameters = [String(first.table.oid), does('DELETE'), does('UPDATE')];
-  const acted = await readerOn(session.trusted)(actedQuery, parameters);
+  if (oids.length === 0) return false;
+  const acted: string[] = [];
+  for (const table of new Set(all.map(fired => fired.table))) {
+    const does = (event: FiredTriggers['event']): string =>
+      String(all.some(fired => fired.table === table && fired.event === event));
+    const parameters = [String(table.oid), does('DELETE'), does('UPDATE')];
+    for (const [oid] of await readerOn(session.trusted)(actedQuery, parameters)) acted.push(oid!);
+  }
   if (acted.length === 0) return false;
   const { tables, doubt } = await routinesCalled(new Set(oids), session);
-  return doubt !== undefined || acted.some(([oid]) => tables.has(Number(oid)));
+  return doubt !== undefined || acted.some(oid => tables.has(Number(oid)));
 }
 
 /** @throws ClarusError 0A000 for several rows of such a table */

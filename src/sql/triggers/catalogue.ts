@@ -2,6 +2,7 @@
 import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
 import { readNodes } from '../analysed/node.js';
 import { functionsIn } from '../analysed/query.js';
+import { allGeneratedOf } from '../checks/generated.js';
 import { exclusionsFor } from '../exclusions/concerned.js';
 import type { SessionPort } from '../ports.js';
 import { deparseExpression } from '../raw/deparse.js';
@@ -16,7 +17,7 @@ const bits = { row: 1, before: 2, insert: 4, delete: 8, update: 16, truncate: 32
 
 /** Triggers fire in the order of their names, byte by byte. */
 const triggersQuery = `SELECT t.tgname::text, t.tgtype::text, t.tgenabled::text, t.tgfoid::text, (t.tgconstraint <> 0)::text,
-    t.tgoldtable::text, t.tgnewtable::text, t.tgqual::text, pg_catalog.pg_get_triggerdef(t.oid),
+    (t.tgparentid <> 0)::text, t.tgoldtable::text, t.tgnewtable::text, t.tgqual::text, pg_catalog.pg_get_triggerdef(t.oid),
     (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
       WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::pg_catalog.int2[]))::text
   FROM pg_catalog.pg_trigger t WHERE t.tgrelid = $1::pg_catalog.oid AND NOT t.tgisinternal ORDER BY t.tgname`;
@@ -42,7 +43,19 @@ export function triggersOf(oid: number, session: SessionPort): Promise<readonly 
 async function read(oid: number, session: SessionPort): Promise<readonly Trigger[]> {
   const rows = await readerOn(session.trusted)(triggersQuery, [String(oid)]);
   return rows.map(
-    ([name, type, enabled, routine, constraint, oldTable, newTable, condition, definition, columns]) => {
+    ([
+      name,
+      type,
+      enabled,
+      routine,
+      constraint,
+      cloned,
+      oldTable,
+      newTable,
+      condition,
+      definition,
+      columns,
+    ]) => {
       const has = (bit: number): boolean => (Number(type) & bit) !== 0;
       const fields = parseOne(definition!).CreateTrigStmt!;
       const when = child(fields, 'whenClause');
@@ -64,6 +77,7 @@ async function read(oid: number, session: SessionPort): Promise<readonly Trigger
         args: list(fields, 'args').map(stringOf),
         enabled: enabled === 'O' || enabled === 'A',
         isConstraint: constraint === 'true',
+        isClone: cloned === 'true',
         oldTable: oldTable ?? undefined,
         newTable: newTable ?? undefined,
       };
@@ -83,13 +97,47 @@ export async function firedBy<Event extends TriggerEvent>(
   session: SessionPort,
 ): Promise<FiredTriggers<Event> | undefined> {
   const all = await triggersOf(table.oid, session);
+  const isOfColumns = event === 'UPDATE' && all.some(t => t.columns.length > 0);
+  const updated = isOfColumns ? [...columns, ...(await computedWith(table, columns, all, session))] : columns;
   const triggers = all.filter(
     t =>
       t.enabled &&
       t.events.includes(event) &&
-      (event !== 'UPDATE' || t.columns.length === 0 || t.columns.some(name => columns.includes(name))),
+      (event !== 'UPDATE' || t.columns.length === 0 || t.columns.some(name => updated.includes(name))),
   );
   const isLooked =
     event !== 'DELETE' && event !== 'TRUNCATE' && exclusionsFor(table, event, columns).length > 0;
   return triggers.length > 0 || isLooked ? { table, event, triggers } : undefined;
+}
+
+/** Generated columns that an UPDATE computes anew: all where a trigger may change more (ExecInitGenerated of nodeModifyTable.c). */
+async function computedWith(
+  table: LogicalTable,
+  columns: readonly string[],
+  triggers: readonly Trigger[],
+  session: SessionPort,
+): Promise<readonly string[]> {
+  const changes = triggers.some(
+    ({ timing, level, events }) => timing === 'BEFORE' && level === 'ROW' && events.includes('UPDATE'),
+  );
+  const { expressions } = await allGeneratedOf(table, session);
+  const computed = expressions.filter(
+    ({ columns: read }) => changes || read.some(({ name }) => columns.includes(name)),
+  );
+  return computed.map(({ column }) => column.name);
+}
+
+/**
+ * What a statement that means the rows of partitions and heirs fires on one of them: triggers of rows. Those of the statement
+ * are of the table that is named.
+ */
+export async function firedByRows(
+  table: LogicalTable,
+  event: FiredTriggers['event'],
+  columns: readonly string[],
+  session: SessionPort,
+): Promise<FiredTriggers | undefined> {
+  const fired = await firedBy(table, event, columns, session);
+  const triggers = fired?.triggers.filter(({ level }) => level === 'ROW') ?? [];
+  return triggers.length > 0 ? { table, event, triggers } : undefined;
 }

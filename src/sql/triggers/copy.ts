@@ -27,7 +27,9 @@ import { CloudWrites } from '../split/write/cloud-writes.js';
 import { computeGiven } from '../split/write/computed-writes.js';
 import { flushWrites } from '../split/write/flush.js';
 import { isReadOnly, readOnly } from '../split/write/read-only.js';
-import { batchesOf, type Change, FiredRows, mustNotReferToItself, refersToItself } from './fired-rows.js';
+import { batchesOf, type Change } from './change.js';
+import { FiredRows, mustNotReferToItself, refersToItself } from './fired-rows.js';
+import { MakingRows } from './making.js';
 
 /** Rows and bytes of the data from which on a batch is taken. */
 const batchRows = 1_000;
@@ -63,6 +65,7 @@ interface CopiedRow {
 class TriggeredCopy implements CopyInExecution {
   private readonly input: CopyInput;
   private readonly fired: FiredRows;
+  private readonly making: MakingRows;
   private readonly triggered: TriggeredWrite;
   /** one row may refer to a later one: they are inserted together */
   private readonly together: boolean;
@@ -83,6 +86,7 @@ class TriggeredCopy implements CopyInExecution {
   ) {
     this.triggered = (body.insert.body as SplitBody).writes!.triggered!;
     this.fired = new FiredRows(this.triggered, bound.session, routines);
+    this.making = new MakingRows(this.triggered, this.fired, bound.session);
     this.together = refersToItself(body.table);
     this.input = new CopyInput(body, batches, (rows, endsEarly) => this.#take(rows, endsEarly));
   }
@@ -105,7 +109,7 @@ class TriggeredCopy implements CopyInExecution {
     await this.#begin();
     await this.#mustBeWhole(await this.input.end());
     await this.#insert();
-    fired.wrote(this.#written);
+    fired.wrote(this.#written, 'COPY');
     for (const change of this.#written) await fired.after(change);
     await fired.statement('AFTER');
     await fired.mustStandStill();
@@ -183,6 +187,7 @@ class TriggeredCopy implements CopyInExecution {
     );
     return {
       kind: 'insert',
+      table,
       ctid: undefined,
       old: undefined,
       new: this.fired.row(row),
@@ -193,8 +198,9 @@ class TriggeredCopy implements CopyInExecution {
   /** Each row is inserted before the function of the next one runs, which may look for it. */
   async #oneByOne(rows: readonly Row[], lines: readonly number[]): Promise<void> {
     if (this.#read > 1) mustNotReferToItself(this.body.table);
-    for (const [i, row] of rows.entries()) {
-      const change = this.#change(row);
+    const changes = rows.map(row => this.#change(row));
+    await this.making.look(changes);
+    for (const [i, change] of changes.entries()) {
       if (!(await this.#before(change, lines[i]!))) continue;
       this.#waiting.push({ change, line: lines[i]! });
       await this.#insert();
@@ -204,10 +210,10 @@ class TriggeredCopy implements CopyInExecution {
   async #fire(rows: readonly Row[], lines: readonly number[]): Promise<void> {
     try {
       await this.bound.session.transaction.subtransaction(async () => {
-        for (const [i, row] of rows.entries()) {
-          const change = this.#change(row);
+        const changes = rows.map(row => this.#change(row));
+        await this.making.look(changes);
+        for (const [i, change] of changes.entries())
           if (await this.#before(change, lines[i]!)) this.#waiting.push({ change, line: lines[i]! });
-        }
       });
     } catch (error) {
       await this.#refuse(error);
@@ -215,10 +221,16 @@ class TriggeredCopy implements CopyInExecution {
     if (!this.together) await this.#insert();
   }
 
-  #before(change: Change, line: number): Promise<boolean> {
-    return this.fired.changed(change, 'BEFORE').catch(error => {
+  async #before(change: Change, line: number): Promise<boolean> {
+    try {
+      for await (const made of this.making.make(change)) {
+        await this.making.compute([made]);
+        return true;
+      }
+      return false;
+    } catch (error) {
       throw inLine(error, this.body.table.name, line);
-    });
+    }
   }
 
   async #mustBeWhole(refused: RefusedData | undefined): Promise<void> {
@@ -289,7 +301,7 @@ class TriggeredCopy implements CopyInExecution {
 
   #send(changes: readonly Change[]): Promise<void> {
     const writes = new CloudWrites(false, new Map());
-    writes.reroute(batchesOf(changes, this.body.table));
+    writes.reroute(batchesOf(changes));
     return flushWrites(writes, new Map(), this.bound.session, this.services);
   }
 

@@ -100,6 +100,7 @@ export async function planInsteadOf(
   const triggered: TriggeredWrite = {
     table: view,
     fired: [fired],
+    below: [],
     insteadOf: true,
     rowByRow: false,
     seesActions: false,
@@ -108,7 +109,7 @@ export async function planInsteadOf(
   const planned =
     kindOf(raw) === 'InsertStmt'
       ? planInsert(await planGivenRows(raw, write.query, view, own, undefined, false), triggered, own)
-      : await planModify(fields, triggered, own);
+      : await planModify(fields, raw.UpdateStmt ? 'UPDATE' : 'DELETE', triggered, own);
   return { ...planned, shape: analysis.shape };
 }
 

@@ -1,9 +1,10 @@
 /** INSERT, UPDATE, DELETE and MERGE of a table whose triggers run on the trusted side. */
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteName } from '../../catalog/quote.js';
+import { hasHeirs } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
-import { type Node, nodeIn, nodesIn, numberIn, readNodes } from '../analysed/node.js';
-import { COMMAND } from '../analysed/query.js';
+import { flag, type Node, nodeIn, nodesIn, numberIn, readNodes } from '../analysed/node.js';
+import { COMMAND, entry } from '../analysed/query.js';
 import { writesMustBeFireable } from '../ddl/fireable.js';
 import type { Comparison } from '../exclusions/write.js';
 import type { SplitBody, TriggeredWrite } from '../execute/bodies.js';
@@ -21,6 +22,7 @@ import { seesActions } from './acted.js';
 import { firedBy } from './catalogue.js';
 import { planReturning } from './returning.js';
 import { refuseSightOfTriggers } from './sight.js';
+import { type Done, firedBelow } from './tree.js';
 import { type FiredTriggers, triggersAt } from './trigger.js';
 import { planInsert, planModify, refused } from './writes.js';
 
@@ -47,17 +49,25 @@ export async function planTriggered(
   const catalog = session.catalog();
   const rewritten = analysis.rewritten.flatMap(readNodes).flatMap(tree => writesOf(tree, catalog));
   for (const { table } of rewritten) if (table) await writesMustBeFireable(table, session);
-  const fired = (await Promise.all(rewritten.map(write => firedByWrite(write, session)))).flat();
-  fired.forEach(refuseOfCloud);
-  const [first] = fired.filter(({ table }) => table.state === 'protected');
+  // the rewriter leaves out generated columns that are set to DEFAULT, which an UPDATE of them is all the same
+  const said = analysis.parsed.flatMap(readNodes).flatMap(tree => writesOf(tree, catalog));
+  const found = await Promise.all(
+    rewritten.map(write => firedByWrite(write, session, said.find(one => isSame(one, write))?.query)),
+  );
+  const all = found.flatMap(({ fired, below }) => [...fired, ...below]);
+  all.forEach(refuseOfCloud);
+  const [first] = all.filter(({ table }) => table.state === 'protected');
   if (!first) return undefined;
   const parsed = analysis.parsed.flatMap(readNodes);
   const [write, ...more] = parsed.flatMap(tree => writesOf(tree, catalog));
   const isAlone = write && write.query === parsed[0] && more.length === 0 && rewritten.length === 1;
   if (!isAlone || !write.table || !(write.command in events || kindOf(raw) === 'MergeStmt'))
     throw refused(first.table, 'views and writes within WITH are not answered yet');
+  const { table } = write;
+  const [{ fired, below }] = found as [(typeof found)[number]];
+  if (isOnly(write) && hasHeirs(catalog, table)) throw refused(table, 'ONLY is not answered yet');
   refuseLateSight([write], touch);
-  await refuseSightOfTriggers(fired, touch, session);
+  await refuseSightOfTriggers(all, touch, session);
   for (const tree of analysis.rewritten.flatMap(readNodes))
     refuseFlows(writesOf(tree, catalog), touch, catalog);
   mustBeReadable(
@@ -68,18 +78,13 @@ export async function planTriggered(
   const fields = fieldsOf(raw);
   if (writesInWith(write.query)) throw planning.cause;
   const triggered: TriggeredWrite = {
-    table: first.table,
+    table,
     fired,
+    below,
     insteadOf: false,
-    rowByRow: await readsRows(fired, session),
-    seesActions: await seesActions(fired, session),
-    returning: await planReturning(
-      fields,
-      write.query,
-      first.table,
-      aliasOfTarget(fields, first.table),
-      planning,
-    ),
+    rowByRow: await readsRows(all, session),
+    seesActions: await seesActions(all, session),
+    returning: await planReturning(fields, write.query, table, aliasOfTarget(fields, table), planning),
   };
   const planned = await planKind(raw, write.query, triggered, planning);
   return { ...planned, shape: analysis.shape };
@@ -101,7 +106,7 @@ async function planKind(
       // its rows are written when all are known, whatever is done to each
       return withTriggers(await planComputedMerge(raw, query, table, planning, table.columns), triggered);
     default:
-      return planModify(fieldsOf(raw), triggered, planning);
+      return planModify(fieldsOf(raw), raw.UpdateStmt ? 'UPDATE' : 'DELETE', triggered, planning);
   }
 }
 
@@ -111,12 +116,27 @@ const withTriggers = (planned: ProtectedPlan, triggered: TriggeredWrite): Protec
   return { ...planned, body: { ...body, writes: { ...body.writes!, triggered } } as SplitBody };
 };
 
-/** What a write fires; of ON CONFLICT DO UPDATE and MERGE there may be several. */
-async function firedByWrite(write: Write, session: SessionPort): Promise<readonly FiredTriggers[]> {
+const isSame = (one: Write, other: Write): boolean =>
+  one.command === other.command && one.table === other.table;
+
+/** Does a write say ONLY? */
+const isOnly = ({ query, scope, command }: Write): boolean =>
+  command !== COMMAND.insert && !flag(entry(scope, numberIn(query, 'resultRelation')), 'inh');
+
+/**
+ * What a write fires; of ON CONFLICT DO UPDATE and MERGE there may be several.
+ * @param said its query before it was rewritten
+ */
+async function firedByWrite(
+  write: Write,
+  session: SessionPort,
+  said?: Node,
+): Promise<Pick<TriggeredWrite, 'fired' | 'below'>> {
   const { query, command, table } = write;
-  if (!table) return [];
+  if (!table) return { fired: [], below: [] };
   const conflict = nodeIn(query, 'onConflict');
-  const updated = conflict ? nodesIn(conflict, 'onConflictSet') : nodesIn(query, 'targetList');
+  const own = command === COMMAND.update && said ? nodesIn(said, 'targetList') : [];
+  const updated = conflict ? nodesIn(conflict, 'onConflictSet') : [...nodesIn(query, 'targetList'), ...own];
   const actions = nodesIn(query, 'mergeActionList');
   const all = [
     ...(command in events ? [{ command, targets: updated }] : []),
@@ -126,14 +146,19 @@ async function firedByWrite(write: Write, session: SessionPort): Promise<readonl
       targets: nodesIn(action, 'targetList'),
     })),
   ];
+  const done = Object.entries(events).flatMap(([number, event]): Done[] => {
+    const some = all.filter(({ command: of }) => of === Number(number));
+    return some.length > 0
+      ? [{ event, columns: some.flatMap(({ targets }) => namesOf(targets, table)) }]
+      : [];
+  });
   const found: FiredTriggers[] = [];
-  for (const [own, event] of Object.entries(events)) {
-    const done = all.filter(({ command: of }) => of === Number(own));
-    const columns = done.flatMap(({ targets }) => namesOf(targets, table));
-    const fired = done.length > 0 ? await firedBy(table, event, columns, session) : undefined;
+  for (const { event, columns } of done) {
+    const fired = await firedBy(table, event, columns, session);
     if (fired) found.push(fired);
   }
-  return found.sort((a, b) => inOrder.indexOf(a.event) - inOrder.indexOf(b.event));
+  const fired = found.sort((a, b) => inOrder.indexOf(a.event) - inOrder.indexOf(b.event));
+  return { fired, below: isOnly(write) ? [] : await firedBelow(table, done, session) };
 }
 
 const namesOf = (targets: readonly Node[], { columns }: LogicalTable): readonly string[] =>
@@ -173,8 +198,8 @@ async function planUpsert(
   triggered: TriggeredWrite,
   planning: SplitPlanning,
 ): Promise<ProtectedPlan> {
-  const { table, fired } = triggered;
-  if (fired.some(of => of.event === 'INSERT' && triggersAt(of, 'BEFORE', 'ROW').length > 0))
+  const { table, fired, below } = triggered;
+  if ([...fired, ...below].some(of => of.event === 'INSERT' && triggersAt(of, 'BEFORE', 'ROW').length > 0))
     throw refused(table, 'ON CONFLICT beside a BEFORE INSERT trigger of rows is not answered yet');
   if (triggered.rowByRow)
     throw refused(table, 'ON CONFLICT beside a BEFORE trigger that reads tables is not answered yet');
@@ -209,11 +234,13 @@ function comparisonOf(key: UniqueIndex, table: LogicalTable): Comparison {
 /** @throws ClarusError 0A000 where a write fires triggers: the cloud knows none of them */
 export async function refuseTriggered(query: Node, session: SessionPort): Promise<void> {
   const writes = writesOf(query, session.catalog());
-  for (const write of writes)
-    for (const { table } of await firedByWrite(write, session))
+  for (const write of writes) {
+    const { fired, below } = await firedByWrite(write, session);
+    for (const { table } of [...fired, ...below])
       if (table.state === 'protected')
         throw new ClarusError(
           '0A000',
           `the triggers and EXCLUDE constraints of the table "${table.name}" are the trusted side's`,
         );
+  }
 }

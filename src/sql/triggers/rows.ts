@@ -2,8 +2,7 @@
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { writeGuarded } from '../exclusions/guarded.js';
 import type { GuardedWrite } from '../exclusions/write.js';
-import type { SplitBody, TriggeredWrite } from '../execute/bodies.js';
-import type { Row } from '../execute/collect.js';
+import type { ComputedWrites, SplitBody, TriggeredWrite } from '../execute/bodies.js';
 import { HeldRows } from '../execute/held-rows.js';
 import type { Bound } from '../execute/portal.js';
 import type { ResidualPort } from '../ports.js';
@@ -15,7 +14,10 @@ import type { Computed, WriteHooks } from '../split/write/portal.js';
 import { isReadOnly, readOnly } from '../split/write/read-only.js';
 import type { LockedRows } from '../split/write/row-locks.js';
 import { mustBeOneRow } from './acted.js';
-import { batchesOf, type Change, FiredRows, mustNotReferToItself } from './fired-rows.js';
+import { batchesOf, type Change, isCounted, shaped, textsOf } from './change.js';
+import type { TableRow } from './fire.js';
+import { FiredRows, mustNotReferToItself } from './fired-rows.js';
+import { MakingRows } from './making.js';
 import { returned } from './returning.js';
 
 /** The hooks of a statement whose table has triggers. */
@@ -26,21 +28,25 @@ export function triggerHooks(
   services: SplitServices,
   routines: RoutineServices,
 ): WriteHooks {
-  return new TriggeredRows(body.writes!.triggered!, bound, residual, services, routines);
+  const { triggered, computed } = body.writes!;
+  return new TriggeredRows(triggered!, computed?.once, bound, residual, services, routines);
 }
 
 class TriggeredRows implements WriteHooks {
   readonly #fired: FiredRows;
+  readonly #making: MakingRows;
   readonly #table: LogicalTable;
 
   constructor(
     private readonly triggered: TriggeredWrite,
+    once: ComputedWrites['once'] | undefined,
     private readonly bound: Bound,
     private readonly residual: ResidualPort,
     private readonly services: SplitServices,
     routines: RoutineServices,
   ) {
     this.#fired = new FiredRows(triggered, bound.session, routines);
+    this.#making = new MakingRows(triggered, this.#fired, bound.session, once);
     this.#table = triggered.table;
   }
 
@@ -57,35 +63,44 @@ class TriggeredRows implements WriteHooks {
     guarded: (work: () => Promise<void>) => Promise<void>,
   ): Promise<Computed> {
     const fired = this.#fired;
-    const changes = this.#changes(writes);
+    const making = this.#making;
+    const changes = await this.#changes(writes);
     if (this.triggered.seesActions) mustBeOneRow(this.#table, changes.length);
     if (this.triggered.rowByRow && changes.length > 1) mustNotReferToItself(this.#table);
     const { rowByRow, insteadOf } = this.triggered;
-    const timing = insteadOf ? 'INSTEAD OF' : 'BEFORE';
     let written: Change[] = [];
     await guarded(async () => {
-      for (const change of changes) {
-        if (!(await fired.changed(change, timing))) continue;
-        // what a function reads of the table holds the rows before
-        if (!rowByRow || (await this.#write([change], writes, locked)).length > 0) written.push(change);
-      }
+      await making.look(changes);
+      for (const change of changes)
+        for await (const made of making.make(change)) {
+          if (rowByRow) await making.compute([made]);
+          // what a function reads of the table holds the rows before
+          if (!rowByRow || (await this.#write([made], writes, locked)).length > 0) written.push(made);
+        }
       if (rowByRow || insteadOf) return;
+      await making.compute(written);
       written = [...(await this.#write(written, writes, locked))];
     });
-    fired.wrote(written);
+    fired.wrote(written, this.bound.plan.command);
     for (const change of written) await fired.after(change);
     await fired.statement('AFTER');
     await fired.mustStandStill();
-    return { rows: written.length, held: await this.#returned(written) };
+    const counted = written.filter(isCounted);
+    return { rows: counted.length, held: await this.#returned(counted) };
   }
 
   /** @returns the rows that were written */
   #write(changes: readonly Change[], writes: CloudWrites, locked: LockedRows): Promise<readonly Change[]> {
-    const places = new Map([...locked.values()].flatMap(ids => [...ids]));
+    const places = new Map<number, Map<string, number>>();
+    for (const [{ table }, ids] of locked) {
+      const known = places.get(table.number) ?? new Map<string, number>();
+      places.set(table.number, known);
+      for (const [ctid, id] of ids) known.set(ctid, id);
+    }
     const guarded: GuardedWrite<Change> = {
       table: this.#table,
       changes,
-      places,
+      places: places.get(this.#table.number) ?? new Map(),
       skips: this.triggered.skips,
       write: some => this.#flush(some, writes, places),
     };
@@ -95,35 +110,40 @@ class TriggeredRows implements WriteHooks {
   async #flush(
     changes: readonly Change[],
     writes: CloudWrites,
-    places: ReadonlyMap<string, number>,
+    places: ReadonlyMap<number, ReadonlyMap<string, number>>,
   ): Promise<void> {
-    writes.reroute(batchesOf(changes, this.#table));
+    writes.reroute(batchesOf(changes));
     const identified = writes.batches.flatMap(batch =>
-      batch.kind === 'insert' ? [] : [[batch, places] as const],
+      batch.kind === 'insert' ? [] : [[batch, places.get(batch.table.number)!] as const],
     );
     await flushWrites(writes, new Map(identified), this.bound.session, this.services);
   }
 
-  #changes(writes: CloudWrites): readonly Change[] {
-    const table = this.#table;
+  async #changes(writes: CloudWrites): Promise<readonly Change[]> {
+    const named = this.#table;
     const fired = this.#fired;
+    const computed = new Map<LogicalTable, ReadonlySet<string>>();
+    for (const { batch } of writes.order)
+      if (!computed.has(batch.table)) computed.set(batch.table, await this.#making.computed(batch.table));
     const known = new Map<RowsToWrite, readonly number[]>();
     const placesIn = (batch: RowsToWrite): readonly number[] => {
-      const places = known.get(batch) ?? table.columns.map(({ name }) => batch.columns.indexOf(name));
+      const places = known.get(batch) ?? batch.table.columns.map(({ name }) => batch.columns.indexOf(name));
       known.set(batch, places);
       return places;
     };
     return writes.order.map(({ batch, index }): Change => {
-      const { kind, columns, ctids, values } = batch;
-      const given = (old: Row | undefined): Row =>
-        placesIn(batch).map((place, i) => (place < 0 ? (old?.[i] ?? null) : values[index]![place]!));
+      const { kind, table, ctids, values } = batch;
+      const columns = batch.columns.filter(name => !computed.get(table)!.has(name));
+      const given = (old: TableRow | undefined): TableRow =>
+        fired.row(
+          placesIn(batch).map((place, i) => (place < 0 ? (old?.[i]?.text ?? null) : values[index]![place]!)),
+          table,
+        );
       if (kind === 'insert')
-        return { kind, ctid: undefined, old: undefined, new: fired.row(given(undefined)), columns };
+        return { kind, table, ctid: undefined, old: undefined, new: given(undefined), columns };
       const ctid = ctids[index]!;
-      const old = writes.old(table, ctid);
-      const whole = given(old);
-      const becomes = kind === 'delete' ? undefined : fired.row(whole);
-      return { kind, ctid, old: fired.row(old), new: becomes, columns };
+      const old = shaped(fired.row(writes.old(table, ctid)), named, table);
+      return { kind, table, ctid, old, new: kind === 'delete' ? undefined : given(old), columns };
     });
   }
 
@@ -131,7 +151,8 @@ class TriggeredRows implements WriteHooks {
   async #returned(changes: readonly Change[]): Promise<HeldRows> {
     const { returning } = this.triggered;
     if (!returning) return new HeldRows();
-    const rows = changes.map(change => (change.new ?? change.old!).map(({ text }) => text));
-    return returned(returning, rows, this.#table.columns.length, this.bound, this.residual, this.services);
+    const named = this.#table;
+    const rows = changes.map(change => textsOf(shaped((change.new ?? change.old)!, change.table, named)));
+    return returned(returning, rows, named.columns.length, this.bound, this.residual, this.services);
   }
 }

@@ -23,6 +23,8 @@ export interface Trigger {
   /** it fires in a session of session_replication_role `origin` */
   readonly enabled: boolean;
   readonly isConstraint: boolean;
+  /** it was made for a partition because its table has it */
+  readonly isClone: boolean;
   /** REFERENCING OLD TABLE AS, NEW TABLE AS */
   readonly oldTable: string | undefined;
   readonly newTable: string | undefined;

@@ -14,6 +14,7 @@ import {
   fromItem,
   nameOf,
   prefix,
+  tableOf,
 } from '../split/write/computed-plan.js';
 import { aliasOfTarget } from '../split/write/given-rows.js';
 
@@ -45,12 +46,12 @@ export function planInsert(
 /** UPDATE and DELETE become a query of the rows that they write, with the values that these have so far. */
 export async function planModify(
   fields: RawFields,
+  event: 'UPDATE' | 'DELETE',
   triggered: TriggeredWrite,
   planning: SplitPlanning,
 ): Promise<ProtectedPlan> {
   const { table } = triggered;
-  const { event } = triggered.fired[0]!;
-  const { analysis, cause } = planning;
+  const { analysis, cause, session } = planning;
   const set = await assignments(list(fields, 'targetList'), table, planning);
   const where = child(fields, 'whereClause');
   if (where?.CurrentOfExpr) throw cause;
@@ -62,7 +63,8 @@ export async function planModify(
   ];
   // rows of a view stand nowhere: they are told by their order, and one that is found twice is two
   const place = triggered.insteadOf ? '(pg_catalog.row_number() OVER ())::pg_catalog.text' : `${alias}.ctid`;
-  const sql = `${deparseWith(fields, [])}SELECT 0, ${place}, NULL::pg_catalog.int8, NULL::pg_catalog.oid, ${values.join(', ')}
+  const holder = triggered.insteadOf ? 'NULL::pg_catalog.oid' : tableOf(alias, session.catalog(), table);
+  const sql = `${deparseWith(fields, [])}SELECT 0, ${place}, NULL::pg_catalog.int8, ${holder}, ${values.join(', ')}
       FROM ${[`${nameOf(table)} AS ${alias}`, ...sources].join(', ')}${where ? ` WHERE ${deparseExpression(where)}` : ''}`;
   const action: ComputedAction = {
     kind: event === 'DELETE' ? 'delete' : 'update',

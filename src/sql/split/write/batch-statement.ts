@@ -258,7 +258,9 @@ const source = (
 function updateSql(table: LogicalTable, values: readonly NewValues[], rows: number, first: number): string {
   const { from, names } = source(values, rows, first);
   const [place, ...assigned] = values.map(({ column, value }, i) => ({ column, value: value(names[i]!) }));
-  const sets = assigned.map(({ column, value }) => `${quoteName(column)} = ${value}`);
+  const given = assigned.map(({ column, value }) => `${quoteName(column)} = ${value}`);
+  // what the cloud computes by itself
+  const sets = given.length === 0 && isProtected(table) ? [`${ROW_COLUMN} = t.${ROW_COLUMN}`] : given;
   return `UPDATE ONLY ${nameOf(table)} AS t SET ${sets.join(', ')}${from} WHERE t.ctid = ${place!.value}`;
 }
 

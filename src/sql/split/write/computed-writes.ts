@@ -214,7 +214,7 @@ export class ComputedSink {
       this.writes.noteOld(
         table,
         textOf(ctid!),
-        rest.slice(old - prefix, old - prefix + table.columns.length),
+        rest.slice(old - prefix, old - prefix + named.columns.length),
       );
     return true;
   }

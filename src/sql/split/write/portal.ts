@@ -236,7 +236,8 @@ class WritingPortal implements Portal {
     }
     // what is written its triggers write, by statements of their own
     if (this.hooks && this.writes.triggered?.insteadOf) return this.hooks.write(writes, new Map(), unguarded);
-    await routeWrites(writes, this.writes.names, this.writes.computed?.once, session);
+    // with triggers, which partition takes a row is known when they have been fired
+    if (!this.hooks) await routeWrites(writes, this.writes.names, this.writes.computed?.once, session);
     let locked: LockedRows | undefined;
     try {
       if (await this.#stillStand(residual, writes)) locked = await this.#locks.take(found, writes);

@@ -228,7 +228,7 @@ function moved(
 }
 
 /** ExecCrossPartitionUpdate of nodeModifyTable.c */
-const conflictMoves = (): ClarusError =>
+export const conflictMoves = (): ClarusError =>
   new ClarusError('0A000', 'invalid ON UPDATE specification', {
     detail: 'The result tuple would appear in a different partition than the original tuple.',
   });
