@@ -2,21 +2,11 @@
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
 import { beside } from './support/beside.js';
+import { townsPolicy } from './support/people.js';
 import type { RawClient } from './support/raw-client.js';
 import { linesOf } from './support/steps.js';
 
-const policy = `unlisted: encrypt
-tables:
-  public.place:
-    columns:
-      id: { protect: none }
-      town: { protect: none }
-  public.person:
-    columns:
-      id: { protect: none }
-      town: { protect: none }
-      name: { class: identifier, protect: encrypt, queries: [equality] }
-      amount: { class: confidential, protect: encrypt }
+const policy = `${townsPolicy}
   public.mixed:
     columns:
       id: { protect: none }

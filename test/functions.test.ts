@@ -4,30 +4,14 @@ import { suite, test } from 'node:test';
 import type pg from 'pg';
 import { beside } from './support/beside.js';
 import { fullOutcomeOf, type Step } from './support/outcome.js';
-
-const policy = `unlisted: pass
-tables:
-  public.person:
-    columns:
-      id: { protect: none }
-      open: { protect: none }
-      name: { class: identifier, protect: encrypt, queries: [equality] }
-      amount: { class: confidential, protect: encrypt }
-  public.secret:
-    columns:
-      id: { protect: none }
-      word: { class: confidential, protect: encrypt }`;
+import { secretsPeople, secretsPolicy, secretsSentinels, secretsTables } from './support/people.js';
 
 const tables = [
-  'CREATE TABLE person (id int PRIMARY KEY, open text, name text, amount numeric)',
-  'CREATE TABLE secret (id int PRIMARY KEY, word text)',
-  'CREATE TABLE plain (id int PRIMARY KEY, note text)',
-  "INSERT INTO person VALUES (1, 'a', 'Zaphod', 10.5), (2, 'b', 'Trillian', 20), (3, 'a', NULL, NULL), (4, NULL, 'Marvin', -3)",
+  ...secretsTables,
+  secretsPeople,
   "INSERT INTO secret VALUES (1, 'Slartibartfast'), (2, 'Zaphod'), (3, NULL)",
   "INSERT INTO plain VALUES (1, 'x'), (2, 'y')",
 ];
-/** Stand in protected columns only. */
-const sentinels = ['Zaphod', 'Trillian', 'Marvin', 'Slartibartfast'];
 
 /** Functions that touch no table. */
 const computing = [
@@ -84,7 +68,7 @@ const reads: Readonly<Record<string, readonly Step[]>> = {
 };
 
 suite('functions of users', { timeout: 300_000 }, () => {
-  const sides = beside(policy, [...tables, ...computing, ...reading]);
+  const sides = beside(secretsPolicy, [...tables, ...computing, ...reading]);
   const alike = async (step: Step): Promise<object> => {
     const [got, wanted] = [await fullOutcomeOf(sides.ours, step), await fullOutcomeOf(sides.plain, step)];
     assert.deepEqual(got, wanted, String(step));
@@ -246,6 +230,6 @@ suite('functions of users', { timeout: 300_000 }, () => {
 
   test('show the cloud no protected value', () => {
     const sent = sides.recorded.sent();
-    for (const word of sentinels) assert.ok(!sent.includes(word), word);
+    for (const word of secretsSentinels) assert.ok(!sent.includes(word), word);
   });
 });

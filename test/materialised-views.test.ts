@@ -9,20 +9,10 @@ import { loadCatalog } from '../src/catalog/store.js';
 import { encodingRegistry } from '../src/encodings/registry.js';
 import { dropCarriers } from '../src/trusted/carriers.js';
 import { beside } from './support/beside.js';
+import { townsPolicy } from './support/people.js';
 import type { TextStep } from './support/steps.js';
 
-const policy = `unlisted: encrypt
-tables:
-  public.place:
-    columns:
-      id: { protect: none }
-      town: { protect: none }
-  public.person:
-    columns:
-      id: { protect: none }
-      town: { protect: none }
-      name: { class: identifier, protect: encrypt, queries: [equality] }
-      amount: { class: confidential, protect: encrypt }
+const policy = `${townsPolicy}
   public.shown:
     columns:
       id: { protect: none }

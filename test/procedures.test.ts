@@ -4,38 +4,24 @@ import { afterEach, beforeEach, suite, test } from 'node:test';
 import { blocks } from './procedures/blocks.js';
 import { calls, committing, routines } from './procedures/routines.js';
 import { beside } from './support/beside.js';
+import { secretsPeople, secretsPolicy, secretsSentinels, secretsTables } from './support/people.js';
 
-const policy = `unlisted: pass
-tables:
-  public.person:
-    columns:
-      id: { protect: none }
-      open: { protect: none }
-      name: { class: identifier, protect: encrypt, queries: [equality] }
-      amount: { class: confidential, protect: encrypt }
-  public.secret:
-    columns:
-      id: { protect: none }
-      word: { class: confidential, protect: encrypt }
+const policy = `${secretsPolicy}
   public.numbered:
     columns:
       id: { class: identifier, protect: encrypt, queries: [equality] }`;
 
 const tables = [
-  'CREATE TABLE person (id int PRIMARY KEY, open text, name text, amount numeric)',
-  'CREATE TABLE secret (id int PRIMARY KEY, word text)',
-  'CREATE TABLE plain (id int PRIMARY KEY, note text)',
+  ...secretsTables,
   'CREATE TYPE pair AS (a int, b text)',
   'CREATE TABLE numbered (id serial)',
   'CREATE TYPE named AS (a text, b int)',
 ];
 const rows = [
-  "INSERT INTO person VALUES (1, 'a', 'Zaphod', 10.5), (2, 'b', 'Trillian', 20), (3, 'a', NULL, NULL), (4, NULL, 'Marvin', -3)",
+  secretsPeople,
   "INSERT INTO secret VALUES (1, 'Slartibartfast'), (2, 'Zaphod')",
   "INSERT INTO plain VALUES (1, 'x'), (2, 'y')",
 ];
-/** Stand in protected columns only. */
-const sentinels = ['Zaphod', 'Trillian', 'Marvin', 'Slartibartfast'];
 
 suite('procedures', { timeout: 400_000 }, () => {
   const sides = beside(policy, [...tables, ...routines]);
@@ -181,7 +167,7 @@ suite('procedures', { timeout: 400_000 }, () => {
       const found = await sides.differences(allowed.flatMap(body => [`DO $do$ ${body} $do$`, ...contents]));
       assert.deepEqual(found, []);
     });
-    for (const sentinel of sentinels) assert.ok(!sent.includes(sentinel), sentinel);
+    for (const sentinel of secretsSentinels) assert.ok(!sent.includes(sentinel), sentinel);
   });
 
   test('nothing of a variable leaves in the clear', async () => {
@@ -191,6 +177,6 @@ suite('procedures', { timeout: 400_000 }, () => {
       for (const call of calls)
         if (typeof call === 'string' && !call.includes("'Zaphod")) await sides.outcome(sides.ours, call);
     });
-    for (const sentinel of sentinels) assert.ok(!sent.includes(sentinel), sentinel);
+    for (const sentinel of secretsSentinels) assert.ok(!sent.includes(sentinel), sentinel);
   });
 });

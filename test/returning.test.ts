@@ -2,20 +2,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { beside } from './support/beside.js';
+import { townsPolicy } from './support/people.js';
 import type { TextStep } from './support/steps.js';
-
-const policy = `unlisted: encrypt
-tables:
-  public.place:
-    columns:
-      id: { protect: none }
-      town: { protect: none }
-  public.person:
-    columns:
-      id: { protect: none }
-      town: { protect: none }
-      name: { class: identifier, protect: encrypt, queries: [equality] }
-      amount: { class: confidential, protect: encrypt }`;
 
 const tables = [
   'CREATE TABLE place (id int PRIMARY KEY, town text)',
@@ -174,7 +162,7 @@ const scripts: Readonly<Record<string, readonly TextStep[]>> = {
 };
 
 suite('MERGE and RETURNING', { timeout: 300_000 }, () => {
-  const sides = beside(policy, tables);
+  const sides = beside(townsPolicy, tables);
 
   for (const extended of [false, true])
     for (const [name, steps] of Object.entries(scripts))

@@ -2,20 +2,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { beside } from './support/beside.js';
+import { townsPolicy, townsRows } from './support/people.js';
 import type { TextStep } from './support/steps.js';
-
-const policy = `unlisted: encrypt
-tables:
-  public.place:
-    columns:
-      id: { protect: none }
-      town: { protect: none }
-  public.person:
-    columns:
-      id: { protect: none }
-      town: { protect: none }
-      name: { class: identifier, protect: encrypt, queries: [equality] }
-      amount: { class: confidential, protect: encrypt }`;
 
 const many = 4_000;
 
@@ -27,8 +15,7 @@ const tables = [
   'CREATE TABLE visit (id int, name text) PARTITION BY RANGE (id)',
   'CREATE TABLE visit_1 PARTITION OF visit FOR VALUES FROM (0) TO (10)',
   'CREATE TABLE visit_2 PARTITION OF visit FOR VALUES FROM (10) TO (20)',
-  "INSERT INTO place VALUES (1, 'Ulm'), (2, 'Bonn'), (3, NULL)",
-  "INSERT INTO person VALUES (1, 'Ulm', 'Zaphod', 10.5), (2, 'Bonn', 'Trillian', 20), (3, 'Ulm', NULL, NULL), (4, NULL, 'Marvin', -3)",
+  ...townsRows,
   "INSERT INTO kept VALUES (1, 'Zaphod', 1), (2, 'Arthur', 2)",
   `INSERT INTO many SELECT i, 'Zaphod ' || i, 50 FROM generate_series(1, ${many}) AS i`,
   "INSERT INTO visit VALUES (1, 'Zaphod'), (12, 'Marvin'), (13, NULL)",
@@ -122,7 +109,7 @@ const scripts: Readonly<Record<string, readonly TextStep[]>> = {
 };
 
 suite('TABLESAMPLE', { timeout: 300_000 }, () => {
-  const sides = beside(policy, tables);
+  const sides = beside(townsPolicy, tables);
 
   for (const extended of [false, true])
     for (const [name, steps] of Object.entries(scripts))
