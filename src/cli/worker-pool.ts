@@ -9,6 +9,7 @@ import { ClarusError } from '../errors.js';
 import type { CarrierCall } from '../postgres/carriers.js';
 import { backlog } from '../postgres/gateway.js';
 import type { TrustedServer } from '../trusted/server.js';
+import { stackArguments } from './stack.js';
 
 /** What the primary tells a worker. */
 export type ToWorker =
@@ -131,6 +132,9 @@ export class WorkerPool {
       this.#server.once('error', reject);
       this.#server.listen({ host, port, backlog }, resolve);
     });
+    const given = process.execArgv;
+    const isSaid = given.some(argument => argument.startsWith('--stack-size'));
+    cluster.setupPrimary({ execArgv: isSaid ? given : [...given, ...stackArguments()] });
     await Promise.all(Array.from({ length: workers }, (_, worker) => this.#fork(worker)));
     this.#state = 'serving';
     for (let worker = 0; worker < workers; worker++) if (!this.#members.has(worker)) this.#replace(worker);

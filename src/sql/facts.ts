@@ -1,5 +1,4 @@
 /** What the audit journal says of a plan: the same each time it runs, and without any value. */
-import { createRequire } from 'node:module';
 import type { ColumnUse, Direction, StatementFacts } from '../audit/events.js';
 import { type Catalog, type LogicalTable, tableNumbered } from '../catalog/catalog.js';
 import type { EncodedColumn, Encoding } from '../encodings/encoding.js';
@@ -22,12 +21,9 @@ import type {
 } from './execute/bodies.js';
 import type { OperandPlan } from './operand.js';
 import type { Plan, ProtectedPlan } from './plan.js';
+import { grammar } from './raw/grammar.js';
 import { visit } from './raw/node.js';
 import type { PartsBody } from './temporary/beside.js';
-
-const { fingerprintSync } = createRequire(import.meta.url)('libpg-query') as {
-  fingerprintSync(sql: string): string;
-};
 
 const known = new WeakMap<Plan, StatementFacts>();
 
@@ -279,7 +275,7 @@ function facts(
 /** libpg_query's fingerprint: equal for statements that differ in literals only. */
 function fingerprintOf(sql: string): string {
   try {
-    return fingerprintSync(sql);
+    return grammar.fingerprintSync(sql);
   } catch {
     return 'unknown';
   }

@@ -2,16 +2,11 @@
  * What the body of a function names, before anything of it is resolved: SQL by PostgreSQL's grammar, PL/pgSQL by its
  * own, every query and expression in it.
  */
-import { createRequire } from 'node:module';
 import { quoteName } from '../catalog/quote.js';
 import { holdsMoment } from './moment.js';
+import { grammar } from './raw/grammar.js';
 import { kindOf, list, type RawFields, type RawNode, stringOf, visit } from './raw/node.js';
 import { parseStatements } from './raw/parse.js';
-
-const library = createRequire(import.meta.url)('libpg-query') as {
-  parsePlPgSQLSync(sql: string): unknown;
-  scanSync(sql: string): { readonly tokens: readonly { readonly text: string }[] };
-};
 
 /** What bodies name: relations and functions by the parts of their names, joined. */
 export class BodyNames {
@@ -52,7 +47,7 @@ export class BodyNames {
   plpgsql(definition: string, source: string): void {
     let parsed: unknown;
     try {
-      parsed = library.parsePlPgSQLSync(definition);
+      parsed = grammar.parsePlPgSQLSync(definition);
     } catch {
       this.doubt ??= 'its PL/pgSQL body cannot be read';
       return;
@@ -227,7 +222,7 @@ function hasHiddenDefault(records: readonly RawFields[], source: string): boolea
   if (declared.length === 0) return false;
   let tokens: readonly string[];
   try {
-    tokens = library
+    tokens = grammar
       .scanSync(source)
       .tokens.map(({ text }) => text)
       .filter(text => !/^(--|\/\*)/.test(text));

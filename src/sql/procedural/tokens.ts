@@ -1,17 +1,6 @@
 /** The words of a body, by PostgreSQL's own lexer, with a place to read from. */
-import { createRequire } from 'node:module';
 import { ClarusError } from '../../errors.js';
-
-const library = createRequire(import.meta.url)('libpg-query') as {
-  scanSync(sql: string): {
-    readonly tokens: readonly {
-      readonly start: number;
-      readonly end: number;
-      readonly text: string;
-      readonly tokenName: string;
-    }[];
-  };
-};
+import { grammar } from '../raw/grammar.js';
 
 /** One word of a body. */
 export interface Token {
@@ -33,7 +22,7 @@ export class Tokens {
   constructor(source: string) {
     this.#source = Buffer.from(source);
     try {
-      this.#tokens = library
+      this.#tokens = grammar
         .scanSync(source)
         .tokens.filter(({ tokenName }) => tokenName !== 'C_COMMENT' && tokenName !== 'SQL_COMMENT')
         .map(({ start, end, text }) => ({

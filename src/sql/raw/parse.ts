@@ -2,23 +2,9 @@
  * PostgreSQL's own grammar (libpg-query, WASM) behind two functions. One grammar, PostgreSQL 18's, reads every
  * statement; the trusted database's own parser remains the judge, since every statement is analysed there.
  */
-import { createRequire } from 'node:module';
-import { setFlagsFromString } from 'node:v8';
-import '../../crypto/kernel.js';
 import { ClarusError, ofDepth } from '../../errors.js';
+import { grammar } from './grammar.js';
 import type { RawNode } from './node.js';
-
-interface LibPgQuery {
-  loadModule(): Promise<void>;
-  parseSync(query: string): { stmts?: { stmt: RawNode; stmt_location?: number; stmt_len?: number }[] };
-}
-// The CommonJS build: one module instance for us and for pgsql-deparser's tests.
-const library = createRequire(import.meta.url)('libpg-query') as LibPgQuery;
-// V8 would compile its functions a second time, for which the threads that do it keep 85 MiB; without, a parse that took
-// 53 to 64 us takes 61 to 84. V8 reads the flag when a module is made: the kernel of the cells, which needs it, was made
-// before.
-setFlagsFromString(`--wasm-tiering-budget=${2 ** 31 - 1}`);
-await library.loadModule();
 
 /** One statement of a query string. */
 export interface RawStatement {
@@ -37,10 +23,10 @@ const decode = new TextDecoder();
  * @throws ClarusError 42601 with PostgreSQL's message and position
  */
 export function parseStatements(query: string): readonly RawStatement[] {
-  let tree: ReturnType<LibPgQuery['parseSync']>;
+  let tree: ReturnType<typeof grammar.parseSync>;
   if (query.includes('\0')) throw new ClarusError('22021', 'invalid byte sequence for encoding "UTF8": 0x00');
   try {
-    tree = query.trim() === '' ? {} : library.parseSync(query);
+    tree = query.trim() === '' ? {} : grammar.parseSync(query);
   } catch (error) {
     const depth = ofDepth(error);
     throw depth === error ? syntaxError(error) : depth;
