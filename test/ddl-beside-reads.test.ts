@@ -64,7 +64,7 @@ suite('while a transaction has changed a table', () => {
       };
       await sides.both(
         ...[
-          'CREATE TABLE t (id int, ward int, number int UNIQUE, name text)',
+          'CREATE TABLE t (id int, ward int, number int UNIQUE, name text, counted serial)',
           'ALTER TABLE t ADD CONSTRAINT refers FOREIGN KEY (ward) REFERENCES ward NOT VALID',
           "INSERT INTO t (id, name) VALUES (1, 'Zaphod'), (2, 'Ford')",
         ].map(sql => String(named(sql)[0])),

@@ -1,6 +1,7 @@
 /** Sequences follow the columns that they feed: to the trusted side when a column is protected. */
 import { quoteLiteral, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
+import { OWN_SCHEMA } from '../../trusted/own-schema.js';
 import { PostgresError } from '../../wire/diagnostic.js';
 import { physical } from '../compilation.js';
 import { inCloudsWords } from '../opaque/index.js';
@@ -8,7 +9,10 @@ import type { SessionPort } from '../ports.js';
 import { readerOn } from '../reading.js';
 import type { ChangedTable } from './changed-table.js';
 
-/** Every use of a sequence by a column: by its default, or because the column owns it. */
+/**
+ * Every use of a sequence by a column: by its default, or because the column owns it. Carriers have the defaults of their
+ * tables.
+ */
 const usesQuery = `
 SELECT s.oid::text, n.nspname::text, s.relname::text, u.relation::text, u.attnum::text, u.owned::text
 FROM (SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum AS attnum, false AS owned
@@ -18,7 +22,8 @@ FROM (SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum AS attnum, f
        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
          AND d.deptype IN ('a', 'i')) u
   JOIN pg_catalog.pg_class s ON s.oid = u.sequence JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
-WHERE s.relkind = 'S'`;
+  JOIN pg_catalog.pg_class r ON r.oid = u.relation JOIN pg_catalog.pg_namespace o ON o.oid = r.relnamespace
+WHERE s.relkind = 'S' AND o.nspname <> '${OWN_SCHEMA}'`;
 
 interface Uses {
   readonly schema: string;
