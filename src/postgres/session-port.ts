@@ -48,6 +48,9 @@ export class ContextPort implements SessionPort {
       get explicit() {
         return context.transaction.explicit;
       },
+      get speaksOfReadOnly() {
+        return context.transaction.speaksOfReadOnly;
+      },
       get block() {
         return context.transaction.block;
       },

@@ -1,6 +1,7 @@
 /** The simple query protocol (PostgreSQL manual, 54.2.2). */
 import { whenKnown } from '../awaitable.js';
 import type { Plan } from '../sql/plan.js';
+import { missingParameter } from '../sql/raw/parameters.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
@@ -10,6 +11,7 @@ import { inSession, mustBeDeclarableAlone } from './cursor-execution.js';
 import { bind, execute, passCopyIn, refusePortalAsCursor } from './execution.js';
 import { expects, forwardedQuery, step } from './expectations.js';
 import { refuseInFailed, shapeOf, split } from './extended.js';
+import { shifted } from './failure.js';
 import { planned } from './planned.js';
 import type { Statement } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
@@ -33,6 +35,7 @@ export function query(context: CarefulContext, reader: FrameReader): boolean | P
   const known = context.settings.stale ? undefined : options.planner.cached?.(text, [], port);
   if (known !== undefined) {
     refuseInFailed(context, known);
+    mustNeedNothing(known, { text, start: 0 });
     return runAlone(context, { text, start: 0 }, known);
   }
   const found = split(context, message.sql);
@@ -45,7 +48,25 @@ export function query(context: CarefulContext, reader: FrameReader): boolean | P
 }
 
 async function planAndRunAlone(context: CarefulContext, statement: Statement): Promise<boolean> {
-  return runAlone(context, statement, await planned(context, { statement, parameterTypes: [] }));
+  return runAlone(context, statement, await plannedWithout(context, statement));
+}
+
+/** Plans a statement that brings no values. @throws as planning does; ClarusError 42P02 where it has parameters */
+async function plannedWithout(context: CarefulContext, statement: Statement): Promise<Plan> {
+  const plan = await planned(context, { statement, parameterTypes: [] }).catch(error => {
+    // of a parameter whose type nothing tells
+    const missing = (error as { code?: unknown }).code === '42P18' && missingParameter(statement.text);
+    throw missing ? shifted(missing, statement.start) : error;
+  });
+  mustNeedNothing(plan, statement);
+  return plan;
+}
+
+/** @throws ClarusError 42P02 where a plan has parameters */
+function mustNeedNothing(plan: Plan, { text, start }: Statement): void {
+  if (!('shape' in plan) || !plan.shape?.parameterTypes.length) return;
+  const missing = missingParameter(text);
+  if (missing) throw shifted(missing, start);
 }
 
 const runAlone = (context: CarefulContext, statement: Statement, plan: Plan): boolean | Promise<boolean> =>
@@ -108,7 +129,7 @@ function sendPassAlone(
 
 async function runSeveral(context: CarefulContext, found: readonly Statement[]): Promise<boolean> {
   for (const statement of found) {
-    const plan = await inSession(context, await planned(context, { statement, parameterTypes: [] }));
+    const plan = await inSession(context, await plannedWithout(context, statement));
     // PostgreSQL's implicit block: what may not stand in a block is refused, and an error takes everything back
     if (plan.kind !== 'transaction' && !context.transaction.block) {
       if (!(await drained(context))) break;

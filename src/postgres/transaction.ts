@@ -176,6 +176,11 @@ export class Transaction {
     return sql;
   }
 
+  /** What a client has said in its block may have made it read only. */
+  get speaksOfReadOnly(): boolean {
+    return this.explicit && this.joinSql().some(sql => /\bread\s+only\b|read_only/i.test(sql));
+  }
+
   redo(user: string): Redo {
     return {
       ddl: this.#records

@@ -275,6 +275,8 @@ export interface SessionPort {
     readonly encodings: EncodingState;
     /** true inside BEGIN ... COMMIT */
     readonly explicit: boolean;
+    /** something that was said in this BEGIN ... COMMIT may have made it read only: the cloud knows */
+    readonly speaksOfReadOnly: boolean;
     /** another one for each transaction of the session */
     readonly number: number;
     /** what the transaction has changed of the catalogue */

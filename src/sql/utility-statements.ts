@@ -56,15 +56,20 @@ export async function planUtility(
   }
 }
 
-/** @throws ClarusError 42809 for a materialised view (RangeVarCallbackForLockTable, lockcmds.c) */
+/**
+ * A materialised view, which in the cloud is a table.
+ * @throws ClarusError 42809 for one (RangeVarCallbackForLockTable, lockcmds.c), 25P01 outside a transaction block
+ */
 async function mustBeLockable(relations: readonly RawNode[], session: SessionPort): Promise<void> {
   for (const relation of relations) {
     const found = await resolveRelation(readerOn(session.trusted), rangeParts(fieldsOf(relation)));
     const table = found && session.catalog().tables.get(found.oid);
-    if (table && isFilled(table))
-      throw new ClarusError('42809', `cannot lock relation "${table.name}"`, {
-        detail: 'This operation is not supported for materialized views.',
-      });
+    if (!table || !isFilled(table)) continue;
+    if (!session.transaction.block)
+      throw new ClarusError('25P01', 'LOCK TABLE can only be used in transaction blocks');
+    throw new ClarusError('42809', `cannot lock relation "${table.name}"`, {
+      detail: 'This operation is not supported for materialized views.',
+    });
   }
 }
 

@@ -147,6 +147,7 @@ export async function openDdlSession(
       touchTrusted: async () => undefined,
       keepSequences: async () => undefined,
       begin: async () => undefined,
+      speaksOfReadOnly: false,
       encodings: { get: async () => undefined, put: async () => undefined },
       record(ddl, changes) {
         if (ddl !== undefined) pending?.ddl.push(ddl);

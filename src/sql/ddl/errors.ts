@@ -3,6 +3,8 @@ import type { LogicalTable } from '../../catalog/catalog.js';
 import { BOUNDS } from '../../catalog/physical.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
+import { fieldsOf, kindOf, type RawNode } from '../raw/node.js';
+import { saidOf } from '../split/write/read-only.js';
 
 /** Runs generated DDL in the cloud; what fails over encodings is worded anew from the error's fields. */
 export async function runPhysical(
@@ -71,4 +73,48 @@ function messageOf(
     default:
       return undefined;
   }
+}
+
+const relations: Readonly<Record<string, string>> = {
+  OBJECT_TABLE: 'TABLE',
+  OBJECT_TABCONSTRAINT: 'TABLE',
+  OBJECT_MATVIEW: 'MATERIALIZED VIEW',
+  OBJECT_INDEX: 'INDEX',
+  OBJECT_SCHEMA: 'SCHEMA',
+  OBJECT_TRIGGER: 'TRIGGER',
+};
+
+/** The command of a statement (CreateCommandTag of utility.c); undefined: the shadow is asked before anything else. */
+function commandOf(node: RawNode): string | undefined {
+  const kind = kindOf(node);
+  const fields = fieldsOf(node);
+  const named = (type: unknown): string | undefined => relations[String(type)];
+  switch (kind) {
+    case 'AlterTableStmt':
+      return named(fields.objtype) && `ALTER ${named(fields.objtype)}`;
+    case 'RenameStmt': {
+      const type = fields.renameType === 'OBJECT_COLUMN' ? fields.relationType : fields.renameType;
+      return named(type) && `ALTER ${named(type)}`;
+    }
+    case 'AlterObjectSchemaStmt':
+      return named(fields.objectType) && `ALTER ${named(fields.objectType)}`;
+    case 'DropStmt':
+      return named(fields.removeType) && `DROP ${named(fields.removeType)}`;
+    case 'IndexStmt':
+      return 'CREATE INDEX';
+    case 'CreateTrigStmt':
+      return 'CREATE TRIGGER';
+    case 'TruncateStmt':
+      return 'TRUNCATE TABLE';
+    case 'RefreshMatViewStmt':
+      return 'REFRESH MATERIALIZED VIEW';
+    default:
+      return undefined;
+  }
+}
+
+/** What a part of a statement failed with in a transaction that may not write, as PostgreSQL says it of the statement. */
+export function saidOfStatement(node: RawNode, error: unknown): unknown {
+  const command = commandOf(node);
+  return command === undefined ? error : saidOf(command, error);
 }

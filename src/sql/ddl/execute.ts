@@ -7,6 +7,7 @@ import { rowsWithin, rowTypeRefused, typeNamesIn } from '../row-types.js';
 import { beginDdl, inShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { comment } from './comment.js';
+import { saidOfStatement } from './errors.js';
 import { securityLabel } from './label.js';
 import { refreshMaterialisedView } from './materialised.js';
 import {
@@ -56,11 +57,25 @@ export async function executeDdl(
   if (temporary) return temporary;
   await beginDdl(session, deps);
   const { node } = body;
-  const fields = fieldsOf(node);
   if (!aboutWhatIs.has(kindOf(node))) {
     const table = await rowsWithin(new Set(), typeNamesIn(node), session);
     if (table) throw rowTypeRefused(table);
   }
+  try {
+    return await run(session, deps, body, queries);
+  } catch (error) {
+    throw saidOfStatement(node, error);
+  }
+}
+
+async function run(
+  session: SessionPort,
+  deps: DdlDependencies,
+  body: DdlBody,
+  queries: () => QueryRunner,
+): Done {
+  const { node } = body;
+  const fields = fieldsOf(node);
   switch (kindOf(node)) {
     case 'CreateStmt':
       return createTable(session, deps, body);

@@ -4,6 +4,7 @@ import { arrayOf, readRowId, rowIdArray } from '../../wire/arrays.js';
 import { type BrokenRow, firstBroken, timeOf } from '../checks/broken.js';
 import { storedValues } from '../checks/stored.js';
 import type { DataRows, ExecuteOutcome, PortalPort, RowSink } from '../ports.js';
+import { mustBeWritable, saidOf } from '../split/write/read-only.js';
 import { physicalType } from '../write/forms.js';
 import { hasSideTables } from '../write/modify.js';
 import type { CheckedUpdate, InsertBody, UpdateBody } from './bodies.js';
@@ -39,6 +40,7 @@ export async function bindInsert(body: InsertBody, b: Bound, services: Execution
   let port: PortalPort | undefined;
   const sides = hasSideTables(body.table);
   const protect = async (): Promise<Ready> => {
+    await mustBeWritable(b.plan.command, b.session);
     const columns = await known.decide();
     const broken = await firstBrokenOf(body, columns, b);
     const rows = await newRowIds(body.table, body.rows, services);
@@ -154,7 +156,10 @@ export async function bindUpdate(body: UpdateBody, b: Bound): Promise<Portal> {
     let count = 0;
     // what is written meanwhile is not of the portal's snapshot: it finds no row again
     for (let done = false; !done; ) {
-      const locked = locking.execute(ROWS_MAX, found).catch(given.placing(body.lock));
+      const locked = locking
+        .execute(ROWS_MAX, found)
+        .catch(error => Promise.reject(saidOf(b.plan.command, error)))
+        .catch(given.placing(body.lock));
       b.session.cloud.flush();
       done = (await locked).kind === 'complete';
       const rows = Float64Array.from(found.ids.splice(0));

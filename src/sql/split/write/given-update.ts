@@ -1,5 +1,4 @@
 import { columnOf, valueAt } from '../../../crypto/column.js';
-import { PostgresError } from '../../../wire/diagnostic.js';
 import type { SplitBody } from '../../execute/bodies.js';
 import { fieldsAt, type Row } from '../../execute/collect.js';
 import { convert } from '../../execute/conversion.js';
@@ -13,7 +12,7 @@ import { bindGiven } from '../portal.js';
 import type { Candidates } from './candidates.js';
 import { CloudWrites } from './cloud-writes.js';
 import { flushWrites, startUpdate } from './flush.js';
-import { isReadOnly, readOnly } from './read-only.js';
+import { isReadOnly, readOnly, saidOf } from './read-only.js';
 import { lockRows } from './row-locks.js';
 
 /**
@@ -35,8 +34,7 @@ export async function updateGiven(
     return await update(given, body, bound, residual, services, candidates, listener);
   } catch (error) {
     // PreventCommandIfReadOnly of utility.c says it of the query that locks
-    if (error instanceof PostgresError && error.code === '25006') throw readOnly('UPDATE', undefined);
-    throw error;
+    throw saidOf('UPDATE', error);
   }
 }
 

@@ -27,6 +27,7 @@ import { castNames, targetColumns, typedLiterals } from '../typed-source.js';
 import { nameCheck } from '../zone-names.js';
 import { refuseFlows, refuseLateSight, writesOf } from './flow.js';
 import { writesInWith } from './given-rows.js';
+import { mustBeWritable, saidOf } from './read-only.js';
 
 /**
  * @param raw an InsertStmt whose source is not VALUES of constants
@@ -137,6 +138,7 @@ export function bindInsertSelect(
     async execute() {
       if (over) throw new ClarusError('55000', cannotBeRun(bound.portal));
       over = true;
+      await mustBeWritable('INSERT', bound.session);
       const kept = new KeptData();
       const { columns, options } = body.copy;
       const copy: CopyOutFormat = { format: 0, columns: columns.length, options, names: [] };
@@ -156,7 +158,7 @@ export function bindInsertSelect(
         const { tag } = await into.finish();
         return { kind: 'complete', tag: tag.replace('COPY', 'INSERT 0') };
       } catch (error) {
-        throw withoutPlace(error);
+        throw withoutPlace(saidOf('INSERT', error));
       }
     },
     close: () => undefined,

@@ -31,7 +31,7 @@ import { boundWith, ComputedSink, computeGiven, KeptRows, withColumns } from './
 import { flushWrites } from './flush.js';
 import { updateGiven } from './given-update.js';
 import { runPart } from './parts.js';
-import { readOnly } from './read-only.js';
+import { mustBeWritable, readOnly } from './read-only.js';
 import { routeWrites } from './routing.js';
 import { type LockedRows, lock } from './row-locks.js';
 import { type FoundRows, StatementLocks, takeLocks } from './statement-locks.js';
@@ -132,6 +132,7 @@ class WritingPortal implements Portal {
     await this.hooks?.begin();
     for (const query of first) this.#bound = await this.#boundWithFirst(query);
     if (computed) {
+      await mustBeWritable(this.bound.plan.command, this.bound.session);
       if (computed.given) this.#given = await computeGiven(computed.given, this.#bound, residual, services);
       if (this.hooks && computed.given && this.writes.arbiters.length === 0)
         return this.#insertGiven(computed.given, this.hooks);
