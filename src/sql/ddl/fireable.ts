@@ -41,7 +41,7 @@ async function notFired(
   // PostgreSQL asks when a row is written, between others
   if (await readsTables(trigger.whenCalls, session))
     return 'Its condition calls a function that reads tables.';
-  if (trigger.isConstraint) return 'Constraint triggers are not fired.';
+  if (trigger.isDeferrable) return 'Constraint triggers that can be deferred are not fired.';
   return undefined;
 }
 

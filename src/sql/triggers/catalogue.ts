@@ -16,7 +16,7 @@ import type { FiredTriggers, Trigger, TriggerEvent } from './trigger.js';
 const bits = { row: 1, before: 2, insert: 4, delete: 8, update: 16, truncate: 32, instead: 64 };
 
 /** Triggers fire in the order of their names, byte by byte. */
-const triggersQuery = `SELECT t.tgname::text, t.tgtype::text, t.tgenabled::text, t.tgfoid::text, (t.tgconstraint <> 0)::text,
+const triggersQuery = `SELECT t.tgname::text, t.tgtype::text, t.tgenabled::text, t.tgfoid::text, t.tgdeferrable::text,
     (t.tgparentid <> 0)::text, t.tgoldtable::text, t.tgnewtable::text, t.tgqual::text, pg_catalog.pg_get_triggerdef(t.oid),
     (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
       WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::pg_catalog.int2[]))::text
@@ -48,7 +48,7 @@ async function read(oid: number, session: SessionPort): Promise<readonly Trigger
       type,
       enabled,
       routine,
-      constraint,
+      deferrable,
       cloned,
       oldTable,
       newTable,
@@ -76,7 +76,7 @@ async function read(oid: number, session: SessionPort): Promise<readonly Trigger
         whenCalls: functionsIn(condition ? readNodes(condition) : []),
         args: list(fields, 'args').map(stringOf),
         enabled: enabled === 'O' || enabled === 'A',
-        isConstraint: constraint === 'true',
+        isDeferrable: deferrable === 'true',
         isClone: cloned === 'true',
         oldTable: oldTable ?? undefined,
         newTable: newTable ?? undefined,

@@ -22,7 +22,8 @@ export interface Trigger {
   readonly args: readonly string[];
   /** it fires in a session of session_replication_role `origin` */
   readonly enabled: boolean;
-  readonly isConstraint: boolean;
+  /** it is a constraint trigger that may fire when the transaction ends */
+  readonly isDeferrable: boolean;
   /** it was made for a partition because its table has it */
   readonly isClone: boolean;
   /** REFERENCING OLD TABLE AS, NEW TABLE AS */
