@@ -17,6 +17,9 @@ const tables = [
   "INSERT INTO patient VALUES (1, 'Zaphod'), (2, 'Trillian')",
   `CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
      PERFORM pg_notify('ward', json_build_object('id', NEW.id, 'name', NEW.name)::text); RETURN NULL; END $$`,
+  "CREATE FUNCTION in_sql(t text) RETURNS void LANGUAGE sql AS $$ SELECT pg_notify('ward', t) $$",
+  "CREATE FUNCTION twice(t text) RETURNS text LANGUAGE sql AS $$ SELECT pg_notify('ward', t); SELECT pg_notify('ward', t || 2); SELECT t $$",
+  "CREATE FUNCTION in_plpgsql(t text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('ward', t); END $$",
   'CREATE TRIGGER tell AFTER INSERT OR UPDATE ON patient FOR EACH ROW EXECUTE FUNCTION tell()',
 ];
 
@@ -91,6 +94,11 @@ suite('notifications', () => {
       "DO $$ DECLARE n text; BEGIN SELECT name INTO n FROM patient WHERE id = 1; PERFORM pg_notify('ward', n); NOTIFY ward, 'Marvin'; END $$",
       "INSERT INTO patient VALUES (3, 'Slartibartfast')",
       "UPDATE patient SET name = name || '!' WHERE id < 3",
+    ],
+    'what functions that touch no table tell': [
+      "SELECT in_sql('Marvin')",
+      ['SELECT in_plpgsql($1), twice($1)', 'Zaphod'],
+      'DO $$ DECLARE n text; BEGIN SELECT name INTO n FROM patient WHERE id = 1; PERFORM in_sql(n); PERFORM twice(n); END $$',
     ],
     'errors of PostgreSQL': [
       "SELECT pg_notify('', 'Marvin')",

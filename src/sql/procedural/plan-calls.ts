@@ -285,8 +285,7 @@ class Places {
     }
     const given = await this.#arguments(fields, routine);
     const numbers = await this.calls.add(routine, given);
-    // one in SQL returns NULL (fmgr_sql in functions.c), one in PL/pgSQL an empty text
-    if (routine.isVoid) return parseExpression(routine.body.kind === 'sql' ? 'NULL::void' : "''::void");
+    if (routine.isVoid) return parseExpression(isNullVoid(routine) ? 'NULL::void' : "''::void");
     const types = new Types(this.session);
     if (routine.isSet) {
       if (!alone || routine.isRow) throw this.cause;
@@ -330,8 +329,9 @@ class Places {
   /** A function that is run first; undefined: one that computes. @throws cause for one that cannot be run */
   async #routine(oid: number): Promise<Routine | undefined> {
     if (oid !== PG_NOTIFY) {
-      const { writes, doubt, tables } = await routinesCalled(new Set([oid]), this.session);
-      if (!writes && doubt === undefined && tables.size === 0) return undefined;
+      const { writes, doubt, tables, builtins } = await routinesCalled(new Set([oid]), this.session);
+      const notifies = builtins.has(PG_NOTIFY);
+      if (!writes && doubt === undefined && tables.size === 0 && !notifies) return undefined;
     }
     const routine = await routineOf(oid, this.session);
     if (!routine) throw this.cause;
@@ -356,6 +356,18 @@ class Places {
     };
     search(values);
   }
+}
+
+/**
+ * A void function in SQL returns NULL (fmgr_sql in functions.c), but one whose body is one expression is inlined, and that
+ * returns an empty text, as those in PL/pgSQL do.
+ */
+function isNullVoid({ body }: Routine): boolean {
+  if (body.kind !== 'sql') return false;
+  const [only, ...more] = body.statements;
+  if (only === undefined || more.length > 0) return true;
+  const { targetList, limitOption: _limit, op: _op, ...clauses } = parseOne(only).SelectStmt ?? {};
+  return !Array.isArray(targetList) || targetList.length !== 1 || Object.keys(clauses).length > 0;
 }
 
 /** PostgreSQL does not run what is given to a strict function beside NULL (simplify_function of clauses.c). */
