@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import pg from 'pg';
 import { debianPrograms } from './heavy/support/cluster.js';
+import { copied as copyingIn } from './support/copying.js';
 import { startProxy, type Target, type TestProxy } from './support/proxy.js';
 import { RawClient, told } from './support/raw-client.js';
 
@@ -93,6 +94,32 @@ async function sameOn(proxy: TestProxy, statements: readonly string[]): Promise<
   }
 }
 
+const ofTemporary = [
+  'COPY gone FROM STDIN (FORMAT csv)',
+  'COPY gone FROM STDIN CSV HEADER',
+  "COPY gone (a) FROM STDIN (FORMAT csv, QUOTE '''', ESCAPE '\"')",
+];
+
+/** The same of a temporary table, whose rows the trusted server reads. */
+async function sameOfTemporary(proxy: TestProxy): Promise<void> {
+  const [ours, plain] = [await RawClient.connect(proxy), await RawClient.connect(proxy.plain)];
+  const both = async (sql: string, given = '', pieceBytes = 1_000): Promise<void> => {
+    const got = await copyingIn(ours, sql, given, false, pieceBytes);
+    const wanted = await copyingIn(plain, sql, given, false, pieceBytes);
+    assert.deepEqual(got, wanted, `${sql} of ${JSON.stringify(given)} by ${pieceBytes}`);
+  };
+  try {
+    await both('CREATE TEMP TABLE gone (a text, b text)');
+    for (const sql of ofTemporary)
+      for (const given of data) for (const piece of [1, 3, 1_000]) await both(sql, given, piece);
+    await both('SELECT * FROM gone ORDER BY a COLLATE "C", b COLLATE "C"');
+    for (const option of ["DEFAULT 'd'", 'ON_ERROR ignore', 'FORMAT csv, FORCE_NULL *', 'HEADER match'])
+      await both(`COPY gone FROM STDIN (${option})`, 'a\tb\n');
+  } finally {
+    await Promise.all([ours.close(), plain.close()]);
+  }
+}
+
 describe('the line that ends the data of text', () => {
   for (const [version, server, statements] of [
     [
@@ -106,6 +133,7 @@ describe('the line that ends the data of text', () => {
       const proxy = await startProxy({ policy, server });
       try {
         await sameOn(proxy, statements);
+        await sameOfTemporary(proxy);
       } finally {
         await proxy.stop();
       }

@@ -319,11 +319,10 @@ suite('COPY FROM into tables with triggers', { timeout: 300_000 }, () => {
     await contents();
   });
 
-  test('refuses FREEZE and WHERE', async () => {
+  test('refuses FREEZE', async () => {
     await fresh();
     await sides.ours.query(on('louder', 'BEFORE INSERT', 'louder()'));
-    for (const sql of ['COPY person FROM STDIN (FREEZE)', 'COPY person FROM STDIN WHERE id > 1'])
-      await assert.rejects(sides.ours.query(sql), { code: '0A000' }, sql);
+    await assert.rejects(sides.ours.query('COPY person FROM STDIN (FREEZE)'), { code: '0A000' });
   });
 
   test('keeps rows for AFTER triggers up to a limit of memory', () => {

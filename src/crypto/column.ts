@@ -12,7 +12,7 @@ export interface ByteColumn {
   readonly data: Uint8Array;
   /** `length + 1` positions: value i is `data[offsets[i] .. offsets[i + 1])`; a NULL is empty */
   readonly offsets: Uint32Array;
-  /** 1 where the value is NULL; undefined when no value is */
+  /** 0 where there is a value, 1 (or what its maker says) where it is NULL; undefined when no value is */
   readonly nulls: Uint8Array | undefined;
 }
 

@@ -203,10 +203,15 @@ class ContextClient implements ClientPort {
     if (output.full) return output.room();
   }
 
-  notice(fields: Parameters<ClientPort['notice']>[0]): void {
+  notice(fields: Parameters<ClientPort['notice']>[0], duringCopy = false): void {
     const writer = new MessageWriter(256);
     writeDiagnostic(writer, 'NoticeResponse', { ...fields, severityPlain: fields.severity });
-    this.write(writer.take());
+    if (!duringCopy) {
+      this.write(writer.take());
+      return;
+    }
+    this.#context.output.bytes(writer.take());
+    this.#context.output.flushSoon();
   }
 }
 

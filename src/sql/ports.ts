@@ -95,13 +95,18 @@ export interface ClientPort {
    */
   readonly writer: MessageWriter;
   written(): void | Promise<void>;
-  notice(fields: {
-    readonly severity: string;
-    readonly code: string;
-    readonly message: string;
-    readonly detail?: string;
-    readonly hint?: string;
-  }): void;
+  /** @param duringCopy the client has been told that its data may come: nothing of the cloud's is due to it before that */
+  notice(
+    fields: {
+      readonly severity: string;
+      readonly code: string;
+      readonly message: string;
+      readonly detail?: string;
+      readonly hint?: string;
+      readonly where?: string;
+    },
+    duringCopy?: boolean,
+  ): void;
 }
 
 /** Settings that change how values print or parse, kept in step with the backends' ParameterStatus. */

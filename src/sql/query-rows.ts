@@ -73,6 +73,8 @@ export const queryRunner = (session: SessionPort, services: QueryServices): Quer
       options: textOptions,
       checks: undefined,
       generated: undefined,
+      markers: undefined,
+      where: undefined,
       bounds: undefined,
       sql,
     };
@@ -144,6 +146,9 @@ const textOptions: CopyOutFormat['options'] = {
   forceNotNull: [],
   forceNull: [],
   defaultString: undefined,
+  onError: 'stop',
+  logVerbosity: 'default',
+  rejectLimit: undefined,
   freeze: false,
   csvEndMarker: false,
 };

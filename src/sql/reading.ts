@@ -2,7 +2,7 @@
 import type { Reader, TextRow } from '../catalog/reader.js';
 import { physical } from './compilation.js';
 import type { PhysicalStatement } from './plan.js';
-import type { StatementPort } from './ports.js';
+import type { SessionPort, StatementPort } from './ports.js';
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -25,3 +25,10 @@ export const readerOn =
     const { rows } = await port.gather(statementFor(sql), values, false);
     return rows.map(row => row.map(value => (value === null ? null : decoder.decode(value))));
   };
+
+/** The major version of the trusted PostgreSQL. */
+export async function trustedMajor(session: Pick<SessionPort, 'trusted'>): Promise<number> {
+  const asked = "SELECT pg_catalog.current_setting('server_version_num')";
+  const [row] = await readerOn(session.trusted)(asked, []);
+  return Math.floor(Number(row?.[0] ?? 0) / 10_000);
+}

@@ -39,11 +39,11 @@ export class ColumnBuilder {
     this.#close();
   }
 
-  /** Adds a NULL. */
-  appendNull(): void {
+  /** Adds a NULL. @param kind what `nulls` holds there, above 0 */
+  appendNull(kind = 1): void {
     if (this.length + 1 >= this.#offsets.length) this.#growRows();
     this.#nulls ??= new Uint8Array(this.#offsets.length - 1);
-    this.#nulls[this.length] = 1;
+    this.#nulls[this.length] = kind;
     this.#close();
   }
 

@@ -107,7 +107,7 @@ export class CopyBatch {
     for (const column of this.columns) {
       const { data, offsets, nulls } = column.take();
       for (let row = this.#taken; row < this.#complete; row++) {
-        if (nulls?.[row] === 1) column.appendNull();
+        if (nulls?.[row]) column.appendNull(nulls[row]);
         else column.append(data, offsets[row]!, offsets[row + 1]!);
       }
     }

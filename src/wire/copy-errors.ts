@@ -13,7 +13,21 @@ export interface CopyPlace {
 
 /** bad_copy_file_format, in PostgreSQL's words but without the data. */
 export const badCopyData = (message: string, place: CopyPlace, hint?: string): ClarusError =>
-  new ClarusError('22P04', message, { where: placeText(place), ...(hint === undefined ? {} : { hint }) });
+  new ClarusError('22P04', message, {
+    // the header of binary data is read before the first row
+    ...(place.line === 0 ? {} : { where: placeText(place) }),
+    ...(hint === undefined ? {} : { hint }),
+  });
+
+/** A row that ends before a column. */
+export const missingData = (column: string, place: CopyPlace): ClarusError =>
+  badCopyData(`missing data for column "${column}"`, place);
+
+/** What stands for a default in a column that has none. */
+export function unexpectedDefault(column: string, place: CopyPlace): ClarusError {
+  const { code, message, fields } = badCopyData('unexpected default marker in COPY data', place);
+  return new ClarusError(code, message, { ...fields, detail: `Column "${column}" has no default value.` });
+}
 
 /** character_not_in_repertoire */
 export const notUtf8 = (place: CopyPlace): ClarusError =>

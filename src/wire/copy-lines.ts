@@ -2,8 +2,22 @@ import { isUtf8 } from 'node:buffer';
 import type { ClarusError } from '../errors.js';
 import type { ColumnBuilder } from './column-builder.js';
 import { CopyBatch } from './copy-batch.js';
-import { badCopyData, notUtf8, rowBytesMaxDefault, rowTooLong } from './copy-errors.js';
-import type { CopyReader, CopyReaderOptions, CopyRows } from './copy-options.js';
+import {
+  badCopyData,
+  missingData,
+  notUtf8,
+  rowBytesMaxDefault,
+  rowTooLong,
+  unexpectedDefault,
+} from './copy-errors.js';
+import {
+  type CopyReader,
+  type CopyReaderOptions,
+  type CopyRows,
+  DEFAULTED,
+  MISSING,
+} from './copy-options.js';
+import { defaultMarker, headerMismatch, isThere } from './copy-words.js';
 import { KeptBytes } from './kept-bytes.js';
 
 /** Up to this many bytes an unfinished row is read again with every chunk; above, only when it has doubled. */
@@ -28,6 +42,7 @@ export abstract class CopyLineReader implements CopyReader {
   protected readonly batch: CopyBatch;
   protected readonly delimiter: number;
   protected readonly nullBytes: Uint8Array;
+  readonly #defaultBytes: Uint8Array | undefined;
   protected lineEnd: LineEnd = 'unknown';
   /** number of the line being read, from 1 */
   protected line = 1;
@@ -47,6 +62,8 @@ export abstract class CopyLineReader implements CopyReader {
     this.batch = new CopyBatch(options.columns.length);
     this.delimiter = options.delimiter.charCodeAt(0);
     this.nullBytes = Buffer.from(options.nullString, 'utf8');
+    const { defaultString } = options;
+    this.#defaultBytes = defaultString === undefined ? undefined : Buffer.from(defaultString, 'utf8');
     this.#rowBytesMax = options.rowBytesMax ?? rowBytesMaxDefault;
     this.#headerExpected = options.header !== false;
   }
@@ -101,7 +118,7 @@ export abstract class CopyLineReader implements CopyReader {
    * @returns where a delimiter, a line end or the end of the data ends it; -1: that has not come yet
    */
   protected abstract fieldEnd(bytes: Uint8Array, at: number, end: number, last: boolean): number;
-  /** The value of a field that is not plain, good until the next call; null for NULL. */
+  /** The value of a field that is not plain, good until the next call; null for NULL; `defaultMarker`. */
   protected abstract fieldValue(
     bytes: Uint8Array,
     from: number,
@@ -119,6 +136,7 @@ export abstract class CopyLineReader implements CopyReader {
   ): void {
     const value = this.fieldValue(bytes, from, to, field);
     if (value === null) column.appendNull();
+    else if (value === defaultMarker) column.appendNull(DEFAULTED);
     else column.append(value, 0, value.length);
   }
 
@@ -150,6 +168,7 @@ export abstract class CopyLineReader implements CopyReader {
         this.appendField(columns[field]!, bytes, from, at, field);
       } else if (width > 0) {
         if (forceNotNull[field] === 0 && this.isNull(bytes, from, at)) columns[field]!.appendNull();
+        else if (this.isDefault(bytes, from, at, field)) columns[field]!.appendNull(DEFAULTED);
         else columns[field]!.append(bytes, from, at);
       }
       if (at < end && bytes[at] === delimiter) {
@@ -157,19 +176,22 @@ export abstract class CopyLineReader implements CopyReader {
         continue;
       }
       const next = this.endOfLine(bytes, at, end, last);
-      if (next >= 0 && field + 1 < width) throw this.#endedEarly(bytes, start, next, field + 1);
+      if (next >= 0 && field + 1 < width) this.#endedEarly(bytes, start, next, field + 1);
       return next;
     }
   }
 
   /** The fields that are there are given out, because PostgreSQL looks at their values first. */
-  #endedEarly(bytes: Uint8Array, start: number, next: number, fields: number): ClarusError {
-    this.mustBeText(bytes.subarray(start, next));
+  #endedEarly(bytes: Uint8Array, start: number, next: number, fields: number): void {
     const { columns } = this.batch;
-    for (const column of columns.slice(fields)) column.appendNull();
+    const { keepsShort = false } = this.options;
+    if (!keepsShort) this.mustBeText(bytes.subarray(start, next));
+    for (const column of columns.slice(fields)) column.appendNull(MISSING);
+    if (keepsShort) return;
     this.batch.completeRow(this.line, this.#lineSize(bytes, start, next));
     this.partial = fields;
-    return this.bad(`missing data for column "${this.options.columns[fields]}"`);
+    const { table, columns: names } = this.options;
+    throw missingData(names[fields]!, { table, line: this.line });
   }
 
   /** Reads a header line likewise. */
@@ -190,6 +212,7 @@ export abstract class CopyLineReader implements CopyReader {
       if (at < end) at = this.fieldEnd(bytes, at, end, last);
       else if (!last) at = -1;
       if (at === -1) return { next: -1, fields };
+      if (!this.skipping) this.isDefault(bytes, from, at, fields.length);
       const value = this.skipping ? null : this.fieldValue(bytes, from, at, undefined);
       fields.push(value === null ? null : Buffer.from(value).toString('utf8'));
       if (at < end && bytes[at] === this.delimiter) at++;
@@ -246,10 +269,18 @@ export abstract class CopyLineReader implements CopyReader {
   }
 
   protected isNull(bytes: Uint8Array, start: number, end: number): boolean {
-    const { nullBytes } = this;
-    if (end - start !== nullBytes.length) return false;
-    for (let i = 0; i < nullBytes.length; i++) if (bytes[start + i] !== nullBytes[i]) return false;
-    return true;
+    return isThere(this.nullBytes, bytes, start, end);
+  }
+
+  /**
+   * Does a field, as it stands in the data, mean the default of its column?
+   * @throws ClarusError 22P04 where the column has none
+   */
+  protected isDefault(bytes: Uint8Array, start: number, end: number, field: number): boolean {
+    if (this.#defaultBytes === undefined || !isThere(this.#defaultBytes, bytes, start, end)) return false;
+    const { columns, hasDefault } = this.options;
+    if (field >= columns.length || hasDefault?.[field]) return field < columns.length;
+    throw unexpectedDefault(columns[field]!, { table: this.options.table, line: this.line });
   }
 
   /** Asserts that bytes are UTF-8 without a zero, as PostgreSQL does of all text. */
@@ -267,7 +298,9 @@ export abstract class CopyLineReader implements CopyReader {
       const { next, fields } = this.#readHeader(bytes, end, last);
       if (next === -1) return 0;
       this.mustBeText(bytes.subarray(0, Math.max(0, next)));
-      if (this.options.header === 'match') this.#matchHeader(fields);
+      const mismatch =
+        this.options.header === 'match' ? headerMismatch(fields, this.options.columns) : undefined;
+      if (mismatch) throw this.bad(mismatch);
       this.#headerExpected = false;
       this.skipping = false;
       this.line++;
@@ -355,20 +388,5 @@ export abstract class CopyLineReader implements CopyReader {
 
   #tooLong(): ClarusError {
     return rowTooLong(this.#rowBytesMax, { table: this.options.table, line: this.line });
-  }
-
-  /** The words do not repeat what was found: where a header is missing that is a value. */
-  #matchHeader(fields: readonly (string | null)[]): void {
-    const { columns } = this.options;
-    if (fields.length !== columns.length) {
-      throw this.bad(
-        `wrong number of fields in header line: got ${fields.length}, expected ${columns.length}`,
-      );
-    }
-    fields.forEach((field, i) => {
-      if (field !== columns[i]) {
-        throw this.bad(`column name mismatch in header line field ${i + 1}: expected "${columns[i]}"`);
-      }
-    });
   }
 }

@@ -11,6 +11,14 @@ export interface CopyReaderOptions {
   readonly escape: string;
   readonly forceNotNull: 'all' | readonly string[];
   readonly forceNull: 'all' | readonly string[];
+  /** stands for the default of a column, in text and csv; undefined: nothing does */
+  readonly defaultString?: string | undefined;
+  /** which columns have a default */
+  readonly hasDefault?: readonly boolean[];
+  /**
+   * true: a row that ends too early is filled up and told by `MISSING`; false (default): it is an error
+   */
+  readonly keepsShort?: boolean;
   /** names, for errors */
   readonly table: string;
   readonly columns: readonly string[];
@@ -22,8 +30,14 @@ export interface CopyReaderOptions {
   readonly rowBytesMax?: number;
 }
 
+/** What `nulls` of a column of COPY data holds where the value is the default of the column. */
+export const DEFAULTED = 2;
+/** What it holds where a row has ended before the column. */
+export const MISSING = 3;
+
 /** Rows of COPY data, a column a field. */
 export interface CopyRows {
+  /** a NULL that stands for the default of its column is told by `DEFAULTED` */
   readonly columns: readonly ByteColumn[];
   /** the line, from 1, in which each row ends; in binary its number */
   readonly lines: readonly number[];
@@ -35,7 +49,7 @@ export interface CopyRows {
  * Takes the data of a COPY apart: bytes in, cut anywhere; columns of values out.
  *
  * Values are those of the format (text forms for text and csv, binary forms for binary), unescaped; a NULL is a
- * NULL. Data that PostgreSQL refuses are refused with its SQLSTATE: 22P04 for the format, 22021 for bytes that
+ * NULL, and so is what stands for a default. Data that PostgreSQL refuses are refused with its SQLSTATE: 22P04 for the format, 22021 for bytes that
  * are not UTF-8. Errors name table, line and column and never quote the data. The rows before can still be taken;
  * where a row ended too early it is the last of them, filled up with NULLs.
  *

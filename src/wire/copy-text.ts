@@ -1,5 +1,6 @@
 import { backslash, CopyLineReader, carriageReturn, newline } from './copy-lines.js';
 import type { CopyReaderOptions } from './copy-options.js';
+import { defaultMarker } from './copy-words.js';
 
 const period = 0x2e;
 const lowerX = 0x78;
@@ -64,6 +65,7 @@ export class CopyTextReader extends CopyLineReader {
     field: number | undefined,
   ): Uint8Array | null {
     if (this.isNull(bytes, from, to)) return null;
+    if (field !== undefined && this.isDefault(bytes, from, to, field)) return defaultMarker;
     if (this.#scratch.length < to - from) this.#scratch = Buffer.alloc(2 * (to - from));
     const out = this.#scratch;
     let length = 0;
@@ -74,6 +76,7 @@ export class CopyTextReader extends CopyLineReader {
         if (at === to) {
           // a backslash that ends the data is not part of the field
           if (this.isNull(bytes, from, to - 1)) return null;
+          if (field !== undefined && this.isDefault(bytes, from, to - 1, field)) return defaultMarker;
           break;
         }
         byte = bytes[at++]!;

@@ -53,6 +53,15 @@ export interface GeneratedColumns extends ColumnTypes {
   readonly expressions: readonly GeneratedExpression[];
 }
 
+/** A condition of a client, over the names of a table's columns. */
+export interface RowCondition extends ColumnTypes {
+  /** the columns that it reads */
+  readonly columns: readonly LogicalColumn[];
+  /** it may ask for the time of the transaction by `$n` */
+  readonly sql: (timeParameter: number) => string;
+  readonly time: boolean;
+}
+
 /** How a column's values are read on the trusted side. */
 export interface CheckedType {
   /** as SQL takes it, with its collation where that is not the type's own */
@@ -272,12 +281,13 @@ export const needsBoth = ({ name }: LogicalTable, constraint: string): ClarusErr
 const momentary = 'it reads a time from a text that means the present moment';
 
 /** What the trusted side computes of a row. */
-export type Computing = 'check constraint' | 'generated column' | 'exclusion constraint';
+export type Computing = 'check constraint' | 'generated column' | 'exclusion constraint' | 'COPY condition';
 
 const simply: Readonly<Record<Computing, string>> = {
   'check constraint': 'Write the check over the columns of the row and functions that only compute.',
   'generated column': 'Write the expression over the columns of the row and functions that only compute.',
   'exclusion constraint': 'Write it over columns of types of PostgreSQL and functions that only compute.',
+  'COPY condition': 'Write it over columns of types of PostgreSQL and functions that only compute.',
 };
 
 const refused = (
@@ -286,6 +296,16 @@ const refused = (
   why: string,
   kind: Computing = 'check constraint',
 ): ClarusError => {
+  if (kind === 'COPY condition')
+    return new ClarusError(
+      '0A000',
+      `the WHERE of a COPY into the table "${table.name}" cannot be evaluated`,
+      {
+        detail: `The trusted PostgreSQL evaluates it over the values of a row, and ${why}.`,
+        hint: simply[kind],
+        table: table.name,
+      },
+    );
   const isColumn = kind === 'generated column';
   return new ClarusError(
     '0A000',

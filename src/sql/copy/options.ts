@@ -1,7 +1,11 @@
-/** Options of COPY as data, refused where PostgreSQL refuses them (ProcessCopyOptions of copy.c, PostgreSQL 18). */
+/**
+ * Options of COPY as data, refused where PostgreSQL refuses them (ProcessCopyOptions of copy.c, PostgreSQL 14 to 18), in the
+ * words of the version whose COPY it is.
+ */
 import { ClarusError } from '../../errors.js';
 import type { CopyOptions } from '../execute/copy-out.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf, text } from '../raw/node.js';
+import { mustAgree } from './option-rules.js';
 
 /** An option as it was given. */
 interface Given {
@@ -24,25 +28,58 @@ export function copyOptions(statement: RawFields, sql: string, major: number): C
   const lists: Record<string, 'all' | readonly string[]> = {};
   let header: CopyOptions['header'] = false;
   let freeze = false;
+  let onError: CopyOptions['onError'] = 'stop';
+  let logVerbosity: CopyOptions['logVerbosity'] = 'default';
+  let rejectLimit: number | undefined;
   for (const node of list(statement, 'options')) {
     const option = givenOf(node, sql);
-    const { name, arg, position } = option;
-    if (given.has(name)) throw new ClarusError('42601', 'conflicting or redundant options', { position });
+    const { name, position } = option;
+    if (since(name) > major) throw new ClarusError('42601', `option "${name}" not recognized`, { position });
+    if (given.has(name))
+      throw new ClarusError('42601', 'conflicting or redundant options', {
+        // it was forgotten there up to version 14
+        ...(name === 'force_null' && major < 15 ? {} : { position }),
+      });
     given.set(name, option);
-    if (name === 'format') values[name] = formatOf(option);
-    else if (name === 'freeze') freeze = booleanOf(option);
-    else if (name === 'header') header = headerOf(option, from);
-    else if (name === 'encoding') mustBeUtf8(option);
-    else if (name === 'delimiter' || name === 'null' || name === 'quote' || name === 'escape')
-      values[name] = wordOf(option);
-    else if (name === 'force_quote' || name === 'force_not_null' || name === 'force_null') {
-      const names = namesOf(arg);
-      if (names === undefined)
-        throw refused(`argument to option "${name}" must be a list of column names`, { position });
-      lists[name] = names;
-    } else if (unanswered.has(name))
-      throw new ClarusError('0A000', `COPY option "${name}" is not answered on protected tables yet`);
-    else throw new ClarusError('42601', `option "${name}" not recognized`, { position });
+    switch (name) {
+      case 'format':
+        values[name] = formatOf(option);
+        break;
+      case 'freeze':
+        freeze = booleanOf(option);
+        break;
+      case 'header':
+        header = headerOf(option, from, major);
+        break;
+      case 'encoding':
+        mustBeUtf8(option);
+        break;
+      case 'delimiter':
+      case 'null':
+      case 'default':
+      case 'quote':
+      case 'escape':
+        values[name] = wordOf(option);
+        break;
+      case 'force_quote':
+      case 'force_not_null':
+      case 'force_null':
+        lists[name] = columnsOf(option, name === 'force_quote' || major >= 17);
+        break;
+      case 'on_error':
+        onError = onErrorOf(option, from);
+        break;
+      case 'log_verbosity':
+        logVerbosity = verbosityOf(option, major);
+        break;
+      case 'reject_limit':
+        rejectLimit = limitOf(option);
+        break;
+      case 'convert_selectively':
+        throw new ClarusError('0A000', `COPY option "${name}" is not answered on protected tables`);
+      default:
+        throw new ClarusError('42601', `option "${name}" not recognized`, { position });
+    }
   }
   const format = (values.format ?? 'text') as CopyOptions['format'];
   const csv = format === 'csv';
@@ -57,49 +94,22 @@ export function copyOptions(statement: RawFields, sql: string, major: number): C
     forceQuote: lists.force_quote ?? [],
     forceNotNull: lists.force_not_null ?? [],
     forceNull: lists.force_null ?? [],
-    defaultString: undefined,
+    defaultString: values.default,
+    onError,
+    logVerbosity,
+    rejectLimit,
     freeze,
     csvEndMarker: major < 18,
   };
-  mustAgree(options, name => given.has(name), from);
+  mustAgree(options, name => given.has(name), from, major);
   return options;
 }
 
-/** Options that go together, in the order in which PostgreSQL looks. */
-function mustAgree(options: CopyOptions, has: (name: string) => boolean, from: boolean): void {
-  const { format, delimiter, nullString, quote } = options;
-  const csv = format === 'csv';
-  if (format === 'binary')
-    for (const name of ['delimiter', 'null'])
-      if (has(name)) throw new ClarusError('42601', `cannot specify ${name.toUpperCase()} in BINARY mode`);
-  mustBeOneByte('delimiter', delimiter);
-  if (/[\r\n]/.test(delimiter)) throw refused('COPY delimiter cannot be newline or carriage return');
-  if (/[\r\n]/.test(nullString))
-    throw refused('COPY null representation cannot use newline or carriage return');
-  // data characters that are like the delimiter get a backslash, and some mean another thing with one
-  if (!csv && /[\\.a-z0-9]/.test(delimiter)) throw refused(`COPY delimiter cannot be "${delimiter}"`);
-  if (format === 'binary' && options.header)
-    throw new ClarusError('0A000', 'cannot specify HEADER in BINARY mode');
-  const ofCsv = (name: string): void => {
-    if (!csv && has(name)) throw new ClarusError('0A000', `COPY ${name.toUpperCase()} requires CSV mode`);
-  };
-  ofCsv('quote');
-  if (csv) mustBeOneByte('quote', quote);
-  if (csv && delimiter === quote) throw refused('COPY delimiter and quote must be different');
-  ofCsv('escape');
-  if (csv) mustBeOneByte('escape', options.escape);
-  ofCsv('force_quote');
-  if (has('force_quote') && from)
-    throw new ClarusError('0A000', 'COPY FORCE_QUOTE cannot be used with COPY FROM');
-  for (const name of ['force_not_null', 'force_null']) {
-    ofCsv(name);
-    if (has(name) && !from) throw refused(`COPY ${name.toUpperCase()} cannot be used with COPY TO`);
-  }
-  if (nullString.includes(delimiter))
-    throw refused('COPY delimiter character must not appear in the NULL specification');
-  if (csv && nullString.includes(quote))
-    throw refused('CSV quote character must not appear in the NULL specification');
-  if (options.freeze && !from) throw refused('COPY FREEZE cannot be used with COPY TO');
+/** The version since which PostgreSQL knows an option. */
+function since(name: string): number {
+  if (name === 'default') return 16;
+  if (name === 'reject_limit') return 18;
+  return name === 'on_error' || name === 'log_verbosity' ? 17 : 0;
 }
 
 /**
@@ -124,8 +134,6 @@ export function checkForced(
       throw new ClarusError('42P10', `${option} column "${missing}" not referenced by COPY`);
   }
 }
-
-const unanswered = new Set(['default', 'on_error', 'log_verbosity', 'reject_limit', 'convert_selectively']);
 
 const refused = (message: string, fields: { position?: number } = {}): ClarusError =>
   new ClarusError('22023', message, fields);
@@ -180,7 +188,8 @@ function booleanOf(option: Given): boolean {
   return value;
 }
 
-function headerOf(option: Given, from: boolean): CopyOptions['header'] {
+function headerOf(option: Given, from: boolean, major: number): CopyOptions['header'] {
+  if (major < 15) return booleanOf(option);
   const value = truth(option);
   if (value !== undefined) return value;
   const word = wordOf(option);
@@ -188,6 +197,43 @@ function headerOf(option: Given, from: boolean): CopyOptions['header'] {
     throw new ClarusError('42601', `${option.name} requires a Boolean value or "match"`);
   if (!from) throw new ClarusError('0A000', `cannot use "${word}" with HEADER in COPY TO`);
   return 'match';
+}
+
+/** defGetCopyOnErrorChoice */
+function onErrorOf(option: Given, from: boolean): CopyOptions['onError'] {
+  const { position } = option;
+  const word = wordOf(option);
+  if (!from) throw refused('COPY ON_ERROR cannot be used with COPY TO', { position });
+  const choice = word.toLowerCase();
+  if (choice === 'stop' || choice === 'ignore') return choice;
+  throw refused(`COPY ON_ERROR "${word}" not recognized`, { position });
+}
+
+/** defGetCopyLogVerbosityChoice */
+function verbosityOf(option: Given, major: number): CopyOptions['logVerbosity'] {
+  const word = wordOf(option);
+  const choice = word.toLowerCase();
+  if (choice === 'default' || choice === 'verbose' || (choice === 'silent' && major >= 18)) return choice;
+  throw refused(`COPY LOG_VERBOSITY "${word}" not recognized`, { position: option.position });
+}
+
+/** defGetCopyRejectLimitOption */
+function limitOf(option: Given): number {
+  const { arg, name } = option;
+  if (!arg || !['Integer', 'Float', 'String', 'Boolean', 'TypeName'].includes(kindOf(arg)))
+    throw new ClarusError('42601', `${name} requires a numeric value`);
+  const word = wordOf(option);
+  const digits =
+    /^\s*([+-]?)(0x[0-9a-f](?:_?[0-9a-f])*|0o[0-7](?:_?[0-7])*|0b[01](?:_?[01])*|\d(?:_?\d)*)\s*$/i.exec(
+      word,
+    );
+  if (!digits) throw new ClarusError('22P02', `invalid input syntax for type bigint: "${word}"`);
+  const size = BigInt(digits[2]!.replaceAll('_', ''));
+  const limit = digits[1] === '-' ? -size : size;
+  if (BigInt.asIntN(64, limit) !== limit)
+    throw new ClarusError('22003', `value "${word}" is out of range for type bigint`);
+  if (limit <= 0n) throw refused(`REJECT_LIMIT (${limit}) must be greater than zero`);
+  return Number(limit);
 }
 
 /** Names of encodings without what PostgreSQL passes over in them (pg_encname_tbl of encnames.c). */
@@ -206,9 +252,12 @@ function mustBeUtf8(option: Given): void {
   throw new ClarusError('0A000', 'COPY of a protected table takes the encoding UTF8 only');
 }
 
-function mustBeOneByte(name: string, value: string): void {
-  if (Buffer.byteLength(value) !== 1)
-    throw new ClarusError('0A000', `COPY ${name} must be a single one-byte character`);
+/** The columns of FORCE_QUOTE and its like. @param mayBeAll `*` stands for all of them */
+function columnsOf({ name, arg, position }: Given, mayBeAll: boolean): 'all' | readonly string[] {
+  const names = namesOf(arg);
+  if (names === undefined || (names === 'all' && !mayBeAll))
+    throw refused(`argument to option "${name}" must be a list of column names`, { position });
+  return names;
 }
 
 function namesOf(arg: RawNode | undefined): 'all' | readonly string[] | undefined {

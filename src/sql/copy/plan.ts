@@ -11,23 +11,26 @@ import type { SessionPort } from '../ports.js';
 import { stripComments } from '../raw/comments.js';
 import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
-import { readerOn } from '../reading.js';
+import { trustedMajor } from '../reading.js';
 import { planTemporaryCopy } from '../temporary/copy.js';
 import { firedBy } from '../triggers/catalogue.js';
 import { firedBelow } from '../triggers/tree.js';
+import { markersOf } from './markers.js';
 import { checkForced, copyOptions } from './options.js';
 import {
+  type CopyIn,
   type CopyPlanning,
   checkReads,
   copyInto,
+  filledForWhere,
   noRows,
   refuseDefaultInChecks,
   refuseDefaultInGenerated,
-  refuseWhere,
   selectOf,
 } from './planning.js';
 import { planRoutedCopy } from './routed.js';
 import { planTriggeredCopy } from './triggered.js';
+import { whereOf } from './where.js';
 
 /**
  * COPY between the client and protected tables is done here; what touches none passes, or is the catalogue's.
@@ -65,25 +68,32 @@ export async function planCopy(
       { hint: 'Use STDIN or STDOUT (in psql: \\copy).' },
     );
   const view = relation ? tables.find(isFilled) : undefined;
-  if (view) mustBeCopied(view, direction, await majorOf(session));
+  if (view) mustBeCopied(view, direction, await trustedMajor(session));
   if (relation && touch.views) throw ofView(fields, direction);
   if (kindOf(query) !== 'SelectStmt' && list(fieldsOf(query), 'returningList').length === 0)
     // BeginCopyTo (copyto.c)
     throw new ClarusError('0A000', 'COPY query must have a RETURNING clause');
   const clean = stripComments(sql);
   const statement = clean === sql ? fields : parseOne(clean).CopyStmt!;
+  const where =
+    relation && direction === 'in'
+      ? await whereOf(statement, clean, tables[0]!, session, planning)
+      : undefined;
   const names = relation ? await copiedColumns(fields, tables[0]!, session) : undefined;
   const options = copyOptions(statement, clean, session.cloudMajor);
   if (names && direction === 'in') {
     checkForced(options, names.check, names.copied);
-    await writesMustBeFireable(tables[0]!, session);
+    const table = tables[0]!;
+    await writesMustBeFireable(table, session);
+    if (options.onError === 'ignore') await mustBeSoft(session);
+    const columns = names.copied.map(name => table.columns.find(c => c.name === name)!);
+    const copy: CopyIn = { fields, table, columns, options, where };
     const inserts = [{ event: 'INSERT' as const, columns: [] }];
-    const below = await firedBelow(tables[0]!, inserts, session);
-    if (below.length > 0 || (await firedBy(tables[0]!, 'INSERT', [], session)))
-      return planTriggeredCopy(fields, names.copied, tables[0]!, options, session, planning);
-    if (tables[0]!.partitioned)
-      return planRoutedCopy(fields, names.copied, tables[0]!, options, session, planning);
-    return planCopyIn(fields, names.copied, tables[0]!, options, planning);
+    const below = await firedBelow(table, inserts, session);
+    if (below.length > 0 || (await firedBy(table, 'INSERT', [], session)))
+      return planTriggeredCopy(copy, session, planning);
+    if (table.partitioned) return planRoutedCopy(copy, session, planning);
+    return planCopyIn(copy, session, planning);
   }
   if (names && tables[0]!.partitioned) throw ofPartitioned(fields);
   const plan = await planning.plan(names ? selectOf(ownRows(fields), names.copied) : query);
@@ -118,12 +128,16 @@ function copyOfCatalogue(fields: RawNode[string], sql: string, direction: 'in' |
   return { kind: 'trusted', sql, shape: noRows, copy: 'out' };
 }
 
-async function majorOf(session: SessionPort): Promise<number> {
-  const [row] = await readerOn(session.trusted)(
-    "SELECT pg_catalog.current_setting('server_version_num')",
-    [],
+/** @throws ClarusError 0A000 where the trusted PostgreSQL knows no soft errors */
+async function mustBeSoft(session: SessionPort): Promise<void> {
+  if ((await trustedMajor(session)) >= 16) return;
+  throw new ClarusError(
+    '0A000',
+    'ON_ERROR ignore is not answered with a trusted PostgreSQL before version 16',
+    {
+      hint: 'Use a trusted PostgreSQL of the version of the cloud.',
+    },
   );
-  return Math.floor(Number(row?.[0]) / 10_000);
 }
 
 /** PostgreSQL does not say where in a COPY the name of a relation is wrong. */
@@ -196,26 +210,28 @@ function checkColumns(
 }
 
 async function planCopyIn(
-  fields: RawNode[string],
-  names: readonly string[],
-  table: LogicalTable,
-  options: ReturnType<typeof copyOptions>,
+  copy: CopyIn,
+  session: SessionPort,
   planning: CopyPlanning,
 ): Promise<ProtectedPlan> {
-  refuseWhere(fields);
-  const columns = names.map(name => table.columns.find(c => c.name === name)!);
+  const { fields, table, columns, options, where } = copy;
   const defaults = await planning.defaults(table);
-  const missing = table.columns.filter(c => c.protection && !columns.includes(c) && defaults.has(c.attnum));
+  const read = (await filledForWhere(copy, defaults, planning.homes, session)).map(({ column }) => column);
+  const missing = table.columns.filter(
+    c => read.includes(c) || (c.protection && !columns.includes(c) && defaults.has(c.attnum)),
+  );
+  const known = [...columns, ...missing];
   const checks = await planning.checks(table);
   const bounds = table.bounds === 'trusted' ? await planning.bounds(table) : undefined;
-  refuseDefaultInChecks(checks, columns, defaults, checkReads);
-  refuseDefaultInChecks(bounds, columns, defaults, () => 'The bounds of the partition read');
+  refuseDefaultInChecks(checks, known, defaults, checkReads);
+  refuseDefaultInChecks(bounds, known, defaults, () => 'The bounds of the partition read');
+  const names = columns.map(({ name }) => name);
   const { analysis } = await planning.touch(selectOf(fields, names));
   const { registry } = await planning.compilation(analysis);
   const generated = await planning.generated(table);
-  refuseDefaultInGenerated(generated, columns, defaults);
+  refuseDefaultInGenerated(generated, known, defaults);
   const computed = (generated?.expressions ?? []).map(({ column }) => column);
-  const { written, sql } = copyInto(table, [...columns, ...missing, ...computed], registry, options);
+  const { written, sql } = copyInto(table, [...known, ...computed], registry, options);
   const body: CopyInBody = {
     kind: 'copy-in',
     table,
@@ -223,6 +239,8 @@ async function planCopyIn(
     written,
     defaults: missing.map(column => ({ column, ...defaults.get(column.attnum)! })),
     options,
+    markers: await markersOf(table, columns, options, defaults, planning.homes, session),
+    where,
     checks,
     generated,
     bounds,

@@ -3,17 +3,18 @@ import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../catalog
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import type { EncodingRegistry } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
-import type { GeneratedColumns, TableChecks } from '../checks/table-checks.js';
+import type { GeneratedColumns, RowCondition, TableChecks } from '../checks/table-checks.js';
 import type { Compilation } from '../compilation.js';
 import type { Defaults } from '../defaults.js';
-import type { CopyLeaf, WrittenColumn } from '../execute/bodies.js';
+import type { CopyFilling, CopyLeaf, WrittenColumn } from '../execute/bodies.js';
 import type { CopyOptions } from '../execute/copy-out.js';
 import type { FunctionHomes } from '../functions.js';
 import type { Plan, Shape } from '../plan.js';
-import type { Analysis } from '../ports.js';
+import type { Analysis, SessionPort } from '../ports.js';
 import { columnRef, type RawNode, target } from '../raw/node.js';
 import type { Touch } from '../touch.js';
 import { formsIn } from '../write/forms.js';
+import { fillingOf } from './markers.js';
 
 /** What COPY needs of planning. */
 export interface CopyPlanning {
@@ -47,11 +48,45 @@ export function selectOf(fields: RawNode[string], names: readonly string[]): Raw
   };
 }
 
-/** @throws ClarusError 0A000 */
-export function refuseWhere(fields: RawNode[string]): void {
-  if (fields.whereClause)
-    throw new ClarusError('0A000', 'COPY ... WHERE into a protected table is not answered yet');
+/** A COPY FROM into a protected table, as far as it is understood. */
+export interface CopyIn {
+  /** of the CopyStmt */
+  readonly fields: RawNode[string];
+  readonly table: LogicalTable;
+  /** of the data */
+  readonly columns: readonly LogicalColumn[];
+  readonly options: CopyOptions;
+  readonly where: RowCondition | undefined;
 }
+
+/**
+ * The unprotected columns that WHERE reads and the data lack, with what they get here.
+ * @throws ClarusError 0A000 where only the cloud can compute a default
+ */
+export async function filledForWhere(
+  { table, columns, where }: CopyIn,
+  defaults: Defaults,
+  homes: FunctionHomes,
+  session: SessionPort,
+): Promise<readonly Extract<CopyFilling, { kind: 'default' }>[]> {
+  const filled: Extract<CopyFilling, { kind: 'default' }>[] = [];
+  for (const column of where?.columns ?? []) {
+    const found = defaults.get(column.attnum);
+    if (!found || column.protection || columns.includes(column)) continue;
+    const filling = await fillingOf(table, column, found, homes, session);
+    if (filling?.kind !== 'default')
+      throw lacking(column, 'WHERE reads it, and the cloud computes its default.');
+    filled.push(filling);
+  }
+  return filled;
+}
+
+const lacking = (column: LogicalColumn, detail: string): ClarusError =>
+  new ClarusError('0A000', `COPY without the column "${column.name}" is not supported`, {
+    detail,
+    hint: 'Name the column in the COPY, with its values.',
+    column: column.name,
+  });
 
 /** The cloud's COPY of columns into a table: the row id, the unprotected ones, then the physical ones by operand. */
 export function copyInto(
@@ -103,11 +138,7 @@ export function refuseDefaultRead(
   for (const { reader, columns: read } of readers)
     for (const column of read)
       if (!column.protection && !columns.includes(column) && defaults.has(column.attnum))
-        throw new ClarusError('0A000', `COPY without the column "${column.name}" is not supported`, {
-          detail: `${reader} it beside protected columns, and the cloud computes its default.`,
-          hint: `Name the column in the COPY, with its values.`,
-          column: column.name,
-        });
+        throw lacking(column, `${reader} it beside protected columns, and the cloud computes its default.`);
 }
 
 /** @throws ClarusError 0A000 where a generated column reads what the cloud fills in */

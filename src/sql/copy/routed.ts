@@ -6,45 +6,48 @@ import { ClarusError } from '../../errors.js';
 import { checksOf } from '../checks/table-checks.js';
 import { counterOf, type DefaultExpression } from '../defaults.js';
 import type { CopyFilling, RoutedCopyBody } from '../execute/bodies.js';
-import type { CopyOptions } from '../execute/copy-out.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
-import type { RawNode } from '../raw/node.js';
 import { readerOn } from '../reading.js';
+import { markersOf } from './markers.js';
 import {
+  type CopyIn,
   type CopyPlanning,
   checkReads,
   copyInto,
+  filledForWhere,
   noRows,
   refuseDefaultInChecks,
   refuseDefaultInGenerated,
-  refuseWhere,
   selectOf,
 } from './planning.js';
 
 /**
- * @param names of the columns of the data
- * @param table that the statement names
  * @throws ClarusError 0A000 where an unprotected column that the data lack has another default in a partition
  */
 export async function planRoutedCopy(
-  fields: RawNode[string],
-  names: readonly string[],
-  table: LogicalTable,
-  options: CopyOptions,
+  copy: CopyIn,
   session: SessionPort,
   planning: CopyPlanning,
 ): Promise<ProtectedPlan> {
-  refuseWhere(fields);
-  const columns = names.map(name => table.columns.find(c => c.name === name)!);
+  const { fields, table, columns, options, where } = copy;
   const defaults = await planning.defaults(table);
   const missing = table.columns.filter(c => !columns.includes(c) && defaults.has(c.attnum));
-  const fillings = missing.flatMap(column => fillingOf(column, defaults.get(column.attnum)!));
+  const read = await filledForWhere(copy, defaults, planning.homes, session);
+  const fillings = missing.flatMap(
+    column =>
+      read.find(filling => filling.column === column) ?? fillingOf(column, defaults.get(column.attnum)!),
+  );
   const tables = [table, ...heirsOf(session.catalog(), table)].filter(({ partitioned }) => !partitioned);
   const left = missing.filter(column => !fillings.some(filling => filling.column === column));
   await mustBeFilledAlike(table, tables, left, session);
   const filled = [...columns, ...fillings.map(({ column }) => column)];
-  const { analysis } = await planning.touch(selectOf(fields, names));
+  const { analysis } = await planning.touch(
+    selectOf(
+      fields,
+      columns.map(({ name }) => name),
+    ),
+  );
   const { registry } = await planning.compilation(analysis);
   const leaves = [];
   for (const leaf of tables) {
@@ -56,7 +59,17 @@ export async function planRoutedCopy(
     const computed = (generated?.expressions ?? []).map(({ column }) => column);
     leaves.push({ ...copyInto(leaf, [...own, ...computed], registry, options), generated });
   }
-  const body: RoutedCopyBody = { kind: 'routed-copy', table, columns, fillings, options, leaves };
+  const markers = await markersOf(table, columns, options, defaults, planning.homes, session);
+  const body: RoutedCopyBody = {
+    kind: 'routed-copy',
+    table,
+    columns,
+    fillings,
+    options,
+    markers,
+    where,
+    leaves,
+  };
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'in', body };
 }
 

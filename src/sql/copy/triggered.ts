@@ -4,28 +4,22 @@ import { quoteName } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { defaultsOf } from '../defaults.js';
 import type { TriggeredCopyBody } from '../execute/bodies.js';
-import type { CopyOptions } from '../execute/copy-out.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
-import type { RawNode } from '../raw/node.js';
 import { travelOf } from '../split/given-columns.js';
 import { castNames } from '../split/typed-source.js';
 import { nameOf } from '../split/write/computed-plan.js';
-import { type CopyPlanning, noRows, refuseWhere } from './planning.js';
+import { markersOf } from './markers.js';
+import { type CopyIn, type CopyPlanning, noRows } from './planning.js';
 
 /**
- * @param names of the columns of the data
  * @throws ClarusError 0A000 for FREEZE, and for what an INSERT into the table could not do either
  */
 export async function planTriggeredCopy(
-  fields: RawNode[string],
-  names: readonly string[],
-  table: LogicalTable,
-  options: CopyOptions,
+  { table, columns, options, where }: CopyIn,
   session: SessionPort,
   planning: CopyPlanning,
 ): Promise<ProtectedPlan> {
-  refuseWhere(fields);
   if (options.freeze)
     throw new ClarusError(
       '0A000',
@@ -35,12 +29,11 @@ export async function planTriggeredCopy(
         table: table.name,
       },
     );
-  const columns = names.map(name => table.columns.find(c => c.name === name)!);
   await mustTakeNull(table, columns, session, planning);
   const types = await castNames(columns, session);
   const travels = columns.map(({ type }) => travelOf(type.oid));
   const places = columns.map((_, i) => `c${i}`);
-  const sql = `INSERT INTO ${nameOf(table)} (${names.map(quoteName).join(', ')}) OVERRIDING SYSTEM VALUE
+  const sql = `INSERT INTO ${nameOf(table)} (${columns.map(({ name }) => quoteName(name)).join(', ')}) OVERRIDING SYSTEM VALUE
     SELECT ${places.map((place, i) => `u.${place}::${types[i]}`).join(', ')}
       FROM ROWS FROM (${places.map((_, i) => `pg_catalog.unnest($${i + 1})`).join(', ')}) WITH ORDINALITY AS u (${[...places, 'clarus_place'].join(', ')})
      ORDER BY u.clarus_place`;
@@ -48,7 +41,9 @@ export async function planTriggeredCopy(
     sql,
     travels.map(({ array }) => array),
   )) as ProtectedPlan;
-  const body: TriggeredCopyBody = { kind: 'triggered-copy', table, columns, options, insert };
+  const defaults = await planning.defaults(table);
+  const markers = await markersOf(table, columns, options, defaults, planning.homes, session);
+  const body: TriggeredCopyBody = { kind: 'triggered-copy', table, columns, options, markers, where, insert };
   return { kind: 'protected', command: 'COPY', shape: noRows, copy: 'in', split: true, body };
 }
 

@@ -1,7 +1,7 @@
 /** What the executors run: the bodies of protected plans. */
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
 import type { EncodedColumn, Encoding } from '../../encodings/encoding.js';
-import type { CheckExpression, GeneratedColumns, TableChecks } from '../checks/table-checks.js';
+import type { CheckExpression, GeneratedColumns, RowCondition, TableChecks } from '../checks/table-checks.js';
 import type { CloudStatement } from '../compilation.js';
 import type { DefaultExpression } from '../defaults.js';
 import type { SkippedBy } from '../exclusions/write.js';
@@ -143,9 +143,13 @@ export interface CopyInBody {
   /** columns of the client's data, in order */
   readonly columns: readonly LogicalColumn[];
   readonly written: readonly WrittenColumn[];
-  /** protected columns that the data lack and that have a default */
+  /** columns that the data lack and that get their default here: protected ones, and those that `where` reads */
   readonly defaults: readonly ({ readonly column: LogicalColumn } & DefaultExpression)[];
   readonly options: CopyOptions;
+  /** for each column of the data what the marker of defaults stands for; undefined: there is no such marker */
+  readonly markers: readonly (CopyMarker | undefined)[] | undefined;
+  /** rows that do not meet it are left out; undefined: there is no condition */
+  readonly where: RowCondition | undefined;
   readonly checks: TableChecks | undefined;
   /** protected columns that are computed from the others; they are among `written`, behind those that are given */
   readonly generated: GeneratedColumns | undefined;
@@ -162,6 +166,8 @@ export interface TriggeredCopyBody {
   /** columns of the client's data, in order */
   readonly columns: readonly LogicalColumn[];
   readonly options: CopyOptions;
+  readonly markers: CopyInBody['markers'];
+  readonly where: CopyInBody['where'];
   readonly insert: ProtectedPlan;
 }
 
@@ -175,6 +181,8 @@ export interface RoutedCopyBody {
   /** columns that the data lack, and what they get here; the cloud knows the defaults of the others */
   readonly fillings: readonly CopyFilling[];
   readonly options: CopyOptions;
+  readonly markers: CopyInBody['markers'];
+  readonly where: CopyInBody['where'];
   /** the tables that hold rows */
   readonly leaves: readonly CopyLeaf[];
 }
@@ -184,6 +192,9 @@ export type CopyFilling = { readonly column: LogicalColumn } & (
   | { readonly kind: 'counter'; readonly sequence: string }
   | ({ readonly kind: 'default' } & DefaultExpression)
 );
+
+/** What the marker of defaults stands for in a column; refused: only the cloud computes it. */
+export type CopyMarker = CopyFilling | { readonly column: LogicalColumn; readonly kind: 'refused' };
 
 /** A table of the cloud that takes rows of a COPY. */
 export interface CopyLeaf {

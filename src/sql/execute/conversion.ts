@@ -60,7 +60,7 @@ export function convert(from: ByteColumn, format: 0 | 1, to: TargetType, session
   for (let i = 0; i < from.length; i++)
     if (
       from.nulls?.[i]
-        ? to.oid >= FIRST_USER_OID
+        ? from.nulls[i] === 1 && to.oid >= FIRST_USER_OID
         : !acceptable?.(from.data, from.offsets[i]!, from.offsets[i + 1]!)
     )
       unsure.push(i);

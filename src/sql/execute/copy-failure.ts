@@ -30,7 +30,8 @@ export function ofField(error: unknown, { table, line, column, value }: CopyFiel
   return new PostgresError({ ...error.diagnostic, message, where: [...inner, place].join('\n') });
 }
 
-function limited(value: Uint8Array): string {
+/** So much of a value as PostgreSQL shows. */
+export function limited(value: Uint8Array): string {
   if (value.length <= SHOWN_BYTES_MAX) return Buffer.from(value).toString();
   let end = SHOWN_BYTES_MAX;
   while (end > 0 && (value[end]! & 0xc0) === 0x80) end--;

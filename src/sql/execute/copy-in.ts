@@ -6,23 +6,23 @@
  * the trusted side, constraints and keys by the cloud; so what is refused here is told once the cloud has taken the
  * rows before it.
  */
-import { type ByteColumn, columnOf, type PlainColumn, plain } from '../../crypto/column.js';
+import type { ByteColumn, PlainColumn } from '../../crypto/column.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import { ClarusError } from '../../errors.js';
 import type { CopyRows } from '../../wire/copy-reader.js';
 import { PostgresError } from '../../wire/diagnostic.js';
-import { type BrokenRow, firstBroken } from '../checks/broken.js';
-import { type GeneratedValues, generatedValues } from '../checks/generated.js';
-import type { TableChecks } from '../checks/table-checks.js';
+import type { BrokenRow } from '../checks/broken.js';
 import { outOfBounds } from '../client-error.js';
-import type { CopyInExecution, CopyInPort, SessionPort, StatementPort } from '../ports.js';
+import type { CopyInExecution, CopyInPort, SessionPort } from '../ports.js';
+import { asksSequence } from '../split/write/copy-filling.js';
+import { refersToItself } from '../triggers/fired-rows.js';
 import type { CopyInBody } from './bodies.js';
 import { slice } from './conversion.js';
 import { InsertBuffer, insertedInCloud } from './copy-buffer.js';
+import { CopyEvaluation, type GivenRows, mustBeEvaluable } from './copy-evaluation.js';
 import { inLine, isOfKey, isOfReference, ofLine, rowOf } from './copy-failure.js';
-import { type CopyBatches, CopyInput, type RefusedData } from './copy-input.js';
+import { type CopyBatches, CopyInput, type ReadRows, type RefusedData } from './copy-input.js';
 import { binaryRows, SIGNATURE } from './copy-rows.js';
-import { defaultValues } from './default-values.js';
 import { transactionTime } from './given.js';
 import type { ExecutionServices } from './portal.js';
 import { inOrder, newRowIds, protectRows, type SideWrites, writeSides } from './protecting.js';
@@ -51,8 +51,12 @@ export async function startCopyIn(
   context: EncodingContext,
   services: ExecutionServices,
 ): Promise<CopyInExecution> {
+  await mustBeEvaluable(body, session);
   // While rows are on their way nothing can be asked of the cloud.
-  const timed = body.defaults.some(found => found.time) || body.checks?.checks.some(check => check.time);
+  const timed =
+    [...body.defaults, ...(body.checks?.checks ?? []), ...(body.where ? [body.where] : [])].some(
+      found => found.time,
+    ) || body.markers?.some(marker => marker?.kind === 'default' && marker.time);
   const time = timed ? await transactionTime(session) : null;
   const port = await session.cloud.copyIn(body.sql);
   return new ProtectingCopy(body, session, context, services, time, port);
@@ -60,6 +64,7 @@ export async function startCopyIn(
 
 class ProtectingCopy implements CopyInExecution {
   private readonly input: CopyInput;
+  private readonly evaluation: CopyEvaluation;
   #sides: SideWrites[] = [];
   /** how far PostgreSQL would have come */
   private readonly buffer = new InsertBuffer();
@@ -69,6 +74,8 @@ class ProtectingCopy implements CopyInExecution {
   /** rows that COPYs which have ended report */
   #counted = 0;
   #started = false;
+  /** the cloud has no COPY at the moment */
+  #ended = false;
   /** an error of the cloud that PostgreSQL would not have come to yet, and its row: it counts once rows are inserted */
   #early: { readonly said: unknown; readonly row: number } | undefined;
   /** breaks a check, and is the last row that is sent to the cloud */
@@ -80,11 +87,12 @@ class ProtectingCopy implements CopyInExecution {
     private readonly session: SessionPort,
     private readonly context: EncodingContext,
     private readonly services: ExecutionServices,
-    /** of the transaction, where a default asks for it */
-    private readonly time: Uint8Array | null,
+    /** of the transaction, where something asks for it */
+    time: Uint8Array | null,
     private port: CopyInPort,
   ) {
-    this.input = new CopyInput(body, batches, (rows, endsEarly) => this.#take(rows, endsEarly));
+    this.evaluation = new CopyEvaluation(body, session, time);
+    this.input = new CopyInput(body, batches, session, (rows, endsEarly) => this.#take(rows, endsEarly));
   }
 
   get format(): 0 | 1 {
@@ -102,11 +110,15 @@ class ProtectingCopy implements CopyInExecution {
   async finish(): Promise<{ tag: string }> {
     await this.#read(() => this.input.end());
     const done = await this.#ending(async () => {
-      if (this.#early) throw new CloudSaid(this.#early.said);
-      return this.#complete().catch(said => {
+      const failed = (said: unknown): never => {
+        // foreign keys are looked at when the rows have been told of
+        if (isOfReference(said)) this.input.skipped.tellCount();
         throw new CloudSaid(said);
-      });
+      };
+      if (this.#early) failed(this.#early.said);
+      return this.#complete().catch(failed);
     });
+    this.input.skipped.tellCount();
     await writeSides(this.#sides, this.session);
     return { tag: `COPY ${this.#counted + countIn(done.tag)}` };
   }
@@ -127,33 +139,53 @@ class ProtectingCopy implements CopyInExecution {
    * Converts rows and sends them on.
    * @param endsEarly the last of them is not complete: it is looked at, and not sent
    */
-  async #take({ columns: fields, lines, sizes_bytes }: CopyRows, endsEarly: boolean): Promise<void> {
-    const { body, session, buffer } = this;
-    // First, because after a refusal the trusted side answers nothing more in this transaction.
-    const defaults: PlainColumn[] = [];
-    for (const missing of body.defaults) {
-      const { type } = missing.column;
-      const values = await defaultValues(type, missing, lines.length, this.time, 1, session);
-      defaults.push(plain(columnOf(values)));
-    }
-    const { columns, refusal } = await this.input.convert(fields, session);
+  async #take(rows: CopyRows, endsEarly: boolean): Promise<void> {
+    const { body, buffer, evaluation, session } = this;
+    const { columns: given, lines, sizes_bytes, refusal } = await this.#given(rows, endsEarly);
+    const refused = refusal !== undefined;
     this.#remember(lines);
-    const read = refusal?.row ?? lines.length - (endsEarly ? 1 : 0);
-    const given = [...columns, ...defaults].map(column => slice(column, 0, read));
-    const { whole, failure } = await this.#withGenerated(given, refusal !== undefined);
-    this.#broken = await this.#firstBroken(body.checks, whole, (refusal ?? failure) !== undefined);
-    await this.#mustBeWithinBounds(whole, lines, sizes_bytes, refusal !== undefined);
-    const kept = this.#broken?.row ?? failure?.row ?? read;
+    const { whole, failure } = await evaluation.withGenerated(given, refused);
+    this.#broken = await evaluation.firstBroken(body.checks, whole, refused || failure !== undefined);
+    await this.#mustBeWithinBounds(whole, lines, sizes_bytes, refused);
+    const kept = this.#broken?.row ?? failure?.row ?? lines.length;
     for (let row = 0; row < kept; row++) buffer.add(sizes_bytes[row]!);
+    this.input.skipped.tell(kept < lines.length ? lines[kept] : refusal?.line);
     if (this.#broken) {
       const sent = whole.map(column => slice(column, 0, kept + 1));
       await this.#refuse(ofLine(this.#broken.failure, body.table.name, lines[kept], session.catalog()), sent);
     }
     if (failure) await this.#refuse(inLine(failure.error, body.table.name, lines[failure.row]!), whole);
-    if (refusal) await this.#refuse(this.input.errorOf(refusal, fields, lines), whole);
+    if (refusal) await this.#refuse(refusal.error, whole);
     await this.#send(whole);
     await this.#settleSides();
     if (this.#early && this.#early.row < buffer.inserted) throw new CloudSaid(this.#early.said);
+  }
+
+  /** The rows that are to be copied: one column a column of the data, and one a default. */
+  async #given(rows: CopyRows, endsEarly: boolean): Promise<GivenRows> {
+    const { body, evaluation, input } = this;
+    if (body.where || body.markers || body.options.onError === 'ignore') {
+      const read = await input.read(rows, endsEarly);
+      if (!asksSequence(body, read)) return evaluation.chosen(read);
+      return this.#paused(() => evaluation.chosen(read));
+    }
+    // First, because after a refusal the trusted side answers nothing more in this transaction.
+    const defaults = await evaluation.defaults(rows.lines.length, false);
+    const read: ReadRows = await input.read(rows, endsEarly);
+    const count = read.lines.length;
+    return { ...read, columns: [...read.columns, ...defaults.map(column => slice(column, 0, count))] };
+  }
+
+  /** Does what the cloud is asked for, between two of its COPYs. */
+  async #paused<T>(work: () => Promise<T>): Promise<T> {
+    const { table } = this.body;
+    if (refersToItself(table)) throw needsNumbers(table.name);
+    if (!(await this.#inserted())) throw new CloudSaid(this.#early!.said);
+    this.#ended = true;
+    const done = await work();
+    this.port = await this.session.cloud.copyIn(this.body.sql);
+    this.#ended = false;
+    return done;
   }
 
   /**
@@ -242,7 +274,7 @@ class ProtectingCopy implements CopyInExecution {
     try {
       return await work();
     } catch (error) {
-      await this.port.fail(GIVEN_UP);
+      if (!this.#ended) await this.port.fail(GIVEN_UP);
       if (!(error instanceof CloudSaid)) throw error;
       const line = this.#lineOf(this.#rowOf(error.said));
       const heard = this.#broken?.heard(error.said) ?? error.said;
@@ -261,41 +293,6 @@ class ProtectingCopy implements CopyInExecution {
     return batch?.lines[row - batch.from];
   }
 
-  /**
-   * Values by column number.
-   * @param read one column a column of the data, one a default, and then one a generated column
-   */
-  #byNumber(read: readonly PlainColumn[]): ReadonlyMap<number, PlainColumn> {
-    const { columns, defaults, generated } = this.body;
-    const computed = generated?.expressions.map(({ column }) => column) ?? [];
-    const all = [...columns, ...defaults.map(d => d.column), ...computed];
-    return new Map(all.flatMap(({ number }, i) => (read[i] ? [[number, read[i]]] : [])));
-  }
-
-  /**
-   * Computes generated columns.
-   * @param refused the session's trusted side answers nothing more in this transaction
-   * @returns all columns; up to the row of which the trusted PostgreSQL says that it cannot be computed
-   */
-  async #withGenerated(
-    given: readonly PlainColumn[],
-    refused: boolean,
-  ): Promise<{ readonly whole: readonly PlainColumn[]; readonly failure: GeneratedValues['refusal'] }> {
-    const { session } = this;
-    const { generated } = this.body;
-    const count = given[0]?.length ?? 0;
-    if (!generated || count === 0) return { whole: given, failure: undefined };
-    const { expressions } = generated;
-    const evaluate = (port: StatementPort): Promise<GeneratedValues> =>
-      generatedValues(expressions, generated, this.#byNumber(given), count, session, port);
-    const { columns, refusal } = await (refused && session.residual
-      ? session.residual.alone(false, evaluate)
-      : evaluate(session.trusted));
-    const computed = expressions.map(({ column }) => columns.get(column.number)!);
-    const rows = refusal?.row ?? count;
-    return { whole: [...given.map(column => slice(column, 0, rows)), ...computed], failure: refusal };
-  }
-
   /** @throws ClarusError 23514 for the first row that the partition does not take, unless a check refuses one before it */
   async #mustBeWithinBounds(
     rows: readonly PlainColumn[],
@@ -303,10 +300,11 @@ class ProtectingCopy implements CopyInExecution {
     sizes_bytes: readonly number[],
     refused: boolean,
   ): Promise<void> {
-    const outside = await this.#firstBroken(this.body.bounds, rows, refused);
+    const outside = await this.evaluation.firstBroken(this.body.bounds, rows, refused);
     if (!outside || outside.row >= (this.#broken?.row ?? Infinity)) return;
     this.#broken = undefined;
     for (let row = 0; row < outside.row; row++) this.buffer.add(sizes_bytes[row]!);
+    this.input.skipped.tell(lines[outside.row]);
     const { schema, name } = this.body.table;
     const error =
       outside.error ??
@@ -322,23 +320,6 @@ class ProtectingCopy implements CopyInExecution {
   }
 
   /**
-   * The first row that breaks a check.
-   * @param refused the session's trusted side answers nothing more in this transaction
-   */
-  async #firstBroken(
-    of: TableChecks | undefined,
-    read: readonly PlainColumn[],
-    refused: boolean,
-  ): Promise<BrokenRow | undefined> {
-    const { session, time } = this;
-    const count = read[0]?.length ?? 0;
-    if (!of || count === 0) return undefined;
-    const evaluate = (port: StatementPort): Promise<BrokenRow | undefined> =>
-      firstBroken(of.checks, of, this.#byNumber(read), count, time, session, port);
-    return refused && session.residual ? session.residual.alone(false, evaluate) : evaluate(session.trusted);
-  }
-
-  /**
    * Protects rows and sends them.
    * @param read one column a column of the data, and one a default
    * @param last what the last of them breaks
@@ -347,7 +328,7 @@ class ProtectingCopy implements CopyInExecution {
     const { body } = this;
     const count = read[0]?.length ?? 0;
     if (count === 0 || this.#early) return;
-    const values = this.#byNumber(read);
+    const values = this.evaluation.byNumber(read);
     const rows = await newRowIds(body.table, count, this.services);
     const written = await protectRows(
       body.written,
@@ -358,7 +339,9 @@ class ProtectingCopy implements CopyInExecution {
     );
     this.#sides.push(...written.sides);
     const columns = [
-      ...body.columns.filter(c => !c.protection).map(c => values.get(c.number)! as ByteColumn),
+      ...[...body.columns, ...body.defaults.map(({ column }) => column)]
+        .filter(c => !c.protection)
+        .map(c => values.get(c.number)! as ByteColumn),
       ...inOrder(written),
     ];
     const bytes = binaryRows(last ? rows.with(count - 1, last.rowId) : rows, columns, !this.#started);
@@ -371,6 +354,14 @@ class ProtectingCopy implements CopyInExecution {
     }
   }
 }
+
+/** Rows that refer to each other cannot be inserted in parts, between which the cloud's sequences could be asked. */
+const needsNumbers = (table: string): ClarusError =>
+  new ClarusError(
+    '0A000',
+    `COPY of values from a sequence of the cloud into the table "${table}", which refers to itself, is not answered`,
+    { hint: 'Leave the column out of the COPY, or give its values.', table },
+  );
 
 /** The number in the tag of COPY. */
 const countIn = (tag: string): number => Number(/\d+$/.exec(tag)?.[0] ?? 0);

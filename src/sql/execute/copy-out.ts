@@ -26,7 +26,14 @@ export interface CopyOptions {
   readonly forceNull: 'all' | readonly string[];
   /** COPY FROM: the cloud's COPY freezes the rows, or says why it cannot */
   readonly freeze: boolean;
+  /** COPY FROM: what stands for the default of a column */
   readonly defaultString: string | undefined;
+  /** COPY FROM: what becomes of a row with a value that is none of its column's type */
+  readonly onError: 'stop' | 'ignore';
+  /** what is told of rows that are left out */
+  readonly logVerbosity: 'silent' | 'default' | 'verbose';
+  /** so many rows may be left out */
+  readonly rejectLimit: number | undefined;
   /** COPY FROM: in csv, too, a line of `\.` ends the data, as before PostgreSQL 18 */
   readonly csvEndMarker: boolean;
 }

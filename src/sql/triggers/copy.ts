@@ -5,7 +5,7 @@
  * PostgreSQL takes one row after the other. So before an error of a row is told the rows before it are inserted, of which
  * one may be refused.
  */
-import type { ByteColumn, PlainColumn } from '../../crypto/column.js';
+import { columnOf, type PlainColumn } from '../../crypto/column.js';
 import { ClarusError } from '../../errors.js';
 import { arrayOf } from '../../wire/arrays.js';
 import type { CopyRows } from '../../wire/copy-reader.js';
@@ -13,10 +13,12 @@ import { PostgresError } from '../../wire/diagnostic.js';
 import { writeGuarded } from '../exclusions/guarded.js';
 import type { SplitBody, TriggeredCopyBody, TriggeredWrite } from '../execute/bodies.js';
 import type { Row } from '../execute/collect.js';
-import { type Decided, type Refusal, slice } from '../execute/conversion.js';
+import { convert, decided } from '../execute/conversion.js';
 import { fromBinary } from '../execute/convert.js';
+import { meeting, mustBeEvaluable } from '../execute/copy-evaluation.js';
 import { inLine, isOfReference, ofLine } from '../execute/copy-failure.js';
-import { type CopyBatches, CopyInput, type RefusedData } from '../execute/copy-input.js';
+import { type CopyBatches, CopyInput, type ReadRows, type RefusedData } from '../execute/copy-input.js';
+import { transactionTime } from '../execute/given.js';
 import type { Bound } from '../execute/portal.js';
 import type { CopyInExecution, ResidualPort } from '../ports.js';
 import type { RoutineServices } from '../procedural/run.js';
@@ -25,6 +27,7 @@ import { printingFetched } from '../split/fetching.js';
 import { travelOf } from '../split/given-columns.js';
 import { CloudWrites } from '../split/write/cloud-writes.js';
 import { computeGiven } from '../split/write/computed-writes.js';
+import { withDefaulted } from '../split/write/copy-filling.js';
 import { flushWrites } from '../split/write/flush.js';
 import { isReadOnly, readOnly } from '../split/write/read-only.js';
 import { batchesOf, type Change } from './change.js';
@@ -52,6 +55,7 @@ export async function startTriggeredCopy(
 ): Promise<CopyInExecution> {
   const { session } = bound;
   if (await isReadOnly(session)) throw readOnly('COPY FROM', undefined);
+  await mustBeEvaluable(body, session);
   await session.transaction.begin();
   return new TriggeredCopy(body, bound, residual, services, routines);
 }
@@ -74,6 +78,7 @@ class TriggeredCopy implements CopyInExecution {
   /** rows that AFTER triggers are to see */
   readonly #written: Change[] = [];
   #begun = false;
+  #time: Promise<Uint8Array | null> | undefined;
   #read = 0;
   #inserted = 0;
 
@@ -88,7 +93,9 @@ class TriggeredCopy implements CopyInExecution {
     this.fired = new FiredRows(this.triggered, bound.session, routines);
     this.making = new MakingRows(this.triggered, this.fired, bound.session);
     this.together = refersToItself(body.table);
-    this.input = new CopyInput(body, batches, (rows, endsEarly) => this.#take(rows, endsEarly));
+    this.input = new CopyInput(body, batches, bound.session, (rows, endsEarly) =>
+      this.#take(rows, endsEarly),
+    );
   }
 
   get format(): 0 | 1 {
@@ -109,6 +116,7 @@ class TriggeredCopy implements CopyInExecution {
     await this.#begin();
     await this.#mustBeWhole(await this.input.end());
     await this.#insert();
+    this.input.skipped.tellCount();
     fired.wrote(this.#written, 'COPY');
     for (const change of this.#written) await fired.after(change);
     await fired.statement('AFTER');
@@ -130,30 +138,57 @@ class TriggeredCopy implements CopyInExecution {
   }
 
   /** @param endsEarly the last row is not complete: it is looked at, and not inserted */
-  async #take({ columns: fields, lines }: CopyRows, endsEarly: boolean): Promise<void> {
-    const { columns, refusal } = await this.#converted(fields);
-    const count = refusal?.row ?? lines.length - (endsEarly ? 1 : 0);
-    const rows = count === 0 ? [] : await this.#given(columns.map(column => slice(column, 0, count)));
-    this.#read += count;
+  async #take(read: CopyRows, endsEarly: boolean): Promise<void> {
+    const { rows, lines, refusal } = await this.#chosen(await this.#converted(read, endsEarly));
+    this.#read += lines.length;
     if (this.triggered.rowByRow) await this.#oneByOne(rows, lines);
     else await this.#fire(rows, lines);
-    if (refusal) await this.#refuse(this.input.errorOf(refusal, fields, lines));
+    this.input.skipped.tell(refusal?.line);
+    if (refusal) await this.#refuse(refusal.error);
   }
 
   /** What the trusted side refuses leaves the transaction as it was: functions of the rows before may still ask. */
-  async #converted(fields: readonly ByteColumn[]): Promise<Decided> {
-    const { session } = this.bound;
-    let decided: Decided | undefined;
+  async #converted(rows: CopyRows, endsEarly: boolean): Promise<ReadRows> {
+    let read: ReadRows | undefined;
     try {
-      return await session.transaction.subtransaction(async () => {
-        decided = await this.input.convert(fields, session);
-        if (decided.refusal) throw new Refused(decided.refusal);
-        return decided;
+      return await this.bound.session.transaction.subtransaction(async () => {
+        read = await this.input.read(rows, endsEarly);
+        if (read.refusal) throw new Refused();
+        return read;
       });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      return decided!;
+      return read!;
     }
+  }
+
+  /** The rows that are to be copied, whole. */
+  async #chosen(
+    read: ReadRows,
+  ): Promise<Pick<ReadRows, 'lines' | 'refusal'> & { readonly rows: readonly Row[] }> {
+    const { body, bound } = this;
+    const { session } = bound;
+    const { lines, refusal } = read;
+    if (lines.length === 0) return { rows: [], lines, refusal };
+    const rows = await this.#given(await withDefaulted(body, read, await this.#timed(), session));
+    if (!body.where) return { rows, lines, refusal };
+    const { columns } = body.table;
+    const texts = columns.map(({ type }, i) => convert(columnOf(rows.map(row => row[i]!)), 0, type, session));
+    const whole = { columns: await decided(texts, session), lines, refusal };
+    const found = await meeting(body, columns, whole, await this.#timed(), session);
+    return {
+      rows: found.met.map(row => rows[row]!),
+      lines: found.met.map(row => lines[row]!),
+      refusal: found.refusal,
+    };
+  }
+
+  /** The time of the transaction, where something asks for it. */
+  #timed(): Promise<Uint8Array | null> {
+    const { where, markers } = this.body;
+    const asks = where?.time || markers?.some(marker => marker?.kind === 'default' && marker.time);
+    this.#time ??= asks ? transactionTime(this.bound.session) : Promise.resolve(null);
+    return this.#time;
   }
 
   /** The rows whole, with what the data lack. */
@@ -229,6 +264,7 @@ class TriggeredCopy implements CopyInExecution {
       }
       return false;
     } catch (error) {
+      this.input.skipped.tell(line);
       throw inLine(error, this.body.table.name, line);
     }
   }
@@ -311,9 +347,5 @@ class TriggeredCopy implements CopyInExecution {
   }
 }
 
-/** A value that is refused. */
-class Refused extends Error {
-  constructor(readonly refusal: Refusal) {
-    super('a value is refused');
-  }
-}
+/** A value is refused. */
+class Refused extends Error {}

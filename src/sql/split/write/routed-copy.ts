@@ -6,7 +6,7 @@
  * with a row is told before what is wrong with the keys of those that were gathered with it.
  */
 import type { LogicalTable } from '../../../catalog/catalog.js';
-import { type ByteColumn, columnOf, type PlainColumn, plain, take, valueAt } from '../../../crypto/column.js';
+import { type ByteColumn, type PlainColumn, plain, take, valueAt } from '../../../crypto/column.js';
 import type { EncodingContext } from '../../../encodings/encoding.js';
 import { ClarusError } from '../../../errors.js';
 import type { CopyRows } from '../../../wire/copy-reader.js';
@@ -14,19 +14,19 @@ import { firstBroken, timeOf } from '../../checks/broken.js';
 import { generatedValues } from '../../checks/generated.js';
 import { checksOf } from '../../checks/table-checks.js';
 import type { CopyLeaf, RoutedCopyBody } from '../../execute/bodies.js';
-import { convert, decide, slice } from '../../execute/conversion.js';
+import { slice } from '../../execute/conversion.js';
 import { fromBinary } from '../../execute/convert.js';
 import { InsertBuffer } from '../../execute/copy-buffer.js';
+import { chosen, type GivenRows, mustBeEvaluable, onTrusted } from '../../execute/copy-evaluation.js';
 import { isOfReference, ofLine, rowOf } from '../../execute/copy-failure.js';
-import { type CopyBatches, CopyInput, type RefusedData } from '../../execute/copy-input.js';
+import { type CopyBatches, CopyInput, type ReadRows, type RefusedData } from '../../execute/copy-input.js';
 import { binaryRows } from '../../execute/copy-rows.js';
-import { defaultValues } from '../../execute/default-values.js';
 import { transactionTime } from '../../execute/given.js';
 import type { ExecutionServices } from '../../execute/portal.js';
 import { inOrder, newRowIds, protectRows, type SideWrites, writeSides } from '../../execute/protecting.js';
 import type { CopyInExecution, SessionPort, StatementPort } from '../../ports.js';
 import { printingFetched } from '../fetching.js';
-import { nextValues } from './computed-writes.js';
+import { asksSequence, fillingValues, withDefaulted } from './copy-filling.js';
 import { type Bounds, boundsOf, keysOf, type Place, partitionOf, placesOf } from './routing.js';
 
 /** Rows that are read before they are looked at: as many as PostgreSQL gathers. */
@@ -43,7 +43,10 @@ export async function startRoutedCopy(
   // CopyFrom of copyfrom.c
   if (body.options.freeze && body.table.partitioned)
     throw new ClarusError('0A000', 'cannot perform COPY FREEZE on a partitioned table');
-  const timed = body.fillings.some(filling => filling.kind === 'default' && filling.time);
+  await mustBeEvaluable(body, session);
+  const timed =
+    body.where?.time ||
+    [...body.fillings, ...(body.markers ?? [])].some(filling => filling?.kind === 'default' && filling.time);
   const time = timed ? await transactionTime(session) : null;
   const { table } = body;
   const bounds = table.partitioned || table.bounds ? await boundsOf(table, session) : undefined;
@@ -81,7 +84,7 @@ class RoutedCopy implements CopyInExecution {
     private readonly time: Uint8Array | null,
     private readonly bounds: Bounds | undefined,
   ) {
-    this.input = new CopyInput(body, batches, (rows, endsEarly) => this.#take(rows, endsEarly));
+    this.input = new CopyInput(body, batches, session, (rows, endsEarly) => this.#take(rows, endsEarly));
     this.leaves = new Map(body.leaves.map(leaf => [leaf.table.number, leaf]));
   }
 
@@ -100,6 +103,7 @@ class RoutedCopy implements CopyInExecution {
   async finish(): Promise<{ tag: string }> {
     mustBeWhole(await this.input.end());
     await this.#insert();
+    this.input.skipped.tellCount();
     if (this.#early) throw this.#early.error;
     return { tag: `COPY ${this.#counted}` };
   }
@@ -110,8 +114,11 @@ class RoutedCopy implements CopyInExecution {
   }
 
   /** @param endsEarly the last row is not complete: it is looked at, and not inserted */
-  async #take({ columns, lines, sizes_bytes }: CopyRows, endsEarly: boolean): Promise<void> {
-    const { buffer } = this;
+  async #take(rows: CopyRows, endsEarly: boolean): Promise<void> {
+    const { body, buffer } = this;
+    if (body.where || body.markers || body.options.onError === 'ignore')
+      return this.#takeChosen(await this.input.read(rows, endsEarly));
+    const { columns, lines, sizes_bytes } = rows;
     const count = lines.length - (endsEarly ? 1 : 0);
     for (let from = 0; from < lines.length; ) {
       const before = buffer.inserted;
@@ -119,53 +126,81 @@ class RoutedCopy implements CopyInExecution {
       while (to < count && buffer.inserted === before) buffer.add(sizes_bytes[to++]!);
       const isLast = to >= count;
       const end = isLast && buffer.inserted === before ? lines.length : to;
-      await this.#look(
-        columns.map(column => slice(column, from, end)),
-        lines.slice(from, end),
-        to - from,
-      );
+      const piece = {
+        columns: columns.map(column => slice(column, from, end)),
+        lines: lines.slice(from, end),
+        sizes_bytes: sizes_bytes.slice(from, end),
+      };
+      await this.#look(piece, end > to);
       if (buffer.inserted > before) await this.#insert();
       from = end;
     }
   }
 
-  /**
-   * Looks at rows, and has them wait for the table that takes each.
-   * @param whole how many of them are complete
-   */
-  async #look(fields: readonly PlainColumn[], lines: readonly number[], whole: number): Promise<void> {
-    const { body, session } = this;
-    // first, because after a refusal the trusted side answers nothing more in this transaction
-    const filled = await this.#fillings(lines.length);
-    const { columns, refusal } = await this.input.convert(fields, session);
-    const count = Math.min(whole, refusal?.row ?? whole);
-    const values = new Map(
-      [...body.columns, ...body.fillings.map(({ column }) => column)].map(({ name }, i) => [
-        name,
-        slice([...columns, ...filled][i]!, 0, count),
-      ]),
-    );
-    const rows: Rows = { values, lines: lines.slice(0, count) };
-    const look = (port: StatementPort): Promise<void> => this.#place(rows, port);
-    await (refusal && session.residual ? session.residual.alone(false, look) : look(session.trusted));
-    if (refusal) throw this.input.errorOf(refusal, fields, lines);
+  /** The same of rows of which some are left out, or take defaults. */
+  async #takeChosen(read: ReadRows): Promise<void> {
+    const { body, buffer, input, session, time } = this;
+    const filled = await this.#filled(read);
+    const known = [...body.columns, ...body.fillings.map(({ column }) => column)];
+    const { columns, lines, sizes_bytes, refusal } = await chosen(body, known, filled, time, session);
+    for (let from = 0; from < lines.length; ) {
+      const before = buffer.inserted;
+      let to = from;
+      while (to < lines.length && buffer.inserted === before) buffer.add(sizes_bytes[to++]!);
+      const piece = this.#rows(
+        columns.map(column => slice(column, from, to)),
+        lines.slice(from, to),
+      );
+      await onTrusted(session, refusal !== undefined, port => this.#place(piece, port));
+      if (buffer.inserted > before) {
+        input.skipped.tell(lines[to - 1]);
+        await this.#insert();
+      }
+      from = to;
+    }
+    input.skipped.tell(refusal?.line);
+    if (refusal) throw refusal.error;
   }
 
-  async #fillings(count: number): Promise<readonly PlainColumn[]> {
+  /** Rows with all that is given for them. */
+  async #filled(read: ReadRows): Promise<GivenRows> {
+    const { body, session, time } = this;
+    const refused = read.refusal !== undefined;
+    // the cloud answers nothing more
+    if (this.#early && asksSequence(body, read)) throw this.#early.error;
+    const columns = await onTrusted(session, refused, port => withDefaulted(body, read, time, session, port));
+    return { ...read, columns: [...columns, ...(await this.#fillings(read.lines.length, refused))] };
+  }
+
+  /**
+   * Looks at rows, and has them wait for the table that takes each.
+   * @param endsEarly the last of them is not complete
+   */
+  async #look(rows: CopyRows, endsEarly: boolean): Promise<void> {
+    // first, because after a refusal the trusted side answers nothing more in this transaction
+    const filled = await this.#fillings(rows.lines.length, false);
+    const { columns, lines, refusal } = await this.input.read(rows, endsEarly);
+    const known = this.#rows([...columns, ...filled.map(column => slice(column, 0, lines.length))], lines);
+    await onTrusted(this.session, refusal !== undefined, port => this.#place(known, port));
+    if (refusal) throw refusal.error;
+  }
+
+  /** @param columns one a column of the data, and one a filling */
+  #rows(columns: readonly PlainColumn[], lines: readonly number[]): Rows {
+    const { body } = this;
+    const known = [...body.columns, ...body.fillings.map(({ column }) => column)];
+    return { values: new Map(known.map(({ name }, i) => [name, columns[i]!])), lines };
+  }
+
+  async #fillings(count: number, refused: boolean): Promise<readonly PlainColumn[]> {
     const { body, session, time } = this;
     const filled: PlainColumn[] = [];
     for (const filling of body.fillings) {
-      const { type } = filling.column;
       // the cloud answers nothing more
       if (this.#early && filling.kind === 'counter') throw this.#early.error;
-      if (filling.kind === 'default')
-        filled.push(plain(columnOf(await defaultValues(type, filling, count, time, 1, session))));
-      else {
-        const next = columnOf(await nextValues(filling.sequence, count, session));
-        const { columns, refusal } = await decide([convert(next, 0, type, session)], session);
-        if (refusal) throw refusal.error;
-        filled.push(columns[0]!);
-      }
+      filled.push(
+        await onTrusted(session, refused, port => fillingValues(filling, count, time, session, port)),
+      );
     }
     return filled;
   }
@@ -195,7 +230,11 @@ class RoutedCopy implements CopyInExecution {
       const row = broken && places[broken.row]!;
       if (broken && row !== undefined && row < (wrong?.row ?? count)) wrong = { ...broken, row };
     }
-    if (wrong) throw atLine(wrong.error, body.table.name, rows.lines[wrong.row]!, session);
+    if (wrong) {
+      const line = rows.lines[wrong.row]!;
+      this.input.skipped.tell(line);
+      throw atLine(wrong.error, body.table.name, line, session);
+    }
     for (const [leaf, own] of whole) this.#waiting.set(leaf, [...(this.#waiting.get(leaf) ?? []), own]);
   }
 
