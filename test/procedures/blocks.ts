@@ -50,6 +50,9 @@ export const blocks: Readonly<Record<string, readonly string[]>> = {
     `BEGIN FOR i IN 2147483645..2147483647 LOOP RAISE NOTICE '%', i; END LOOP; FOR i IN 1.6..3.5 LOOP RAISE NOTICE '%', i; END LOOP; END`,
   ],
   'slices of arrays': [
+    `DECLARE a int[] := '[-2147483648:-2147483647]={1,2}'; BEGIN a[2147483647] := 42; END`,
+    `DECLARE a int[] := '[-5:-2]={1,2,3,4}'; BEGIN a[134217723] := 42; END`,
+    `DECLARE a int[] := '{1}'; BEGIN a[-2147483647] := 42; END`,
     `DECLARE x int[]; BEGIN FOREACH x SLICE 1 IN ARRAY '{{1,2},{3,4}}'::int[] LOOP RAISE NOTICE '% %', x, x[1]; END LOOP; RAISE NOTICE '%', found; END`,
     `DECLARE x text[]; BEGIN FOREACH x SLICE 2 IN ARRAY '{{{a,"}"},{"{,",d}},{{e,NULL},{"\\"",h}}}'::text[] LOOP RAISE NOTICE '% % %', x, array_dims(x), x[2][1]; END LOOP; END`,
     `DECLARE x text[]; BEGIN FOREACH x SLICE 1 IN ARRAY '{{{a,"}"},{"{,",d}},{{e,NULL},{"\\"",h}}}'::text[] LOOP RAISE NOTICE '%', x; END LOOP; END`,

@@ -64,6 +64,9 @@ export async function assignElement(
 
 const namesOf = (raw: RawNode): Target => list(raw.ColumnRef!, 'fields').map(stringOf);
 
+/** MaxArraySize (utils/array.h) */
+const elementsMax = 134_217_727;
+
 /** Elements between the old bounds and the new one become NULL (array_set_element in arrayfuncs.c). */
 async function replaced(array: Value, place: Value, value: Value, frame: Frame): Promise<Value> {
   const { types, execution } = frame;
@@ -72,7 +75,8 @@ async function replaced(array: Value, place: Value, value: Value, frame: Frame):
   const sql = `SELECT CASE WHEN b.lo <> 1 THEN '[' || b.lo || ':' || b.hi || ']=' ELSE '' END || (SELECT pg_catalog.array_agg(
       CASE WHEN s.i = $2 THEN $3::${elements.name} ELSE ($1::${arrays.name})[s.i] END ORDER BY s.i) FROM pg_catalog.generate_series(b.lo, b.hi) AS s (i))::text,
     pg_catalog.array_ndims($1::${arrays.name})
-    FROM (SELECT least(pg_catalog.array_lower($1::${arrays.name}, 1), $2) AS lo, greatest(pg_catalog.array_upper($1::${arrays.name}, 1), $2) AS hi) AS b`;
+    FROM (SELECT least(pg_catalog.array_lower($1::${arrays.name}, 1), $2) AS lo, greatest(pg_catalog.array_upper($1::${arrays.name}, 1), $2) AS hi) AS b
+    WHERE b.hi::pg_catalog.int8 - b.lo::pg_catalog.int8 < ${elementsMax}`;
   const types_ = [array.type.oid, typeInt.oid, value.type.oid];
   const [row] = await collect(
     session.trusted,
@@ -83,9 +87,10 @@ async function replaced(array: Value, place: Value, value: Value, frame: Frame):
   ).catch(error => {
     throw withoutPlace(error);
   });
-  if (row![1] && Buffer.from(row![1]).toString() !== '1')
+  if (!row) throw new ClarusError('54000', `array size exceeds the maximum allowed (${elementsMax})`);
+  if (row[1] && Buffer.from(row[1]).toString() !== '1')
     throw new ClarusError('2202E', 'wrong number of array subscripts');
   // bounds of an array tell where something was put
   const secret = array.secret || place.secret || value.secret;
-  return { type: array.type, text: row![0]!, secret };
+  return { type: array.type, text: row[0]!, secret };
 }
