@@ -377,11 +377,10 @@ class QueuedOutcome implements OutcomeListener, Work {
 
   finish(): void {
     const { trusted, output } = this.#context;
+    // the client's Sync may have been before: an error that it made must not stand when the next statement comes
+    trusted.settle();
     if (this.#outcome === undefined) this.#context.failAtTurn(this.#error);
-    else {
-      trusted.settle();
-      output.bytes(completion(this.#outcome));
-    }
+    else output.bytes(completion(this.#outcome));
     this.dropped();
   }
 

@@ -8,6 +8,7 @@ import { codecOf } from '../../wire/codecs/codecs.js';
 import { type CodecSettings, codecSettings } from '../../wire/codecs/settings.js';
 import { arrayType, typeOids } from '../../wire/types.js';
 import { physical } from '../compilation.js';
+import { FIRST_USER_OID } from '../functions.js';
 import type { PhysicalStatement } from '../plan.js';
 import type { SessionPort, SessionSettings } from '../ports.js';
 import { exactly, mayRound } from '../split/exact.js';
@@ -107,7 +108,7 @@ async function printedByServer(
   session: SessionPort,
 ): Promise<ByteColumn> {
   // The bare value in text format is what its output function prints; a cast to text is not.
-  const value = `$1::${await typeNameOf(type, session)}`;
+  const value = `$1::${await printingTypeOf(type, session)}`;
   const print = statement(`SELECT ${session.settings.exact && mayRound(type) ? exactly(value) : value}`, [0]);
   const rows: (Uint8Array | null)[] = [];
   for (const i of unsure)
@@ -177,6 +178,13 @@ export function statement(sql: string, parameterTypes: readonly number[], readin
 }
 
 const builtinNames = new Map<number, string>();
+const baseQuery = statement(
+  `WITH RECURSIVE b AS (SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE oid = $1
+      UNION ALL SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type t JOIN b ON t.oid = b.typbasetype)
+   SELECT oid::pg_catalog.text, pg_catalog.format_type(oid, NULL) FROM b WHERE typbasetype = 0`,
+  [26],
+);
+
 const nameQuery = statement('SELECT pg_catalog.format_type($1::pg_catalog.oid, NULL)', [typeOids.oid]);
 
 /** Name of a type, as SQL takes it on the trusted side. */
@@ -190,6 +198,18 @@ export async function typeNameOf(oid: number, session: SessionPort): Promise<str
   // Names of user-defined types may change; those of built-in ones may not.
   if (oid < 16384) builtinNames.set(oid, quotedType(oid, name));
   return quotedType(oid, name);
+}
+
+/**
+ * The name of the type that prints values of a type: of a domain, what it is over. What stands need not meet its checks, which
+ * may have come later (ADD CONSTRAINT ... NOT VALID).
+ */
+async function printingTypeOf(oid: number, session: SessionPort): Promise<string> {
+  if (oid < FIRST_USER_OID) return typeNameOf(oid, session);
+  const number = Buffer.alloc(4);
+  number.writeUInt32BE(oid);
+  const [[base, name] = []] = await collect(session.trusted, baseQuery, [number], [1], [0]);
+  return quotedType(Number(Buffer.from(base!).toString()), Buffer.from(name!).toString());
 }
 
 /** `character` without a length means character(1), `bit` bit(1): their internal names do not. */
