@@ -57,6 +57,9 @@ export function refusals(
     const statement = text.replace(/^(\s*--.*\n|\s)+/, '');
     if (answer?.output.match(errorLines) && !replaced.has(i) && !leavesNothing(statement, answer))
       replaced.set(i, block ? takenBackInBlock(text) : takenBack(text));
+    const [, prepared] = /^prepare\s+transaction\s+('[^']*')/i.exec(statement) ?? [];
+    if (prepared !== undefined && answer?.output.match(errorLines) && !replaced.has(i))
+      replaced.set(i, `${text}\n\\if :ERROR\n\\else\nROLLBACK PREPARED ${prepared};\n\\endif`);
     if (/^(begin|start\s+transaction)\b/i.test(statement)) block = true;
     if (/^(commit|end|abort|rollback(?!\s+(work\s+|transaction\s+)?to\b))\b/i.test(statement)) block = false;
   }
