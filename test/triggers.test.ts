@@ -78,7 +78,8 @@ suite('triggers', { timeout: 400_000 }, () => {
         "SELECT tgname FROM pg_trigger WHERE tgrelid = 'person'::regclass AND NOT tgisinternal",
       );
       for (const { tgname } of found) await client.query(`DROP TRIGGER ${tgname} ON person`);
-      for (const table of ['person', 'secret', 'log', 'tally']) await client.query(`DELETE FROM ${table}`);
+      // rows then stand in the order in which they are inserted: what was deleted would leave room between them
+      await client.query('TRUNCATE person, secret, log, tally');
       await client.query('ALTER SEQUENCE log_n_seq RESTART');
       for (const sql of rows) await client.query(sql);
     }

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import pg from 'pg';
-import { debianPrograms } from './heavy/support/cluster.js';
-import { copied as copyingIn } from './support/copying.js';
-import { startProxy, type Target, type TestProxy } from './support/proxy.js';
-import { RawClient, told } from './support/raw-client.js';
+import { copied as copyingIn } from '../../support/copying.js';
+import { startProxy, type Target, type TestProxy } from '../../support/proxy.js';
+import { RawClient, told } from '../../support/raw-client.js';
+import { debianPrograms } from '../support/cluster.js';
 
 const policy = `unlisted: pass
 tables:

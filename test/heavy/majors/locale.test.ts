@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
-import { startProxy } from './support/proxy.js';
+import { startProxy } from '../../support/proxy.js';
 
 const policy = `unlisted: pass
 tables:
