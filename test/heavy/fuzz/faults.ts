@@ -106,8 +106,8 @@ export const faults: readonly Fault[] = [
     only: 'read',
     shown: { sql: 'SELECT id, upper(k) FROM a WHERE n > 2' },
     file: 'src/sql/split/given-table.ts',
-    from: 'const left = conditions.filter(c => !pushed.includes(c));',
-    to: 'const left = conditions.filter(c => !pushed.includes(c)).slice(1);',
+    from: 'const left = leftOver.map(({ condition }) => condition);',
+    to: 'const left = leftOver.map(({ condition }) => condition).slice(1);',
   },
   {
     name: 'of one table, a condition goes to the cloud before one that guards it',
@@ -116,8 +116,8 @@ export const faults: readonly Fault[] = [
       sql: 'SELECT id, upper(k) FROM a WHERE (open <> 0 AND n IS NOT NULL) IS TRUE AND 12 / open > 1',
     },
     file: 'src/sql/split/given-table.ts',
-    from: 'const mayFail = pushed.length < i && !comparisonsOnly(each.tree);',
-    to: 'const mayFail = false;',
+    from: 'leftOver.length > 0 && !comparisonsOnly(each.tree)',
+    to: 'false',
   },
   {
     name: 'of one table, parameters of the fetch change places',
@@ -153,8 +153,8 @@ export const faults: readonly Fault[] = [
     only: 'write',
     shown: { sql: 'UPDATE a SET m = b.m FROM b WHERE a.id = b.id RETURNING a.id, a.m' },
     file: 'src/sql/split/write/by-carrier.ts',
-    from: 'back(ctid, changes(write.columns, values));',
-    to: 'back(ctid, new Map());',
+    from: 'const changed = some.map(([, values]) => changes(written, values));',
+    to: 'const changed = some.map(() => new Map<string, Uint8Array | null>());',
   },
   {
     name: 'rows that are known by their places lose the last one',

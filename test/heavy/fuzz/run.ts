@@ -179,7 +179,8 @@ async function compareAll(
     interruptAfterTimeLimit: 600_000,
     markInterruptAsFailure: false,
   });
-  return result.failed ? failing : undefined;
+  if (!result.failed) return undefined;
+  return failing === '' ? `${(result.errorInstance as Error).stack}` : failing;
 }
 
 function tell(
