@@ -81,6 +81,27 @@ suite('procedures', { timeout: 400_000 }, () => {
     assert.deepEqual(await sides.differences(['SELECT generate_series(1, twice(2))', ...contents]), []);
   });
 
+  test('settings that bodies would not heed are refused', async () => {
+    for (const setting of [
+      "plpgsql.extra_errors TO 'too_many_rows'",
+      "plpgsql.extra_warnings TO 'all'",
+      "plpgsql.variable_conflict TO 'use_column'",
+      'plpgsql.check_asserts TO off',
+      'plpgsql.print_strict_params TO on',
+    ]) {
+      assert.equal((await sides.outcome(sides.ours, `SET ${setting}`)).code, '0A000', setting);
+      const [name, value] = setting.split(' TO ');
+      const call = `SELECT set_config('${name}', '${value!.replaceAll("'", '')}', false)`;
+      assert.equal((await sides.outcome(sides.ours, call)).code, '0A000', call);
+    }
+    const steps = [
+      "SET plpgsql.extra_errors TO 'none'",
+      'SET plpgsql.check_asserts TO on',
+      'RESET plpgsql.extra_errors',
+    ];
+    assert.deepEqual(await sides.differences(steps), []);
+  });
+
   test('a cursor goes from one function to another, and to no client', async () => {
     await sides.both(
       `CREATE FUNCTION opens() RETURNS refcursor LANGUAGE plpgsql AS $$ DECLARE c CURSOR FOR SELECT name FROM person ORDER BY id;

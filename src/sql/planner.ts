@@ -46,6 +46,7 @@ import { planTemporary, planTemporaryUtility } from './temporary/plan.js';
 import { type Touch, touchOf } from './touch.js';
 import { firesInsteadOf, planInsteadOf } from './triggers/instead-of.js';
 import { planUtility } from './utility-statements.js';
+import { withSetsSelected } from './write/set-returning.js';
 
 /** Plans of DDL and of everything that changes the schema (ddl/). */
 export interface DdlPlanner {
@@ -236,7 +237,7 @@ export class Planning {
     }
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);
-    const dated = momentary ? await withMoment(fresh, analysis, session) : undefined;
+    const dated = momentary ? await withMoment(fresh, analysis, session) : withSetsSelected(fresh, analysis);
     if (dated) {
       const written = deparse(dated);
       return this.#query(parseOne(written), written, parameterTypes, session);

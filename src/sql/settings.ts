@@ -25,6 +25,15 @@ const cloudOnly = new Set([
   'client_connection_check_interval',
 ]);
 
+/** Settings of PL/pgSQL that bodies which Clarus runs do not heed, with the values that change nothing. */
+const ofBodies: Readonly<Record<string, RegExp>> = {
+  'plpgsql.variable_conflict': /^error$/i,
+  'plpgsql.extra_errors': /^(none)?$/i,
+  'plpgsql.extra_warnings': /^(none)?$/i,
+  'plpgsql.check_asserts': /^(on|true|yes|1|t|y)$/i,
+  'plpgsql.print_strict_params': /^(off|false|no|0|f|n)$/i,
+};
+
 /**
  * @param name of the setting, in any case
  * @param value what it is set to; undefined: it is reset
@@ -42,6 +51,10 @@ export function sidesOf(name: string, value: string | undefined): SettingSides {
       'standard_conforming_strings must stay on in a database with protected tables',
       { hint: "Write strings with backslashes as E'...'." },
     );
+  if (value !== undefined && lower in ofBodies && !ofBodies[lower]!.test(value))
+    throw new ClarusError('0A000', `"${lower}" cannot be set so in a database with protected tables`, {
+      detail: 'Functions and DO blocks over protected tables are run by Clarus, which does not heed it.',
+    });
   if (
     (lower === 'client_encoding' || lower === 'names') &&
     value !== undefined &&

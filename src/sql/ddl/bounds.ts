@@ -1,5 +1,7 @@
 /** Bounds of partitions that a statement changes: rows that stand there must be within them. */
+
 import type { DescribedTable } from '../../catalog/description.js';
+import { heirsOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
 import { joinName } from '../../policy/names.js';
 import type { SessionPort } from '../ports.js';
@@ -14,21 +16,20 @@ export async function requireKnownBounds(
   session: SessionPort,
   changed: readonly ChangedTable[],
 ): Promise<void> {
-  for (const { before, after } of changed)
-    if (
-      before &&
-      after &&
-      getsUnknownBounds(before.described, after) &&
-      (await mayHoldRows(session, before.table))
-    )
-      throw unknownBounds(joinName([after.table.schema, after.table.name]), after.table);
+  for (const { before, after } of changed) {
+    if (!before || !after || !getsUnknownBounds(before.described, after)) continue;
+    // the catalogue may go on telling the old bounds of what is below a default partition
+    for (const table of [before.table, ...heirsOf(session.catalog(), before.table)])
+      if (!table.partitioned && (await mayHoldRows(session, table)))
+        throw unknownBounds(joinName([table.schema, table.name]), table);
+  }
 }
 
 function getsUnknownBounds(
   before: DescribedTable,
   { table, described }: NonNullable<ChangedTable['after']>,
 ): boolean {
-  if (table.state !== 'protected' || table.bounds !== 'trusted' || table.partitioned) return false;
+  if (table.state !== 'protected' || table.bounds !== 'trusted') return false;
   const constraint = described.partition?.constraint ?? null;
   return constraint !== null && constraint !== (before.partition?.constraint ?? null);
 }
