@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
 import pg from 'pg';
-import { beside } from './support/beside.js';
-import { outcomeOf, type Step } from './support/outcome.js';
+import { beside } from '../../support/beside.js';
+import { outcomeOf, type Step } from '../../support/outcome.js';
 
 /** DDL of a table `t`, which is protected and has rows that no split statement has read before. */
 const ddl: readonly string[] = [

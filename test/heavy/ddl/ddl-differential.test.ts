@@ -3,15 +3,15 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
-import { compareWithCloud } from '../src/catalog/compare.js';
-import { describeDatabase } from '../src/catalog/describe.js';
-import type { DatabaseDescription } from '../src/catalog/description.js';
-import { type Queryable, readerOf } from '../src/catalog/reader.js';
-import { encodingRegistry } from '../src/encodings/registry.js';
-import type { Policy, Unlisted } from '../src/policy/policy.js';
-import { count, seed } from './heavy/support/scale.js';
-import { openDdlSession } from './support/ddl-session.js';
-import { startServer, type TestServer } from './support/server.js';
+import { compareWithCloud } from '../../../src/catalog/compare.js';
+import { describeDatabase } from '../../../src/catalog/describe.js';
+import type { DatabaseDescription } from '../../../src/catalog/description.js';
+import { type Queryable, readerOf } from '../../../src/catalog/reader.js';
+import { encodingRegistry } from '../../../src/encodings/registry.js';
+import type { Policy, Unlisted } from '../../../src/policy/policy.js';
+import { openDdlSession } from '../../support/ddl-session.js';
+import { startServer, type TestServer } from '../../support/server.js';
+import { count, seed } from '../support/scale.js';
 
 let server: TestServer;
 before(async () => {
