@@ -1,5 +1,6 @@
 /** What runs bodies. */
 import type { PhysicalStatement } from '../plan.js';
+import { parseOne } from '../raw/parse.js';
 import type { Routine } from './routine.js';
 import type { Block } from './syntax.js';
 
@@ -34,3 +35,15 @@ export interface Call {
 
 /** Does a parameter tell whether what a call returns is NULL? A row of NULLs is not. */
 export const tellsNull = ({ isRow, isSet, isProcedure }: Routine): boolean => isRow && !isSet && !isProcedure;
+
+/**
+ * A void function in SQL returns NULL (fmgr_sql in functions.c), but one whose body is one expression is inlined, and that
+ * returns an empty text, as those in PL/pgSQL do.
+ */
+export function isNullVoid({ body }: Routine): boolean {
+  if (body.kind !== 'sql') return false;
+  const [only, ...more] = body.statements;
+  if (only === undefined || more.length > 0) return true;
+  const { targetList, limitOption: _limit, op: _op, ...clauses } = parseOne(only).SelectStmt ?? {};
+  return !Array.isArray(targetList) || targetList.length !== 1 || Object.keys(clauses).length > 0;
+}

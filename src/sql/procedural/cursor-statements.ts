@@ -15,6 +15,7 @@ export interface CursorRunner {
   readonly cursors: OpenCursors;
   /** Rows of a query. */
   rows(source: Source, scope: Scope): Promise<Outcome>;
+  setFound(found: boolean): void;
 }
 
 /** @throws ClarusError 42P03, 42P11, 54000 */
@@ -99,12 +100,13 @@ function argumentsOf(name: string, { parameters }: BoundCursor, given: CursorArg
 
 const wrong = (message: string): ClarusError => new ClarusError('42601', message);
 
-/** @returns how many rows it went over or came to */
+/** FETCH and MOVE: they note how many rows they went over or came to. */
 export async function fetchFromCursor(
   { cursor, direction, targets }: Kind<'fetch'>,
   scope: Scope,
-  { frame, cursors }: CursorRunner,
-): Promise<{ readonly count: number; readonly secret: boolean }> {
+  runner: CursorRunner,
+): Promise<void> {
+  const { frame, cursors } = runner;
   const called = nameOf(cursor, scope);
   const found = cursors.get(called.name);
   const { count, secret } = await countOf(direction, scope, frame);
@@ -113,7 +115,8 @@ export async function fetchFromCursor(
   const values = rowOf(found.outcome, row ?? -1);
   const hidden = values.map(field => ({ ...field, value: { ...field.value, secret: true } }));
   if (targets) await frame.assignRow(targets, scope, found.secret ? hidden : values);
-  return { count: reached, secret: found.secret || found.outcome.secretCount };
+  frame.countRows(reached, found.secret || found.outcome.secretCount);
+  runner.setFound(reached > 0);
 }
 
 /** @throws ClarusError 22004 */

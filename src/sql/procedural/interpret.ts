@@ -179,12 +179,8 @@ export class Interpreter implements BodyRunner {
         return this.#diagnostics(statement, scope);
       case 'open':
         return openCursor(statement, scope, this);
-      case 'fetch': {
-        const { count, secret } = await fetchFromCursor(statement, scope, this);
-        frame.countRows(count, secret);
-        this.setFound(count > 0);
-        return;
-      }
+      case 'fetch':
+        return fetchFromCursor(statement, scope, this);
       case 'close':
         return closeCursor(statement, scope, this);
       case 'end-transaction':

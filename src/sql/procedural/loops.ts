@@ -16,7 +16,6 @@ export type Flow =
 /** What runs the statements within loops. */
 export interface BodyRunner extends CursorRunner {
   statements(list: readonly Statement[], scope: Scope): Promise<Flow>;
-  setFound(found: boolean): void;
 }
 
 type Kind<K extends Loop['kind']> = Extract<Loop, { kind: K }>;

@@ -26,7 +26,7 @@ import { routinesCalled } from '../routines.js';
 import type { SplitPlanning } from '../split/plan.js';
 import { castOf } from '../split/typed-source.js';
 import { argumentsOf, givenBy, givenQuery } from './arguments.js';
-import { type Call, type CallsBody, tellsNull } from './bodies.js';
+import { type Call, type CallsBody, isNullVoid, tellsNull } from './bodies.js';
 import { PG_NOTIFY, type Routine, routineOf } from './routine.js';
 import { Types, typeBool } from './types.js';
 
@@ -356,18 +356,6 @@ class Places {
     };
     search(values);
   }
-}
-
-/**
- * A void function in SQL returns NULL (fmgr_sql in functions.c), but one whose body is one expression is inlined, and that
- * returns an empty text, as those in PL/pgSQL do.
- */
-function isNullVoid({ body }: Routine): boolean {
-  if (body.kind !== 'sql') return false;
-  const [only, ...more] = body.statements;
-  if (only === undefined || more.length > 0) return true;
-  const { targetList, limitOption: _limit, op: _op, ...clauses } = parseOne(only).SelectStmt ?? {};
-  return !Array.isArray(targetList) || targetList.length !== 1 || Object.keys(clauses).length > 0;
 }
 
 /** PostgreSQL does not run what is given to a strict function beside NULL (simplify_function of clauses.c). */
