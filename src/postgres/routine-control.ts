@@ -1,7 +1,8 @@
-/** What bodies of functions and DO blocks do with the session's transaction. */
+/** What bodies of functions and DO blocks do with the session's transaction, and work in another search_path. */
+import { quoteLiteral } from '../catalog/quote.js';
 import type { CarefulContext } from './context.js';
 import { expects, internal } from './expectations.js';
-import { beginInternal, rollbackCloud } from './transaction-control.js';
+import { beginInternal, rollbackCloud, touchTrusted } from './transaction-control.js';
 import { commit, ended, rollbackTrusted, uncancelled } from './transaction-end.js';
 
 /** No client can have a savepoint of that name: it is no name that is written without quotes. */
@@ -68,4 +69,36 @@ export async function renewInternal(context: CarefulContext, action: 'commit' | 
     trusted.settle();
   }
   await beginInternal(context);
+}
+
+/**
+ * Does something while names are looked up in another search_path, on both sides. SET LOCAL twice leaves the session's own
+ * value as it is; where the work fails, the end of its subtransaction or transaction puts it back.
+ * @param path as `set_config` takes it
+ */
+export async function inSearchPath<T>(
+  context: CarefulContext,
+  path: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { settings, cloud, trusted } = context;
+  await beginInternal(context);
+  await touchTrusted(context);
+  const exchange = async (value: string): Promise<void> => {
+    const sql = `SELECT pg_catalog.set_config('search_path', ${quoteLiteral(value)}, true)`;
+    await cloud.run(sql);
+    await trusted.port.run(sql);
+    settings.report('search_path', value);
+  };
+  const before = settings.current.searchPath;
+  try {
+    await exchange(path);
+    const result = await work();
+    await exchange(before);
+    return result;
+  } catch (error) {
+    settings.report('search_path', before);
+    settings.stale = true;
+    throw error;
+  }
 }

@@ -21,7 +21,7 @@ import { MessageWriter } from '../wire/message-writer.js';
 import type { CarefulContext } from './context.js';
 import { cursorPort } from './cursor-execution.js';
 import { recorded } from './recording.js';
-import { inSavepoint, renewInternal } from './routine-control.js';
+import { inSavepoint, inSearchPath, renewInternal } from './routine-control.js';
 import { beginInternal, keepSequences, touchTrusted } from './transaction-control.js';
 
 /** The session as planning and executors see it. */
@@ -64,6 +64,7 @@ export class ContextPort implements SessionPort {
         return context.transaction.changes;
       },
       subtransaction: work => inSavepoint(context, work),
+      inSearchPath: (path, work) => inSearchPath(context, path, work),
       renew: action => renewInternal(context, action),
     };
     this.client = new ContextClient(context);

@@ -292,6 +292,8 @@ export interface SessionPort {
     readonly begun: boolean;
     /** Does something of which nothing remains on either side when it fails; the transaction goes on. */
     subtransaction<T>(work: () => Promise<T>): Promise<T>;
+    /** Does something while names are looked up in another search_path, on both sides. @param path as `set_config` takes it */
+    inSearchPath<T>(path: string, work: () => Promise<T>): Promise<T>;
     /** Ends the block that `begin` has begun, and begins another. @throws PostgresError where it cannot be committed */
     renew(action: 'commit' | 'rollback'): Promise<void>;
   };

@@ -165,6 +165,7 @@ export async function openDdlSession(
         return inTransaction;
       },
       subtransaction: () => Promise.reject(new Error('not used by DDL')),
+      inSearchPath: (_path, work) => work(),
       renew: () => Promise.reject(new Error('not used by DDL')),
     },
     analyse: sql => analyse(shadow, sql),

@@ -9,11 +9,11 @@ import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, type RawFields } from '../raw/node.js';
-import { readerOn } from '../reading.js';
+import { readerOn, trustedMajor } from '../reading.js';
 import type { DdlBody, DdlDependencies, QueryRunner, TextValues } from './body.js';
+import { refuseFlowsOf } from './flows.js';
 import { setPopulated } from './populated.js';
 import { rangeParts, resolveRelation } from './resolve.js';
-import { refuseFlowsOf } from './table-as.js';
 import { refuseBlocked } from './table-statements.js';
 
 /**
@@ -47,7 +47,7 @@ export async function refreshMaterialisedView(
   await session.cloud.run(
     `LOCK TABLE ${table} IN ${how.concurrently ? 'EXCLUSIVE' : 'ACCESS EXCLUSIVE'} MODE`,
   );
-  const rows = how.empties ? undefined : await rowsOf(session, deps, view, described!, queries());
+  const rows = how.empties ? undefined : await rowsOf(session, deps, view, described!.query ?? '', queries());
   if (populated) await session.cloud.run(`DELETE FROM ${table}`);
   const now = populated === !how.empties ? view : await setPopulated(session, deps, view, !how.empties);
   if (rows) await fill(now, rows, how.concurrently, queries());
@@ -104,23 +104,71 @@ function mustTakeConcurrently(view: LogicalTable, { indexes }: DescribedTable, e
     );
 }
 
+/** A materialised view that is to be made. */
+interface NewView {
+  readonly named: readonly [schema: string, name: string];
+  /** its query, as the client wrote it */
+  readonly query: string;
+  readonly columns: ViewColumns;
+  /** the statement that makes it without rows in the shadow */
+  readonly empty: string;
+}
+
+type ViewColumns = readonly { readonly name: string; readonly protect: boolean }[];
+
+/** What the query of a new materialised view returns. Nothing is made. */
+export async function firstRowsOf(
+  session: SessionPort,
+  { named, query, columns, empty }: NewView,
+  queries: QueryRunner,
+): Promise<readonly TextValues[]> {
+  if ((await trustedMajor(session)) < 17) return queries.rows(query, columns.some(isProtected));
+  // REFRESH computes the first rows too, from the query as the view keeps it, in which names are qualified.
+  await session.transaction.touchTrusted();
+  const read = readerOn(session.trusted);
+  await session.trusted.run('SAVEPOINT clarus_view');
+  await session.trusted.run(empty);
+  const [row] = await qualified(read, () => read(keptQuery, [...named]));
+  await session.trusted.run('ROLLBACK TO SAVEPOINT clarus_view');
+  await session.trusted.run('RELEASE SAVEPOINT clarus_view');
+  return restrictedRows(session, row?.[0] ?? '', columns, queries);
+}
+
+const keptQuery = `SELECT pg_catalog.pg_get_viewdef(pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text)))`;
+
 /** What its query returns now. */
 async function rowsOf(
   session: SessionPort,
   deps: DdlDependencies,
   view: LogicalTable,
-  { query: definition }: DescribedTable,
+  definition: string,
   queries: QueryRunner,
 ): Promise<readonly TextValues[]> {
-  const query = (definition ?? '').trim().replace(/;$/, '');
   const columns = view.columns.map(({ name, protection }) => ({ name, protect: protection !== undefined }));
   // a column that it reads may have become protected since
-  await refuseFlowsOf(session, deps, query, columns);
-  return queries.rows(
-    query,
-    columns.some(({ protect }) => protect),
-  );
+  await refuseFlowsOf(session, deps, withoutEnd(definition), columns);
+  return (await trustedMajor(session)) < 17
+    ? queries.rows(withoutEnd(definition), columns.some(isProtected))
+    : restrictedRows(session, definition, columns, queries);
 }
+
+/**
+ * Since version 17 functions find nothing but PostgreSQL's own and temporary objects by names alone while the query runs
+ * (RestrictSearchPath, guc.c).
+ */
+const restrictedRows = (
+  session: SessionPort,
+  definition: string,
+  columns: ViewColumns,
+  queries: QueryRunner,
+): Promise<readonly TextValues[]> =>
+  session.transaction.inSearchPath('pg_catalog, pg_temp', () =>
+    queries.rows(withoutEnd(definition), columns.some(isProtected)),
+  );
+
+const isProtected = ({ protect }: ViewColumns[number]): boolean => protect;
+
+const withoutEnd = (definition: string): string => definition.trim().replace(/;$/, '');
 
 /** PostgreSQL makes the indexes anew over the rows, and CONCURRENTLY looks for equal rows first (matview.c). */
 async function fill(

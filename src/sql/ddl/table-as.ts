@@ -3,15 +3,14 @@ import type { LogicalTable } from '../../catalog/catalog.js';
 import { columnPolicy, unlistedRefused } from '../../catalog/protection.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
-import { readNodes } from '../analysed/node.js';
 import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { refuseFlowsInto } from '../split/write/flow.js';
-import { touchOf } from '../touch.js';
 import { runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
+import { refuseFlowsOf } from './flows.js';
+import { firstRowsOf } from './materialised.js';
 import { setPopulated } from './populated.js';
 import { doubtOfQuery } from './proof.js';
 import { creationSchema, rangeParts, resolveRelation } from './resolve.js';
@@ -136,7 +135,9 @@ async function computed(
 ): Done {
   const { schema, name, empty, query, columns, hidden, isView } = table;
   if (queries || isView) await refuseFlowsOf(session, deps, query, columns);
-  const rows = await queries?.rows(query, hidden);
+  const rows = await (isView
+    ? queries && firstRowsOf(session, { query, columns, empty, named: [schema, name] }, queries)
+    : queries?.rows(query, hidden));
   const { tag, result } = await changeTables(session, deps, {
     scope: [],
     text: empty,
@@ -147,20 +148,6 @@ async function computed(
   if (!isView) return { tag: `SELECT ${await queries.fill(quoteQualified(schema, name), rows)}` };
   await queries.fillView(await setPopulated(session, deps, madeBy(result), true), rows);
   return { tag: `SELECT ${rows.length}` };
-}
-
-/** @throws ClarusError 0A000 where values of protected columns would come to columns in the clear */
-export async function refuseFlowsOf(
-  session: SessionPort,
-  deps: DdlDependencies,
-  query: string,
-  columns: NewTable['columns'],
-): Promise<void> {
-  // As a subquery, a set operation is one whose columns are known by all its parts.
-  const analysis = await session.analyse(`SELECT * FROM (${query}) AS s`, []);
-  const touch = await touchOf(analysis, session, deps.homes);
-  const catalog = session.catalog();
-  for (const tree of analysis.rewritten.flatMap(readNodes)) refuseFlowsInto(columns, tree, touch, catalog);
 }
 
 const viewRefused = (doubt: string | undefined): ClarusError =>
