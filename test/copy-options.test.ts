@@ -19,7 +19,8 @@ ${tableOf('computed', ['id'], ['name', 'price', 'twice'])}
 ${tableOf('fired', ['id', 'note'], ['name', 'price'])}
 ${tableOf('parted', ['id', 'note'], ['name', 'price'])}
 ${tableOf('tree', ['id', 'above'], ['name'])}
-${tableOf('apart', ['id'], ['name', 'during'])}`;
+${tableOf('apart', ['id'], ['name', 'during'])}
+${tableOf('numbered', ['amount'], ['id', 'name'])}`;
 
 const schema = [
   'CREATE DOMAIN positive AS int CHECK (VALUE > 0)',
@@ -35,6 +36,7 @@ const schema = [
   'CREATE TABLE parted_low PARTITION OF parted FOR VALUES FROM (0) TO (50)',
   'CREATE TABLE parted_high PARTITION OF parted FOR VALUES FROM (50) TO (5000)',
   'CREATE TABLE tree (id serial PRIMARY KEY, above int REFERENCES tree, name text)',
+  "CREATE TABLE numbered (id serial, amount int, name given DEFAULT 'nobody')",
   'CREATE TABLE apart (id int, name text, during int4range, EXCLUDE USING gist (during WITH &&))',
 ];
 
@@ -63,6 +65,8 @@ const copies: Readonly<Record<string, readonly Copy[]>> = {
     ["COPY item (at, name) FROM STDIN (DEFAULT '\\D', HEADER match)", '\\D\tname\n1\t\\D\n'],
     ["COPY item (name, born) FROM STDIN (DEFAULT '\\D')", 'Zaphod\t\\D\nMarvin\tx\n'],
     ["COPY item (name, born) FROM STDIN (DEFAULT '\\D')", 'Zaphod\t\\D\nMarvin\n'],
+    ["COPY numbered (id, name, amount) FROM STDIN (DEFAULT '\\D')", '\\D\t\\D\t1\n\\D\tMarvin\tx\n'],
+    ["COPY numbered (id, name, amount) FROM STDIN (DEFAULT '\\D')", '7\t\\D\t1\n8\t\\N\t2\n'],
     ["COPY item (id, name) FROM STDIN (DEFAULT '\\D')", many(2_500, i => `\\D\t${i % 3 ? `N${i}` : '\\D'}`)],
     [
       "COPY fired (id, name, price, note) FROM STDIN (DEFAULT '\\D')",

@@ -9,7 +9,7 @@ import { physical } from './compilation.js';
 import { collect } from './execute/collect.js';
 import { LASTVAL, sequenceCalled } from './functions.js';
 import { hiddenNames, inCloudsWords, namesIn } from './opaque/index.js';
-import type { SessionPort } from './ports.js';
+import type { SessionPort, StatementPort } from './ports.js';
 import { deparseExpression } from './raw/deparse.js';
 import { list, type RawNode, stringOf, visit } from './raw/node.js';
 import { readerOn } from './reading.js';
@@ -102,9 +102,13 @@ export function sequenceInCloud(name: string, session: SessionPort): string {
   return sequence === undefined ? name : inCloudsWords(session.catalog(), schema!, sequence);
 }
 
-/** Does a sequence live in the cloud? @param name qualified and quoted where it needs to be */
-export async function livesInCloud(name: string, session: SessionPort): Promise<boolean> {
-  const [owner] = await readerOn(session.trusted)(ownerQuery, [name]);
+/** Does a sequence live in the cloud? @param name qualified and quoted where it needs to be @param trusted who is asked */
+export async function livesInCloud(
+  name: string,
+  session: SessionPort,
+  trusted: StatementPort = session.trusted,
+): Promise<boolean> {
+  const [owner] = await readerOn(trusted)(ownerQuery, [name]);
   if (owner && isProtected(session, owner[0], owner[1])) return false;
   const array = `{"${sequenceInCloud(name, session).replace(/["\\]/g, '\\$&')}"}`;
   const [row] = await collect(session.cloud, standQuery, [Buffer.from(array)], [0], []);

@@ -188,7 +188,7 @@ const baseQuery = statement(
 const nameQuery = statement('SELECT pg_catalog.format_type($1::pg_catalog.oid, NULL)', [typeOids.oid]);
 
 /** Name of a type, as SQL takes it on the trusted side. */
-export async function typeNameOf(oid: number, session: SessionPort): Promise<string> {
+export async function typeNameOf(oid: number, session: Pick<SessionPort, 'trusted'>): Promise<string> {
   const known = builtinNames.get(oid);
   if (known) return known;
   const number = Buffer.alloc(4);

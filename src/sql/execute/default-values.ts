@@ -21,7 +21,7 @@ export async function defaultValues(
   session: SessionPort,
   trusted: StatementPort = session.trusted,
 ): Promise<Row> {
-  const value = assignment(`(${sql})::${await typeNameOf(type.oid, session)}`, type);
+  const value = assignment(`(${sql})::${await typeNameOf(type.oid, { trusted })}`, type);
   const isRounded = format === 0 && rounds(session.settings) && mayRound(type.oid);
   const printed = isRounded ? exactly(value) : value;
   const rows = await collect(

@@ -9,7 +9,7 @@ import type { ComputedWrites, GivenRows } from '../../execute/bodies.js';
 import { collect, fieldsAt, type Row } from '../../execute/collect.js';
 import { statement } from '../../execute/convert.js';
 import type { Bound } from '../../execute/portal.js';
-import type { ClientPort, DataRows, ResidualPort, SessionPort } from '../../ports.js';
+import type { ClientPort, DataRows, ResidualPort, SessionPort, StatementPort } from '../../ports.js';
 import { livesInCloud, sequenceInCloud } from '../../sequences.js';
 import type { SplitServices } from '../cloud-rows.js';
 import { fetching } from '../fetching.js';
@@ -85,12 +85,17 @@ function mustBeAllowed(row: Row, { table, columns, rules }: GivenRows): void {
   });
 }
 
-/** Takes values from a sequence, where it lives. */
-export async function nextValues(sequence: string, count: number, session: SessionPort): Promise<Row> {
+/** Takes values from a sequence, where it lives. @param trusted what is asked of the trusted side */
+export async function nextValues(
+  sequence: string,
+  count: number,
+  session: SessionPort,
+  trusted: StatementPort = session.trusted,
+): Promise<Row> {
   if (count === 0) return [];
-  const isThere = await livesInCloud(sequence, session);
+  const isThere = await livesInCloud(sequence, session, trusted);
   const rows = await collect(
-    isThere ? session.cloud : session.trusted,
+    isThere ? session.cloud : trusted,
     statement(
       'SELECT pg_catalog.nextval($1::pg_catalog.text::pg_catalog.regclass) FROM pg_catalog.generate_series(1, $2::pg_catalog.int4)',
       [typeOids.text, typeOids.int4],

@@ -12,7 +12,7 @@ import { nextValues } from './computed-writes.js';
 /**
  * Computes what columns get, in binary form. Values of a sequence of the cloud are asked there.
  * @param time of the transaction, where the default asks for it
- * @param trusted where a default is evaluated
+ * @param trusted where a default is evaluated, and asked about sequences
  */
 export async function fillingValues(
   filling: CopyFilling,
@@ -24,7 +24,7 @@ export async function fillingValues(
   const { type } = filling.column;
   if (filling.kind === 'default')
     return plain(columnOf(await defaultValues(type, filling, count, time, 1, session, trusted)));
-  const next = columnOf(await nextValues(filling.sequence, count, session));
+  const next = columnOf(await nextValues(filling.sequence, count, session, trusted));
   return (await decided([convert(next, 0, type, session)], session))[0]!;
 }
 
