@@ -22,6 +22,8 @@ export type Home =
   | 'sequence-values'
   | 'settings'
   | 'server-settings'
+  /** tells how a value stands in its table */
+  | 'storage'
   | 'unproven';
 
 const cloud =
@@ -69,6 +71,7 @@ function homeOf(name: string): Home {
   if (name === 'pg_sequence_last_value' || name === 'pg_get_sequence_data') return 'sequence-values';
   if (/^(pg_stat_get_.*|pg_lock_status|pg_cursor|pg_prepared_statement|pg_prepared_xact)$/.test(name))
     return 'statistics';
+  if (/^pg_column_(size|compression|toast_chunk_id)$/.test(name)) return 'storage';
   if (/^random(_normal)?$/.test(name)) return 'random';
   if (/^(clock_timestamp|statement_timestamp|timeofday|pg_sleep.*)$/.test(name)) return 'clock';
   if (cloud.test(name)) return 'cloud';

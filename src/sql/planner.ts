@@ -17,6 +17,7 @@ import { asksClarus, planClarus } from './explain.js';
 import { planExplained } from './explained/plan.js';
 import { readFunctionHomes } from './function-homes.js';
 import type { FunctionHomes } from './functions.js';
+import { refuseIdentifiers } from './identifiers.js';
 import { mustOnlyRead } from './materialised.js';
 import { holdsMoment, withMoment } from './moment.js';
 import { inFull } from './opaque/in-full.js';
@@ -230,7 +231,10 @@ export class Planning {
         touch.catalogue && session.residual ? await withoutOwnObjects(clean, shape, session) : undefined;
       const touched = own ? await touchOf(own.analysis, session, homes) : touch;
       const placed = place(raw, clean, shape, touched, sequences, momentary);
-      if (placed.kind === 'pass') await refuseRowTypes(read, session);
+      if (placed.kind === 'pass') {
+        refuseIdentifiers(raw, touched);
+        await refuseRowTypes(read, session);
+      }
       if (placed.kind === 'pass' && named) refuseCatalogueOfCloud(treesOf([read]));
       if (placed.kind !== 'pass' || !named?.cause)
         return placed.kind === 'trusted' && own ? { ...placed, sql: own.sql } : placed;

@@ -26,13 +26,18 @@ BEGIN
 END
 $function$;
 
-CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.drop_role(role name) RETURNS void
+DROP FUNCTION IF EXISTS ${OWN_SCHEMA}.drop_role(name);
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.drop_role(role name, path text) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+  command CONSTANT text := format('DROP ROLE %I', role);
 BEGIN
   IF NOT ${isLogicalRole('role')} OR NOT pg_has_role(${acting}, role, 'MEMBER WITH ADMIN OPTION') THEN
     RAISE insufficient_privilege USING MESSAGE = 'permission denied to drop role';
   END IF;
-  EXECUTE format('DROP ROLE %I', role);
+  -- from here on no name is looked up: the path is for what the error names
+  PERFORM set_config('search_path', path, true);
+  EXECUTE command;
 END
 $function$;
 `;

@@ -148,7 +148,8 @@ export async function dropObjects(session: SessionPort, deps: DdlDependencies, b
   const views = await viewsThatFollow(session, fields);
   await lockInCloud(session, views);
   await detachCarriers(session, views);
-  // with a schema go its tables: their carriers are no part of what the client is told
+  // carriers are no part of what the client is told
+  await detachCarriers(session, await tablesThatDepend(session, fields));
   if (cascade && fields.removeType === 'OBJECT_SCHEMA') {
     const schemas = new Set(list(fields, 'objects').map(stringOf));
     await detachCarriers(
@@ -179,6 +180,59 @@ async function viewsThatFollow(session: SessionPort, fields: RawFields): Promise
   }
   return viewsOver(session, oids);
 }
+
+/** Tables that depend on a type, sequence or function, or on what depends on it; of functions of one name, on any. */
+async function tablesThatDepend(session: SessionPort, fields: RawFields): Promise<readonly LogicalTable[]> {
+  const root = dependedOn.get(fields.removeType);
+  if (root === undefined || !session.residual) return [];
+  const { tables } = session.catalog();
+  const found = new Set<LogicalTable>();
+  for (const object of list(fields, 'objects')) {
+    const isType = object.TypeName !== undefined;
+    const parts = isType
+      ? typeParts(object)
+      : object.ObjectWithArgs
+        ? list(object.ObjectWithArgs, 'objname').map(stringOf)
+        : listParts(object);
+    const name = root.includes('proname') ? (parts.at(-1) ?? '') : nameText(parts);
+    for (const [oid] of await readerOn(session.trusted)(dependents(root), [name])) {
+      const table = tables.get(Number(oid));
+      if (table) found.add(table);
+    }
+  }
+  return [...found];
+}
+
+/** A default and a constraint are parts of their table. */
+const dependents = (root: string): string => `
+WITH RECURSIVE d (classid, objid) AS (
+  ${root}
+  UNION
+  SELECT p.classid, p.objid FROM d JOIN (
+    SELECT classid, objid, refclassid, refobjid FROM pg_catalog.pg_depend
+     WHERE classid <> 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+    UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, adrelid, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, oid
+      FROM pg_catalog.pg_attrdef
+    UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, conrelid, 'pg_catalog.pg_constraint'::pg_catalog.regclass, oid
+      FROM pg_catalog.pg_constraint) p ON p.refclassid = d.classid AND p.refobjid = d.objid)
+SELECT DISTINCT objid::pg_catalog.text FROM d WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass`;
+
+const ofType =
+  "SELECT 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, pg_catalog.to_regtype($1)::pg_catalog.oid";
+const ofRoutine =
+  "SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid, p.oid FROM pg_catalog.pg_proc p WHERE p.proname = $1";
+/** Queries of the class and OID of what is dropped, by its name. */
+const dependedOn: ReadonlyMap<unknown, string> = new Map([
+  ['OBJECT_TYPE', ofType],
+  ['OBJECT_DOMAIN', ofType],
+  [
+    'OBJECT_SEQUENCE',
+    "SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, pg_catalog.to_regclass($1)::pg_catalog.oid",
+  ],
+  ['OBJECT_FUNCTION', ofRoutine],
+  ['OBJECT_PROCEDURE', ofRoutine],
+  ['OBJECT_ROUTINE', ofRoutine],
+]);
 
 /** What is a table, or takes tables along though nothing depends on it. Of others, none changes without CASCADE. */
 const holdsTables: ReadonlySet<unknown> = new Set([

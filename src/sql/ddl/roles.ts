@@ -6,6 +6,8 @@ import { quoteLiteral } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { OWN_SCHEMA } from '../../trusted/own-schema.js';
 import { isLogicalRole } from '../../trusted/roles.js';
+import { PostgresError } from '../../wire/diagnostic.js';
+import { tell } from '../notices.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
@@ -103,15 +105,22 @@ export async function dropRoles(session: SessionPort, { node }: DdlBody): Done {
   for (const name of missing) {
     if (fields.missing_ok !== true) throw new ClarusError('42704', `role "${name}" does not exist`);
     const message = `role "${name}" does not exist, skipping`;
-    session.client.notice({ severity: 'NOTICE', code: '00000', message });
+    await tell(session, [{ severity: 'NOTICE', code: '00000', message }]);
   }
-  for (const name of logical) await runAsOwner(session, `drop_role(${quoteLiteral(name)})`);
+  // what stands in the way is named by the session's path
+  const path = "pg_catalog.current_setting('search_path')";
+  for (const name of logical) await runAsOwner(session, `drop_role(${quoteLiteral(name)}, ${path})`);
   return { tag: 'DROP ROLE' };
 }
 
+/** Runs one of our functions, of which an error does not tell. */
 async function runAsOwner(session: SessionPort, call: string): Promise<void> {
   const sql = `SELECT ${OWN_SCHEMA}.${call}`;
-  await runInShadow(session, sql);
+  await runInShadow(session, sql).catch((error: unknown) => {
+    if (!(error instanceof PostgresError)) throw error;
+    const { where: _where, ...told } = error.diagnostic;
+    throw new PostgresError(told);
+  });
   session.transaction.record(sql, []);
 }
 

@@ -128,6 +128,28 @@ export function conversions(table: LogicalTable, commands: readonly RawNode[]): 
   return { table: table.oid, open, protected: ofProtected, computed };
 }
 
+/**
+ * Which commands say something else of the default of a column than the one that adds it: rows that stand get what that one
+ * says (ATExecAddColumn in tablecmds.c).
+ */
+export function laterDefaults(commands: readonly RawNode[]): (command: RawNode) => boolean {
+  const added = new Set(
+    commands.flatMap(({ AlterTableCmd: command }) =>
+      command?.subtype === 'AT_AddColumn'
+        ? [text((command.def as RawNode | undefined)?.ColumnDef ?? {}, 'colname')]
+        : [],
+    ),
+  );
+  return ({ AlterTableCmd: command }) =>
+    command !== undefined && saysDefault(command) && added.has(text(command, 'name'));
+}
+
+/** What drops a default or an identity PostgreSQL does before it adds columns. */
+const saysDefault = ({ subtype, def }: RawFields): boolean =>
+  (subtype === 'AT_ColumnDefault' && def !== undefined) ||
+  subtype === 'AT_AddIdentity' ||
+  subtype === 'AT_SetIdentity';
+
 /** The operand of a cast, if that is the column, perhaps cast to text. */
 function throughTexts(cast: RawFields, column: string): string | undefined {
   const operand = cast.arg as RawNode | undefined;

@@ -27,6 +27,7 @@ import {
 } from './resolve.js';
 import {
   conversions,
+  laterDefaults,
   ofStorage,
   refuseLikeOfProtected,
   requireAlterable,
@@ -160,7 +161,18 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
   const commands = list(fieldsOf(body.node), 'cmds');
-  if (table.state === 'protected') requireAlterable(table, commands);
+  if (table.state === 'protected') {
+    requireAlterable(table, commands);
+    const later = commands.filter(laterDefaults(commands));
+    if (later.length > 0) {
+      const some = (cmds: readonly RawNode[]): DdlBody => {
+        const node = { [kindOf(body.node)]: { ...fieldsOf(body.node), cmds } };
+        return { ...body, node, text: deparse(node) };
+      };
+      await alterTable(session, deps, some(commands.filter(command => !later.includes(command))));
+      return alterTable(session, deps, some(later));
+    }
+  }
   if (table.state === 'protected' && hasHeirs(session.catalog(), table)) refuseTypesBelow(table, commands);
   const tied = await tiedTables(session, commands);
   const trees = new Set([table, ...tied].flatMap(one => treeOf(session.catalog(), one)));
@@ -262,12 +274,18 @@ export async function renameTable(session: SessionPort, deps: DdlDependencies, b
 
 /**
  * CREATE INDEX. The cloud gets it where it can stand on what is there, so on a protected column over its tag.
- * @throws ClarusError 25001 for CONCURRENTLY inside a transaction block
+ * @throws ClarusError 25001 for CONCURRENTLY inside a transaction block, 0A000 for it on a partitioned table
  */
 export async function createIndex(session: SessionPort, deps: DdlDependencies, body: DdlBody): Promise<Tag> {
   const index = fieldsOf(body.node);
   const plainBody = withoutConcurrently(session, body, index, 'CREATE INDEX CONCURRENTLY');
   const relation = await relationOf(session, body);
+  // DefineIndex in indexcmds.c
+  if (relation?.kind === 'p' && index.concurrent === true)
+    throw new ClarusError(
+      '0A000',
+      `cannot create index on partitioned table "${relation.name}" concurrently`,
+    );
   if (!relation) return { tag: await runInShadow(session, plainBody.text) };
   const table = servedTable(session, relation);
   const tree = treeOf(session.catalog(), table);
@@ -300,6 +318,9 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
   for (const object of list(fields, 'objects')) {
     const found = await resolveRelation(read, listParts(object));
     if (!found) continue;
+    // RemoveRelations in tablecmds.c
+    if (found.kind === 'I' && fields.concurrent === true)
+      throw new ClarusError('0A000', `cannot drop partitioned index "${found.name}" concurrently`);
     const owner = tableOfRelation(session, found);
     if (!owner) continue;
     for (const one of treeOf(session.catalog(), owner)) {

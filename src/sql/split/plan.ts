@@ -108,6 +108,7 @@ export async function splitBody(
   // the trusted side has not the counts of all
   if (named.size > 0 || unknown || last) throw cause;
   mustBeOfTables(touch);
+  if (touch.homes.has('storage')) throw tellsStorage();
   const { routines } = touch;
   if (routines) mustRunOverCarriers(routines, homes);
   mustPrintExactly(session);
@@ -214,6 +215,13 @@ const viewAsks = ({ fields }: ClarusError): ClarusError =>
     ...fields,
     detail: 'What it asks for becomes a parameter, and a view takes none.',
     hint: 'Write what the view says in the statement itself.',
+  });
+
+/** A value of rows that are given is not stored as it is in a table, and a cell is stored as the cloud does that. */
+const tellsStorage = (): ClarusError =>
+  new ClarusError('0A000', 'how values of a protected table are stored is not told', {
+    detail: 'The statement calls pg_column_size, pg_column_compression or the like.',
+    hint: 'octet_length tells the size of a text or bytea.',
   });
 
 /** Does a statement write what it says, and nothing beside? */

@@ -1,22 +1,15 @@
 /** What may differ between two right answers, each with the reason. Applied to both sides alike. */
+import { type Normalisation, ofStatements, statementOf } from './normalised-statements.js';
 import type { Unit } from './script.js';
-
-/** One thing that may differ. */
-interface Normalisation {
-  readonly what: string;
-  /** why both answers are right */
-  readonly why: string;
-  apply(output: string, unit: Unit): string;
-}
 
 export const normalisations: readonly Normalisation[] = [
   {
-    what: 'notices of Clarus: that a key adds tags to a column, that an index does nothing in the cloud',
+    what: 'notices of Clarus: that a key adds tags to a column, whose tags are comparable, that an index does nothing in the cloud',
     why: 'they are told beside what PostgreSQL tells, and promised (what the cloud learns is said)',
     apply: output => output.replace(ownNotices, ''),
   },
   {
-    what: 'DETAIL and CONTEXT of errors where they show rows: keys that are there, rows that fail a check, lines of COPY',
+    what: 'DETAIL and CONTEXT of errors where they show rows: keys that are there, rows that fail a check or find no partition, rows that are there twice in a materialised view, lines of COPY',
     why: 'errors agree in SQLSTATE, message and logical names; the cloud could tell of a row what it holds only',
     apply: output => output.replace(rowsInErrors, ''),
   },
@@ -25,6 +18,7 @@ export const normalisations: readonly Normalisation[] = [
     why: 'the statement means the same; the notice is of the parser',
     apply: output => output.replace(/^NOTICE: {2}identifier ".*" will be truncated to ".*"\n?/gm, ''),
   },
+  ...ofStatements,
   {
     what: 'answers of PostgreSQL that depend on the plan: distances of points that tie, comparisons within a tolerance that an index answers otherwise than a scan, distances that an index-only scan cannot tell, and pg_class.reltuples',
     why: 'Clarus answers as PostgreSQL does without the index; reltuples is an estimate, and the trusted side has not the cloud’s',
@@ -52,9 +46,6 @@ export const normalisations: readonly Normalisation[] = [
   },
 ];
 
-/** A statement without the comments before it and without its blanks. */
-const statementOf = (text: string): string => text.replace(/^(\s|--.*\n)+/, '').replace(/\s+/g, ' ');
-
 /** They show the message of the error before, which is another. */
 const showErrors = /^SELECT regexp_replace\(:'LAST_ERROR_MESSAGE'/;
 
@@ -68,9 +59,9 @@ const planDependent: ReadonlySet<string> = new Set([
 ]);
 
 const rowsInErrors =
-  /^DETAIL: {2}(?:Key |Failing row contains ).*\n?|(?<=^CONTEXT: {2}COPY \w+, line \d+): ".*"/gm;
+  /^DETAIL: {2}(?:Key |Failing row contains |Partition key of the failing row contains |Row: \().*\n?|(?<=^CONTEXT: {2}COPY \w+, line \d+): ".*"/gm;
 const ownNotices =
-  /^NOTICE: {2}(?:column ".*" gets equality tags, because .*|index ".*" has no effect in the cloud)\n(?:(?:DETAIL|HINT): .*\n?)*/gm;
+  /^NOTICE: {2}(?:column ".*" gets equality tags, because .*|the equality tags of column ".*" are comparable with .*|index ".*" has no effect in the cloud)\n(?:(?:DETAIL|HINT): .*\n?)*/gm;
 
 /** An answer as it is compared. */
 export const normalised = (output: string, unit: Unit): string =>

@@ -71,6 +71,11 @@ function answersOf(output: string, units: number): Pick<ScriptRun, 'answers' | '
       lines.push(line);
       continue;
     }
+    // under \set ECHO all psql shows the line that writes the marker, too
+    if (state === ':SQLSTATE' && before!.endsWith('\\echo ')) {
+      if (before !== '\\echo ') lines.push(before!.slice(0, -'\\echo '.length));
+      continue;
+    }
     if (before !== '') lines.push(before!);
     answers[Number(number)] = { output: lines.join('\n'), state: state! };
     // \echo is passed over with what an \if leaves out

@@ -163,6 +163,10 @@ class Splitter {
   #rest(start: number): void {
     const rest = this.#line();
     if (/^\s*(--.*)?$/.test(rest)) this.#at += rest.length + 1;
+    for (const _ of this.script.slice(start, this.#at).matchAll(/\bcopy\s[^;]*\bfrom\s+stdin\s*\\;/gi)) {
+      const end = /^\\\.$/m.exec(this.script.slice(this.#at));
+      if (end) this.#at += end.index + 3;
+    }
     this.#add(start, 'statement');
   }
 

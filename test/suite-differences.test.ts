@@ -1,0 +1,166 @@
+/** Answers that PostgreSQL's regression suite (test/heavy/conformance) found to differ from PostgreSQL's without an error. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import pg from 'pg';
+import { startProxy, type TestProxy } from './support/proxy.js';
+
+let proxy: TestProxy;
+let ours: pg.Client;
+let plain: pg.Client;
+/** notices of both clients since the last look */
+const told = new Map<pg.Client, string[]>();
+
+before(async () => {
+  proxy = await startProxy({ policy: 'unlisted: encrypt\ntables: {}' });
+  [ours, plain] = [new pg.Client(proxy), new pg.Client(proxy.plain)];
+  for (const client of [ours, plain]) {
+    client.on('notice', ({ message = '', detail = '' }) => {
+      if (!/equality tags|has no effect/.test(message)) told.get(client)?.push(`${message} ${detail}`);
+    });
+    await client.connect();
+  }
+});
+after(async () => {
+  await ours.end();
+  await plain.end();
+  await proxy.stop();
+});
+
+/** What a statement answers: rows, or the fields of its error; and the notices before. */
+async function answer(client: pg.Client, sql: string): Promise<unknown> {
+  told.set(client, []);
+  const outcome = await client.query({ text: sql, rowMode: 'array' }).then(
+    ({ command, rows }) => ({ command, rows }),
+    ({ code, message, detail, hint, where }: pg.DatabaseError) => ({ code, message, detail, hint, where }),
+  );
+  return { outcome, notices: told.get(client) };
+}
+
+async function same(...statements: string[]): Promise<void> {
+  for (const sql of statements) assert.deepEqual(await answer(ours, sql), await answer(plain, sql), sql);
+}
+
+test('rows that stand get the default that a column is added with, whatever the same statement says of it later', () =>
+  same(
+    'CREATE TABLE grown (a int)',
+    'INSERT INTO grown VALUES (1), (2)',
+    'ALTER TABLE grown ADD b int DEFAULT 3, ALTER b SET DEFAULT 4',
+    'ALTER TABLE grown ADD c int NOT NULL DEFAULT 5, ALTER c DROP DEFAULT',
+    'ALTER TABLE grown ADD d int, ALTER d SET DEFAULT 6',
+    'ALTER TABLE grown ADD e int NOT NULL, ALTER e ADD GENERATED ALWAYS AS IDENTITY',
+    'ALTER TABLE grown ADD e int NOT NULL GENERATED ALWAYS AS IDENTITY, ALTER e DROP IDENTITY',
+    'INSERT INTO grown (a, c, e) VALUES (3, 7, 8)',
+    'SELECT * FROM grown ORDER BY a',
+  ));
+
+test('an index of a partitioned table is not made and not dropped CONCURRENTLY', () =>
+  same(
+    'CREATE TABLE parted (a int, b int) PARTITION BY RANGE (a)',
+    'CREATE INDEX CONCURRENTLY ON parted (b)',
+    'CREATE INDEX parted_b ON parted (b)',
+    'DROP INDEX CONCURRENTLY parted_b',
+    'DROP INDEX parted_b',
+  ));
+
+test('what depends on what is dropped is told without carriers', () =>
+  same(
+    'CREATE TYPE pair AS (x int, y int)',
+    'CREATE DOMAIN small AS int CHECK (VALUE < 10)',
+    'CREATE FUNCTION half(int) RETURNS int LANGUAGE sql IMMUTABLE AS $$SELECT $1 / 2$$',
+    'CREATE SEQUENCE counted',
+    'CREATE TABLE of_pair OF pair',
+    'CREATE TABLE dependent (a small, b int DEFAULT nextval($$counted$$), c int CHECK (half(c) > 1))',
+    'SELECT count(*) FROM of_pair p JOIN dependent d ON p.x < d.a',
+    'DROP TYPE pair',
+    'DROP DOMAIN small',
+    'DROP SEQUENCE counted',
+    'DROP FUNCTION half(int)',
+    'SELECT count(*) FROM of_pair p JOIN dependent d ON p.x < d.a',
+    'DROP TYPE pair CASCADE',
+    'DROP DOMAIN small CASCADE',
+    'DROP SEQUENCE counted CASCADE',
+    'DROP FUNCTION half(int) CASCADE',
+    'DROP TABLE dependent',
+  ));
+
+test('DROP ROLE tells what stands in the way by the search path, and no function of Clarus', async () => {
+  for (const sql of [
+    'CREATE ROLE differing_role',
+    'CREATE TABLE granted (a int)',
+    'GRANT SELECT ON granted TO differing_role',
+    'SET client_min_messages = warning',
+  ])
+    await ours.query(sql);
+  assert.deepEqual(await answer(ours, 'DROP ROLE IF EXISTS nobody_of_this_name'), {
+    outcome: { command: 'DROP', rows: [] },
+    notices: [],
+  });
+  await ours.query('RESET client_min_messages');
+  assert.deepEqual(await answer(ours, 'DROP ROLE differing_role'), {
+    outcome: {
+      code: '2BP01',
+      message: 'role "differing_role" cannot be dropped because some objects depend on it',
+      detail: 'privileges for table granted',
+      hint: undefined,
+      where: undefined,
+    },
+    notices: [],
+  });
+  await ours.query('DROP TABLE granted');
+  assert.deepEqual(await answer(ours, 'DROP ROLE IF EXISTS differing_role, nobody_of_this_name'), {
+    outcome: { command: 'DROP', rows: [] },
+    notices: ['role "nobody_of_this_name" does not exist, skipping '],
+  });
+});
+
+/** Refused with a message, on our side alone. */
+async function refused(message: RegExp, ...statements: string[]): Promise<void> {
+  for (const sql of statements) {
+    const { outcome } = (await answer(ours, sql)) as { outcome: { code?: string; message?: string } };
+    assert.equal(outcome.code, '0A000', sql);
+    assert.match(outcome.message ?? '', message, sql);
+  }
+}
+
+test('how a protected value is stored is refused, and of other values told', async () => {
+  await same(
+    'CREATE TABLE compressed (a text)',
+    "INSERT INTO compressed VALUES (repeat('x', 5000))",
+    "SELECT pg_column_size('abc'::text), pg_column_compression('abc'::text)",
+    'CREATE TEMP TABLE compressed_here AS SELECT repeat($$y$$, 5000) AS a',
+    'SELECT pg_column_compression(a) FROM compressed_here',
+  );
+  await refused(
+    /^how values of a protected table are stored is not told$/,
+    'SELECT pg_column_compression(a) FROM compressed',
+    'SELECT count(*) FROM compressed WHERE pg_column_size(a) > 2000',
+    'UPDATE compressed SET a = pg_column_size(a)::text RETURNING a',
+  );
+});
+
+test('an identifier of the trusted side is given to nothing that the cloud answers', async () => {
+  await same('CREATE TABLE figured (a int)', 'INSERT INTO figured VALUES (1)');
+  const { rows } = await ours.query(
+    "SELECT c.oid AS of_table, d.oid AS of_database FROM pg_class c, pg_database d WHERE c.relname = 'figured' AND d.datname = current_database()",
+  );
+  const [{ of_table, of_database }] = rows;
+  await refused(
+    /^an object identifier is given to what the cloud answers$/,
+    `SELECT pg_stat_get_live_tuples(${of_table})`,
+    `SELECT pg_stat_get_live_tuples('${of_table}')`,
+    `SELECT pg_stat_get_live_tuples(${of_table}::bigint::oid)`,
+    `SELECT count(*) FROM pg_locks WHERE database = ${of_database}`,
+    `SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = ${of_table}`,
+    `SELECT pg_relation_size(${of_table})`,
+    `SELECT pg_relation_size('${of_table}')`,
+    `SELECT pg_relation_size(${of_table}::oid)`,
+    'PREPARE locks (oid) AS SELECT count(*) FROM pg_locks WHERE database = $1',
+  );
+  await same(
+    'BEGIN',
+    'SELECT pg_advisory_xact_lock(1)',
+    "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE locktype = 'advisory' AND a.pid = pg_backend_pid()",
+    'COMMIT',
+    "SELECT relname FROM pg_stat_user_tables WHERE relid = 'figured'::regclass AND n_live_tup < 100000",
+  );
+});
