@@ -20,6 +20,7 @@ import type { Analysis, SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { kindOf, type RawNode } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
+import { readerOn } from '../reading.js';
 import type { Routines } from '../routines.js';
 import { type Touch, touchOf } from '../touch.js';
 import { withViewsWritten } from '../view-definitions.js';
@@ -131,9 +132,12 @@ export async function splitBody(
     !writes &&
     !touch.tables.some(table => hasHeirs(session.catalog(), table)) &&
     joinsTables(touch);
+  const isGiven = oneTable || joins;
+  const whole = { ...shape, parameterTypes: types };
+  const inOrder = isGiven ? text : await turned(text, whole, touch.views, writes !== undefined, session);
   return {
     kind: 'split',
-    statement: physical(oneTable || joins ? text : inTurn(text, touch.views), types),
+    statement: physical(inOrder, types),
     asked,
     localised: isLocalised(analysis, touch),
     routines: routines?.versions,
@@ -190,12 +194,60 @@ async function askingOnce(
   const again = asked.length > 0 ? await session.analyse(text, types) : undefined;
   const left = again && (await touchOf(again, session, homes));
   if (again && left && !left.time && !left.homes.has('cloud') && !asksSetting(again)) return { text, asked };
-  const expanded = expands ? await withViewsWritten(tree, session, isOfUsers) : undefined;
+  const expanded = expands ? await overDefinitions(tree, shape, session) : undefined;
+  return expanded && askingOnce(expanded, shape, session, homes, false);
+}
+
+/**
+ * Puts conditions in their turn, those of views too, where the statement can be one over their definitions.
+ * @param views it reads some
+ * @param writes it may write by one, which stays then
+ */
+async function turned(
+  text: string,
+  shape: Shape,
+  views: boolean,
+  writes: boolean,
+  session: SessionPort,
+): Promise<string> {
+  if (!views) return inTurn(text, false);
+  const barriers = await barriersIn(session);
+  let stays = writes;
+  const expanded = await overDefinitions(parseOne(text), shape, session, view => {
+    const isBarrier = barriers.has(view.oid);
+    stays ||= isBarrier;
+    return !isBarrier;
+  });
+  if (!expanded) return inTurn(text, true);
+  const whole = deparse(expanded);
+  const found = inTurn(whole, stays);
+  return found === whole ? text : found;
+}
+
+const barriersQuery = `SELECT c.oid::pg_catalog.text FROM pg_catalog.pg_class c, pg_catalog.pg_options_to_table(c.reloptions) o
+  WHERE c.relkind = 'v' AND o.option_name = 'security_barrier' AND o.option_value::pg_catalog.bool`;
+
+/** Views with security_barrier, whose own conditions come first whatever they cost. */
+const barriersIn = async ({ trusted }: SessionPort): Promise<ReadonlySet<number>> =>
+  new Set((await readerOn(trusted)(barriersQuery, [])).map(([oid]) => Number(oid)));
+
+/**
+ * The statement over the definitions of views.
+ * @param which of those of users
+ * @returns undefined: it names none, or would not be the same
+ */
+async function overDefinitions(
+  tree: RawNode,
+  shape: Shape,
+  session: SessionPort,
+  which: (view: Relation) => boolean = () => true,
+): Promise<RawNode | undefined> {
+  const expanded = await withViewsWritten(tree, session, view => isOfUsers(view) && which(view));
   if (!expanded || expanded === tree) return undefined;
   // a column that the statement calls by the schema of its view is not found
   const inner = await session.analyse(deparse(expanded), shape.parameterTypes).catch(ifNotFound);
   if (!inner || tellsRowTypes(inner.parsed.flatMap(readNodes))) return undefined;
-  return sameColumns(inner.shape, shape) ? askingOnce(expanded, shape, session, homes, false) : undefined;
+  return sameColumns(inner.shape, shape) ? expanded : undefined;
 }
 
 function ifNotFound(error: unknown): undefined {
