@@ -48,7 +48,10 @@ export interface GivenTable extends GivenFetch {
   readonly fetch: Extract<FetchPlan, { kind: 'protected' }>;
   /** parameters of the statement that the fetch takes, in order */
   readonly parameters: readonly number[];
-  /** UPDATE: the columns that it assigns; each row of the statement is the place of a row, and their new values */
+  /**
+   * UPDATE: the columns that it assigns; each row of the statement is the place of a row, and their new values. Empty: DELETE,
+   * of whose rows these are the places
+   */
   readonly assigned: readonly string[];
   /** how the values of these are worked out here; undefined: the statement says them */
   readonly evaluated: readonly Evaluated[] | undefined;
@@ -56,7 +59,7 @@ export interface GivenTable extends GivenFetch {
   readonly statement: PhysicalStatement;
 }
 
-/** Does an analysed SELECT, or UPDATE without RETURNING, read one table and nothing else, to its end? */
+/** Does an analysed SELECT, or UPDATE or DELETE without RETURNING, read one table and nothing else, to its end? */
 export function readsOneTable({ query, tables, views, functions }: Touch): boolean {
   if (!query || tables.length !== 1 || views || functions.length > 0) return false;
   // rows of several tables, though none of them may be there
@@ -97,7 +100,7 @@ export async function givenTable(
   if (!body.oneTable) return undefined;
   if (known.has(body)) return known.get(body);
   const planned = body.writes
-    ? planGivenUpdate(body, session, services)
+    ? planGivenWrite(body, session, services)
     : planGivenSelect(body, plan.shape.columns ?? [], session, services);
   const found = await planned.catch(error => {
     if (error instanceof ClarusError && error.code === '0A000') return undefined;
@@ -134,15 +137,43 @@ async function planGivenSelect(
   return same ? given : undefined;
 }
 
-/** An UPDATE as a SELECT of the places of its rows, and of their new values. */
-async function planGivenUpdate(
+/** An UPDATE or DELETE as a SELECT of the places of its rows, and of their new values. */
+async function planGivenWrite(
   body: SplitBody,
   session: SessionPort,
   services: SplitServices,
 ): Promise<GivenTable | undefined> {
   const table = session.catalog().tables.get(body.tables[0]!);
-  const update = parseOne(body.statement.sql).UpdateStmt;
-  if (!update || table?.state !== 'protected') return undefined;
+  const { UpdateStmt: update, DeleteStmt: remove } = parseOne(body.statement.sql);
+  const write = update ?? remove;
+  if (!write || table?.state !== 'protected') return undefined;
+  const assigned = update ? await assignmentsOf(update, table, session) : [];
+  if (!assigned) return undefined;
+  const select: RawFields = {
+    targetList: [target(columnRef('ctid')), ...assigned.map(({ value }) => target(value))],
+    fromClause: [{ RangeVar: write.relation as RawFields }],
+    ...(write.whereClause === undefined ? {} : { whereClause: write.whereClause }),
+    limitOption: 'LIMIT_OPTION_DEFAULT',
+    op: 'SETOP_NONE',
+  };
+  const types = body.statement.parameterTypes;
+  const columns = assigned.map(({ column }) => column.name);
+  const lock = update ? lockStrength({ table, columns }) : 'UPDATE';
+  const given = await planGiven(select, table, types, lock, session, services);
+  if (!given) return undefined;
+  const outputs = [typeOids.text, ...assigned.map(({ column }) => column.type.oid)];
+  const statement = printingExactly(given.statement, outputs, session.settings);
+  return { ...given, assigned: columns, evaluated: await evaluatedOf(given, body, session), statement };
+}
+
+/** @returns the columns that an UPDATE assigns, and what to; undefined: by more than an expression each */
+async function assignmentsOf(
+  update: RawFields,
+  table: LogicalTable,
+  session: SessionPort,
+): Promise<
+  readonly { readonly column: LogicalTable['columns'][number]; readonly value: RawNode }[] | undefined
+> {
   const targets = list(update, 'targetList').map(fieldsOf);
   const columns = targets.flatMap(t => table.columns.filter(c => c.name === text(t, 'name')));
   const isPlain = targets.every(t => {
@@ -153,32 +184,14 @@ async function planGivenUpdate(
   if (columns.some(c => c.type.oid >= FIRST_USER_OID)) return undefined;
   if ((await generatedColumns(table, session)).size > 0) return undefined;
   const casts = await castNames(columns, session);
-  const values = targets.map((t, i) => assignedTo(child(t, 'val')!, casts[i]!, columns[i]!));
-  const select: RawFields = {
-    targetList: [target(columnRef('ctid')), ...values.map(value => target(value))],
-    fromClause: [{ RangeVar: update.relation as RawFields }],
-    ...(update.whereClause === undefined ? {} : { whereClause: update.whereClause }),
-    limitOption: 'LIMIT_OPTION_DEFAULT',
-    op: 'SETOP_NONE',
-  };
-  const types = body.statement.parameterTypes;
-  const assigned = columns.map(c => c.name);
-  const given = await planGiven(
-    select,
-    table,
-    types,
-    lockStrength({ table, columns: assigned }),
-    session,
-    services,
-  );
-  if (!given) return undefined;
-  const outputs = [typeOids.text, ...columns.map(c => c.type.oid)];
-  const statement = printingExactly(given.statement, outputs, session.settings);
-  return { ...given, assigned, evaluated: await evaluatedOf(given, body, session), statement };
+  return columns.map((column, i) => ({
+    column,
+    value: assignedTo(child(targets[i]!, 'val')!, casts[i]!, column),
+  }));
 }
 
 /**
- * The new values of an UPDATE that are worked out here. Each parameter must be one that is read for that, or that the
+ * The new values of an UPDATE that are worked out here, none of a DELETE. Each parameter must be one that is read for that, or that the
  * cloud gets: somebody has to say what is wrong with it.
  */
 async function evaluatedOf(

@@ -54,9 +54,8 @@ export interface SplitPlanning {
 export async function planSplit(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
   const { analysis, touch, session, cause } = planning;
   if (kindOf(raw) !== 'SelectStmt') throw cause;
-  const catalog = session.catalog();
-  const carried = touch.tables.every(table => isInTree(catalog, table));
-  const whole = carried ? undefined : await withoutOnly(raw, planning);
+  const carried = touch.tables.every(table => isInTree(session.catalog(), table));
+  const whole = await withoutOnly(raw, planning);
   if (whole) return planSplit(whole.raw, whole.sql, { ...planning, analysis: whole.analysis });
   mustBeReadable(analysis, query => isPlainRead(query), cause, carried);
   const body = await splitBody(raw, sql, planning, undefined);
@@ -67,11 +66,12 @@ export async function planSplit(raw: RawNode, sql: string, planning: SplitPlanni
  * From a table that nothing inherits from, ONLY says nothing to the client, but its carrier does inherit.
  * @returns the statement without it; undefined: it names a table of which ONLY says something, or has no ONLY
  */
-async function withoutOnly(
+export async function withoutOnly(
   raw: RawNode,
-  { analysis, session }: SplitPlanning,
+  { analysis, session, touch }: SplitPlanning,
 ): Promise<{ readonly raw: RawNode; readonly sql: string; readonly analysis: Analysis } | undefined> {
   const catalog = session.catalog();
+  if (touch.tables.every(table => isInTree(catalog, table))) return undefined;
   const alone: boolean[] = [];
   for (const tree of analysis.parsed.flatMap(readNodes))
     walk(tree, node => {
@@ -83,6 +83,8 @@ async function withoutOnly(
     });
   if (alone.length === 0 || !alone.every(Boolean)) return undefined;
   const sql = deparse(withInheritance(raw));
+  // the target of an INSERT is analysed as if it were said ONLY
+  if (sql === deparse(raw)) return undefined;
   return { raw: parseOne(sql), sql, analysis: await session.analyse(sql, analysis.shape.parameterTypes) };
 }
 

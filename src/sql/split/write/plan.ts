@@ -16,7 +16,14 @@ import { kindOf, type RawNode } from '../../raw/node.js';
 import { parseOne } from '../../raw/parse.js';
 import { touchOf } from '../../touch.js';
 import { planTriggered } from '../../triggers/plan.js';
-import { isPlainRead, mustBeReadable, planSplit, type SplitPlanning, splitBody } from '../plan.js';
+import {
+  isPlainRead,
+  mustBeReadable,
+  planSplit,
+  type SplitPlanning,
+  splitBody,
+  withoutOnly,
+} from '../plan.js';
 import { withoutSamples } from '../samples.js';
 import { planComputedInsert } from './computed-insert.js';
 import { planComputedMerge } from './computed-merge.js';
@@ -72,6 +79,8 @@ export async function planSplitQuery(
 
 async function planWay(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
   const { cause } = planning;
+  const whole = await withoutOnly(raw, planning);
+  if (whole) return planWay(whole.raw, whole.sql, { ...planning, analysis: whole.analysis });
   const triggered = await planTriggered(raw, planning);
   if (triggered) return triggered;
   if (kindOf(raw) === 'InsertStmt') {

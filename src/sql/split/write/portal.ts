@@ -29,7 +29,7 @@ import type { Seeds } from '../sample-condition.js';
 import { CloudWrites } from './cloud-writes.js';
 import { boundWith, ComputedSink, computeGiven, KeptRows, withColumns } from './computed-writes.js';
 import { flushWrites } from './flush.js';
-import { updateGiven } from './given-update.js';
+import { writeGiven } from './given-write.js';
 import { runPart } from './parts.js';
 import { mustBeWritable, readOnly } from './read-only.js';
 import { routeWrites } from './routing.js';
@@ -146,10 +146,11 @@ class WritingPortal implements Portal {
     if (computed && this.#isAllGiven) return this.#writeGiven(computed);
     const attempts = locks.some(({ wait }) => wait === 'SKIP LOCKED') ? skipsMax : attemptsMax;
     const { body, bound } = this;
-    let given = await givenTable(body, bound, services);
+    // triggers are fired on rows that carriers give
+    let given = this.hooks ? undefined : await givenTable(body, bound, services);
     for (let attempt = 0; attempt < attempts; attempt++) {
       if (given) {
-        const update = await updateGiven(
+        const write = await writeGiven(
           given,
           body,
           bound,
@@ -158,8 +159,8 @@ class WritingPortal implements Portal {
           this.#locks.candidates,
           listener,
         );
-        if (update.kind === 'pipelined') return pipelined;
-        if (update.kind === 'done') return { rows: update.rows, held: new HeldRows() };
+        if (write.kind === 'pipelined') return pipelined;
+        if (write.kind === 'done') return { rows: write.rows, held: new HeldRows() };
         // carriers can leave rows out
         given = undefined;
         continue;

@@ -1,3 +1,4 @@
+/** UPDATE and DELETE of one table whose rows are given. */
 import { columnOf, valueAt } from '../../../crypto/column.js';
 import type { SplitBody } from '../../execute/bodies.js';
 import { fieldsAt, type Row } from '../../execute/collect.js';
@@ -18,7 +19,7 @@ import { lockRows } from './row-locks.js';
 /**
  * What became of the statement: it is done; it is on its way, and the listener hears how it ends; it is to begin anew.
  */
-export type GivenUpdate =
+export type GivenWrite =
   | { readonly kind: 'done'; readonly rows: number }
   | { readonly kind: 'pipelined' }
   | { readonly kind: 'anew' };
@@ -27,18 +28,18 @@ export type GivenUpdate =
  * @param candidates are told what there was to lock
  * @param listener may hear how it ends
  */
-export async function updateGiven(
-  ...[given, body, bound, residual, services, candidates, listener]: Parameters<typeof update>
-): Promise<GivenUpdate> {
+export async function writeGiven(
+  ...[given, body, bound, residual, services, candidates, listener]: Parameters<typeof write>
+): Promise<GivenWrite> {
   try {
-    return await update(given, body, bound, residual, services, candidates, listener);
+    return await write(given, body, bound, residual, services, candidates, listener);
   } catch (error) {
     // PreventCommandIfReadOnly of utility.c says it of the query that locks
-    throw saidOf('UPDATE', error);
+    throw saidOf(bound.plan.command, error);
   }
 }
 
-async function update(
+async function write(
   given: GivenTable,
   body: SplitBody,
   bound: Bound,
@@ -46,7 +47,7 @@ async function update(
   services: SplitServices,
   candidates: Candidates | undefined,
   listener: OutcomeListener,
-): Promise<GivenUpdate> {
+): Promise<GivenWrite> {
   const { session } = bound;
   const { table, columns, locks } = given;
   const writes = new CloudWrites(false, new Map());
@@ -63,7 +64,7 @@ async function update(
     evaluate(given, bound, rows, writes) ?? (await compute(given, body, bound, residual, rows, writes));
   if (count === 0) {
     // a lock says the same, where there is something to lock
-    if (!locks && (await isReadOnly(session))) throw readOnly('UPDATE', undefined);
+    if (!locks && (await isReadOnly(session))) throw readOnly(bound.plan.command, undefined);
     return { kind: 'done', rows: 0 };
   }
   const choose = locks ? undefined : candidates?.look(writes.batches, writes);
@@ -88,13 +89,12 @@ async function compute(
   rows: GivenColumns,
   writes: CloudWrites,
 ): Promise<number> {
-  const { table, assigned } = given;
   let count = 0;
   const sink: RowSink = {
     rows(computed) {
       for (let i = 0; i < computed.count; i++) {
         const [ctid, ...values] = fieldsAt(computed.buffer, computed.starts[i]!);
-        if (writes.update(table, assigned, Buffer.from(ctid!).toString(), values)) count++;
+        if (put(given, Buffer.from(ctid!).toString(), values, writes)) count++;
       }
     },
   };
@@ -107,18 +107,19 @@ async function compute(
  * @returns number of rows to write; undefined: PostgreSQL has to do it, and nothing has been done
  */
 function evaluate(
-  { table, assigned, evaluated, columns }: GivenTable,
+  given: GivenTable,
   { bound, session }: Bound,
   rows: GivenColumns,
   writes: CloudWrites,
 ): number | undefined {
+  const { evaluated, columns } = given;
   if (!evaluated) return undefined;
   const parameters: (Uint8Array | null)[] = [];
   for (const { place, type } of evaluated.flatMap(e => e.parameters)) {
     const target = { oid: type, modifier: -1 };
-    const given = convert(columnOf([bound.values[place]]), bound.formats[place] ?? 0, target, session);
-    if (given.unsure.length > 0) return undefined;
-    parameters[place] = valueAt(given.column, 0);
+    const read = convert(columnOf([bound.values[place]]), bound.formats[place] ?? 0, target, session);
+    if (read.unsure.length > 0) return undefined;
+    parameters[place] = valueAt(read.column, 0);
   }
   const values = columns.map((_, i) => rows.values(i));
   const computed: Row[] = [];
@@ -136,8 +137,12 @@ function evaluate(
     computed.push(texts);
   }
   const places = rows.places(0);
-  return computed.filter((texts, i) => writes.update(table, assigned, places[i]!, texts)).length;
+  return computed.filter((texts, i) => put(given, places[i]!, texts, writes)).length;
 }
+
+/** @returns false: the statement has written the row already */
+const put = ({ table, assigned }: GivenTable, ctid: string, values: Row, writes: CloudWrites): boolean =>
+  assigned.length > 0 ? writes.update(table, assigned, ctid, values) : writes.delete(table, ctid);
 
 /** Row ids by ctid. */
 function identified(rows: GivenColumns, column: number): ReadonlyMap<string, number> {
