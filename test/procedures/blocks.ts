@@ -81,6 +81,41 @@ export const blocks: Readonly<Record<string, readonly string[]>> = {
     `DECLARE c NO SCROLL CURSOR FOR SELECT id FROM person ORDER BY id; n int; BEGIN OPEN c; FETCH c INTO n; FETCH c INTO n; RAISE NOTICE '%', n; FETCH PRIOR FROM c INTO n; END`,
     `DECLARE c NO SCROLL CURSOR FOR SELECT id FROM person ORDER BY id; n int; BEGIN OPEN c; FETCH ABSOLUTE 2 FROM c INTO n; RAISE NOTICE '%', n; FETCH RELATIVE 1 FROM c INTO n; RAISE NOTICE '%', n; FETCH ABSOLUTE 1 FROM c INTO n; END`,
     `DECLARE c NO SCROLL CURSOR FOR SELECT id FROM person ORDER BY id; n int; BEGIN OPEN c; FETCH c INTO n; FETCH RELATIVE 0 FROM c INTO n; END`,
+    ...[
+      'ABSOLUTE 0 FROM c',
+      'ABSOLUTE 1 FROM c',
+      'FIRST FROM c',
+      'ABSOLUTE 2 FROM c',
+      'ABSOLUTE 3 FROM c',
+      'RELATIVE 0 FROM c',
+      'c',
+    ].flatMap(step =>
+      [
+        '',
+        'FETCH c INTO n;',
+        'FETCH c INTO n; FETCH c INTO n;',
+        'MOVE ABSOLUTE 5 FROM c;',
+        'MOVE FORWARD ALL FROM c;',
+      ].map(
+        before =>
+          `DECLARE c NO SCROLL CURSOR FOR SELECT id FROM person ORDER BY id; n int; BEGIN OPEN c; ${before} FETCH ${step} INTO n; RAISE NOTICE '% %', n, found; MOVE BACKWARD ALL FROM c; END`,
+      ),
+    ),
+    ...[
+      'RELATIVE 0 FROM c',
+      '0 FROM c',
+      'BACKWARD ALL FROM c',
+      'BACKWARD 0 FROM c',
+      'ABSOLUTE 0 FROM c',
+      'BACKWARD 1 FROM c',
+    ].flatMap(step =>
+      ['', 'FETCH c INTO n;', 'MOVE FORWARD ALL FROM c;'].map(
+        before =>
+          `DECLARE c NO SCROLL CURSOR FOR SELECT id FROM person ORDER BY id; n int; BEGIN OPEN c; ${before} MOVE ${step}; RAISE NOTICE '%', found; END`,
+      ),
+    ),
+    `DECLARE c NO SCROLL CURSOR FOR SELECT id FROM person WHERE id < 0; n int; BEGIN OPEN c; FETCH c INTO n; FETCH FIRST FROM c INTO n; END`,
+    `DECLARE "the (c)" CURSOR ("at least" int) FOR SELECT id FROM person WHERE id > "at least" ORDER BY id; BEGIN FOR r IN "the (c)"(2) LOOP RAISE NOTICE '%', r.id; END LOOP; END`,
     `DECLARE c CURSOR FOR SELECT id FROM person; n int; BEGIN FETCH ABSOLUTE NULL FROM c INTO n; END`,
     `DECLARE c CURSOR FOR SELECT id FROM person; n int; BEGIN OPEN c; FETCH ABSOLUTE NULL FROM c INTO n; END`,
     `DECLARE c CURSOR FOR SELECT id FROM person; n int; BEGIN OPEN c; FETCH ALL FROM c INTO n; END`,

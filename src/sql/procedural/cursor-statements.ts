@@ -111,7 +111,7 @@ export async function fetchFromCursor(
   const found = cursors.get(called.name);
   const { count, secret } = await countOf(direction, scope, frame);
   found.secret ||= secret || called.secret;
-  const { count: reached, row } = go(found, direction.kind, count);
+  const { count: reached, row } = go(found, direction.kind, count, !targets);
   const values = rowOf(found.outcome, row ?? -1);
   const hidden = values.map(field => ({ ...field, value: { ...field.value, secret: true } }));
   if (targets) await frame.assignRow(targets, scope, found.secret ? hidden : values);

@@ -105,39 +105,56 @@ export class OpenCursors {
 
 /**
  * Goes to rows of a cursor (DoPortalRunFetch in pquery.c).
+ * @param moves it only goes there, and fetches nothing
  * @throws ClarusError 55000 where it would go back and may not
  */
 export function go(
   cursor: OpenCursor,
   kind: 'forward' | 'backward' | 'absolute' | 'relative',
   n: number,
+  moves: boolean,
 ): Reached {
   switch (kind) {
     case 'absolute':
-      return one(cursor, n > 0 ? n : n < 0 ? cursor.outcome.rows.length + 1 + n : 0, n <= 0);
+      if (goesBack(cursor, n)) mustScroll(cursor);
+      return one(cursor, n < 0 ? cursor.outcome.rows.length + 1 + n : n);
     case 'relative':
-      return one(cursor, cursor.position + n, n <= 0);
+      if (n === 0) return here(cursor, moves);
+      if (n < 0) mustScroll(cursor);
+      return one(cursor, cursor.position + n);
     case 'backward':
-      return several(cursor, -n);
+      return several(cursor, -n, moves);
     case 'forward':
-      return several(cursor, n);
+      return several(cursor, n, moves);
   }
 }
 
-/** Comes to one row, or to none. @param back it takes a cursor that may go back */
-function one(cursor: OpenCursor, to: number, back: boolean): Reached {
-  const last = cursor.outcome.rows.length;
-  if (back || to < cursor.position) mustScroll(cursor);
-  cursor.position = Math.max(0, Math.min(to, last + 1));
+/** Is the n-th row reached by going back? One that is less than halfway from the start is, whatever stands before it. */
+function goesBack({ position, outcome }: OpenCursor, n: number): boolean {
+  if (n < 0) return true;
+  if (n <= position) return position > 0;
+  return position > 0 && n - 1 <= Math.floor(Math.min(position, outcome.rows.length) / 2);
+}
+
+/** The row that it is on, which is fetched anew from the one before. */
+function here(cursor: OpenCursor, moves: boolean): Reached {
+  if (!moves && onRow(cursor)) mustScroll(cursor);
+  return one(cursor, cursor.position);
+}
+
+/** Comes to one row, or to none. */
+function one(cursor: OpenCursor, to: number): Reached {
+  cursor.position = Math.max(0, Math.min(to, cursor.outcome.rows.length + 1));
   return onRow(cursor) ? { count: 1, row: cursor.position - 1 } : { count: 0, row: undefined };
 }
 
 /** Goes over rows. @param n of none, the row that it is on counts; below 0: back */
-function several(cursor: OpenCursor, n: number): Reached {
-  if (n === 0) return one(cursor, cursor.position, true);
-  if (n < 0) mustScroll(cursor);
+function several(cursor: OpenCursor, n: number, moves: boolean): Reached {
+  if (n === 0) return here(cursor, moves);
   const last = cursor.outcome.rows.length;
   const from = cursor.position;
+  const staysAtStart = moves && n === Number.NEGATIVE_INFINITY && from === 0;
+  if (n < 0 && !staysAtStart) mustScroll(cursor);
   cursor.position = Math.max(0, Math.min(from + n, last + 1));
   const count = Math.abs(cursor.position - from) - (onRow(cursor) || cursor.position === from ? 0 : 1);
   // the first of several rows is what FETCH takes, and it takes one at most

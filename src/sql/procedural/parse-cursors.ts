@@ -55,7 +55,7 @@ function parseArguments(tokens: Tokens): CursorArguments {
 
 /** What a loop over rows reads, as a cursor; @returns undefined: it cannot be one */
 export function asCursor(sql: string): Extract<Source, { kind: 'query' }>['cursor'] {
-  if (!/^\s*["A-Za-z_\u0080-\uffff][^\s(]*\s*(\(|$)/.test(sql)) return undefined;
+  if (!/^\s*("(?:[^"]|"")*"|[A-Za-z_\u0080-\uffff][^\s(]*)\s*(\(|$)/.test(sql)) return undefined;
   try {
     const tokens = new Tokens(sql);
     const name = tokens.name();
