@@ -139,7 +139,9 @@ class Installation {
         columns.map(c => [c.attnum, c.name, c.typeName]),
       ]);
     const open = await this.state.query('SELECT FROM clarus.journal');
+    const types = cloud.objects.filter(({ kind }) => kind === 'enum');
     const found: unknown[] = [
+      ...types.filter(({ ddl }) => shadow.objects.every(object => object.ddl !== ddl)),
       ...unknown.map(t => t.name),
       ...changed,
       ...missing,
@@ -212,6 +214,11 @@ const statements = [
   'CREATE INDEX i ON b (plain)',
   'CREATE SCHEMA s',
   'ALTER TABLE b SET SCHEMA s',
+  "CREATE TYPE mood AS ENUM ('sad')",
+  'CREATE TABLE m (x mood, plain mood)',
+  "ALTER TYPE mood ADD VALUE 'ok'",
+  'ALTER TABLE m DROP COLUMN plain',
+  'DROP TYPE mood CASCADE',
 ];
 
 test('after a crash at any point of a commit, cloud, shadow and catalogue agree', async () => {
@@ -228,6 +235,7 @@ test('after a crash at any point of a commit, cloud, shadow and catalogue agree'
           policy('encrypt', {
             a: [column('plain', { protect: 'none' })],
             b: [column('plain', { protect: 'none' })],
+            m: [column('plain', { protect: 'none' })],
           }),
         );
         try {
@@ -390,6 +398,33 @@ test('a policy file changes empty tables in place, blocks open ones with rows, a
     assert.equal(now.policyVersion, 2);
     assert.deepEqual(await installation.disagreements(), []);
     assert.equal((await adopt(now.policy)).adopted, false);
+  } finally {
+    await installation.close();
+  }
+});
+
+test('a policy file that protects an empty table takes its types out of the cloud, and one that opens it brings them', async () => {
+  const installation = await Installation.make('types', policy('pass', { shut: [column('a')] }));
+  const standing = async (): Promise<unknown[]> => {
+    const { rows } = await installation.cloud.query(
+      "SELECT typname FROM pg_type WHERE typname IN ('mood', 'grade') ORDER BY 1",
+    );
+    return rows.map(({ typname }) => typname);
+  };
+  try {
+    const tables = [
+      "CREATE TYPE mood AS ENUM ('sad')",
+      "CREATE DOMAIN grade AS text CHECK (VALUE <> 'none')",
+      'CREATE TABLE shut (a mood)',
+      'CREATE TABLE wide (a grade)',
+    ];
+    await runAndCrash(installation, tables, 'none');
+    assert.deepEqual(await standing(), ['grade']);
+    await installation.bringUp(
+      policy('pass', { shut: [column('a', { protect: 'none' })], wide: [column('a')] }),
+    );
+    assert.deepEqual(await standing(), ['mood']);
+    assert.deepEqual(await installation.disagreements(), []);
   } finally {
     await installation.close();
   }

@@ -49,6 +49,8 @@ export type RowsQuestion = (table: LogicalTable) => Promise<boolean>;
 export interface Adoption {
   /** tables whose protection would change and may not: the policy must not take effect */
   readonly refused: readonly Hindered[];
+  /** types of users that unprotected columns need from then on, and that they needed before: OIDs in the shadow */
+  readonly types: Readonly<Record<'before' | 'after', readonly number[]>>;
   /** for the cloud, in order, in the same transaction */
   readonly statements: readonly string[];
   /** the policy that would be in force: the proposed one, with the labels that stand */
@@ -94,6 +96,7 @@ export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
   const described = await qualified(shadow, () => describeTables(shadow, catalog.tables.keys()));
   const refused: Hindered[] = [];
   const statements: string[] = [];
+  const types = { before: [] as number[], after: [] as number[] };
   const tables: CatalogChange[] = [];
   const kept: KeptColumn[] = [];
   let policy = file;
@@ -110,6 +113,8 @@ export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
       }
       if (!next.table) continue;
       statements.push(...next.statements);
+      types.before.push(...openTypes(own, table));
+      types.after.push(...openTypes(own, next.table));
       derived.set(table.oid, next.table);
       tables.push({ kind: 'put-table', table: next.table });
     }
@@ -121,8 +126,14 @@ export async function adoptPolicy(input: AdoptInput): Promise<Adoption> {
   const changes: readonly CatalogChange[] = same
     ? []
     : [{ kind: 'put-policy', policy, origin, file }, ...tables];
-  return { refused, statements, policy, kept, changes, differences };
+  return { refused, types, statements, policy, kept, changes, differences };
 }
+
+/** Types of users that unprotected columns have. */
+const openTypes = ({ columns }: DescribedTable, table: LogicalTable): readonly number[] =>
+  columns.flatMap(({ attnum, userType }) =>
+    userType === 0 || table.columns.find(column => column.attnum === attnum)?.protection ? [] : [userType],
+  );
 
 interface Next {
   /** undefined: it stays as it is */

@@ -9,9 +9,11 @@ import type { Policy } from '../policy/policy.js';
 import { adoptPolicy, type Hindered, locksAndLooks, type SpellingOf } from './adopt.js';
 import { type Catalog, changesSchema, type LogicalTable } from './catalog.js';
 import { applyChanges } from './changes.js';
+import { dropUnneeded, missingTypes, typesAround } from './cloud-types.js';
 import { type CommitServices, Commits } from './commit.js';
 import { lockDdl } from './ddl-lock.js';
 import type { CatalogNumbers } from './derive.js';
+import { qualified } from './describe.js';
 import type { Encodings } from './encodings-for.js';
 import type { KeptColumn } from './labelled.js';
 import { quoteName } from './quote.js';
@@ -109,7 +111,10 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
       blocked: [],
       underived: [],
     };
-  for (const sql of adoption.statements) await cloud.query(sql);
+  const types = await qualified(readShadow, () => missingTypes(readShadow, readCloud, adoption.types.after));
+  for (const sql of [...types, ...adoption.statements]) await cloud.query(sql);
+  const inCloud = { read: readCloud, run: (sql: string) => cloud.query(sql) };
+  await dropUnneeded(inCloud, await typesAround(readShadow, adoption.types.before));
   const next = applyChanges(catalog, adoption.changes);
   // Nothing is kept in step with a cloud whose bytes go through untouched.
   const untouched = next.passThrough && next.tables.size === 0;

@@ -52,8 +52,13 @@ export const typeDefinitions = `${row({
     WHEN 'c' THEN format('CREATE TYPE %I.%I AS (%s)', n.nspname, t.typname,
       (SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
        FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped))
-    WHEN 'r' THEN (SELECT format('CREATE TYPE %I.%I AS RANGE (SUBTYPE = %s)', n.nspname, t.typname, format_type(r.rngsubtype, NULL))
-       FROM pg_range r WHERE r.rngtypid = t.oid AND r.rngcanonical = 0 AND r.rngsubdiff = 0)
+    WHEN 'r' THEN (SELECT format('CREATE TYPE %I.%I AS RANGE (SUBTYPE = %s, MULTIRANGE_TYPE_NAME = %I.%I%s)', n.nspname, t.typname,
+         format_type(r.rngsubtype, NULL), mn.nspname, m.typname,
+         (SELECT format(', COLLATION = %I.%I', ln.nspname, l.collname) FROM pg_collation l
+            JOIN pg_namespace ln ON ln.oid = l.collnamespace JOIN pg_type b ON b.oid = r.rngsubtype
+           WHERE l.oid = r.rngcollation AND b.typcollation <> r.rngcollation))
+       FROM pg_range r JOIN pg_type m ON m.oid = r.rngmultitypid JOIN pg_namespace mn ON mn.oid = m.typnamespace
+      WHERE r.rngtypid = t.oid AND r.rngcanonical = 0 AND r.rngsubdiff = 0)
     END`,
   reason: "CASE WHEN t.typtype = 'r' THEN 'a range type with functions of its own' END",
 })}

@@ -54,6 +54,10 @@ export async function readJson<T>(
 /** A list of OIDs as the text of an `oid[]` parameter. */
 export const oidArray = (oids: Iterable<number>): string => `{${[...oids].join(',')}}`;
 
+/** Texts as the text of a `text[]` parameter. */
+export const textArray = (texts: Iterable<string>): string =>
+  `{${[...texts].map(text => `"${text.replace(/["\\]/g, '\\$&')}"`).join()}}`;
+
 /** One connection inside a transaction, for reading a schema and for changing it. */
 export interface SchemaConnection {
   readonly read: Reader;

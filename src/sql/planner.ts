@@ -43,6 +43,7 @@ import { readingOf } from './settings.js';
 import { overCatalogue, planCursor } from './split/cursor.js';
 import type { SplitPlanning } from './split/plan.js';
 import { planSplitQuery, planSplitStatement } from './split/write/plan.js';
+import { absence } from './standing.js';
 import { planTemporary, planTemporaryUtility } from './temporary/plan.js';
 import { type Touch, touchOf } from './touch.js';
 import { firesInsteadOf, planInsteadOf } from './triggers/instead-of.js';
@@ -223,6 +224,7 @@ export class Planning {
     const named = await inFull(clean, analysis, treesOf([analysis, read]), homes, session);
     if (named?.sql) return this.#query(parseOne(named.sql), named.sql, parameterTypes, session);
     const momentary = holdsMoment(raw);
+    let absent: ClarusError | undefined;
     if (touch.views && firesInsteadOf(read, catalog))
       return this.#insteadOf(clean, { analysis, touch, homes, session }, momentary);
     const sequences = await placeSequences(touch.sequences, raw, session);
@@ -236,7 +238,8 @@ export class Planning {
         await refuseRowTypes(read, session);
       }
       if (placed.kind === 'pass' && named) refuseCatalogueOfCloud(treesOf([read]));
-      if (placed.kind !== 'pass' || !named?.cause)
+      if (placed.kind === 'pass') absent = await absence(parseOne(clean), read, touch, session);
+      if (placed.kind !== 'pass' || !(named?.cause ?? absent))
         return placed.kind === 'trusted' && own ? { ...placed, sql: own.sql } : placed;
     }
     // Locations in the raw tree must be those of the text that was analysed.
@@ -250,8 +253,9 @@ export class Planning {
       return planExplained(fresh, { analysis, touch, session, plan: this.#parts(session) });
     if (cursor) return this.#cursor(fresh, analysis, homes, session);
     const compilation = this.#compiling(catalog, homes, analysis.shape, session, sequences.trusted);
-    const pushed = named?.cause
-      ? Promise.reject<ProtectedPlan>(named.cause)
+    const unsaid = named?.cause ?? absent;
+    const pushed = unsaid
+      ? Promise.reject<ProtectedPlan>(unsaid)
       : planPushed(fresh, analysis, touch, tables, compilation, session);
     const plan = await pushed.catch(error => {
       if (!(error instanceof ClarusError) || error.code !== '0A000') throw error;

@@ -13,6 +13,7 @@ import { refuseHiddenNames } from './read/hidden-names.js';
 import { planSelect } from './read/select.js';
 import { refuseRowTypes } from './row-types.js';
 import { refuseSample } from './split/sample-condition.js';
+import { refuseAbsentTypes } from './standing.js';
 import type { Touch } from './touch.js';
 import { refuseTrees } from './trees.js';
 import { refuseTriggered } from './triggers/plan.js';
@@ -52,6 +53,7 @@ export async function planPushed(
   const plan = await planOver(raw, query, tables, compilation, session);
   refuseUnanswered(query, compilation);
   await refuseRowTypes(analysis, session);
+  await refuseAbsentTypes(raw, plan.body, session);
   return plan;
 }
 

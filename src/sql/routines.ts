@@ -4,7 +4,7 @@
  * meant, never less.
  */
 import type { Catalog, LogicalTable } from '../catalog/catalog.js';
-import { oidArray, type TextRow } from '../catalog/reader.js';
+import { oidArray, type TextRow, textArray } from '../catalog/reader.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { flag, isNode, type Node, nodesIn, numberIn, readNodes, textIn, walk } from './analysed/node.js';
 import { COMMAND, functionsIn, RTE, subLinksRunOnce } from './analysed/query.js';
@@ -14,6 +14,7 @@ import type { SessionPort, StatementPort } from './ports.js';
 import { readerOn } from './reading.js';
 import { BodyNames, joined, partsOf } from './routine-bodies.js';
 import { rowsWithin, typesIn } from './row-types.js';
+import type { Needed } from './standing.js';
 
 /** Functions of users that a statement calls, themselves and by others. */
 export interface Routines {
@@ -47,6 +48,8 @@ export interface Routines {
   readonly rowsOf: LogicalTable | undefined;
   /** relations that bodies name, without their schemas */
   readonly names: readonly string[];
+  /** what they need to stand in a cloud, checks of domains left out */
+  readonly uses: Required<Needed>;
   readonly versions: RoutineVersions;
 }
 
@@ -127,6 +130,7 @@ class Search {
   readonly #read: ReturnType<typeof readerOn>;
   readonly #functions = new Set<number>();
   readonly #relations = new Set<number>();
+  readonly #views = new Set<number>();
   readonly #types = new Set<number>();
   readonly #typeNames = new Set<string>();
   readonly #tables = new Set<number>();
@@ -150,16 +154,16 @@ class Search {
   }
 
   async run(oids: ReadonlySet<number>): Promise<Routines> {
-    const functions = new Set(oids);
-    for (const [check] of await this.#read(checks, [])) this.#trees(storedTrees(check ?? ''), functions);
-    let fresh = this.#fresh(functions);
-    while (fresh.length > 0) {
-      const called = new Set<number>();
-      this.#names = new BodyNames();
-      for (const row of await this.#read(routineQuery, [oidArray(fresh)])) await this.#routine(row, called);
-      await this.#resolve(called);
-      fresh = this.#fresh(called);
-    }
+    await this.#follow(oids);
+    const uses = {
+      types: new Set(this.#types),
+      typeNames: [...this.#typeNames],
+      routines: [...this.#versions.keys()],
+      views: new Set(this.#views),
+    };
+    const ofChecks = new Set<number>();
+    for (const [check] of await this.#read(checks, [])) this.#trees(storedTrees(check ?? ''), ofChecks);
+    await this.#follow(ofChecks);
     for (const oid of this.#builtins) {
       if (isOfSequence(oid)) this.#sequences = true;
       if (ofSettings.has(oid)) this.#unreadable ??= 'it reads a setting';
@@ -184,8 +188,21 @@ class Search {
         this.session,
       ),
       names: [...this.#relationNames],
+      uses,
       versions: { oids: [...this.#versions.keys()], text: this.#versionText() },
     };
+  }
+
+  /** Reads functions and all that they call. */
+  async #follow(functions: ReadonlySet<number>): Promise<void> {
+    let fresh = this.#fresh(functions);
+    while (fresh.length > 0) {
+      const called = new Set<number>();
+      this.#names = new BodyNames();
+      for (const row of await this.#read(routineQuery, [oidArray(fresh)])) await this.#routine(row, called);
+      await this.#resolve(called);
+      fresh = this.#fresh(called);
+    }
   }
 
   /** As `versionsOf` says it. */
@@ -259,8 +276,10 @@ class Search {
       this.#relations.add(number);
       if (number < FIRST_USER_OID) this.#catalogue = true;
       else if (kind === 'S') this.#sequences = true;
-      else if (kind === 'v' && schema !== OWN_SCHEMA) await this.#stored(storedTrees(action ?? ''), called);
-      else if (tables.has(number)) this.#tables.add(number);
+      else if (kind === 'v' && schema !== OWN_SCHEMA) {
+        this.#views.add(number);
+        await this.#stored(storedTrees(action ?? ''), called);
+      } else if (tables.has(number)) this.#tables.add(number);
       else this.#doubt ??= `it uses "${name}", which Clarus does not know`;
     }
   }
@@ -389,7 +408,3 @@ const numbers = (text: string | null | undefined): readonly number[] =>
 
 const lastParts = (names: ReadonlySet<string>): ReadonlySet<string> =>
   new Set([...names].map(name => partsOf(name).name));
-
-/** Texts as the text of an array. */
-export const textArray = (texts: Iterable<string>): string =>
-  `{${[...texts].map(text => `"${text.replace(/["\\]/g, '\\$&')}"`).join()}}`;

@@ -3,7 +3,7 @@
  * runs on the shadow schema; else it is planned over encodings.
  */
 import type { Catalog, LogicalTable } from '../catalog/catalog.js';
-import { oidArray } from '../catalog/reader.js';
+import { oidArray, textArray } from '../catalog/reader.js';
 import { heirsOf } from '../catalog/trees.js';
 import { ClarusError } from '../errors.js';
 import { flag, isNode, type Node, numberIn, readNodes, textIn, walk } from './analysed/node.js';
@@ -11,7 +11,7 @@ import { COMMAND, functionsIn, RTE } from './analysed/query.js';
 import { FIRST_USER_OID, type FunctionHomes, isOfSequence } from './functions.js';
 import type { Analysis, SessionPort } from './ports.js';
 import { readerOn } from './reading.js';
-import { type Routines, routinesCalled, textArray } from './routines.js';
+import { type Routines, routinesCalled } from './routines.js';
 import { type SequenceUse, sequencesUsed } from './sequences.js';
 
 /** What a statement reads, writes and calls, as the trusted PostgreSQL analysed it. */

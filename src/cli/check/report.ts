@@ -23,6 +23,7 @@ import { explainProblem } from '../problems.js';
 import { openOrJoinTrusted } from '../trusted.js';
 import { compareTraits, type DatabaseTraits, type Mismatch, traitsOf } from './locale.js';
 import { type CheckedTable, checkTables } from './tables.js';
+import { typesInTheClear } from './types.js';
 
 /** What the check found of one cloud; of one that was not reached, little beyond its address. */
 export interface CheckedCloud {
@@ -140,26 +141,39 @@ async function checkCloud(input: CloudInput): Promise<CheckedCloud> {
     return await reading(pool, async read => {
       const described = await describeDatabase(read);
       const traits = await traitsOf(read, cloud.database);
-      const { proposal, ...shadow } = await inShadow(trusted, cloud.database, async readShadow => ({
-        proposal: await proposePolicy({
-          catalog,
-          proposed: config.policy,
-          filed: await filedPolicy(trusted.state),
-          cloud: cloud.name,
-          registry: input.registry,
-          inCloud: read,
-          shadow: readShadow,
-        }),
-        description: readShadow ? await describeDatabase(readShadow) : nothingYet,
-        // A new shadow takes what it can of the cloud's.
-        traits: readShadow
-          ? await traitsOf(readShadow, cloud.database)
-          : traits && { ...traits, major: trusted.major },
-      }));
+      const { proposal, ...shadow } = await inShadow(trusted, cloud.database, async readShadow => {
+        const description = readShadow ? await describeDatabase(readShadow) : nothingYet;
+        return {
+          proposal: await proposePolicy({
+            catalog,
+            proposed: config.policy,
+            filed: await filedPolicy(trusted.state),
+            cloud: cloud.name,
+            registry: input.registry,
+            inCloud: read,
+            shadow: readShadow,
+          }),
+          description,
+          types: readShadow
+            ? await typesInTheClear({
+                catalog,
+                cloud: described,
+                shadow: description,
+                readCloud: read,
+                readShadow,
+              })
+            : [],
+          // A new shadow takes what it can of the cloud's.
+          traits: readShadow
+            ? await traitsOf(readShadow, cloud.database)
+            : traits && { ...traits, major: trusted.major },
+        };
+      });
       if (proposal.refused.length > 0)
         problems.push(
           `${hinderedInWords(proposal.refused)}; put the file back: a start changes the protection of empty tables without triggers only; docs/configuration.md says how that of rows is changed`,
         );
+      input.warnings.push(...shadow.types);
       for (const kept of proposal.kept)
         input.warnings.push(keptInWords(kept, await labelOn(trusted.state, kept)));
       const originals = await originalsIn(read);

@@ -12,6 +12,7 @@ import { stripComments } from '../raw/comments.js';
 import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { trustedMajor } from '../reading.js';
+import { absence } from '../standing.js';
 import { planTemporaryCopy } from '../temporary/copy.js';
 import { firedBy } from '../triggers/catalogue.js';
 import { firedBelow } from '../triggers/tree.js';
@@ -46,7 +47,9 @@ export async function planCopy(
   const direction = fields.is_from ? 'in' : 'out';
   const relation = child(fields, 'query') === undefined;
   const query = child(fields, 'query') ?? selectOf(ownRows(fields), []);
-  const { touch } = await (relation ? planning.touch(query).catch(unplaced) : planning.touch(query));
+  const { analysis, touch } = await (relation
+    ? planning.touch(query).catch(unplaced)
+    : planning.touch(query));
   if (touch.temporary.size > 0)
     return planTemporaryCopy(raw, stripComments(sql), touch, planning.homes, session);
   const tables = touch.tables.filter(t => t.state === 'protected');
@@ -57,9 +60,13 @@ export async function planCopy(
     ...(fields.filename || fields.is_program ? {} : { copy: direction }),
   };
   if (tables.length === 0) {
-    const placed = touch.catalogue || touch.tables.length === 0 ? await planning.plan(query) : pass;
-    if (placed.kind === 'protected') throw ofWrite();
-    return placed.kind === 'pass' ? pass : copyOfCatalogue(fields, stripComments(sql), direction);
+    const absent = await absence(raw, analysis, touch, session);
+    if (relation && absent) throw absent;
+    const isPlaced = touch.catalogue || touch.tables.length === 0 || absent;
+    const placed = isPlaced ? await planning.plan(query) : pass;
+    if (placed.kind === 'protected' && !absent) throw ofWrite();
+    if (placed.kind !== 'protected')
+      return placed.kind === 'pass' ? pass : copyOfCatalogue(fields, stripComments(sql), direction);
   }
   if (fields.filename || fields.is_program)
     throw new ClarusError(

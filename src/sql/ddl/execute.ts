@@ -10,15 +10,7 @@ import { comment } from './comment.js';
 import { saidOfStatement } from './errors.js';
 import { securityLabel } from './label.js';
 import { refreshMaterialisedView } from './materialised.js';
-import {
-  alterType,
-  createExtension,
-  createSchema,
-  createType,
-  dropObjects,
-  grant,
-  ofTrustedSide,
-} from './objects.js';
+import { alterType, createExtension, createSchema, dropObjects, grant, ofTrustedSide } from './objects.js';
 import { alterSequence, createSequence } from './owned-sequences.js';
 import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
 import { alterView, createFunction, createView } from './queries.js';
@@ -113,7 +105,8 @@ async function run(
     case 'CreateDomainStmt':
     case 'CompositeTypeStmt':
     case 'CreateRangeStmt':
-      return createType(session, body);
+      // in the cloud it is made when something there needs it
+      return inShadow(session, body);
     case 'AlterEnumStmt':
     case 'AlterDomainStmt':
       return alterType(session, deps, body, (fields.typeName as readonly RawNode[]).map(stringOf));

@@ -13,9 +13,9 @@ import { readerOn } from '../reading.js';
 import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { lockInCloud } from './locks.js';
+import { nameInCloud } from './owners.js';
 import { viewsOver } from './populated.js';
 import {
-  creationSchema,
   listParts,
   nameText,
   qualifyRelations,
@@ -24,8 +24,9 @@ import {
   resolveType,
   typeParts,
 } from './resolve.js';
-import { servedTable, tableOfRelation, withCreationSchema } from './table-statements.js';
+import { servedTable, tableOfRelation } from './table-statements.js';
 import { changeTables } from './tables.js';
+import { defineInCloud, forgetTypes } from './types.js';
 import { refuseOtherLabel, refuseOtherRows, refuseToLook } from './values-of-types.js';
 
 type Done = Promise<{ tag: string }>;
@@ -33,7 +34,7 @@ type Done = Promise<{ tag: string }>;
 /** Runs a statement in the shadow and, written anew with names resolved, in the cloud. */
 export async function onBothSides(session: SessionPort, { text }: DdlBody, node: RawNode): Done {
   const tag = await runInShadow(session, text);
-  await session.cloud.run(deparse(node));
+  await defineInCloud(session, deparse(node));
   session.transaction.record(text, []);
   return { tag };
 }
@@ -72,20 +73,6 @@ export async function createSchema(session: SessionPort, body: DdlBody): Done {
 export const createExtension = (session: SessionPort, body: DdlBody): Done =>
   onBothSides(session, body, body.node);
 
-/** CREATE TYPE and CREATE DOMAIN: their literals reach the cloud with the first unprotected column only. */
-export async function createType(session: SessionPort, body: DdlBody): Done {
-  if (session.catalog().policy.unlisted !== 'pass') return inShadow(session, body);
-  const { node } = body;
-  const schema = await creationSchema(readerOn(session.trusted));
-  const fields = fieldsOf(node);
-  if (kindOf(node) === 'CompositeTypeStmt')
-    return onBothSides(session, body, withCreationSchema(node, 'typevar', schema).node);
-  const field = kindOf(node) === 'CreateDomainStmt' ? 'domainname' : 'typeName';
-  const names = fields[field] as readonly RawNode[];
-  const qualified = names.length > 1 ? names : [str(schema), ...names];
-  return onBothSides(session, body, { [kindOf(node)]: { ...fields, [field]: qualified } });
-}
-
 /** ALTER TYPE, ALTER DOMAIN and their renames: columns may change with them. */
 export async function alterType(
   session: SessionPort,
@@ -96,6 +83,8 @@ export async function alterType(
   const type = await resolveType(readerOn(session.trusted), name);
   const { AlterDomainStmt: domain, AlterEnumStmt: labels } = body.node;
   if (domain) await refuseToLook(session, deps, domain, name);
+  // what becomes of a type that nothing in the cloud needs is no matter of the cloud
+  if (type !== undefined) await forgetTypes(session, [await typeNumber(session, name)]);
   const stands = type !== undefined && (await inCloud(session, 'to_regtype', type));
   const beforehand = stands ? [await withTypeName(session, body.node, name)] : [];
   const { tag } = await changeTables(session, deps, {
@@ -114,6 +103,13 @@ export async function alterType(
     },
   });
   return { tag };
+}
+
+async function typeNumber(session: SessionPort, name: readonly string[]): Promise<number> {
+  const [row] = await readerOn(session.trusted)('SELECT pg_catalog.to_regtype($1)::pg_catalog.oid::text', [
+    nameText(name),
+  ]);
+  return Number(row?.[0] ?? 0);
 }
 
 const typesOf = ({
@@ -339,7 +335,20 @@ export async function grant(session: SessionPort, body: DdlBody): Done {
         hint: 'Say who may connect under "users" in the configuration.',
       });
   }
-  return onBothSides(session, body, await qualifyRelations(read, body.node));
+  const standing = await standingOf(session, fields);
+  if (standing?.length === 0) return inShadow(session, body);
+  const node = standing ? { GrantStmt: { ...fields, objects: standing } } : body.node;
+  return onBothSides(session, body, await qualifyRelations(read, node));
+}
+
+/** The types and functions of a GRANT that stand in the cloud too; undefined: it is about other things. */
+async function standingOf(session: SessionPort, fields: RawFields): Promise<readonly RawNode[] | undefined> {
+  const ofTypes = fields.objtype === 'OBJECT_TYPE' || fields.objtype === 'OBJECT_DOMAIN';
+  if (!ofTypes && !/^OBJECT_(FUNCTION|PROCEDURE|ROUTINE)$/.test(String(fields.objtype))) return undefined;
+  const found: RawNode[] = [];
+  for (const object of list(fields, 'objects'))
+    if ((await nameInCloud(session, fields.objtype, object)) !== undefined) found.push(object);
+  return found;
 }
 
 /** Names of the relations that do not stand in the cloud: views over protected tables. */

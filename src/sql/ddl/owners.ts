@@ -56,7 +56,7 @@ export async function changeOwner(session: SessionPort, body: DdlBody): Done {
 }
 
 /** The object's qualified name where the cloud has it, as the shadow resolves it. */
-async function nameInCloud(
+export async function nameInCloud(
   session: SessionPort,
   kind: unknown,
   object: RawNode,

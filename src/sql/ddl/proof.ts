@@ -11,10 +11,12 @@ import { FIRST_USER_OID, type FunctionHomes } from '../functions.js';
 import type { SessionPort } from '../ports.js';
 import { routineOf } from '../procedural/routine.js';
 import { fieldsOf, list, type RawNode, stringOf } from '../raw/node.js';
+import { parseOne } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import { partsOf } from '../routine-bodies.js';
 import { type Routines, routinesCalled } from '../routines.js';
 import { rowsWithin, typesIn } from '../row-types.js';
+import { absence, absentFromCloud, causeOf } from '../standing.js';
 
 /** Undefined: proven. Else why not, in words. */
 export type Doubt = string | undefined;
@@ -25,12 +27,19 @@ export interface ProofContext {
   readonly homes: FunctionHomes;
 }
 
-/** Analyses a query that takes no parameters. */
+/** Analyses a query that takes no parameters; one that names what the cloud does not know is not proven either. */
 export async function doubtOfQuery(context: ProofContext, sql: string): Promise<Doubt> {
-  const { rewritten } = await context.session.analyse(sql, []);
-  if (rewritten.length === 0) return 'its analysis is not known';
-  return doubtOfTrees(context, rewritten.flatMap(readNodes));
+  const analysis = await context.session.analyse(sql, []);
+  if (analysis.rewritten.length === 0) return 'its analysis is not known';
+  const trees = analysis.rewritten.flatMap(readNodes);
+  const functions = [...functionsIn(trees)].filter(oid => oid >= FIRST_USER_OID);
+  return (
+    (await doubtOfTrees(context, trees)) ??
+    inWords(await absence(parseOne(sql), analysis, { functions }, context.session))
+  );
 }
+
+const inWords = (cause: ClarusError | undefined): Doubt => cause && `the ${cause.message}`;
 
 /** Analyses a query that may read protected tables, where only the trusted side runs it. */
 export async function doubtOfServedQuery(context: ProofContext, sql: string): Promise<Doubt> {
@@ -101,7 +110,7 @@ export interface NewFunction {
   /** why it is not proven to touch open tables only, in words */
   readonly doubt: Doubt;
   /**
-   * it can stand on the trusted side alone: it is known to read protected tables, all of them served, and to write none,
+   * it can stand on the trusted side alone: it is known what it reads, all of it served, and it writes nothing,
    * it names relations that are still to come (check_function_bodies), or its body can be run statement by statement
    */
   readonly stands: boolean;
@@ -119,21 +128,35 @@ export async function newFunction(context: ProofContext, node: RawNode): Promise
   const routines = await routinesCalled(new Set(rows.map(row => Number(row[0]))), context.session);
   const { tables } = context.session.catalog();
   const states = new Set([...routines.tables].map(oid => tables.get(oid)?.state));
+  const made = new Set(rows.map(row => Number(row[0])));
+  const touches = await doubtOfRoutines(context, openWhenThere(routines, context.session.catalog().policy));
+  const doubt = touches ?? (await doubtOfUses(routines, made, context.session));
+  const isKnown = routines.doubt === undefined && (states.has('protected') || touches === undefined);
   const proven = [...routines.builtins].every(oid => context.homes.home(oid) !== 'unproven');
-  const reads =
-    (routines.absent.length > 0 || (routines.doubt === undefined && states.has('protected'))) &&
-    proven &&
-    !routines.writes;
+  const reads = (routines.absent.length > 0 || isKnown) && proven && !routines.writes;
   return {
-    doubt: await doubtOfRoutines(context, openWhenThere(routines, context.session.catalog().policy)),
-    stands:
-      !states.has('blocked') &&
-      (reads ||
-        (await canBeRun(
-          rows.map(row => Number(row[0])),
-          context.session,
-        ))),
+    doubt,
+    stands: !states.has('blocked') && (reads || (await canBeRun([...made], context.session))),
   };
+}
+
+/** A function that stands in the shadow. */
+export async function doubtOfFunction(context: ProofContext, oid: number): Promise<Doubt> {
+  const routines = await routinesCalled(new Set([oid]), context.session);
+  return (
+    (await doubtOfRoutines(context, routines)) ??
+    (await doubtOfUses(routines, new Set([oid]), context.session))
+  );
+}
+
+/** Types, functions and views that functions need and the cloud has not. @param made the functions themselves */
+async function doubtOfUses(
+  { uses }: Routines,
+  made: ReadonlySet<number>,
+  session: SessionPort,
+): Promise<Doubt> {
+  const routines = [...uses.routines].filter(oid => !made.has(oid));
+  return inWords(causeOf(await absentFromCloud({ ...uses, routines }, session)));
 }
 
 /** Relations that are still to come are open tables where the policy says nothing of tables of their names. */

@@ -15,6 +15,7 @@ import { doubtOfQuery, doubtOfServedQuery, newFunction, notProven } from './proo
 import { creationSchema, qualifyRelations, rangeParts, resolveRelation } from './resolve.js';
 import { withCreationSchema } from './table-statements.js';
 import { functionStands, isOfTriggers } from './triggers.js';
+import { defineInCloud } from './types.js';
 
 type Done = Promise<{ tag: string }>;
 
@@ -33,11 +34,18 @@ export async function createView(session: SessionPort, deps: DdlDependencies, bo
   const doubt = await doubtOfQuery(context, query);
   if (doubt === undefined) {
     await mustHaveNoTriggers(session, fields.view as RawFields);
-    await session.cloud.run(deparse(node));
+    await defineInCloud(session, deparse(node));
   } else if (!session.residual || (await doubtOfServedQuery(context, query)) !== undefined)
     throw notProven('the view', doubt, 'Write the query where the view would be used.');
+  else if (fields.replace === true) await dropViewFromCloud(session, node);
   session.transaction.record(body.text, []);
   return { tag };
+}
+
+/** A view that was proven, and is not any more. @param node the statement with its schema said */
+async function dropViewFromCloud(session: SessionPort, node: RawNode): Promise<void> {
+  const [schema = '', name = ''] = rangeParts(fieldsOf(node).view as RawFields);
+  await session.cloud.run(`DROP VIEW IF EXISTS ${quoteQualified(schema, name)}`);
 }
 
 /**

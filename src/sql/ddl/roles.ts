@@ -3,6 +3,7 @@
  * acts as one, so their rights are told by the catalogue and decide nothing, and no cloud hears of them.
  */
 import { quoteLiteral } from '../../catalog/quote.js';
+import { textArray } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
 import { OWN_SCHEMA } from '../../trusted/own-schema.js';
 import { isLogicalRole } from '../../trusted/roles.js';
@@ -11,7 +12,6 @@ import { tell } from '../notices.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { textArray } from '../routines.js';
 import { inShadow, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
 

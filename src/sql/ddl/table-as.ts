@@ -16,6 +16,7 @@ import { doubtOfQuery } from './proof.js';
 import { creationSchema, rangeParts, resolveRelation } from './resolve.js';
 import { warnOfMissingColumns } from './table-statements.js';
 import { changeTables, type TableResult } from './tables.js';
+import { defineInCloud } from './types.js';
 
 type Done = Promise<{ tag: string }>;
 
@@ -113,7 +114,7 @@ async function mirrored(
     scope: [],
     text: empty,
     mirror: async () => {
-      tag = await session.cloud.run(deparse(made));
+      tag = await defineInCloud(session, deparse(made));
     },
   });
   if (populates) await setPopulated(session, deps, madeBy(result), true);

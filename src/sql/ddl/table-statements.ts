@@ -34,6 +34,7 @@ import {
   tiedTables,
 } from './table-checks.js';
 import { changeTables, type TableStatement } from './tables.js';
+import { defineInCloud } from './types.js';
 import { refuseOtherRows } from './values-of-types.js';
 
 interface Tag {
@@ -55,7 +56,7 @@ async function run(
   const mayMirror = (target === undefined || target.state === 'open') && !hasLike(node);
   // Names are resolved before the shadow changes: afterwards they may mean something else.
   const mirrored = mayMirror ? await qualifyRelations(readerOn(session.trusted), node) : undefined;
-  const mirror = mirrored && (async (): Promise<string> => session.cloud.run(deparse(mirrored)));
+  const mirror = mirrored && ((): Promise<string> => defineInCloud(session, deparse(mirrored)));
   const { tag } = await changeTables(session, deps, { ...statement, mirror, text });
   return { tag };
 }

@@ -33,7 +33,8 @@ import { validateExclusions } from './exclusions.js';
 import { type PreparedRefill, prepareRefill, refillsOf } from './refill/index.js';
 import { moveSequences } from './sequences.js';
 import type { Conversions } from './table-checks.js';
-import { missingTypes } from './types.js';
+import { defineInCloud, forgetTypes, makeTypes } from './types.js';
+import { makeWaitingFunctions } from './waiting-functions.js';
 
 /** A statement as the pipeline sees it. */
 export interface TableStatement {
@@ -96,6 +97,7 @@ export async function changeTables(
   const forWrites = statement.readable === true && changed.every(keepsForms);
   const asked = await deps.changing.begin(session, standing, { forWrites });
   const sequences = await changeCloud(session, deps, statement, changed).finally(asked);
+  await forgetTypes(session, typesLost(changed));
   const changes = catalogChanges(changed);
   const policy = statement.policy ? [statement.policy] : [];
   if (statement.text !== undefined || changes.length + policy.length > 0)
@@ -293,13 +295,14 @@ async function runDifferences(
   changed: readonly ChangedTable[],
   differences: readonly PhysicalChange[],
 ): Promise<readonly string[]> {
-  const cloud = (sql: string): Promise<string> => session.cloud.run(sql);
+  const cloud = (sql: string): Promise<string> => defineInCloud(session, sql);
   const concerned = changed.flatMap(({ before, after: now }) =>
     [before?.table, now?.table].filter(t => t !== undefined),
   );
   let refills: ReadonlyMap<number, PreparedRefill> = new Map();
   for (const sql of statement.beforehand ?? []) await cloud(sql);
-  if (changed.length > 0) await makeTypes(session, changed);
+  if (await makeTypes(session, { types: openTypes(changed) }))
+    await makeWaitingFunctions({ session, homes: deps.homes });
   const moves = await moveSequences(session, changed);
   if (statement.mirror && concerned.every(table => table.state === 'open')) {
     await statement.mirror();
@@ -349,17 +352,19 @@ function inOpaqueNames(
 }
 
 /** User-defined types that unprotected columns need. */
-async function makeTypes(session: SessionPort, changed: readonly ChangedTable[]): Promise<void> {
-  const columns = changed.flatMap(({ after }) =>
-    (after?.described.columns ?? []).filter(
-      ({ attnum }) => !after?.table.columns.find(column => column.attnum === attnum)?.protection,
+const openTypes = (changed: readonly ChangedTable[]): readonly number[] =>
+  changed.flatMap(({ after }) =>
+    (after?.described.columns ?? []).flatMap(({ attnum, userType }) =>
+      after?.table.columns.find(column => column.attnum === attnum)?.protection ? [] : [userType],
     ),
   );
-  if (columns.every(column => column.userType === 0)) return;
-  const shadow = readerOn(session.trusted);
-  const ddl = await qualified(shadow, () => missingTypes(shadow, readerOn(session.cloud), columns));
-  for (const sql of ddl) await session.cloud.run(sql);
-}
+
+/** Those that an unprotected column had before, and none of the table has now. */
+const typesLost = (changed: readonly ChangedTable[]): readonly number[] =>
+  changed.flatMap(({ before, after }) => {
+    const now = openTypes([{ before: undefined, after }]);
+    return openTypes([{ before: undefined, after: before }]).filter(type => !now.includes(type));
+  });
 
 /** Indexes that stand in the shadow only. */
 function sayWithoutEffect(session: SessionPort, changed: readonly ChangedTable[]): void {

@@ -10,6 +10,7 @@ import { triggerRoutineOf } from '../procedural/routine.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, list, type RawFields, type RawNode, stringOf, text as textOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
+import { routinesCalled } from '../routines.js';
 import { triggersOf } from '../triggers/catalogue.js';
 import { viewAsTable } from '../triggers/instead-of.js';
 import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
@@ -20,6 +21,7 @@ import { dropObjects } from './objects.js';
 import { doubtOfFunctions, notProven } from './proof.js';
 import { listParts, qualifyRelations, type Relation, rangeParts, resolveRelation } from './resolve.js';
 import { servedTable } from './table-statements.js';
+import { defineInCloud, makeTypes } from './types.js';
 
 type Done = Promise<{ tag: string }>;
 
@@ -57,7 +59,7 @@ export async function createTrigger(session: SessionPort, deps: DdlDependencies,
   const doubt = await doubtOfFunctions({ session, homes: deps.homes }, new Set([made.routine]));
   if (doubt !== undefined) throw notProven('the trigger', doubt);
   await makeFunction(session, made.routine);
-  await session.cloud.run(deparse(node));
+  await defineInCloud(session, deparse(node));
   return { tag };
 }
 
@@ -86,6 +88,7 @@ async function makeFunction(session: SessionPort, oid: number): Promise<void> {
   const [definition, name] = row!;
   if (await functionStands(session, name!)) return;
   refuseHiddenIn(definition!, session);
+  await makeTypes(session, (await routinesCalled(new Set([oid]), session)).uses);
   await session.cloud.run(definition!);
 }
 

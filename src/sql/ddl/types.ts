@@ -1,41 +1,46 @@
-/**
- * User-defined types in a cloud. Labels of enums and checks of domains are literals that could hold protected
- * values: they stand in the shadow, and reach a cloud only when an unprotected column of that type does.
- */
-import type { DescribedColumn, DescribedObject } from '../../catalog/description.js';
-import { typeDefinitions } from '../../catalog/object-queries.js';
-import { oidArray, type Reader, readJson } from '../../catalog/reader.js';
-
-/** The types that a type is made of, itself included; innermost first is the order of their OIDs. */
-const closure = `
-WITH RECURSIVE parts (oid) AS (
-  SELECT u.oid FROM unnest($1::oid[]) u (oid)
-  UNION
-  SELECT x.oid FROM parts JOIN pg_catalog.pg_type t ON t.oid = parts.oid, LATERAL (
-    SELECT t.typbasetype AS oid UNION ALL SELECT t.typelem
-    UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-    UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid) x
-  WHERE x.oid >= 16384)
-SELECT oid::text FROM parts`;
+/** User-defined types that DDL needs in a cloud, made there first; and those that nothing there needs any more. */
+import { dropUnneeded, missingTypes, typesAround } from '../../catalog/cloud-types.js';
+import { qualified } from '../../catalog/describe.js';
+import type { SessionPort } from '../ports.js';
+import { kindOf } from '../raw/node.js';
+import { parseOne } from '../raw/parse.js';
+import { readerOn } from '../reading.js';
+import { typeNamesIn } from '../row-types.js';
+import { absentFromCloud, type Needed } from '../standing.js';
+import { schemaConnection } from './backends.js';
 
 /**
- * DDL of the types that unprotected columns need and the cloud lacks.
- * @param shadow reads with search_path empty
+ * Makes types in the cloud that something needs there and that it lacks, with those that they are made of.
+ * @returns whether there were any
  */
-export async function missingTypes(
-  shadow: Reader,
-  cloud: Reader,
-  columns: readonly Pick<DescribedColumn, 'userType'>[],
-): Promise<readonly string[]> {
-  const wanted = new Set(columns.map(column => column.userType).filter(oid => oid > 0));
-  if (wanted.size === 0) return [];
-  const parts = (await shadow(closure, [oidArray(wanted)])).map(row => Number(row[0]));
-  const all = await readJson<DescribedObject>(shadow, typeDefinitions);
-  const statements: string[] = [];
-  for (const { oid, identity, ddl } of all) {
-    if (!parts.includes(oid) || ddl === null) continue;
-    const [row] = await cloud('SELECT pg_catalog.to_regtype($1)::text', [identity]);
-    if (row?.[0] == null) statements.push(ddl);
-  }
-  return statements;
+export async function makeTypes(
+  session: SessionPort,
+  needed: Pick<Needed, 'types' | 'typeNames'>,
+): Promise<boolean> {
+  const { types = [], typeNames = [] } = needed;
+  const absent = await absentFromCloud({ types, typeNames }, session);
+  if (absent.length === 0) return false;
+  const shadow = readerOn(session.trusted);
+  const oids = absent.map(({ oid }) => oid);
+  const ddl = await qualified(shadow, () => missingTypes(shadow, readerOn(session.cloud), oids));
+  for (const sql of ddl) await session.cloud.run(sql);
+  return true;
+}
+
+/** Statements that need nothing of the types that they name. */
+const needless: ReadonlySet<string> = new Set(['DropStmt', 'GrantStmt']);
+
+/** Runs DDL in the cloud, where the types that it names are made first. @returns its command tag */
+export async function defineInCloud(session: SessionPort, sql: string): Promise<string> {
+  const node = parseOne(sql);
+  if (!needless.has(kindOf(node))) await makeTypes(session, { typeNames: typeNamesIn(node) });
+  return session.cloud.run(sql);
+}
+
+/**
+ * Drops types from the cloud, and those that hold values of them, as far as nothing there needs them.
+ * @param oids types of users in the shadow
+ */
+export async function forgetTypes(session: SessionPort, oids: readonly number[]): Promise<void> {
+  await dropUnneeded(schemaConnection(session.cloud), await typesAround(readerOn(session.trusted), oids));
 }

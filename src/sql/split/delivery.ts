@@ -136,6 +136,8 @@ async function planDelivery(
     const fetch = await plan(sql);
     if (fetch.kind !== 'pass' && fetch.kind !== 'protected')
       throw new Error('rows of a table come from no cloud');
+    if (fetch.kind === 'protected' && fetch.body.kind !== 'read')
+      throw new ClarusError('0A000', 'the cloud cannot be asked for the rows in this way');
     return {
       fetch,
       sql,

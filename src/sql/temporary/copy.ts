@@ -1,4 +1,6 @@
 /** COPY between the client and temporary tables. */
+
+import { textArray } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
 import { CsvEnd } from '../../wire/copy-csv-end.js';
 import { PostgresError } from '../../wire/diagnostic.js';
@@ -11,7 +13,6 @@ import type { Plan, ProtectedPlan } from '../plan.js';
 import type { CopyInExecution, SessionPort } from '../ports.js';
 import { fieldsOf, list, type RawNode, stringOf, text } from '../raw/node.js';
 import { readerOn, trustedMajor } from '../reading.js';
-import { textArray } from '../routines.js';
 import type { Touch } from '../touch.js';
 import { mustBeOfTrustedSide, refused } from './own.js';
 import { writes } from './plan.js';
