@@ -185,6 +185,33 @@ export const blocks: Readonly<Record<string, readonly string[]>> = {
     `DECLARE x int := 1; BEGIN CREATE TABLE cx (x int CHECK (x > 0)); INSERT INTO cx VALUES (x); DROP TABLE cx; END`,
     `DECLARE note int := 1; BEGIN CREATE INDEX named ON plain ((note || 'a')); DROP INDEX named; END`,
   ],
+  'columns of results that are variables have their names': [
+    ...[
+      'SELECT v, id FROM person WHERE id = 1',
+      'SELECT 1, v',
+      'SELECT v, (v), v || 1, v::varchar, v COLLATE "C", v::char(3), l[1], upper(v), coalesce(v, v), ARRAY[v] FROM person WHERE id = 1',
+      'SELECT CASE WHEN id = 1 THEN 1 ELSE k END, CASE WHEN id = 1 THEN k ELSE 1 END FROM person WHERE id = 1',
+      'SELECT * FROM (SELECT v, id, k FROM person WHERE id = k) AS s',
+      'SELECT to_json(s) FROM (SELECT v, name FROM person WHERE id = k) AS s',
+      'WITH w AS (SELECT v) SELECT w.v, id FROM w, person WHERE id = k',
+      'SELECT (SELECT v FROM person ORDER BY v LIMIT 1), id FROM person WHERE id = 1',
+      'SELECT v, count(*) FROM person GROUP BY v',
+      'SELECT DISTINCT v, id FROM person ORDER BY v, id LIMIT 1',
+      'SELECT v FROM person UNION SELECT name FROM person ORDER BY v DESC NULLS FIRST LIMIT 1',
+      'SELECT v AS other, id FROM person WHERE id = 1',
+      'SELECT id, p.name, p.k FROM (SELECT id, name, 4 AS k FROM person) AS p WHERE p.id = 1',
+      'UPDATE person SET amount = amount WHERE id = k RETURNING v, id, k + 1',
+      "INSERT INTO secret VALUES (500, 'z') RETURNING v, id, k",
+      'SELECT xmlforest(v, k AS n)',
+    ].map(
+      query =>
+        `DECLARE v text := 'a'; l text[] := '{x}'; k int := 1; r record; BEGIN FOR r IN ${query} LOOP RAISE NOTICE '%', to_json(r); END LOOP; END`,
+    ),
+    `DECLARE v text; r record; BEGIN SELECT name INTO v FROM person WHERE id = 1; SELECT v, id INTO r FROM person WHERE name = v; RAISE NOTICE '% %', r.v, to_json(r); END`,
+    `DECLARE v record; r record; BEGIN SELECT id, name INTO v FROM person WHERE id = 1; SELECT v.name, v.id, v.id + 1 INTO r FROM plain LIMIT 1; RAISE NOTICE '%', to_json(r); END`,
+    `DECLARE c CURSOR (k text) FOR SELECT k, id FROM person ORDER BY id; r record; BEGIN OPEN c('x'); FETCH c INTO r; RAISE NOTICE '% %', r.k, to_json(r); END`,
+    `BEGIN CREATE TABLE shown AS SELECT 1 AS v; DROP TABLE shown; END`,
+  ],
   ROW_COUNT: [
     `DECLARE n int; BEGIN CREATE TABLE made AS SELECT id FROM plain; GET DIAGNOSTICS n = ROW_COUNT; RAISE NOTICE '% %', found, n; DROP TABLE made; END`,
     `DECLARE n int; m text; BEGIN EXECUTE 'SELECT name FROM person ORDER BY id' INTO m; GET DIAGNOSTICS n = ROW_COUNT; RAISE NOTICE '% % %', found, n, m; END`,

@@ -43,12 +43,17 @@ type Places = ReadonlySet<number>;
 const columnsKnown = new WeakMap<Catalog, WeakMap<object, Map<string, Places>>>();
 const firstUserOid = 16_384;
 
+/** What a reference is; where a statement is ordered by it, it may be a column of the result. */
+type Meaning = 'variable' | 'column' | 'output column';
+
 /** Puts parameters in place of the variables of one statement. */
 export class Substitution {
   readonly #values: Value[] = [];
   readonly #numbers = new Map<object, number>();
   /** references to variables, by where they stand: a name may mean a column in one place and a variable in another */
   readonly #references = new Map<number, RawNode>();
+  /** columns of results that are variables are called as these */
+  #names = true;
 
   constructor(
     private readonly scope: Scope,
@@ -101,13 +106,18 @@ export class Substitution {
     return columns;
   }
 
-  /** What a reference is where it stands, by what PostgreSQL makes of it while all others are parameters. */
-  async #meaningOf(
-    raw: RawNode,
-    location: number,
-    reference: RawNode,
-  ): Promise<'variable' | 'column' | 'output column'> {
+  /** What a reference is where it stands. */
+  async #meaningOf(raw: RawNode, location: number, reference: RawNode): Promise<Meaning> {
+    const meaning = await this.#probed(raw, location, reference, true);
+    if (meaning !== 'column') return meaning;
+    // in GROUP BY it may be the name of a column of the result that is this variable
+    return (await this.#probed(raw, location, reference, false)) === 'variable' ? 'variable' : 'column';
+  }
+
+  /** By what PostgreSQL makes of it while all others are parameters. @param names with names in the result */
+  async #probed(raw: RawNode, location: number, reference: RawNode, names: boolean): Promise<Meaning> {
     const probe = new Substitution(this.scope, this.types, this.session, this.preference);
+    probe.#names = names;
     const { sql, values } = probe.#done(await probe.#replaced(raw, new Set([location])));
     const [name, ...more] = namesIn(reference);
     try {
@@ -147,11 +157,22 @@ export class Substitution {
       const field = await this.#indirection(node, columns);
       if (field) return field as T;
     }
+    if (single && node.ResTarget) return this.#target(node.ResTarget, columns) as T;
     if (single && node.ParamRef) return this.#parameter(node) as Promise<T>;
     if (single && asksTriggerDepth(node)) return triggerDepth(activityOf(this.session)) as T;
     const copy: Record<string, unknown> = {};
     for (const [key, field] of Object.entries(value)) copy[key] = await this.#replaced(field, columns);
     return copy as T;
+  }
+
+  /** A column of a result: one that is a variable has its name, where no other is said (FigureColname in parse_target.c). */
+  async #target(fields: RawFields, columns: Places): Promise<RawNode> {
+    const copy: Record<string, unknown> = {};
+    for (const [key, field] of Object.entries(fields)) copy[key] = await this.#replaced(field, columns);
+    if (!this.#names || copy.name !== undefined) return { ResTarget: copy };
+    const name = nameIn(fields.val as RawNode | undefined);
+    const isSame = name === undefined || JSON.stringify(copy.val) === JSON.stringify(fields.val);
+    return { ResTarget: isSame ? copy : { ...copy, name } };
   }
 
   /** An item of a list: `row.*` becomes several. */
@@ -267,6 +288,21 @@ export class Substitution {
     return oid < firstUserOid ? paramRef(number) : typed(number, await this.types.facts(oid));
   }
 }
+
+/** The name of the reference by which an expression is called; undefined: it is called by something else. */
+function nameIn(value: RawNode | undefined): string | undefined {
+  const { ColumnRef: reference, A_Indirection: parts, TypeCast, CollateClause, CaseExpr } = value ?? {};
+  if (reference) return namesIn(value!).at(-1);
+  if (parts) {
+    const name = list(parts, 'indirection').findLast(({ String: field }) => field);
+    return name ? stringOf(name) : nameIn(parts.arg as RawNode);
+  }
+  if (CaseExpr) return nameIn(CaseExpr.defresult as RawNode | undefined);
+  return nameInArg(TypeCast ?? CollateClause);
+}
+
+const nameInArg = (fields: RawFields | undefined): string | undefined =>
+  fields && nameIn(fields.arg as RawNode);
 
 /** pg_trigger_depth(): how deep the triggers are nested is known here alone. */
 function asksTriggerDepth(node: RawNode): boolean {
