@@ -153,13 +153,61 @@ suite('types that change', () => {
     });
   });
 
-  test('a domain does not look at values that only the cloud has', async () => {
-    await sides.both("INSERT INTO task (id, grade) VALUES (1, 'low')");
+  test('a domain that others are made of looks at no values, and gets constraints that hold for all rows', async () => {
     const small = "ALTER DOMAIN grade ADD CONSTRAINT small CHECK (VALUE < 'high')";
-    await assert.rejects(sides.ours.query(small), { code: '0A000', table: 'task' });
+    for (const pair of ['(low,1)', '(high,1)']) {
+      await sides.both(`INSERT INTO task (id, grade, pair) VALUES (1, 'low', '${pair}')`);
+      await sides.alike(small);
+      if (pair === '(high,1)')
+        await assert.rejects(sides.ours.query(`${small} NOT VALID`), { code: '0A000', column: 'pair' });
+      else {
+        await sides.both(`${small} NOT VALID`);
+        await sides.alike('SELECT id, grade, pair FROM task');
+        await sides.both('ALTER DOMAIN grade DROP CONSTRAINT small');
+      }
+      await sides.both('DELETE FROM task');
+    }
     await sides.both(`${small} NOT VALID`, 'ALTER DOMAIN grade RENAME TO mark');
-    await sides.alike('SELECT id, grade FROM task');
     await sides.alike("INSERT INTO task (id, grade) VALUES (2, 'high')");
+    await sides.alike("INSERT INTO task (id, grade) VALUES (2, 'mid')");
+    await sides.alike('SELECT id, grade FROM task');
+    await sides.both('DELETE FROM task');
+  });
+
+  test('ALTER DOMAIN looks at the rows', async () => {
+    const steps = [
+      'ALTER TABLE task DROP COLUMN pair',
+      'DROP TYPE pair',
+      "INSERT INTO task (id, grade) VALUES (1, 'low'), (2, 'mid'), (3, NULL)",
+      "ALTER DOMAIN mark ADD CONSTRAINT first CHECK (VALUE = 'low')",
+      'ALTER DOMAIN mark SET NOT NULL',
+      "ALTER DOMAIN mark ADD CONSTRAINT some CHECK (VALUE IN ('low', 'mid'))",
+      "INSERT INTO task (id, grade) VALUES (4, 'low')",
+      'ALTER DOMAIN mark VALIDATE CONSTRAINT small',
+      "ALTER DOMAIN mark ADD CONSTRAINT later CHECK (VALUE < 'high') NOT VALID",
+      'ALTER DOMAIN mark VALIDATE CONSTRAINT later',
+      'BEGIN; DELETE FROM task WHERE grade IS NULL; ALTER DOMAIN mark SET NOT NULL; INSERT INTO task (id, grade) VALUES (5, NULL)',
+      'ROLLBACK',
+      'SELECT id, grade FROM task ORDER BY id',
+      'DELETE FROM task WHERE grade IS NULL',
+      'ALTER DOMAIN mark SET NOT NULL',
+      'INSERT INTO task (id, grade) VALUES (5, NULL)',
+      'ALTER DOMAIN mark DROP NOT NULL',
+      'CREATE DOMAIN finer AS mark',
+      'ALTER TABLE task ALTER COLUMN grade TYPE finer',
+      "ALTER DOMAIN mark ADD CONSTRAINT lowest CHECK (VALUE = 'low')",
+      "ALTER DOMAIN finer ADD CONSTRAINT lowest CHECK (VALUE = 'low')",
+      'SELECT id, grade FROM task ORDER BY id',
+    ];
+    assert.deepEqual(await sides.unorderedDifferences(steps), []);
+    await assert.rejects(
+      sides.ours.query("ALTER DOMAIN mark ADD CONSTRAINT lowest CHECK (VALUE = 'low') NOT VALID"),
+      {
+        code: '0A000',
+        table: 'task',
+        column: 'grade',
+      },
+    );
     await sides.both('DELETE FROM task');
   });
 });

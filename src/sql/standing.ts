@@ -85,13 +85,18 @@ export async function absentFromCloud(needed: Needed, session: SessionPort): Pro
   });
 }
 
+const nothing = Promise.resolve<readonly Standing[]>([]);
+
 /** The same for planning: what was found out holds for one catalogue. */
 export function knownAbsent(needed: Needed, session: SessionPort): Promise<readonly Standing[]> {
+  const lists = [needed.types, needed.typeNames, needed.routines, needed.views].map(list => [
+    ...(list ?? []),
+  ]);
+  if (lists.every(list => list.length === 0)) return nothing;
   const catalog = session.catalog();
   const found = known.get(catalog) ?? new Map<string, Promise<readonly Standing[]>>();
   known.set(catalog, found);
-  const lists = [needed.types, needed.typeNames, needed.routines, needed.views];
-  const key = JSON.stringify([session.settings.searchPath, ...lists.map(list => [...(list ?? [])])]);
+  const key = JSON.stringify([session.settings.searchPath, ...lists]);
   const absent = found.get(key) ?? absentFromCloud(needed, session);
   found.set(key, absent);
   absent.catch(() => found.delete(key));

@@ -12,6 +12,7 @@ import { fieldsOf, kindOf, list, type RawFields, type RawNode, str, stringOf } f
 import { readerOn } from '../reading.js';
 import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
+import { lookAtValues } from './domain-values.js';
 import { lockInCloud } from './locks.js';
 import { nameInCloud } from './owners.js';
 import { viewsOver } from './populated.js';
@@ -27,7 +28,7 @@ import {
 import { servedTable, tableOfRelation } from './table-statements.js';
 import { changeTables } from './tables.js';
 import { defineInCloud, forgetTypes } from './types.js';
-import { refuseOtherLabel, refuseOtherRows, refuseToLook } from './values-of-types.js';
+import { refuseOtherLabel, refuseOtherRows } from './values-of-types.js';
 
 type Done = Promise<{ tag: string }>;
 
@@ -82,7 +83,6 @@ export async function alterType(
 ): Done {
   const type = await resolveType(readerOn(session.trusted), name);
   const { AlterDomainStmt: domain, AlterEnumStmt: labels } = body.node;
-  if (domain) await refuseToLook(session, deps, domain, name);
   // what becomes of a type that nothing in the cloud needs is no matter of the cloud
   if (type !== undefined) await forgetTypes(session, [await typeNumber(session, name)]);
   const stands = type !== undefined && (await inCloud(session, 'to_regtype', type));
@@ -94,6 +94,7 @@ export async function alterType(
     beforehand,
     check: async ({ changed }) => {
       // PostgreSQL's own errors come first
+      if (domain) await lookAtValues(session, deps, domain, name);
       if (labels) await refuseOtherLabel(session, deps, labels, name);
       for (const { before, after } of changed)
         if (after?.table.state === 'protected' && before && typesOf(before.table) !== typesOf(after.table))

@@ -5,7 +5,7 @@
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
-import type { RawFields, RawNode } from '../raw/node.js';
+import type { RawFields } from '../raw/node.js';
 import { readerOn } from '../reading.js';
 import type { DdlDependencies } from './body.js';
 import type { ChangedTable } from './changed-table.js';
@@ -25,13 +25,14 @@ WITH RECURSIVE users (oid) AS (
 SELECT a.attrelid::text, a.attnum::text FROM users u JOIN pg_catalog.pg_attribute a ON a.atttypid = u.oid
  WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2`;
 
-interface Holder {
+/** A protected column that holds values of a type. */
+export interface Holder {
   readonly table: LogicalTable;
   readonly column: LogicalColumn;
 }
 
 /** @param type as `to_regtype` takes it @returns the protected columns that hold its values */
-async function holdersOf(session: SessionPort, type: string): Promise<readonly Holder[]> {
+export async function holdersOf(session: SessionPort, type: string): Promise<readonly Holder[]> {
   const { tables } = session.catalog();
   const found = await readerOn(session.trusted)(columnsOfType, [type]);
   return found.flatMap(([relation, attnum]) => {
@@ -57,32 +58,6 @@ async function firstWithRows(
   } finally {
     asked();
   }
-}
-
-/** Commands of ALTER DOMAIN that look at values: ADD CONSTRAINT, VALIDATE CONSTRAINT, SET NOT NULL (AlterDomainStmt). */
-const looksAtValues: ReadonlySet<unknown> = new Set(['C', 'V', 'O']);
-
-/**
- * ALTER DOMAIN: the values of protected columns are in the cloud, where the domain is not asked.
- * @throws ClarusError 0A000 where a table with rows has a protected column of the domain
- */
-export async function refuseToLook(
-  session: SessionPort,
-  deps: DdlDependencies,
-  fields: RawFields,
-  name: readonly string[],
-): Promise<void> {
-  const skips = (fields.def as RawNode | undefined)?.Constraint?.skip_validation === true;
-  if (skips || !looksAtValues.has(fields.subtype)) return;
-  const found = await firstWithRows(session, deps, await holdersOf(session, nameText(name)));
-  if (!found) return;
-  const { table, column } = found;
-  throw new ClarusError('0A000', `the values of protected column "${column.name}" cannot be looked at`, {
-    detail: `Table "${table.name}" has rows with values of the domain.`,
-    hint: 'Add the constraint NOT VALID, or as a CHECK of the table.',
-    table: table.name,
-    column: column.name,
-  });
 }
 
 /**
