@@ -249,7 +249,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     context,
     rowIds: (table, count) => keys.rowIds(table, count),
     ddl: {
-      plan: async (raw, text, session) => planDdl(raw, text, session, await ddlDependencies(session)),
+      plan: planDdl,
       execute: async (plan, session, queries) =>
         executeDdl(plan, session, await ddlDependencies(session), queries),
     },

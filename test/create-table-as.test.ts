@@ -79,6 +79,72 @@ const made: readonly (readonly [string, string])[] = [
   ],
 ];
 
+/** A statement with parameters, their values, and what is looked at then. */
+const given: readonly (readonly [string, readonly (string | null)[], string])[] = [
+  [
+    'CREATE TABLE copied AS SELECT id, name FROM person WHERE name = $1 OR amount > $2',
+    ['Arthur', '15'],
+    'SELECT * FROM copied ORDER BY id',
+  ],
+  [
+    'SELECT $1::text AS said, $2::int + 1 AS n, id INTO copied FROM place',
+    ['Arthur', '4'],
+    'TABLE copied ORDER BY 3',
+  ],
+  [
+    'CREATE TABLE copied (a, b) AS VALUES ($1::varchar, $2::date), (NULL, now()::date)',
+    ['Arthur', null],
+    'SELECT a FROM copied',
+  ],
+  [
+    'CREATE TABLE towns AS SELECT id, town FROM place WHERE id < $1',
+    ['3'],
+    'SELECT * FROM towns ORDER BY id',
+  ],
+  ['CREATE TABLE towns AS SELECT $1::int AS id, $2::text AS town', ['1', 'Ulm'], 'SELECT * FROM towns'],
+  [
+    'CREATE TABLE mixed AS SELECT $2::int AS id, $1 || name AS name FROM person',
+    ['Arthur', '7'],
+    'SELECT * FROM mixed ORDER BY name',
+  ],
+  [
+    'CREATE TEMP TABLE copied AS SELECT shout($1) AS s, name FROM person WHERE id = $2',
+    ['Arthur', '1'],
+    'SELECT * FROM copied',
+  ],
+  [
+    'CREATE TABLE copied AS SELECT name FROM person WHERE id = $1 WITH NO DATA',
+    ['1'],
+    'SELECT * FROM copied',
+  ],
+  ['CREATE TABLE copied AS SELECT name FROM person LIMIT $1', ['0'], 'SELECT * FROM copied'],
+];
+
+const wrongGiven: readonly (readonly [string, readonly (string | null)[]])[] = [
+  ['CREATE TABLE copied AS SELECT 1 / $1::int FROM person', ['0']],
+  ['CREATE TABLE copied AS SELECT $1::int AS n FROM person', ['x']],
+  ['CREATE TABLE copied AS SELECT id FROM person WHERE id = $1', []],
+  ['CREATE TABLE copied AS SELECT $2::int AS n', ['1']],
+  ['CREATE TABLE person AS SELECT $1::int AS n', ['1']],
+  ['CREATE TABLE IF NOT EXISTS person AS SELECT $1::int AS n', ['1']],
+  ['CREATE MATERIALIZED VIEW copied AS SELECT name FROM person WHERE id = $1', ['1']],
+  ['CREATE VIEW copied AS SELECT name FROM person WHERE id = $1', ['1']],
+];
+
+/** Bodies that make tables of what their variables hold. */
+const bodies: readonly (readonly [string, string])[] = [
+  [
+    `DO $$ DECLARE n text := 'Arthur'; i int := 2; BEGIN
+       CREATE TABLE copied AS SELECT id, n AS said, name FROM person WHERE id <= i; END $$`,
+    'SELECT * FROM copied ORDER BY id',
+  ],
+  [
+    `DO $$ DECLARE n text; BEGIN SELECT name INTO n FROM person WHERE id = 1;
+       EXECUTE 'CREATE TABLE copied AS SELECT id, $1 AS said FROM place' USING n; END $$`,
+    'SELECT * FROM copied ORDER BY id',
+  ],
+];
+
 /** What PostgreSQL refuses too, and what leaves nothing. */
 const wrong: readonly string[] = [
   'CREATE TABLE person AS SELECT 1',
@@ -98,6 +164,11 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ],
   ['CREATE TABLE mixed AS SELECT length(name) AS id, name FROM person', /would flow to "id"/],
   ['SELECT id, (SELECT max(name) FROM person) AS town INTO towns FROM place', /would flow to "town"/],
+  [
+    `DO $$ DECLARE n text; BEGIN SELECT name INTO n FROM person WHERE id = 1;
+       CREATE TABLE towns AS SELECT id, n AS town FROM place; END $$`,
+    /would flow to "town"/,
+  ],
 ];
 
 suite('tables made from queries', { timeout: 300_000 }, () => {
@@ -123,6 +194,24 @@ suite('tables made from queries', { timeout: 300_000 }, () => {
         await alike(`DROP TABLE ${name}`);
       }
     });
+
+  test('take parameters', async () => {
+    const outcomes: unknown[] = [];
+    for (const [sql, values, look] of given)
+      outcomes.push(
+        ...(await sides.differences([
+          [sql, ...values],
+          look,
+          `DROP TABLE ${/\b(copied|mixed|towns)\b/.exec(sql)![1]}`,
+        ])),
+      );
+    for (const [sql, values] of wrongGiven) outcomes.push(...(await sides.differences([[sql, ...values]])));
+    assert.deepEqual(outcomes, []);
+  });
+
+  test('are made by bodies, of what their variables hold', async () => {
+    for (const [sql, look] of bodies) for (const each of [sql, look, 'DROP TABLE copied']) await alike(each);
+  });
 
   test('are made and undone with their transaction', async () => {
     for (const [sql, look] of made.slice(0, 6)) {

@@ -410,13 +410,6 @@ suite('what a review asked for', { timeout: 300_000 }, () => {
     }
   });
 
-  test('CREATE TABLE AS with parameters is refused when it is parsed', async () => {
-    for (const sql of ['CREATE TABLE made AS SELECT $1::int AS a', 'SELECT $1::int AS a INTO made']) {
-      client.send(say.parse(sql), say.bind('', '', ['1']), say.execute(), sync);
-      assert.match(told(await client.until())[0]!, /0A000 parameters of CREATE TABLE AS and SELECT INTO/);
-    }
-  });
-
   test('rows of RETURNING come in the parts that the client asks for', async () => {
     for (const [sql, limits] of [
       ["INSERT INTO patient (id, name) VALUES (7, 'a'), (8, 'b') RETURNING id, name", [1, 1, 1, 1]],

@@ -9,7 +9,7 @@ import { BesideDdl, isWrite } from './beside-ddl.js';
 import { type ChangingTables, onlyReads } from './changing.js';
 import { logicalError } from './client-error.js';
 import { CatalogueBehind } from './columns.js';
-import type { QueryRunner } from './ddl/body.js';
+import type { DdlBody, QueryRunner } from './ddl/body.js';
 import type {
   CopyInBody,
   CopyOutBody,
@@ -54,7 +54,7 @@ import { noteTransaction } from './snapshots.js';
 import type { SplitLimits, SplitServices } from './split/cloud-rows.js';
 import { bindCursor } from './split/cursor.js';
 import { mustPrintExactly } from './split/exact.js';
-import { fetching } from './split/fetching.js';
+import { fetching, withSecrets } from './split/fetching.js';
 import { bindSplit } from './split/portal.js';
 import { bindInsertSelect } from './split/write/insert.js';
 import { bindSplitWrite } from './split/write/portal.js';
@@ -276,13 +276,7 @@ export class Sql {
         return bindExplained(plan.body as ExplainedBody, b, services);
       }
       case 'ddl':
-        return {
-          execute: async () => {
-            const { tag } = await this.services.ddl.execute(plan, session, () => this.#queries(b));
-            return { kind: 'complete', tag };
-          },
-          close: () => undefined,
-        };
+        return this.#bindDdl(plan.body as DdlBody, b);
       default:
         throw new Error(`no executor for ${plan.body.kind}`);
     }
@@ -335,14 +329,28 @@ export class Sql {
     );
   }
 
+  #bindDdl({ secrets }: DdlBody, bound: Bound): Portal {
+    const own = secrets?.size ? { ...bound, session: withSecrets(bound.session, secrets) } : bound;
+    return {
+      execute: async () => {
+        const { tag } = await this.services.ddl.execute(own.plan, own.session, () => this.#queries(own));
+        return { kind: 'complete', tag };
+      },
+      close: () => undefined,
+    };
+  }
+
   #queries(bound: Bound): QueryRunner {
     const { session } = bound;
+    const types = bound.plan.shape.parameterTypes;
     const { bind, readsZoneNames } = this.#splitServices(bound);
     return queryRunner(session, {
       bind,
       readsZoneNames,
-      plan: sql => this.plan({ text: sql }, [], session),
-      source: sql => this.#planning.source(sql, session),
+      bound: bound.bound,
+      parameterTypes: types,
+      plan: sql => this.plan({ text: sql }, types, session),
+      source: sql => this.#planning.source(sql, session, types),
       copyIn: body => this.#startCopyIn(body, session),
       registry: this.services.registry,
       routines: this.#routineServices(bound),

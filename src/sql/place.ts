@@ -1,7 +1,6 @@
 /** On which side statements run, and what must hold before one does. */
 import { ClarusError } from '../errors.js';
 import { apart } from './functions.js';
-import { parametersOf } from './operand.js';
 import type { CursorDeclaration, Plan, Shape } from './plan.js';
 
 import { kindOf, type RawFields, type RawNode, text } from './raw/node.js';
@@ -105,15 +104,3 @@ export function declared(fields: RawFields): Pick<CursorDeclaration, 'name' | 'h
 /** Is it a query of the system catalogue that the trusted side answers? Figures and settings are the cloud's. */
 export const isOfCatalogue = ({ tables, catalogue, stored, homes }: Touch): boolean =>
   tables.length === 0 && catalogue && !homes.has('statistics') && (stored || !homes.has('server-settings'));
-
-/**
- * What makes a table of a query runs in two steps, on either side.
- * @throws ClarusError 0A000 where it has parameters
- */
-export function mustHoldNoParameter(raw: RawNode): void {
-  if (kindOf(raw) !== 'CreateTableAsStmt' && kindOf(raw) !== 'SelectStmt') return;
-  if (parametersOf(raw).length > 0)
-    throw new ClarusError('0A000', 'parameters of CREATE TABLE AS and SELECT INTO are not answered yet', {
-      hint: 'Create the table first, then INSERT ... SELECT with the parameters, or write them as constants.',
-    });
-}

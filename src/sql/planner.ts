@@ -23,7 +23,7 @@ import { holdsMoment, withMoment } from './moment.js';
 import { inFull } from './opaque/in-full.js';
 import { refuseCatalogueOfCloud, treesOf } from './opaque/told.js';
 import { withoutOwnObjects } from './own-objects.js';
-import { isOfCatalogue, mustBeProven, mustHoldNoParameter, place } from './place.js';
+import { isOfCatalogue, mustBeProven, place } from './place.js';
 import type { Plan, ProtectedPlan, Shape } from './plan.js';
 import { mustBeCursorOfClient, mustBeFree } from './portal-names.js';
 import type { Analysis, SessionPort } from './ports.js';
@@ -53,7 +53,12 @@ import { withSetsSelected } from './write/set-returning.js';
 /** Plans of DDL and of everything that changes the schema (ddl/). */
 export interface DdlPlanner {
   /** undefined: not a statement of its kind */
-  plan(raw: RawNode, sql: string, session: SessionPort): Promise<Plan | undefined>;
+  plan(
+    raw: RawNode,
+    sql: string,
+    parameterTypes: readonly number[],
+    session: SessionPort,
+  ): Promise<Plan | undefined>;
 }
 
 /** What planning needs of the worker. */
@@ -144,8 +149,7 @@ export class Planning {
       (await planTemporaryUtility(raw, stripComments(sql), session)) ??
       (await planUtility(raw, sql, session));
     if (utility) return utility;
-    mustHoldNoParameter(raw);
-    const ddl = await this.services.ddl.plan(raw, sql, session);
+    const ddl = await this.services.ddl.plan(raw, sql, parameterTypes, session);
     if (ddl) return ddl;
     throw new ClarusError(
       '0A000',

@@ -7,7 +7,7 @@ import { copyInto } from './copy/planning.js';
 import type { QueryRunner, TextValues } from './ddl/body.js';
 import type { CopyInBody, SplitBody } from './execute/bodies.js';
 import { type CopyOutFormat, copyRows } from './execute/copy-out.js';
-import type { Plan } from './plan.js';
+import type { BoundParameters, Plan } from './plan.js';
 import type { CopyInExecution, SessionPort } from './ports.js';
 import type { RoutineServices } from './procedural/run.js';
 import type { SplitServices } from './split/cloud-rows.js';
@@ -20,6 +20,9 @@ import { Firing } from './triggers/fire.js';
 
 /** What running of queries needs of planning and execution. */
 export interface QueryServices extends Pick<SplitServices, 'bind' | 'readsZoneNames'> {
+  /** values of the statement's parameters, which all of its queries have */
+  readonly bound: BoundParameters;
+  readonly parameterTypes: readonly number[];
   plan(sql: string): Promise<Plan>;
   /** plans a query whose constants no cloud may see */
   source(sql: string): Promise<Plan>;
@@ -39,14 +42,8 @@ export const queryRunner = (session: SessionPort, services: QueryServices): Quer
       throw new ClarusError('0A000', 'a query that changes settings cannot make a table');
     const kept = new KeptRows();
     const formats = (plan.shape?.columns ?? []).map(() => 0 as const);
-    await runPart(
-      printedExactly(plan, session),
-      { values: [], formats: [] },
-      formats,
-      kept,
-      session,
-      services,
-    );
+    const { bound, parameterTypes } = services;
+    await runPart(printedExactly(plan, session), bound, formats, kept, session, services, parameterTypes);
     if (plan.kind === 'trusted' && plan.homed) await session.transaction.keepSequences([]);
     return kept.rows;
   },

@@ -235,7 +235,7 @@ export async function openDdlSession(
       for (const { node, text } of parseStatements(sql)) {
         if (!inTransaction) await begin();
         try {
-          const plan = await planDdl(node, text, port, deps);
+          const plan = await planDdl(node, text, [], port);
           if (!plan) throw new Error(`no DDL: ${text}`);
           last = (await executeDdl(plan, port, deps, noQueries)).tag;
         } catch (error) {

@@ -18,6 +18,10 @@ export interface DdlBody extends ProtectedBody {
   readonly node: RawNode;
   /** the statement as the client wrote it: runs in the shadow database only */
   readonly text: string;
+  /** OIDs of the types of its parameters */
+  readonly parameterTypes: readonly number[];
+  /** numbers of those that may hold protected values (`SessionPort.secrets`) */
+  readonly secrets: SessionPort['secrets'];
 }
 
 /** A row of a query, its values in text form. */

@@ -3,8 +3,9 @@ import { ClarusError } from '../../errors.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { kindOf, type RawNode } from '../raw/node.js';
-import type { DdlBody, DdlDependencies } from './body.js';
+import type { DdlBody } from './body.js';
 import { isLabel } from './label.js';
+import { tableParameters } from './table-parameters.js';
 
 /** Kinds that executeDdl knows, with the word of their command tag. */
 const known: Readonly<Record<string, string>> = {
@@ -119,14 +120,15 @@ const hintFor = (kind: string): string =>
  * Plans a DDL statement.
  * @param raw the statement's parse tree
  * @param text the statement as the client wrote it
+ * @param parameterTypes types of its parameters that the client says
  * @returns undefined for what is no DDL, and for DDL of a database whose bytes go through untouched
  * @throws ClarusError 0A000 for DDL that is not supported
  */
 export async function planDdl(
   raw: RawNode,
   text: string,
+  parameterTypes: readonly number[],
   session: SessionPort,
-  _deps: DdlDependencies,
 ): Promise<ProtectedPlan | undefined> {
   const kind = kindOf(raw);
   const label = isLabel(raw);
@@ -143,8 +145,15 @@ export async function planDdl(
     });
   const command = isSelectInto ? 'SELECT' : known[kind];
   if (command === undefined) return undefined;
-  const body: DdlBody = { kind: 'ddl', node: isSelectInto ? selectInto(raw) : raw, text };
-  return { kind: 'protected', command, shape: { parameterTypes: [], columns: undefined }, body };
+  const types = await tableParameters(raw, text, parameterTypes, session);
+  const body: DdlBody = {
+    kind: 'ddl',
+    node: isSelectInto ? selectInto(raw) : raw,
+    text,
+    parameterTypes: types,
+    secrets: session.secrets,
+  };
+  return { kind: 'protected', command, shape: { parameterTypes: types, columns: undefined }, body };
 }
 
 /** `SELECT ... INTO t` is `CREATE TABLE t AS SELECT ...`. */

@@ -27,9 +27,16 @@ export interface ProofContext {
   readonly homes: FunctionHomes;
 }
 
-/** Analyses a query that takes no parameters; one that names what the cloud does not know is not proven either. */
-export async function doubtOfQuery(context: ProofContext, sql: string): Promise<Doubt> {
-  const analysis = await context.session.analyse(sql, []);
+/**
+ * One that names what the cloud does not know is not proven either.
+ * @param types of its parameters
+ */
+export async function doubtOfQuery(
+  context: ProofContext,
+  sql: string,
+  types: readonly number[] = [],
+): Promise<Doubt> {
+  const analysis = await context.session.analyse(sql, types);
   if (analysis.rewritten.length === 0) return 'its analysis is not known';
   const trees = analysis.rewritten.flatMap(readNodes);
   const functions = [...functionsIn(trees)].filter(oid => oid >= FIRST_USER_OID);

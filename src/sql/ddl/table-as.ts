@@ -14,6 +14,7 @@ import { firstRowsOf } from './materialised.js';
 import { setPopulated } from './populated.js';
 import { doubtOfQuery } from './proof.js';
 import { creationSchema, rangeParts, resolveRelation } from './resolve.js';
+import { withoutParameters } from './table-parameters.js';
 import { warnOfMissingColumns } from './table-statements.js';
 import { changeTables, type TableResult } from './tables.js';
 import { defineInCloud } from './types.js';
@@ -30,6 +31,8 @@ interface NewTable {
   readonly empty: string;
   /** the query as SQL */
   readonly query: string;
+  /** OIDs of the types of its parameters */
+  readonly types: readonly number[];
   /** names of its columns, and whether the policy protects them */
   readonly columns: readonly { readonly name: string; readonly protect: boolean }[];
 }
@@ -55,29 +58,36 @@ export async function createTableAs(
       hint: 'Write the query itself.',
     });
   // First of all, so that what is wrong with the query is told by the place where the client wrote it.
-  await session.analyse(body.text, []);
+  const types = body.parameterTypes;
+  await session.analyse(body.text, types);
   const read = readerOn(session.trusted);
   const relation: RawFields = {
     schemaname: await creationSchema(read, into.rel as RawFields),
     ...(into.rel as RawFields),
   };
-  const table = await newTable(session, body.node, relation);
+  const table = await newTable(session, body.node, relation, types);
   if (await resolveRelation(read, rangeParts(relation)))
-    return { tag: await runInShadow(session, fields.if_not_exists === true ? body.text : table.empty) };
-  const doubt = await doubtOfQuery({ session, homes: deps.homes }, table.query);
+    return { tag: await runInShadow(session, table.empty) };
+  const doubt = await doubtOfQuery({ session, homes: deps.homes }, table.query, types);
   const hidden = table.columns.some(({ protect }) => protect);
   const empty = into.skipData === true;
-  if (doubt === undefined && !hidden) return mirrored(session, deps, table, isView && !empty);
+  if (doubt === undefined && !hidden && types.length === 0)
+    return mirrored(session, deps, table, isView && !empty);
   if (isView && !session.residual) throw viewRefused(doubt);
   return computed(session, deps, { ...table, hidden, isView }, empty ? undefined : queries());
 }
 
-async function newTable(session: SessionPort, node: RawNode, relation: RawFields): Promise<NewTable> {
+async function newTable(
+  session: SessionPort,
+  node: RawNode,
+  relation: RawFields,
+  types: readonly number[],
+): Promise<NewTable> {
   const fields = fieldsOf(node);
   const into = { ...(fields.into as RawFields), rel: relation };
   const [schema = '', name = ''] = rangeParts(relation);
   const query = deparse(fields.query as RawNode);
-  const { shape } = await session.analyse(query, []);
+  const { shape } = await session.analyse(query, types);
   const given = list(into, 'colNames').map(stringOf);
   const { policy } = session.catalog();
   // one of a table without columns is none that a policy could list
@@ -93,8 +103,9 @@ async function newTable(session: SessionPort, node: RawNode, relation: RawFields
     name,
     made: made({}),
     // The shadow holds no rows.
-    empty: deparse(made({ skipData: true })),
+    empty: deparse(await withoutParameters(made({ skipData: true }), types, session)),
     query,
+    types,
     columns: (shape.columns ?? []).map(({ name: own }, i) => {
       const column = given[i] ?? own;
       return { name: column, protect: policyOf(column) };
@@ -134,8 +145,8 @@ async function computed(
   table: NewTable & { readonly hidden: boolean; readonly isView: boolean },
   queries: QueryRunner | undefined,
 ): Done {
-  const { schema, name, empty, query, columns, hidden, isView } = table;
-  if (queries || isView) await refuseFlowsOf(session, deps, query, columns);
+  const { schema, name, empty, query, types, columns, hidden, isView } = table;
+  if (queries || isView) await refuseFlowsOf(session, deps, query, columns, types);
   const rows = await (isView
     ? queries && firstRowsOf(session, { query, columns, empty, named: [schema, name] }, queries)
     : queries?.rows(query, hidden));

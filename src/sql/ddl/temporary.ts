@@ -9,6 +9,7 @@ import { isOwnTemporary } from '../temporary/own.js';
 import { runInShadow } from './backends.js';
 import type { DdlBody, QueryRunner } from './body.js';
 import { listParts, rangeParts } from './resolve.js';
+import { withoutParameters } from './table-parameters.js';
 
 /** By the kind of a statement, the field that holds what it makes. */
 const made: Readonly<Record<string, string>> = {
@@ -114,7 +115,7 @@ const relations: ReadonlySet<unknown> = new Set([
 /** The rows are computed first: the query may mean another table of the name. */
 async function createTemporaryAs(
   session: SessionPort,
-  { node, text }: DdlBody,
+  { node, text, parameterTypes: types }: DdlBody,
   queries: () => QueryRunner,
 ): Promise<string> {
   const fields = fieldsOf(node);
@@ -125,13 +126,13 @@ async function createTemporaryAs(
       hint: 'Write the query itself.',
     });
   // First of all, so that what is wrong with the query is told by the place where the client wrote it.
-  await session.analyse(text, []);
+  await session.analyse(text, types);
   const [name = ''] = rangeParts(into.rel as RawFields).slice(-1);
   const isThere = await isOwnTemporary(session, ['pg_temp', name]);
   const runner = into.skipData === true || isThere ? undefined : queries();
   const rows = await runner?.rows(deparse(query), true);
   const empty: RawNode = { CreateTableAsStmt: { ...fields, into: { ...into, skipData: true } } };
-  const tag = await runInShadow(session, isThere ? text : deparse(empty));
+  const tag = await runInShadow(session, deparse(await withoutParameters(empty, types, session)));
   if (!runner || !rows) return tag;
   return `SELECT ${await runner.keep(quoteQualified('pg_temp', name), rows)}`;
 }

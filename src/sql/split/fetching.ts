@@ -49,6 +49,7 @@ export const printingFetched = (session: SessionPort, client: ClientPort): Sessi
 /** The session as statements are planned in it some of whose parameters may hold protected values. */
 export const withSecrets = (session: SessionPort, secrets: ReadonlySet<number>): SessionPort => ({
   ...fetching(session, session.client, session.residual),
+  ...(session.naming && { naming: session.naming }),
   get cancelRequests() {
     return session.cancelRequests;
   },
