@@ -123,6 +123,26 @@ suite('procedures', { timeout: 400_000 }, () => {
     await sides.both('DROP FUNCTION opens', 'DROP FUNCTION reads');
   });
 
+  test('a cursor goes to a function that names no table, and none of the session is taken for one of a body', async () => {
+    await sides.both(
+      `CREATE FUNCTION next_of(c refcursor) RETURNS text LANGUAGE plpgsql AS $$ DECLARE n text; BEGIN FETCH c INTO n; RETURN n; END $$`,
+    );
+    const steps = [
+      "DO $$ DECLARE c refcursor; BEGIN OPEN c FOR SELECT name FROM person ORDER BY id; RAISE NOTICE '%', next_of(c); RAISE NOTICE '%', next_of(c); END $$",
+      "SELECT next_of('nowhere')",
+    ];
+    assert.deepEqual(await sides.differences(steps), []);
+    await sides.both('BEGIN', 'DECLARE ours CURSOR FOR SELECT name FROM person', 'SAVEPOINT s');
+    const opening = "DO $$ DECLARE c refcursor := 'ours'; BEGIN OPEN c FOR SELECT id FROM person; END $$";
+    assert.deepEqual(await sides.differences([opening, 'ROLLBACK TO s']), []);
+    for (const body of ['FETCH c INTO n', 'MOVE c', 'CLOSE c', 'n := next_of(c)']) {
+      const block = `DO $$ DECLARE c refcursor := 'ours'; n text; BEGIN PERFORM FROM person; ${body}; EXCEPTION WHEN others THEN NULL; END $$`;
+      assert.equal((await sides.outcome(sides.ours, block)).code, '0A000', body);
+      await sides.both('ROLLBACK TO s');
+    }
+    await sides.both('ROLLBACK', 'DROP FUNCTION next_of');
+  });
+
   test('what a variable holds of a protected column comes to no open place', async () => {
     const read = 'DECLARE n text; r record; i int; BEGIN SELECT name INTO n FROM person WHERE id = 1;';
     const refused = [

@@ -152,6 +152,7 @@ export const cursorPort = (context: CarefulContext): CursorPort => ({
     await beginInternal(context);
     context.cursors.put(declaration);
   },
+  has: name => context.cursors.has(name) || context.portals.get(name) !== undefined,
 });
 
 /**

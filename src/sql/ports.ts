@@ -189,6 +189,8 @@ export interface CursorPort {
   check(declaration: Pick<CursorDeclaration, 'name' | 'hold'>): Promise<void>;
   /** Its rows are there; from now on it has the life of its transaction. */
   declared(declaration: CursorDeclaration): Promise<void>;
+  /** Is it one of those whose rows are kept, or a portal? The cloud knows the others. */
+  has(name: string): boolean;
 }
 
 /**

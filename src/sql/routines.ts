@@ -122,6 +122,7 @@ export async function versionsOf(oids: readonly number[], port: StatementPort): 
 
 const MONEY = 790;
 const REFCURSOR = 1790;
+const passesCursor = 'it gives or takes a cursor';
 /** current_setting with one and with two arguments (pg_proc.dat): the residual's session has not all settings */
 const ofSettings: ReadonlySet<number> = new Set([2077, 3294]);
 
@@ -148,6 +149,7 @@ class Search {
   #sequences = false;
   #subqueries = false;
   #nested = false;
+  #cursors = false;
 
   constructor(private readonly session: SessionPort) {
     this.#read = readerOn(session.trusted);
@@ -168,6 +170,8 @@ class Search {
       if (isOfSequence(oid)) this.#sequences = true;
       if (ofSettings.has(oid)) this.#unreadable ??= 'it reads a setting';
     }
+    // a cursor of a body is no cursor of the trusted side
+    if (this.#cursors && this.#tables.size === 0) this.#doubt ??= passesCursor;
     return {
       doubt: this.#doubt ?? absence([...this.#absent]),
       absent: this.#doubt === undefined ? [...this.#absent] : [],
@@ -241,7 +245,9 @@ class Search {
     if (volatility === 'v') this.#volatile = true;
     for (const type of numbers(types)) {
       this.#types.add(type);
-      if (type === REFCURSOR) this.#unreadable ??= 'it gives or takes a cursor';
+      if (type !== REFCURSOR) continue;
+      this.#cursors = true;
+      this.#unreadable ??= passesCursor;
     }
     if (settings) this.#unreadable ??= settings;
     if (defaults) this.#trees(storedTrees(defaults), called);

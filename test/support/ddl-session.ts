@@ -133,6 +133,7 @@ export async function openDdlSession(
     cursors: {
       check: () => Promise.reject(new Error('not used by DDL')),
       declared: () => Promise.reject(new Error('not used by DDL')),
+      has: () => false,
     },
     recorded: () => Promise.reject(new Error('not used by DDL')),
     fetched: () => undefined,

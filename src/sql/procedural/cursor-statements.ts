@@ -1,5 +1,7 @@
 /** OPEN, FETCH, MOVE and CLOSE, and loops over cursors, as pl_exec.c runs them. */
 import { ClarusError } from '../../errors.js';
+import { physical } from '../compilation.js';
+import { collect } from '../execute/collect.js';
 import { go, type OpenCursors } from './cursors.js';
 import { type Frame, rowOf, unknownVariable } from './frame.js';
 import type { Outcome } from './run.js';
@@ -32,7 +34,7 @@ export async function openCursor(
       source ? `cursor "${name}" has a query of its own` : `cursor variable "${name}" has no query`,
     );
   const called = textOf(variable.value);
-  if (called !== null) runner.cursors.mustBeFree(called);
+  if (called !== null) await mustBeFree(called, runner);
   if (!variable.cursor) return keep(variable, called, await runner.rows(source!, scope), scrolls, runner);
   const outcome = await rowsOfBound(name, variable.cursor, given, scope, runner);
   return keep(variable, called, outcome, variable.cursor.declaration.scrolls, runner);
@@ -108,6 +110,7 @@ export async function fetchFromCursor(
 ): Promise<void> {
   const { frame, cursors } = runner;
   const called = nameOf(cursor, scope);
+  await mustBeOfBodies(called.name, runner);
   const found = cursors.get(called.name);
   const { count, secret } = await countOf(direction, scope, frame);
   found.secret ||= secret || called.secret;
@@ -131,9 +134,39 @@ async function countOf(
   return { count: Number(textOf(value)), secret: value.secret };
 }
 
-/** @throws ClarusError 34000, 22004 */
-export function closeCursor({ cursor }: Kind<'close'>, scope: Scope, { cursors }: CursorRunner): void {
-  cursors.close(cursors.get(nameOf(cursor, scope).name).name);
+/** @throws ClarusError 34000, 22004, 0A000 */
+export async function closeCursor(
+  { cursor }: Kind<'close'>,
+  scope: Scope,
+  runner: CursorRunner,
+): Promise<void> {
+  const { name } = nameOf(cursor, scope);
+  await mustBeOfBodies(name, runner);
+  runner.cursors.close(runner.cursors.get(name).name);
+}
+
+const namesQuery = physical('SELECT name FROM pg_catalog.pg_cursors', []);
+
+/** Has the session a cursor that no body has opened? Which name is meant may be a secret. */
+async function isDeclared(name: string, { frame }: CursorRunner): Promise<boolean> {
+  const { cloud, cursors } = frame.execution.session;
+  if (cursors.has(name)) return true;
+  const rows = await collect(cloud, namesQuery, [], [], [0]);
+  return rows.some(([known]) => Buffer.from(known ?? []).toString() === name);
+}
+
+/** @throws ClarusError 42P03, 54000 */
+async function mustBeFree(name: string, runner: CursorRunner): Promise<void> {
+  runner.cursors.mustBeFree(name);
+  if (await isDeclared(name, runner)) throw new ClarusError('42P03', `cursor "${name}" already in use`);
+}
+
+/** @throws ClarusError 0A000 for one that the client has declared */
+async function mustBeOfBodies(name: string, runner: CursorRunner): Promise<void> {
+  if (runner.cursors.has(name) || !(await isDeclared(name, runner))) return;
+  throw new ClarusError('0A000', 'a cursor of the session is not answered within a function or DO block', {
+    hint: 'Open it there.',
+  });
 }
 
 /** The name of the cursor that a variable means. @throws ClarusError 22004 where it is NULL */
@@ -180,7 +213,7 @@ export async function cursorOfLoop(
     throw wrong('cursor FOR loop must have only one target variable');
   const { cursors, frame } = runner;
   const called = textOf(variable.value);
-  if (called !== null) cursors.mustBeFree(called);
+  if (called !== null) await mustBeFree(called, runner);
   const outcome = await rowsOfBound(named.name, variable.cursor, named.arguments, scope, runner);
   mustReturnRows(outcome);
   const name = called ?? cursors.nextName();
