@@ -105,6 +105,8 @@ suite('notifications', () => {
       "SELECT pg_notify(NULL, 'Marvin')",
       ["SELECT pg_notify(repeat('x', 64), $1)", 'Marvin'],
       ["SELECT pg_notify('ward', repeat($1, 2000))", 'xxxx'],
+      ["SELECT pg_notify(repeat('x', 64), repeat($1, 2000))", 'Ford'],
+      ['SELECT pg_notify(NULL, repeat($1, 1500))', 'Ford'],
       ["SELECT pg_notify('ward', repeat($1, 1400))", 'long'],
     ],
   };

@@ -39,6 +39,9 @@ export async function planNotify(
   return { ...plan, command: 'NOTIFY', shape, body };
 }
 
+/** Bytes of a name, with the one that ends it (pg_config_manual.h). */
+const NAMEDATALEN = 64;
+
 const salts = new WeakMap<SessionPort['transaction'], Uint8Array>();
 
 /**
@@ -57,12 +60,17 @@ export async function sendNotification(
     });
   const name = textOf(channel!) ?? '';
   const said = textOf(payload!) ?? '';
-  if (Buffer.byteLength(said) >= 8_000) throw new ClarusError('22023', 'payload string too long');
+  const size_bytes = Buffer.byteLength(name);
+  // the cloud says what is wrong with the channel, before anything of the payload (Async_Notify in async.c)
+  const isChannel = size_bytes > 0 && size_bytes < NAMEDATALEN;
+  if (isChannel && Buffer.byteLength(said) >= 8_000)
+    throw new ClarusError('22023', 'payload string too long');
   const { transaction } = session;
   const salt = salts.get(transaction) ?? sessionSalt();
   salts.set(transaction, salt);
   await transaction.begin();
-  const sealed = said === '' ? '' : payloads.seal(name, said, { session: salt, number: transaction.number });
+  const sealed =
+    said === '' || !isChannel ? '' : payloads.seal(name, said, { session: salt, number: transaction.number });
   const values = [channel!.text, Buffer.from(sealed)];
   await collect(session.cloud, notify, values, [0, 0], [0]);
 }
