@@ -164,3 +164,86 @@ test('an identifier of the trusted side is given to nothing that the cloud answe
     "SELECT relname FROM pg_stat_user_tables WHERE relid = 'figured'::regclass AND n_live_tup < 100000",
   );
 });
+
+test('what a statement notices on the trusted side is told, as far as the client wants to hear it', () =>
+  same(
+    'CREATE FUNCTION told_of(int) RETURNS int LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE $m$told of %$m$, $1; RETURN $1; END$$',
+    'CREATE TABLE noticed (b int CHECK (b = told_of(b)))',
+    'INSERT INTO noticed VALUES (18)',
+    'ALTER TABLE noticed ADD CONSTRAINT again CHECK (told_of(b + 1) = b + 1)',
+    "SELECT ts_headline('english', 'foo bar', to_tsquery('english', ''))",
+    "SELECT b, ts_headline('english', 'foo bar', to_tsquery('english', '')) FROM noticed ORDER BY b + 1",
+    'SET client_min_messages = warning',
+    'INSERT INTO noticed VALUES (19)',
+    "SELECT ts_headline('english', 'foo bar', to_tsquery('english', ''))",
+    'RESET client_min_messages',
+  ));
+
+test('errors and notices of bodies tell where in them they arose', () =>
+  same(
+    'CREATE TABLE reached (a int)',
+    `CREATE FUNCTION deep(i int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO reached VALUES (i);
+  IF i > 3 THEN
+    RAISE EXCEPTION 'too deep: %', i USING DETAIL = 'd';
+  END IF;
+  PERFORM deep(i + 1);
+  RETURN i;
+END $$`,
+    'SELECT deep(2)',
+    `DO $$
+DECLARE
+  k int;
+BEGIN
+  BEGIN
+    k := deep(3);
+  EXCEPTION WHEN raise_exception THEN
+    RAISE NOTICE 'caught';
+  END;
+  FOR k IN 1..2 LOOP
+    IF k = 2 THEN
+      INSERT INTO reached VALUES (1 / (k - 2));
+    END IF;
+  END LOOP;
+END $$`,
+    `DO $$
+DECLARE
+  d int NOT NULL := NULL;
+BEGIN
+END $$`,
+    "DO $$ BEGIN EXECUTE 'SELECT 1 / 0 FROM reached'; END $$",
+    'DO $$ BEGIN ASSERT false; END $$',
+    `CREATE FUNCTION refusing() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+
+  RAISE EXCEPTION 'no row';
+END $$`,
+    'CREATE TRIGGER refuses BEFORE INSERT ON reached FOR EACH ROW EXECUTE FUNCTION refusing()',
+    'INSERT INTO reached VALUES (1)',
+    'SELECT deep(1)',
+  ));
+
+test('what a table is made of calls no function of which it is not known what it does', async () => {
+  await same(
+    'CREATE TABLE counted_rows (a int)',
+    'INSERT INTO counted_rows VALUES (1)',
+    `CREATE FUNCTION counting() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM counted_rows' INTO n; RETURN n; END $$`,
+    'CREATE FUNCTION declaring() RETURNS bool LANGUAGE sql AS $$DECLARE c CURSOR WITH HOLD FOR SELECT 1; SELECT true$$',
+    'CREATE MATERIALIZED VIEW declared AS SELECT declaring() WITH NO DATA',
+  );
+  await refused(
+    /^the statement calls a user-defined function of which it is not known what it does$/,
+    'CREATE TABLE made_of AS SELECT counting() AS n',
+    'CREATE MATERIALIZED VIEW made_of AS SELECT declaring()',
+    'REFRESH MATERIALIZED VIEW declared',
+  );
+});
+
+test('a key that mixes NULL and values under MATCH FULL is told as such', () =>
+  same(
+    'CREATE TABLE full_key (a int, b int, PRIMARY KEY (a, b))',
+    'CREATE TABLE full_reference (a int, b int, FOREIGN KEY (a, b) REFERENCES full_key MATCH FULL)',
+    'INSERT INTO full_reference VALUES (1, NULL)',
+  ));

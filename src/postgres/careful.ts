@@ -1,4 +1,5 @@
 import { ClarusError, ofDepth } from '../errors.js';
+import { isTold } from '../sql/notices.js';
 import type { SessionPort } from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
 import { PostgresError } from '../wire/diagnostic.js';
@@ -95,6 +96,7 @@ export class CarefulMode implements Mode, CarefulContext {
       carries: options.residual !== undefined,
       transaction: this.transaction,
       schema: () => this.port.catalog(),
+      tells: severity => isTold(severity, this.settings.current.clientMinMessages),
       failed: error => host.terminate(error),
       applicationNameChanged: value => {
         writeBackend(this.output.message(), { kind: 'ParameterStatus', name: 'application_name', value });

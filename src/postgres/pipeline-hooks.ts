@@ -9,8 +9,12 @@ export interface PipelineHooks {
   parameter(name: string, value: string): boolean;
   /** NotificationResponse, between other messages */
   notification(reader: FrameReader): void;
-  /** a notice that no handler takes. @returns true when the client is to get it as it came */
-  notice(diagnostic: Diagnostic, toClient: boolean): boolean;
+  /**
+   * A notice that no handler takes.
+   * @param runs a statement is planned or run, the client's or one of ours
+   * @returns true when the client is to get it as it came
+   */
+  notice(diagnostic: Diagnostic, toClient: boolean, runs: boolean): boolean;
   /** an error went to the client; the server skips what follows until a Sync that is not yet sent */
   skipping(): void;
   /** ReadyForQuery. @returns status to tell the client, undefined to tell nothing */

@@ -26,6 +26,10 @@ import { Refusals } from './refusals.js';
 import { isFatal, parameterStatus, tagOf } from './server-reports.js';
 import { Waiters } from './waiters.js';
 
+/** Is a statement planned or run? */
+const isOfRun = (head: Expectation | undefined): boolean =>
+  head?.expects === expects.bind || head?.expects === expects.execute;
+
 /** Name of a portal that never exists: executing it aborts the server's transaction. */
 const poisonPortal = 'clarus_abort';
 
@@ -356,7 +360,7 @@ export class Pipeline {
     const said = decodeDiagnostic(reader.buffer, reader.body, reader.end);
     const diagnostic = this.#hooks.told?.(said) ?? said;
     if (head?.handler?.notice !== undefined) head.handler.notice(diagnostic);
-    else if (this.#hooks.notice(diagnostic, head === undefined || head.toClient)) {
+    else if (this.#hooks.notice(diagnostic, head === undefined || head.toClient, isOfRun(head))) {
       if (diagnostic === said) this.#output.add(reader.buffer, reader.start, reader.end);
       else writeDiagnostic(this.#output.message(), 'NoticeResponse', diagnostic);
     }

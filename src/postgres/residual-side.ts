@@ -4,6 +4,7 @@
  */
 import { quoteName, quoteQualified } from '../catalog/quote.js';
 import { ClarusError } from '../errors.js';
+import { isTold } from '../sql/notices.js';
 import type { Residual, ResidualNeeds, ResidualPort, SessionSettings, StatementPort } from '../sql/ports.js';
 import type { RowSource } from '../sql/residual.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
@@ -73,6 +74,9 @@ export class ResidualSide implements ResidualPort, CarrierSession {
       ]),
       applicationName: undefined,
       noticed: diagnostic => this.#running.at(-1)?.noticed(diagnostic),
+      // over rows that are given nothing keeps them
+      tells: severity =>
+        this.#running.length === 0 && isTold(severity, context.settings.current.clientMinMessages),
       transaction: new Transaction(),
       schema: () => context.port.catalog(),
       failed,

@@ -32,6 +32,7 @@ const planning = [
   'bytea_output',
   'array_nulls',
   'statement_timeout',
+  'client_min_messages',
   ...others,
 ];
 const atOnce = physicalQuery(
@@ -91,6 +92,7 @@ export class SettingsView {
     arrayNulls: true,
     literals: '',
     statementTimeout: '0',
+    clientMinMessages: 'notice',
   };
   #defaults: ReadonlyMap<string, string> | undefined;
   #cloudMajor = Infinity;
@@ -139,6 +141,7 @@ export class SettingsView {
       byteaOutput,
       arrayNulls,
       statementTimeout,
+      clientMinMessages,
       ...literals
     ] = answers.flatMap(({ rows }) => rows[0]!.map(text));
     this.#change({
@@ -151,6 +154,7 @@ export class SettingsView {
       arrayNulls: arrayNulls === 'on',
       literals: literals.join('\n'),
       statementTimeout: statementTimeout!,
+      clientMinMessages: clientMinMessages!,
     });
     this.#defaults ??= new Map(
       (await cloud.gather(startingValues, [], false)).rows.map(([name, value]) => [text(name), text(value)]),

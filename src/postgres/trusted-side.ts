@@ -34,6 +34,8 @@ const ofTables = /\b(?:merge|tablesample)\b/i;
 export interface TrustedHooks {
   /** told of what its backend notices */
   noticed?(diagnostic: Diagnostic): void;
+  /** does the client hear of what its statements notice, with this severity? absent: it is told otherwise */
+  tells?(severity: string): boolean;
   readonly connect: Connect;
   readonly user: LocalUser;
   /** settings of the client's startup message */
@@ -78,9 +80,11 @@ export class TrustedSide {
         if (name === 'application_name') hooks.applicationNameChanged(value);
         return false;
       },
-      notice: (diagnostic: Diagnostic, toClient) => {
+      notice: (diagnostic: Diagnostic, toClient, runs) => {
         hooks.noticed?.(diagnostic);
-        return toClient && !isLog(diagnostic.severityPlain ?? diagnostic.severity);
+        const severity = diagnostic.severityPlain ?? diagnostic.severity;
+        if (isLog(severity)) return false;
+        return hooks.tells ? (toClient || runs) && hooks.tells(severity) : toClient;
       },
       notification: () => undefined, // clients listen in the cloud
       skipping: () => undefined,

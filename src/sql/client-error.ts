@@ -6,6 +6,7 @@ import { type Catalog, type LogicalTable, tableNamed } from '../catalog/catalog.
 import { BOUNDS } from '../catalog/physical.js';
 import { encodingRegistry } from '../encodings/registry.js';
 import { type Diagnostic, PostgresError } from '../wire/diagnostic.js';
+import { tellsContext } from './procedural/places.js';
 
 /**
  * @param error as the cloud told it
@@ -21,11 +22,12 @@ export function logicalError(error: PostgresError, catalog: Catalog): PostgresEr
   const table = schema !== undefined && name !== undefined ? tableNamed(catalog, schema, name) : undefined;
   if (table?.state !== 'protected') return error;
   if (diagnostic.code === '23514' && isOfForms(diagnostic.constraint, table)) return changedMeanwhile();
-  const { detail, where: _where, hint: _hint, internalQuery: _query, constraint, ...kept } = diagnostic;
+  const { detail, where, hint: _hint, internalQuery: _query, constraint, ...kept } = diagnostic;
   const column = logicalColumn(diagnostic.column, table);
   return new PostgresError({
     ...kept,
-    ...(detail !== undefined && namesOpenKey(detail, table) ? { detail } : {}),
+    ...(detail !== undefined && (detail === mixedKey || namesOpenKey(detail, table)) ? { detail } : {}),
+    ...(where !== undefined && tellsContext(error) ? { where } : {}),
     ...(column === undefined ? {} : { column }),
     ...(constraint === undefined || constraint === BOUNDS ? {} : { constraint }),
     message: worded(diagnostic, table, column) ?? diagnostic.message,
@@ -51,6 +53,9 @@ const changedMeanwhile = (): PostgresError =>
     message: 'could not serialize access due to concurrent update',
     hint: 'Another session has changed the table: try again.',
   });
+
+/** RI_FKey_check of ri_triggers.c */
+const mixedKey = 'MATCH FULL does not allow mixing of null and nonnull key values.';
 
 /**
  * Whether a detail speaks of a key of unprotected columns only: `Key (a, b)=(1, 2) already exists.` (nbtinsert.c,

@@ -14,11 +14,17 @@ export async function tell(session: SessionPort, noticed: readonly Diagnostic[])
     "SELECT pg_catalog.upper(pg_catalog.current_setting('client_min_messages'))",
     [],
   );
-  // INFO is always told (PostgreSQL manual, client_min_messages)
   for (const notice of told)
-    if (severityOf(notice) === 'INFO' || rankOf(notice) >= severities.indexOf(least ?? ''))
+    if (isTold(severityOf(notice), least ?? ''))
       session.client.notice({ ...notice, severity: severityOf(notice) });
 }
+
+/**
+ * Does a client hear of a notice? INFO is always told (PostgreSQL manual, client_min_messages).
+ * @param least what the setting is
+ */
+export const isTold = (severity: string, least: string): boolean =>
+  severity === 'INFO' || severities.indexOf(severity) >= severities.indexOf(least.toUpperCase());
 
 const severityOf = ({ severity, severityPlain }: Diagnostic): string => severityPlain ?? severity;
 const rankOf = (notice: Diagnostic): number => severities.indexOf(severityOf(notice));

@@ -9,8 +9,12 @@ import { planSetConfig } from './set-config.js';
 import { refuseSample } from './split/sample-condition.js';
 import type { Touch } from './touch.js';
 
-/** @throws ClarusError 0A000 where the statement calls what is not proven to touch no protected table */
-export function mustBeProven({ routines, homes }: Touch): void {
+/**
+ * @returns the same
+ * @throws ClarusError 0A000 where the statement calls what is not proven to touch no protected table
+ */
+export function mustBeProven(touch: Touch): Touch {
+  const { routines, homes } = touch;
   if (routines?.doubt !== undefined)
     throw new ClarusError(
       '0A000',
@@ -26,6 +30,7 @@ export function mustBeProven({ routines, homes }: Touch): void {
       'the statement calls a function that runs SQL text, reads files or writes past tables',
       { hint: 'In a database with protected tables such functions are refused.' },
     );
+  return touch;
 }
 
 /**

@@ -209,8 +209,7 @@ export class Planning {
     const cursor = raw.DeclareCursorStmt && child(raw.DeclareCursorStmt, 'query');
     // views in the query of a cursor are expanded when it is opened only
     const read = cursor ? await session.analyse(deparse(cursor), shape.parameterTypes) : analysis;
-    const touch = await touchOf(read, session, homes);
-    mustBeProven(touch);
+    const touch = mustBeProven(await touchOf(read, session, homes));
     mustOnlyRead(read, touch.tables, catalog);
     if (touch.seeds || (touch.homes.has('settings') && /seed|\$/i.test(clean)))
       session.randomness.seeded = true;
@@ -237,10 +236,8 @@ export class Planning {
         touch.catalogue && session.residual ? await withoutOwnObjects(clean, shape, session) : undefined;
       const touched = own ? await touchOf(own.analysis, session, homes) : touch;
       const placed = place(raw, clean, shape, touched, sequences, momentary);
-      if (placed.kind === 'pass') {
-        refuseIdentifiers(raw, touched);
-        await refuseRowTypes(read, session);
-      }
+      if (placed.kind === 'pass') refuseIdentifiers(raw, touched);
+      if (placed.kind === 'pass') await refuseRowTypes(read, session);
       if (placed.kind === 'pass' && named) refuseCatalogueOfCloud(treesOf([read]));
       if (placed.kind === 'pass') absent = await absence(parseOne(clean), read, touch, session);
       if (placed.kind !== 'pass' || !(named?.cause ?? absent))
@@ -315,7 +312,7 @@ export class Planning {
     const dated = holdsMoment(raw) ? await withMoment(raw, analysis, session) : undefined;
     if (dated) return this.source(deparse(dated), session, types);
     const homes = await this.homes(session);
-    const touch = await touchOf(analysis, session, homes);
+    const touch = mustBeProven(await touchOf(analysis, session, homes));
     const cause = new ClarusError('0A000', 'the query cannot be run on the trusted side', {
       detail: 'What it computes would be written to protected columns.',
       hint: 'Create the table first, then fill it with INSERT.',

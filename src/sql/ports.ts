@@ -125,6 +125,8 @@ export interface SessionSettings {
   /** values of further settings by which literals and statements are read; compared only */
   readonly literals: string;
   readonly statementTimeout: string;
+  /** the least severity that the client hears of */
+  readonly clientMinMessages: string;
 }
 
 /** Offsets of time zones by name, as the trusted PostgreSQL knows them. */

@@ -129,7 +129,10 @@ BEGIN
   ELSE
     EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent::regclass);
   END IF;
-  EXECUTE format('DROP FOREIGN TABLE IF EXISTS ${OWN_SCHEMA}.%I', 't' || parent);
+  -- IF EXISTS would tell the client where there is none
+  IF to_regclass(format('${OWN_SCHEMA}.%I', 't' || parent)) IS NOT NULL THEN
+    EXECUTE format('DROP FOREIGN TABLE ${OWN_SCHEMA}.%I', 't' || parent);
+  END IF;
 END
 $function$;
 

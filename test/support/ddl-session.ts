@@ -123,6 +123,7 @@ export async function openDdlSession(
       arrayNulls: true,
       literals: '',
       statementTimeout: '0',
+      clientMinMessages: 'notice',
     },
     cloudMajor: Infinity,
     cloud: statementPort(cloud, sent),

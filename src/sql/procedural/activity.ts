@@ -2,6 +2,7 @@
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
 import { OpenCursors } from './cursors.js';
+import { located, type Place, withContext } from './places.js';
 
 /** Bodies that may run within each other: PostgreSQL's stack takes some hundreds. */
 const depthMax = 200;
@@ -13,6 +14,8 @@ export interface Activity {
   triggers: number;
   /** COMMIT and ROLLBACK are errors */
   atomic: boolean;
+  /** where they are, the outermost first */
+  readonly places: Place[];
   /** what they have opened, up to the end of the outermost */
   readonly cursors: OpenCursors;
 }
@@ -25,6 +28,7 @@ export function activityOf({ transaction }: SessionPort): Activity {
     depth: 0,
     triggers: 0,
     atomic: false,
+    places: [],
     cursors: new OpenCursors(),
   };
   activities.set(transaction, found);
@@ -47,9 +51,23 @@ export async function within<T>(session: SessionPort, atomic: boolean, work: () 
   activity.atomic ||= atomic;
   try {
     return await work();
+  } catch (error) {
+    throw activity.depth === 1 ? withContext(error) : error;
   } finally {
     activity.depth--;
     activity.atomic = before;
     if (activity.depth === 0) activity.cursors.clear();
+  }
+}
+
+/** Runs a body, which is at a place. */
+export async function at<T>({ places }: Activity, place: Place, work: () => Promise<T>): Promise<T> {
+  places.push(place);
+  try {
+    return await work();
+  } catch (error) {
+    throw located(error, places);
+  } finally {
+    places.pop();
   }
 }

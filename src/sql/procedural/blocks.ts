@@ -52,8 +52,9 @@ export function bindBlock({ block }: DoBody, bound: Bound, services: RoutineServ
         const scope = new Scope(undefined, undefined, block);
         scope.declare(found);
         const frame = new Frame(new Execution(session, services), 'neither');
-        const interpreter = new Interpreter(frame, new Returned(nothing, found), activityOf(session));
-        mustBeOver(await interpreter.block(block, scope));
+        const returned = new Returned(nothing, found);
+        const interpreter = new Interpreter(frame, returned, activityOf(session), 'inline_code_block');
+        mustBeOver(await interpreter.body(block, scope));
       });
       return { kind: 'complete', tag: 'DO' };
     },

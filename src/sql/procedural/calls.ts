@@ -13,7 +13,7 @@ import type { DataRows, ExecuteOutcome, SessionPort } from '../ports.js';
 import { list, type RawNode, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { versionsOf } from '../routines.js';
-import { activityOf, within } from './activity.js';
+import { activityOf, at, within } from './activity.js';
 import { mustBeOver } from './blocks.js';
 import { type Call, type CallsBody, tellsNull } from './bodies.js';
 import { Execution, Frame, rowOf } from './frame.js';
@@ -170,13 +170,13 @@ async function runRoutine(
     return returned;
   }
   if (routine.body.kind === 'sql') {
-    await runStatements(routine.body.statements, new Frame(execution, 'column'), scope, returned);
+    await runStatements(routine, routine.body.statements, new Frame(execution, 'column'), scope, returned);
     return returned;
   }
   scope.declare(found);
   const frame = new Frame(execution, 'neither');
-  const interpreter = new Interpreter(frame, returned, activityOf(session));
-  mustBeOver(await interpreter.block(routine.body.block, scope));
+  const interpreter = new Interpreter(frame, returned, activityOf(session), routine.signature);
+  mustBeOver(await interpreter.body(routine.body.block, scope));
   await returned.ended(execution.types);
   mustGiveNoCursor(routine, returned, session);
   return returned;
@@ -201,17 +201,22 @@ function mustGiveNoCursor({ columns }: Routine, { result }: Returned, session: S
 }
 
 /** A body in SQL: its last statement gives what it returns. */
-async function runStatements(
+function runStatements(
+  { name }: Routine,
   statements: readonly string[],
   frame: Frame,
   scope: Scope,
   returned: Returned,
 ): Promise<void> {
-  for (const [i, sql] of statements.entries()) {
-    await frame.execution.step();
-    const outcome = await frame.run(sql, scope);
-    if (i === statements.length - 1 && !returned.shape.isVoid) await returned.last(outcome, frame.types);
-  }
+  const place = { kind: 'sql' as const, name, statement: 1 };
+  return at(activityOf(frame.execution.session), place, async () => {
+    for (const [i, sql] of statements.entries()) {
+      await frame.execution.step();
+      place.statement = i + 1;
+      const outcome = await frame.run(sql, scope);
+      if (i === statements.length - 1 && !returned.shape.isVoid) await returned.last(outcome, frame.types);
+    }
+  });
 }
 
 /** @throws ClarusError 40001 where a routine was replaced while it ran */

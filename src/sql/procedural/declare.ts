@@ -6,11 +6,22 @@ import { folded } from './tokens.js';
 import type { ValueType } from './types.js';
 import { mustTake, REFCURSOR, Scope, type Variable, variableOf } from './variables.js';
 
-/** The variables of a block with the values they begin with, each of which may use those before. */
-export async function declared(block: Block, outer: Scope | undefined, frame: Frame): Promise<Scope> {
+/**
+ * The variables of a block with the values they begin with, each of which may use those before.
+ * @param begins is told of each variable by its line
+ */
+export async function declared(
+  block: Block,
+  outer: Scope | undefined,
+  frame: Frame,
+  begins: (line: number) => void,
+): Promise<Scope> {
   if (block.declarations.length === 0 && block.label === undefined && outer) return outer;
   const scope = new Scope(outer, block.label, block);
-  for (const declaration of block.declarations) await declare(declaration, scope, frame);
+  for (const declaration of block.declarations) {
+    if (declaration.kind === 'variable') begins(declaration.line);
+    await declare(declaration, scope, frame);
+  }
   return scope;
 }
 

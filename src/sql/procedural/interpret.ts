@@ -3,22 +3,22 @@
  * SQL as a statement of its own, planned and protected like the client's.
  */
 import { ClarusError } from '../../errors.js';
-import { parseStatements } from '../raw/parse.js';
-import type { Activity } from './activity.js';
+import { type Activity, at } from './activity.js';
 import { writable } from './arguments.js';
 import { closeCursor, fetchFromCursor, openCursor } from './cursor-statements.js';
 import type { OpenCursors } from './cursors.js';
 import { declared } from './declare.js';
+import { runDynamic } from './dynamic.js';
 import { assignElement } from './elements.js';
 import { type Caught, catches, caught, diagnosticItem } from './errors.js';
 import { type Frame, rowOf, rowVariable } from './frame.js';
 import { type BodyRunner, type Flow, Loops } from './loops.js';
-import { mustBeAllowed } from './permitted.js';
 import { failedAssertion, raise } from './raise.js';
 import type { BodyResult } from './returned.js';
 import type { Outcome } from './run.js';
 import type { Block, Branch, Into, Source, Statement } from './syntax.js';
-import { open, textOf, typeBool, typeText, type Value } from './types.js';
+import { Tracking } from './tracking.js';
+import { open, typeBool, typeText } from './types.js';
 import { errorVariable, Scope } from './variables.js';
 
 /** One body while it runs. */
@@ -31,18 +31,30 @@ export class Interpreter implements BodyRunner {
   /** blocks with handlers that are running */
   #subtransactions = 0;
 
-  /** @param returned takes what the body returns */
+  readonly #tracking: Tracking;
+
+  /**
+   * @param returned takes what the body returns
+   * @param signature what errors call the body
+   */
   constructor(
     readonly frame: Frame,
     private readonly returned: BodyResult,
     private readonly activity: Activity,
+    signature: string,
   ) {
+    this.#tracking = new Tracking(signature, activity.places);
     this.#loops = new Loops(this);
     this.#atomic = activity.atomic;
   }
 
   get cursors(): OpenCursors {
     return this.activity.cursors;
+  }
+
+  /** Runs the whole body. */
+  body(block: Block, outer: Scope): Promise<Flow> {
+    return at(this.activity, this.#tracking.place, () => this.block(block, outer));
   }
 
   async block(block: Block, outer: Scope | undefined): Promise<Flow> {
@@ -59,7 +71,7 @@ export class Interpreter implements BodyRunner {
   }
 
   async #plain(block: Block, outer: Scope | undefined): Promise<Flow> {
-    const scope = await declared(block, outer, this.frame);
+    const scope = await this.#tracking.declaring(begins => declared(block, outer, this.frame, begins));
     return this.statements(block.body, scope);
   }
 
@@ -69,7 +81,7 @@ export class Interpreter implements BodyRunner {
     handlers: NonNullable<Block['handlers']>,
     outer: Scope | undefined,
   ): Promise<Flow> {
-    const scope = await declared(block, outer, this.frame);
+    const scope = await this.#tracking.declaring(begins => declared(block, outer, this.frame, begins));
     const { session } = this.frame.execution;
     const { atomic } = this.activity;
     const { cursors } = this;
@@ -111,7 +123,7 @@ export class Interpreter implements BodyRunner {
   async statements(list: readonly Statement[], scope: Scope): Promise<Flow> {
     for (const statement of list) {
       await this.frame.execution.step();
-      const flow = await this.#statement(statement, scope);
+      const flow = await this.#tracking.statement(statement, () => this.#statement(statement, scope));
       if (flow !== 'next') return flow;
     }
     return 'next';
@@ -155,7 +167,9 @@ export class Interpreter implements BodyRunner {
       case 'sql':
         return this.#sql(statement.sql, statement.into, scope);
       case 'perform':
-        this.setFound(this.#counted(await frame.run(statement.sql, scope)));
+        this.setFound(
+          this.#counted(await this.#tracking.running(statement.sql, frame.run(statement.sql, scope))),
+        );
         return;
       case 'call':
         return this.#call(statement.sql, scope);
@@ -238,7 +252,7 @@ export class Interpreter implements BodyRunner {
   }
 
   async #sql(sql: string, into: Into | undefined, scope: Scope): Promise<void> {
-    const outcome = await this.frame.run(sql, scope);
+    const outcome = await this.#tracking.running(sql, this.frame.run(sql, scope));
     const writes = /^(INSERT|UPDATE|DELETE|MERGE) /.test(outcome.tag);
     const found = this.#counted(outcome);
     if (writes || outcome.isQuery) this.setFound(found);
@@ -273,7 +287,7 @@ export class Interpreter implements BodyRunner {
   }
 
   async #call(sql: string, scope: Scope): Promise<void> {
-    const outcome = await this.frame.run(sql, scope);
+    const outcome = await this.#tracking.running(sql, this.frame.run(sql, scope));
     const row = rowOf(outcome, 0);
     for (const [i, place] of (outcome.outputs ?? []).entries()) {
       const target = writable(sql, place);
@@ -302,44 +316,9 @@ export class Interpreter implements BodyRunner {
       : this.dynamic(source.text, source.using, scope);
   }
 
-  /** EXECUTE. @throws ClarusError 0A000 where the text depends on protected values: the cloud would read it */
-  async dynamic(text: string, using: readonly string[], scope: Scope): Promise<Outcome> {
-    const { frame } = this;
-    const sql = await frame.types.assigned(await frame.evaluate(text, scope), typeText);
-    const query = textOf(sql);
-    if (query === null) throw new ClarusError('22004', 'query string argument of EXECUTE is null');
-    if (sql.secret)
-      throw new ClarusError('0A000', 'the text of EXECUTE may depend on a protected column', {
-        detail: 'A cloud would read it.',
-        hint: 'Write $1 in the text, and give the value in USING.',
-      });
-    const [statement, ...more] = parseStatements(query);
-    if (!statement) return { rows: [], columns: [], secret: [], tag: '', isQuery: false, secretCount: false };
-    if (more.length > 0)
-      throw new ClarusError('0A000', 'several statements in one EXECUTE are not answered yet', {
-        hint: 'Execute them one by one.',
-      });
-    if (statement.node.SelectStmt?.intoClause)
-      throw new ClarusError('0A000', 'EXECUTE of SELECT ... INTO is not implemented', {
-        hint: 'You might want to use EXECUTE ... INTO or EXECUTE CREATE TABLE ... AS instead.',
-      });
-    mustBeAllowed(statement.node);
-    const values: Value[] = [];
-    for (const expression of using) values.push(await frame.evaluate(expression, scope));
-    if (scope.relations.length === 0) return frame.execution.run({ sql: statement.text, values });
-    // of the names of the body, the text means its relations only
-    const given = new Scope(undefined, undefined, statement);
-    for (const relation of scope.relations) given.declareRelation(relation);
-    for (const [i, value] of values.entries())
-      given.declare({
-        kind: 'scalar',
-        name: `$${i + 1}`,
-        type: value.type,
-        constant: true,
-        notNull: false,
-        value,
-      });
-    return frame.execution.run(await frame.bound(statement.text, given));
+  /** EXECUTE. */
+  dynamic(text: string, using: readonly string[], scope: Scope): Promise<Outcome> {
+    return runDynamic(text, using, scope, this.frame, this.#tracking);
   }
 
   async #assert({ condition, message }: Extract<Statement, { kind: 'assert' }>, scope: Scope): Promise<void> {

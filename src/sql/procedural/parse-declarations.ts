@@ -14,6 +14,7 @@ export function parseDeclarations(tokens: Tokens): readonly Declaration[] {
 }
 
 function declaration(tokens: Tokens): Declaration {
+  const { line } = tokens;
   const name = tokens.name();
   if (tokens.take('alias')) {
     tokens.expect('for');
@@ -38,5 +39,5 @@ function declaration(tokens: Tokens): Declaration {
       '22004',
       `variable "${name}" must have a default value, since it's declared NOT NULL`,
     );
-  return { kind: 'variable', name, type, constant, notNull, value };
+  return { kind: 'variable', name, type, constant, notNull, value, line };
 }

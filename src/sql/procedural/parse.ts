@@ -115,8 +115,19 @@ const statements: Readonly<Record<string, Parse>> = {
 };
 const loops = ['loop', 'while', 'for', 'foreach'];
 
+/** The line on which each statement stands. */
+const lines = new WeakMap<Statement, number>();
+export const lineOf = (statement: Statement): number | undefined => lines.get(statement);
+
 function parseStatement(tokens: Tokens): Statement {
   const label = parseLabel(tokens);
+  const { line } = tokens;
+  const statement = parseLabelled(tokens, label);
+  lines.set(statement, line);
+  return statement;
+}
+
+function parseLabelled(tokens: Tokens, label: string | undefined): Statement {
   if (tokens.is('declare', 'begin') && !isAssignment(tokens))
     return closed(tokens, parseBlock(tokens, label));
   if (isKeyword(tokens, loops))

@@ -1,9 +1,11 @@
 /** RAISE and ASSERT. */
 import { ClarusError, type ErrorFields } from '../../errors.js';
 import { tell } from '../notices.js';
+import { activityOf } from './activity.js';
 import { statesOf } from './conditions.js';
 import { markOpen, markRaised, markSecretState } from './errors.js';
 import type { Frame } from './frame.js';
+import { contextOf } from './places.js';
 import type { Raise } from './syntax.js';
 import { textOf, type Value } from './types.js';
 import type { Scope } from './variables.js';
@@ -40,7 +42,8 @@ export async function raise(statement: Raise, frame: Frame, scope: Scope): Promi
   }
   const { session } = frame.execution;
   const severity = statement.level.toUpperCase();
-  await tell(session, [{ severity, severityPlain: severity, code, message, ...fieldsOf(words) }]);
+  const where = contextOf(activityOf(session).places);
+  await tell(session, [{ severity, severityPlain: severity, code, message, ...fieldsOf(words), where }]);
 }
 
 /** `%` stands for an argument, `%%` for itself. */

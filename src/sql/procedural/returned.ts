@@ -2,6 +2,7 @@
 import { ClarusError } from '../../errors.js';
 import type { Row } from '../execute/collect.js';
 import { type Frame, rowOf } from './frame.js';
+import { noteCast } from './places.js';
 import type { Outcome } from './run.js';
 import { type Field, RECORD, type Types, type Value } from './types.js';
 import type { Scalar, Scope, Variable, WholeRow } from './variables.js';
@@ -124,7 +125,10 @@ export class Returned implements BodyResult {
     await this.#take(
       values.map(({ value }) => value),
       frame.types,
-    );
+    ).catch(error => {
+      if (!this.shape.isSet && typeof error === 'object' && error !== null) noteCast(error);
+      throw error;
+    });
   }
 
   async #addOutputs(types: Types): Promise<void> {

@@ -21,6 +21,8 @@ export interface Parameter {
 export interface Routine {
   readonly oid: number;
   readonly name: string;
+  /** with the types of its parameters, and its schema where the search path does not find it */
+  readonly signature: string;
   readonly isProcedure: boolean;
   readonly parameters: readonly Parameter[];
   /** columns of what it returns */
@@ -54,7 +56,8 @@ const routineQuery = `SELECT p.proname::text, l.lanname::text, p.prosrc,
     p.proisstrict::text, p.prosecdef::text, (p.proconfig IS NOT NULL)::text, p.prokind::text,
     pg_catalog.has_function_privilege(p.oid, 'EXECUTE')::text, p.xmin::text,
     (SELECT pg_catalog.json_agg(pg_catalog.pg_get_function_arg_default(p.oid, i) ORDER BY i)::text
-       FROM pg_catalog.generate_series(1, coalesce(pg_catalog.array_length(p.proallargtypes, 1), p.pronargs)) i)
+       FROM pg_catalog.generate_series(1, coalesce(pg_catalog.array_length(p.proallargtypes, 1), p.pronargs)) i),
+    p.oid::pg_catalog.regprocedure::text
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid = $1::pg_catalog.oid`;
 
 const modes: Readonly<Record<string, Parameter['mode'] | undefined>> = {
@@ -72,7 +75,7 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
   const [row] = await readerOn(session.trusted)(routineQuery, [String(oid)]);
   if (!row) return undefined;
   const [name, language, source, sqlBody, names, typeOids, argModes, returns, isSet, volatility] = row;
-  const [strict, definer, settings, kind, permitted, version, defaults] = row.slice(10);
+  const [strict, definer, settings, kind, permitted, version, defaults, signature] = row.slice(10);
   if (permitted !== 'true')
     throw new ClarusError(
       '42501',
@@ -95,6 +98,7 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
     ...result,
     oid,
     name: name!,
+    signature: signature!,
     isProcedure,
     parameters,
     isSet: isSet === 'true',
@@ -107,12 +111,13 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
 /** The function of a trigger. */
 export interface TriggerRoutine {
   readonly name: string;
+  readonly signature: string;
   readonly block: Block;
   readonly version: string;
 }
 
 const triggerQuery = `SELECT p.proname::text, l.lanname::text, p.prosrc, p.provolatile::text, p.prosecdef::text,
-    (p.proconfig IS NOT NULL)::text, p.xmin::text
+    (p.proconfig IS NOT NULL)::text, p.xmin::text, p.oid::pg_catalog.regprocedure::text
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid = $1::pg_catalog.oid`;
 
 /**
@@ -122,7 +127,7 @@ const triggerQuery = `SELECT p.proname::text, l.lanname::text, p.prosrc, p.provo
 export async function triggerRoutineOf(oid: number, session: SessionPort): Promise<TriggerRoutine> {
   const [row] = await readerOn(session.trusted)(triggerQuery, [String(oid)]);
   if (!row) throw new ClarusError('42883', 'the function of a trigger is not there');
-  const [name, language, source, volatility, definer, settings, version] = row;
+  const [name, language, source, volatility, definer, settings, version, signature] = row;
   const why =
     language !== 'plpgsql'
       ? `it is written in ${language}`
@@ -138,7 +143,7 @@ export async function triggerRoutineOf(oid: number, session: SessionPort): Promi
       detail: `Clarus runs it in place of the cloud: ${why}.`,
       hint: 'Write it in PL/pgSQL, without SECURITY DEFINER and SET.',
     });
-  return { name: name!, block: parseBody(source ?? ''), version: version! };
+  return { name: name!, signature: signature!, block: parseBody(source ?? ''), version: version! };
 }
 
 function parametersOf(

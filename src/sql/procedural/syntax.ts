@@ -21,6 +21,7 @@ export type Declaration =
       readonly constant: boolean;
       readonly notNull: boolean;
       readonly value: string | undefined;
+      readonly line: number;
     }
   | CursorDeclaration;
 

@@ -2,6 +2,8 @@
 import { ClarusError } from '../../errors.js';
 import { grammar } from '../raw/grammar.js';
 
+const NEWLINE = 0x0a;
+
 /** One word of a body. */
 export interface Token {
   /** byte offsets in the source */
@@ -17,6 +19,8 @@ export class Tokens {
   readonly #source: Buffer;
   readonly #tokens: readonly Token[];
   #at = 0;
+  /** up to which byte lines are counted */
+  #counted = { to: 0, line: 1 };
 
   /** @throws ClarusError 42601 for what is no words */
   constructor(source: string) {
@@ -36,6 +40,17 @@ export class Tokens {
     } catch (error) {
       throw new ClarusError('42601', (error as Error).message);
     }
+  }
+
+  /** The line on which the next word stands, counted from 1 as plpgsql_location_to_lineno does. */
+  get line(): number {
+    const to = this.peek()?.start ?? this.#source.length;
+    if (to < this.#counted.to) this.#counted = { to: 0, line: 1 };
+    let { line } = this.#counted;
+    for (let at = this.#source.indexOf(NEWLINE, this.#counted.to); at >= 0 && at < to; line++)
+      at = this.#source.indexOf(NEWLINE, at + 1);
+    this.#counted = { to, line };
+    return line;
   }
 
   get isOver(): boolean {

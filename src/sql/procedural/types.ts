@@ -10,6 +10,7 @@ import { parseExpression } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import { readingOf } from '../settings.js';
 import { mustTravelExactly } from '../split/exact.js';
+import { noteText, standsFor } from './places.js';
 
 /** The type of a value. */
 export interface ValueType {
@@ -234,6 +235,8 @@ function remembered<T>(map: Map<string, Promise<T>>, key: string, find: () => Pr
 /** An error without where it stands in a statement of ours. */
 export function withoutPlace(error: unknown): unknown {
   if (!(error instanceof PostgresError)) return error;
-  const { position: _position, where: _where, ...diagnostic } = error.diagnostic;
-  return new PostgresError(diagnostic);
+  const { position, where: _where, ...diagnostic } = error.diagnostic;
+  const told = standsFor(new PostgresError(diagnostic), error);
+  if (position !== undefined) noteText(told);
+  return told;
 }

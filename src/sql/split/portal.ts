@@ -302,7 +302,7 @@ export async function run(port: StatementPort, portal: PortalPort, sink: RowSink
 }
 
 /**
- * Tells what functions of users noticed. One may have caught what a carrier failed with, and one may have been replaced
+ * Tells what the statement noticed. A function of users may have caught what a carrier failed with, and one may have been replaced
  * since the statement was planned: what it reads may then not have been there.
  * @throws what a carrier failed with; ClarusError 40001
  */
@@ -311,8 +311,8 @@ export async function mustHaveRunAsPlanned(
   residual: Residual,
   session: SessionPort,
 ): Promise<void> {
-  if (!routines) return;
   await tell(session, residual.notices);
+  if (!routines) return;
   if (residual.failure !== undefined) throw residual.failure;
   if ((await versionsOf(routines.oids, residual.port)) !== routines.text)
     throw new ClarusError('40001', 'a function was replaced while a statement called it', {

@@ -92,7 +92,7 @@ export class Firing {
 
   async #run(
     trigger: Trigger,
-    { block }: TriggerRoutine,
+    { block, signature }: TriggerRoutine,
     scope: Scope,
     rows: FiredFor,
   ): Promise<TableRow | null> {
@@ -103,8 +103,9 @@ export class Firing {
       new Frame(this.#execution, 'neither'),
       result,
       activityOf(this.session),
+      signature,
     );
-    mustBeOver(await interpreter.block(block, scope));
+    mustBeOver(await interpreter.body(block, scope));
     const row = result.row;
     if (row && trigger.timing === 'BEFORE') this.#mustStayProtected(row, rows);
     return row;

@@ -197,4 +197,21 @@ export const ofStatements: readonly Normalisation[] = [
     why: 'COPY is run by Clarus, in batches: when the trigger is fired the cloud runs none',
     apply: of(/^\\copy tab_progress_reporting from /, without(/^INFO: {2}progress: .*\n?/gm)),
   },
+  {
+    what: 'lines of CONTEXT that name an expression of a PL/pgSQL body, or a function in SQL that it calls',
+    why: 'PostgreSQL tells an expression where it has to plan it, and Clarus runs it otherwise; where in the body it stands is compared',
+    apply: output =>
+      output.replace(
+        /(?<=^(?:CONTEXT: {2})?)(?:PL\/pgSQL (?:expression|assignment) ".*"|SQL function "\w+" statement \d+)\n/gm,
+        '',
+      ),
+  },
+  {
+    what: 'the place of an error (LINE, QUERY) within a body, and within an EXECUTE or the statement that it runs',
+    why: 'their text is not the one that is analysed; SQLSTATE and message are compared',
+    apply: of(
+      /^(?:do|execute|prepare q4)\b|^UPDATE alter_table_under_transition_tables /i,
+      without(/^LINE \d+: .*\n *\^\n?|^QUERY: {2}.*\n?/gm),
+    ),
+  },
 ];
