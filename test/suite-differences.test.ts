@@ -241,6 +241,27 @@ DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM counted_rows' INTO n; RETU
   );
 });
 
+test('defaults are computed row by row, wherever the rows come from', () =>
+  same(
+    'CREATE SEQUENCE counts',
+    'CREATE TABLE counted_twice (x int DEFAULT nextval($$counts$$), y text, z int DEFAULT -1 * currval($$counts$$))',
+    "INSERT INTO counted_twice (y) VALUES ('a'), ('b')",
+    'CREATE TABLE letters (y text)',
+    "INSERT INTO letters VALUES ('c'), ('d'), ('e')",
+    'INSERT INTO counted_twice (y) SELECT y FROM letters',
+    'CREATE TEMP TABLE letters_here AS SELECT y FROM letters',
+    'INSERT INTO counted_twice (y) SELECT y FROM letters_here',
+    'SELECT x, z FROM counted_twice ORDER BY x',
+  ));
+
+test('a restriction that statements would not heed is refused', async () => {
+  await refused(
+    /^"restrict_nonsystem_relation_kind" cannot be set in a database with protected tables$/,
+    "SET restrict_nonsystem_relation_kind = 'view'",
+  );
+  await same('SET restrict_nonsystem_relation_kind = $$$$', 'RESET restrict_nonsystem_relation_kind');
+});
+
 test('a key that mixes NULL and values under MATCH FULL is told as such', () =>
   same(
     'CREATE TABLE full_key (a int, b int, PRIMARY KEY (a, b))',

@@ -110,7 +110,22 @@ function transaction(fields: RawFields, sql: string): Plan {
 
 function setting(fields: RawFields, sql: string): Plan {
   const value = fields.kind === 'VAR_SET_VALUE' ? argument(fields) : undefined;
+  mustNotRestrict(fields);
   return { kind: 'setting', sql, sides: sidesOf(text(fields, 'name') ?? '', value) };
+}
+
+/**
+ * pg_dump sets it by set_config, for queries of the catalogue alone.
+ * @throws ClarusError 0A000 for a restriction that statements would not heed
+ */
+function mustNotRestrict(fields: RawFields): void {
+  const isRestriction = text(fields, 'name')?.toLowerCase() === 'restrict_nonsystem_relation_kind';
+  if (isRestriction && fields.kind === 'VAR_SET_VALUE' && argument(fields) !== '')
+    throw new ClarusError(
+      '0A000',
+      '"restrict_nonsystem_relation_kind" cannot be set in a database with protected tables',
+      { detail: 'The trusted side answers by views and foreign tables of its own.' },
+    );
 }
 
 const argument = (fields: RawFields): string => {

@@ -23,8 +23,14 @@ export async function markersOf(
   const markers: (CopyMarker | undefined)[] = [];
   for (const column of columns) {
     const found = defaults.get(column.attnum);
+    // markers of a column are filled together, whatever other columns do row by row
+    const asksOthers = found !== undefined && /\b(?:currval|lastval)\b/.test(found.sql);
     markers.push(
-      found && ((await fillingOf(table, column, found, homes, session)) ?? { kind: 'refused', column }),
+      found &&
+        ((!asksOthers && (await fillingOf(table, column, found, homes, session))) || {
+          kind: 'refused',
+          column,
+        }),
     );
   }
   return markers;

@@ -6,7 +6,7 @@ import { rowsMeeting } from '../checks/condition.js';
 import { type GeneratedValues, generatedValues } from '../checks/generated.js';
 import type { TableChecks } from '../checks/table-checks.js';
 import type { SessionPort, StatementPort } from '../ports.js';
-import { fillingValues, withDefaulted } from '../split/write/copy-filling.js';
+import { fillingColumns, withDefaulted } from '../split/write/copy-filling.js';
 import type { CopyInBody } from './bodies.js';
 import { slice } from './conversion.js';
 import { inLine } from './copy-failure.js';
@@ -92,14 +92,8 @@ export class CopyEvaluation {
   /** The defaults of the columns that the data lack. */
   async defaults(count: number, refused: boolean): Promise<readonly PlainColumn[]> {
     const { body, session, time } = this;
-    const columns: PlainColumn[] = [];
-    for (const missing of body.defaults) {
-      const filling = { ...missing, kind: 'default' as const };
-      columns.push(
-        await onTrusted(session, refused, port => fillingValues(filling, count, time, session, port)),
-      );
-    }
-    return columns;
+    const fillings = body.defaults.map(missing => ({ ...missing, kind: 'default' as const }));
+    return onTrusted(session, refused, port => fillingColumns(fillings, count, time, session, port));
   }
 
   /** The rows that are to be copied, with all that is given for them. */

@@ -6,6 +6,12 @@ import { exactly, mayRound, rounds } from '../split/exact.js';
 import { collect, type Row } from './collect.js';
 import { assignment, statement, type TargetType, typeNameOf } from './convert.js';
 
+/** A column with what it has when nothing is given for it. */
+export interface Defaulted {
+  readonly type: TargetType;
+  readonly expression: DefaultExpression;
+}
+
 /**
  * Evaluates a default for so many rows.
  * @param time of the transaction, where the default asks for it
@@ -14,26 +20,48 @@ import { assignment, statement, type TargetType, typeNameOf } from './convert.js
  */
 export async function defaultValues(
   type: TargetType,
-  { sql, time: timed, sequences }: DefaultExpression,
+  expression: DefaultExpression,
   count: number,
   time: Uint8Array | null,
   format: 0 | 1,
   session: SessionPort,
   trusted: StatementPort = session.trusted,
 ): Promise<Row> {
-  const value = assignment(`(${sql})::${await typeNameOf(type.oid, { trusted })}`, type);
-  const isRounded = format === 0 && rounds(session.settings) && mayRound(type.oid);
-  const printed = isRounded ? exactly(value) : value;
+  const [values] = await defaultColumns([{ type, expression }], count, time, format, session, trusted);
+  return values!;
+}
+
+/**
+ * Evaluates defaults for so many rows, row by row as PostgreSQL does: one may ask for the value that another has taken from a
+ * sequence (currval).
+ * @returns one row a default, with its values
+ */
+export async function defaultColumns(
+  defaults: readonly Defaulted[],
+  count: number,
+  time: Uint8Array | null,
+  format: 0 | 1,
+  session: SessionPort,
+  trusted: StatementPort = session.trusted,
+): Promise<readonly Row[]> {
+  const printed: string[] = [];
+  for (const { type, expression } of defaults) {
+    const value = assignment(`(${expression.sql})::${await typeNameOf(type.oid, { trusted })}`, type);
+    const isRounded = format === 0 && rounds(session.settings) && mayRound(type.oid);
+    printed.push(isRounded ? exactly(value) : value);
+  }
+  const timed = defaults.some(({ expression }) => expression.time);
   const rows = await collect(
     trusted,
     statement(
-      `SELECT ${printed} FROM pg_catalog.generate_series(1, ${timed ? '$2' : '$1'})`,
+      `SELECT ${printed.join(', ')} FROM pg_catalog.generate_series(1, ${timed ? '$2' : '$1'})`,
       timed ? [typeOids.timestamptz, typeOids.int4] : [typeOids.int4],
     ),
     [...(timed ? [time] : []), Buffer.from(String(count))],
     [...(timed ? [1 as const] : []), 0],
     [format],
   );
+  const sequences = defaults.flatMap(({ expression }) => expression.sequences);
   if (sequences.length > 0) await session.transaction.keepSequences(sequences.filter(name => name !== ''));
-  return rows.map(([field]) => field ?? null);
+  return defaults.map((_, column) => rows.map(row => row[column] ?? null));
 }

@@ -5,7 +5,7 @@ import type { CopyFilling, CopyInBody } from '../../execute/bodies.js';
 import { convert, decided } from '../../execute/conversion.js';
 import { ofField } from '../../execute/copy-failure.js';
 import type { ReadRows } from '../../execute/copy-input.js';
-import { defaultValues } from '../../execute/default-values.js';
+import { defaultColumns, defaultValues } from '../../execute/default-values.js';
 import type { SessionPort, StatementPort } from '../../ports.js';
 import { nextValues } from './computed-writes.js';
 
@@ -26,6 +26,36 @@ export async function fillingValues(
     return plain(columnOf(await defaultValues(type, filling, count, time, 1, session, trusted)));
   const next = columnOf(await nextValues(filling.sequence, count, session, trusted));
   return (await decided([convert(next, 0, type, session)], session))[0]!;
+}
+
+/**
+ * Computes what several columns get: defaults row by row, because one may depend on what another has done.
+ * @param beforeCounter is called before the cloud is asked for values of a sequence
+ */
+export async function fillingColumns(
+  fillings: readonly CopyFilling[],
+  count: number,
+  time: Uint8Array | null,
+  session: SessionPort,
+  trusted: StatementPort,
+  beforeCounter: () => void = () => undefined,
+): Promise<readonly PlainColumn[]> {
+  const defaults = fillings.flatMap(filling =>
+    filling.kind === 'default' ? [{ type: filling.column.type, expression: filling }] : [],
+  );
+  const computed =
+    defaults.length === 0 ? [] : await defaultColumns(defaults, count, time, 1, session, trusted);
+  let next = 0;
+  const columns: PlainColumn[] = [];
+  for (const filling of fillings) {
+    if (filling.kind === 'default') {
+      columns.push(plain(columnOf(computed[next++]!)));
+      continue;
+    }
+    beforeCounter();
+    columns.push(await fillingValues(filling, count, time, session, trusted));
+  }
+  return columns;
 }
 
 /** Do rows leave values to sequences, which live in the cloud or here? */

@@ -26,7 +26,7 @@ import type { ExecutionServices } from '../../execute/portal.js';
 import { inOrder, newRowIds, protectRows, type SideWrites, writeSides } from '../../execute/protecting.js';
 import type { CopyInExecution, SessionPort, StatementPort } from '../../ports.js';
 import { printingFetched } from '../fetching.js';
-import { asksSequence, fillingValues, withDefaulted } from './copy-filling.js';
+import { asksSequence, fillingColumns, withDefaulted } from './copy-filling.js';
 import { type Bounds, boundsOf, keysOf, type Place, partitionOf, placesOf } from './routing.js';
 
 /** Rows that are read before they are looked at: as many as PostgreSQL gathers. */
@@ -194,15 +194,12 @@ class RoutedCopy implements CopyInExecution {
 
   async #fillings(count: number, refused: boolean): Promise<readonly PlainColumn[]> {
     const { body, session, time } = this;
-    const filled: PlainColumn[] = [];
-    for (const filling of body.fillings) {
-      // the cloud answers nothing more
-      if (this.#early && filling.kind === 'counter') throw this.#early.error;
-      filled.push(
-        await onTrusted(session, refused, port => fillingValues(filling, count, time, session, port)),
-      );
-    }
-    return filled;
+    return onTrusted(session, refused, port =>
+      fillingColumns(body.fillings, count, time, session, port, () => {
+        // the cloud answers nothing more
+        if (this.#early) throw this.#early.error;
+      }),
+    );
   }
 
   /** @throws what is wrong with the first row that is */
