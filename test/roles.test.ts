@@ -1,4 +1,4 @@
-/** Roles of the application: what is granted to them is told as PostgreSQL tells it, and no session acts as one. */
+/** Roles of the application: what is granted to them is told as PostgreSQL tells it. Sessions act as them in set-role.test.ts. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import pg from 'pg';
@@ -120,7 +120,6 @@ suite('roles of the application', { timeout: 300_000 }, () => {
     const { user } = recorded.proxy.behind;
     await ours.query('CREATE ROLE group_of_ours');
     for (const sql of [
-      'SET ROLE group_of_ours',
       "SELECT set_config('role', 'group_of_ours', false)",
       'ALTER TABLE patient OWNER TO group_of_ours',
       'ALTER VIEW names OWNER TO group_of_ours',
@@ -131,7 +130,8 @@ suite('roles of the application', { timeout: 300_000 }, () => {
       'CREATE USER someone',
       `DROP ROLE ${user}`,
       `GRANT ${user} TO group_of_ours`,
-      `GRANT group_of_ours TO ${user}`,
+      'GRANT group_of_ours TO pg_monitor',
+      'SET ROLE pg_monitor',
       'GRANT SELECT ON patient TO PUBLIC',
       'GRANT SELECT ON open TO group_of_ours, PUBLIC',
       'ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC',

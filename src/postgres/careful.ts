@@ -1,4 +1,5 @@
 import { ClarusError, ofDepth } from '../errors.js';
+import { withoutRows } from '../sql/acting/told.js';
 import { isTold } from '../sql/notices.js';
 import type { SessionPort } from '../sql/ports.js';
 import type { SessionEncodingState } from '../trusted/encoding-state.js';
@@ -13,7 +14,7 @@ import type { ClientCopy } from './client-copy.js';
 import { ClientLoop } from './client-loop.js';
 import { ClientOutput } from './client-output.js';
 import { fromCloud, toCloud } from './cloud-names.js';
-import { type CarefulContext, drained } from './context.js';
+import { type ActingRole, type CarefulContext, drained } from './context.js';
 import { Cursors } from './cursors.js';
 import { holds } from './endpoint.js';
 import { expects, forwarded } from './expectations.js';
@@ -53,6 +54,7 @@ export class CarefulMode implements Mode, CarefulContext {
   readonly portals: ClientPortals;
   readonly cursors: Cursors;
   readonly settings: SettingsView;
+  readonly acting: ActingRole = { current: undefined, touched: false };
   readonly port: SessionPort;
   readonly fatalTold = false;
   status: TransactionStatus = 'I';
@@ -402,7 +404,8 @@ export class CarefulMode implements Mode, CarefulContext {
         what: describeDefect(error),
       });
     }
-    return errorMessage(error instanceof PostgresError ? this.#clientError(error) : error);
+    const told = this.acting.current === undefined ? error : withoutRows(error);
+    return errorMessage(told instanceof PostgresError ? this.#clientError(told) : told);
   }
 
   #clientError(error: PostgresError): PostgresError | ClarusError {

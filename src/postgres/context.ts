@@ -14,6 +14,14 @@ import type { TemporaryObjects } from './temporary-objects.js';
 import type { Transaction } from './transaction.js';
 import type { TrustedSide } from './trusted-side.js';
 
+/** What is known of the role that a session acts as. The trusted backend knows it at any time (role-now.ts). */
+export interface ActingRole {
+  /** a role of the application; undefined: the session's own */
+  current: string | undefined;
+  /** the session has set it at some time */
+  touched: boolean;
+}
+
 /** What the parts of a careful session share. */
 export interface CarefulContext {
   readonly options: GatewayOptions;
@@ -32,6 +40,7 @@ export interface CarefulContext {
   /** those whose rows the trusted side keeps */
   readonly cursors: Cursors;
   readonly settings: SettingsView;
+  readonly acting: ActingRole;
   /** the client's messages */
   readonly loop: Pick<ClientLoop, 'syncIsNext'>;
   /** the session as planning and executors see it */

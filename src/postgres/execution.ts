@@ -4,6 +4,7 @@ import { cannotBeRun } from '../sql/execute/given.js';
 import type { Plan } from '../sql/plan.js';
 import type { ExecuteOutcome, OutcomeListener } from '../sql/ports.js';
 import { backendTypes } from '../wire/protocol.js';
+import { mustActAlike, mustBePermitted, settledRole } from './acting-role.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { executeCursor, mustBeDeclarable } from './cursor-execution.js';
@@ -42,6 +43,12 @@ export function execute(
   if (portal.execution?.hasFailed && plan.kind !== 'pass')
     throw new ClarusError('55000', cannotBeRun(portal.name));
   refusePortalAsCursor(context, plan);
+  if (portal.execution === undefined) {
+    const settled = settledRole(context);
+    if (settled)
+      return settled.then(() => (context.skipping ? undefined : execute(context, portal, maxRows)));
+    mustActAlike(context, plan);
+  }
   if (portal.execution === undefined && context.options.planner.overtaken?.(plan, context.port))
     return renew(context, portal).then(() =>
       context.skipping ? undefined : execute(context, portal, maxRows),
@@ -109,6 +116,7 @@ function run(
     case 'execute':
       return executePrepared(context, plan, portal, inner => {
         const go = (): void | Promise<void> => {
+          if (context.skipping) return;
           portal.announce?.(inner.plan);
           return execute(context, inner, maxRows);
         };
@@ -132,6 +140,17 @@ export function bind(
   context: CarefulContext,
   portal: ClientPortal,
   frame?: (statement: string) => void,
+): void | Promise<void> {
+  const permitted = mustBePermitted(context, portal.plan);
+  if (permitted)
+    return permitted.then(() => (context.skipping ? undefined : bindPermitted(context, portal, frame)));
+  return bindPermitted(context, portal, frame);
+}
+
+function bindPermitted(
+  context: CarefulContext,
+  portal: ClientPortal,
+  frame: ((statement: string) => void) | undefined,
 ): void | Promise<void> {
   const { plan } = portal;
   const { cloud } = context;

@@ -185,6 +185,7 @@ function finish(context: CarefulContext, portal: ClientPortal, reader: FrameRead
     return bound;
   }
   const done = (): void => {
+    if (context.skipping) return;
     context.portals.put(portal);
     pipeline.own(messages.bindComplete, refused);
   };

@@ -52,6 +52,14 @@ export interface Planner {
   /** Does a plan write to a table that another session is about to change? It is to be made anew. */
   overtaken?(plan: Plan, session: SessionPort): boolean;
   /**
+   * May the role that the session acts as run a plan? Absent: sessions act as no other.
+   * @returns undefined: it may
+   * @throws PostgresError or ClarusError 42501 as PostgreSQL says that it may not; ClarusError 0A000
+   */
+  permit?(plan: Plan, session: SessionPort): Promise<void> | undefined;
+  /** Was a plan made for another role than the session acts as now? */
+  actsOtherwise?(plan: Plan, session: SessionPort): boolean;
+  /**
    * A statement is about to run.
    * @returns what to call when it is answered; undefined: nobody waits for it
    * @throws ClarusError 40001 where it writes by a plan of before a change that has begun

@@ -57,6 +57,9 @@ export class ContextPort implements SessionPort {
       get begun() {
         return context.transaction.block || context.cloud.pipeline.dirty;
       },
+      get acting() {
+        return context.acting.current;
+      },
       get number() {
         return context.transaction.number;
       },
@@ -170,6 +173,14 @@ export class ContextPort implements SessionPort {
 
   analyseTentatively(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
     return this.#context.trusted.analyseTentatively(sql, parameterTypes);
+  }
+
+  asOwner<T>(work: () => Promise<T>): Promise<T> {
+    return this.#context.trusted.asOwner(work);
+  }
+
+  tries(statement: PhysicalStatement): Promise<void> {
+    return this.#context.trusted.tries(statement);
   }
 
   check(statement: PhysicalStatement, bound: BoundParameters): Promise<void> {

@@ -1,5 +1,6 @@
 /** SET, RESET and set_config: kept in step on the cloud's side and on the trusted one. */
 import type { Plan } from '../sql/plan.js';
+import { changeRole } from './acting-role.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { aborted } from './failure.js';
 import type { ClientPortal } from './prepared.js';
@@ -23,6 +24,7 @@ export async function executeSetting(
   plan: SettingPlan,
   alone: boolean,
 ): Promise<void> {
+  if (plan.role) return changeRole(context, plan, plan.role, alone);
   if (!(await drained(context))) return;
   const { cloud } = context;
   if (isFailed(context)) throw aborted();

@@ -5,6 +5,7 @@ import { missingParameter } from '../sql/raw/parameters.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
+import { mustBePermitted } from './acting-role.js';
 import { toCloud } from './cloud-names.js';
 import { type CarefulContext, drained } from './context.js';
 import { inSession, mustBeDeclarableAlone } from './cursor-execution.js';
@@ -79,6 +80,9 @@ function runInSession(context: CarefulContext, statement: Statement, plan: Plan)
     const ran = run(context, statement, plan);
     return ran === undefined ? true : ran.then(() => true);
   }
+  const permitted = mustBePermitted(context, plan);
+  if (permitted)
+    return permitted.then(() => (context.skipping ? true : runPassAlone(context, statement, plan)));
   return runPassAlone(context, statement, plan);
 }
 
@@ -163,7 +167,7 @@ function run(context: CarefulContext, statement: Statement, plan: Plan): void | 
     return execute(context, portal, 0);
   };
   const bound = bind(context, portal);
-  return bound === undefined ? go() : bound.then(go);
+  return bound === undefined ? go() : bound.then(() => (context.skipping ? undefined : go()));
 }
 
 function describe(context: CarefulContext, plan: Plan, resultFormats: readonly (0 | 1)[] = []): void {

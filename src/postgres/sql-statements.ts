@@ -2,6 +2,7 @@
 import { ClarusError } from '../errors.js';
 import type { Plan } from '../sql/plan.js';
 import { PostgresError } from '../wire/diagnostic.js';
+import { settledRole } from './acting-role.js';
 import { type CarefulContext, drained } from './context.js';
 import { inSession } from './cursor-execution.js';
 import { physicalQuery } from './own-statements.js';
@@ -52,6 +53,7 @@ export async function executePrepared(
   run: (portal: ClientPortal) => void | Promise<void>,
 ): Promise<void> {
   if (!(await drained(context))) return;
+  await settledRole(context);
   const prepared = context.statements.get(plan.name);
   const current = await currentPlan(context, prepared.plan, () =>
     context.options.planner.plan(prepared.statement, prepared.parameterTypes, context.port),
@@ -130,7 +132,7 @@ export async function discard(context: CarefulContext, plan: PlanOf<'discard'>):
     // what DISCARD ALL ran for is done one by one: it may not run behind other statements of a batch
     const sql =
       plan.target === 'all'
-        ? ['RESET ALL', 'DISCARD PLANS', 'DISCARD TEMP', 'DISCARD SEQUENCES']
+        ? ['RESET role', 'RESET ALL', 'DISCARD PLANS', 'DISCARD TEMP', 'DISCARD SEQUENCES']
         : [plan.sql];
     for (const statement of sql) await trusted.port.run(statement);
     trusted.settle();

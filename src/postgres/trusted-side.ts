@@ -69,6 +69,10 @@ export class TrustedSide {
   #connection: ServerConnection | undefined;
   #endpoint: Endpoint | undefined;
   #closed = false;
+  /** what is done as the role that the session begins with */
+  #asOwner: Promise<unknown> = Promise.resolve();
+  /** how many blocks that are taken back stand within each other */
+  #takingBack = 0;
   /** settings of the session so far, by name where the name can be told */
   readonly #settings = new Map<string, string>();
 
@@ -119,11 +123,15 @@ export class TrustedSide {
   async analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis> {
     await this.ready();
     const isOfTables = this.#hooks.carries === true && ofTables.test(sql);
+    const work = () => analyse(this.pipeline, sql, parameterTypes);
+    return this.#whileLocked(() => (isOfTables ? this.#overTables(work) : work()));
+  }
+
+  /** Does something that may wait for the DDL of others, as often as it may. */
+  async #whileLocked<T>(work: () => Promise<T>): Promise<T> {
     for (;;)
       try {
-        return await (isOfTables
-          ? this.#overTables(() => analyse(this.pipeline, sql, parameterTypes))
-          : analyse(this.pipeline, sql, parameterTypes));
+        return await work();
       } catch (error) {
         if (!(error instanceof PostgresError && error.code === '55P03')) throw error;
         // Who has no transaction holds nothing that the other could wait for.
@@ -139,16 +147,51 @@ export class TrustedSide {
   }
 
   /** Does something while tables whose rows are carried are plain tables to this session. */
-  async #overTables<T>(work: () => Promise<T>): Promise<T> {
-    const { joined } = this.#hooks.transaction;
-    await this.port.run(joined ? 'SAVEPOINT clarus_tables' : 'BEGIN');
-    try {
+  #overTables<T>(work: () => Promise<T>): Promise<T> {
+    return this.#takenBack('clarus_tables', async () => {
       await this.port.run(asTablesSql);
+      return work();
+    });
+  }
+
+  /** Does something as the role that the session begins with; one after the other. */
+  asOwner<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#asOwner.then(async () => {
+      await this.ready();
+      return this.#takenBack('clarus_owner', async () => {
+        await this.port.run('SET LOCAL role TO DEFAULT');
+        return work();
+      });
+    });
+    this.#asOwner = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * Runs a statement as the role that the session acts as, without values of its parameters, and takes it back.
+   * @throws PostgresError what is wrong with it; ClarusError 40P01 as `analyse`
+   */
+  async tries(statement: PhysicalStatement): Promise<void> {
+    await this.ready();
+    const nulls = statement.parameterTypes.map(() => null);
+    const work = () => this.port.gather(statement, nulls, false);
+    await this.#whileLocked(() =>
+      this.#hooks.carries === true ? this.#overTables(work) : this.#takenBack('clarus_tries', work),
+    );
+  }
+
+  /** Does something of which nothing remains on this side. */
+  async #takenBack<T>(savepoint: string, work: () => Promise<T>): Promise<T> {
+    const inBlock = this.#hooks.transaction.joined || this.#takingBack > 0;
+    await this.port.run(inBlock ? `SAVEPOINT ${savepoint}` : 'BEGIN');
+    this.#takingBack++;
+    try {
       return await work();
     } finally {
+      this.#takingBack--;
       this.settle();
-      await this.port.run(joined ? 'ROLLBACK TO SAVEPOINT clarus_tables' : 'ROLLBACK');
-      if (joined) await this.port.run('RELEASE SAVEPOINT clarus_tables');
+      await this.port.run(inBlock ? `ROLLBACK TO SAVEPOINT ${savepoint}` : 'ROLLBACK');
+      if (inBlock) await this.port.run(`RELEASE SAVEPOINT ${savepoint}`);
       else this.settle();
     }
   }

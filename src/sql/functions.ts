@@ -34,11 +34,16 @@ const unproven =
 const tellingNames =
   /^(to_reg(class|type)|has_(table|any_column|column|sequence)_privilege|pg_get_.*|pg_describe_object|pg_identify_object.*|(obj|col)_description|format_type|current_query|row_security_active|pg_relation_(filenode|filepath|is_updatable)|pg_column_is_updatable|pg_filenode_relation|pg_partition_.*|pg_sequence_parameters|pg_index.*_has_property|pg_input_.*|pg_table_is_visible|pg_typeof|currtid2)$/;
 
+const askingRole =
+  /^(has_.*_privilege|pg_has_role|row_security_active|current_user|current_schemas?|pg_cancel_backend|pg_terminate_backend|pg_(database|tablespace)_size|pg_stat_.*|pg_.*_is_visible|to_reg.*|pg_show_all_settings|pg_sequence_.*|pg_get_sequence_data)$/;
+
 /** Function OIDs of the shadow database with their homes. */
 export interface FunctionHomes {
   home(oid: number): Home;
   /** does it tell of relations, types or statements by their names, or is it told of them so? */
   tellsNames(oid: number): boolean;
+  /** does its answer, or whether it may be called, depend on the role that asks? */
+  asksRole(oid: number): boolean;
 }
 
 /** Built-in objects have lower OIDs (FirstNormalObjectId, src/include/access/transam.h). */
@@ -54,13 +59,16 @@ export const functionHomesQuery =
 export function functionHomes(rows: readonly (readonly [string, string, string])[]): FunctionHomes {
   const homes = new Map<number, Home>();
   const telling = new Set<number>();
+  const asking = new Set<number>();
   for (const [oid, name] of rows) {
     homes.set(Number(oid), homeOf(name));
     if (tellingNames.test(name)) telling.add(Number(oid));
+    if (askingRole.test(name)) asking.add(Number(oid));
   }
   return {
     home: oid => (oid >= FIRST_USER_OID ? 'unproven' : (homes.get(oid) ?? 'anywhere')),
     tellsNames: oid => telling.has(oid),
+    asksRole: oid => asking.has(oid),
   };
 }
 

@@ -5,6 +5,8 @@ import type { Catalog } from '../catalog/catalog.js';
 import type { Payloads } from '../crypto/payloads.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
+import { mustBePermitted } from './acting/permitted.js';
+import { withoutRows } from './acting/told.js';
 import { BesideDdl, isWrite } from './beside-ddl.js';
 import { type ChangingTables, onlyReads } from './changing.js';
 import { logicalError } from './client-error.js';
@@ -39,7 +41,7 @@ import { bindInsert, bindUpdate } from './execute/write-portal.js';
 import { asksClarus } from './explain.js';
 import { bindClarus } from './explained/clarus.js';
 import { bindExplained } from './explained/portal.js';
-import { keepable, type MadeWith, madeWith, planKey, same } from './kept-plans.js';
+import { actingIn, keepable, type MadeWith, madeWith, planKey, same } from './kept-plans.js';
 import type { BoundParameters, Plan, ProtectedPlan } from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
 import type { CopyInExecution, ResidualPort, SessionPort } from './ports.js';
@@ -54,7 +56,7 @@ import { noteTransaction } from './snapshots.js';
 import type { SplitLimits, SplitServices } from './split/cloud-rows.js';
 import { bindCursor } from './split/cursor.js';
 import { mustPrintExactly } from './split/exact.js';
-import { fetching, withSecrets } from './split/fetching.js';
+import { fetching, internally, withSecrets } from './split/fetching.js';
 import { bindSplit } from './split/portal.js';
 import { bindInsertSelect } from './split/write/insert.js';
 import { bindSplitWrite } from './split/write/portal.js';
@@ -208,6 +210,15 @@ export class Sql {
     return same(made, madeWith(session));
   }
 
+  permit(plan: Plan, session: SessionPort): Promise<void> | undefined {
+    return mustBePermitted(plan, session);
+  }
+
+  actsOtherwise(plan: Plan, session: SessionPort): boolean {
+    const made = this.#madeWith.get(plan);
+    return made !== undefined && made.acting !== actingIn(session);
+  }
+
   overtaken(plan: Plan, session: SessionPort): boolean {
     return this.#besideDdl.isOvertaken(plan, session);
   }
@@ -216,9 +227,10 @@ export class Sql {
     return this.#besideDdl.running(plan, session);
   }
 
-  /** An error of the cloud in logical names, without protected forms. */
+  /** An error of a server in logical names, without protected forms and what the role may not read. */
   clientError(error: PostgresError, session: SessionPort): PostgresError {
-    return logicalError(error, session.catalog());
+    const logical = logicalError(error, session.catalog());
+    return session.transaction.acting === undefined ? logical : withoutRows(logical);
   }
 
   bind(
@@ -362,7 +374,7 @@ export class Sql {
     mustPrintExactly(session);
     return {
       limits: this.services.splitLimits,
-      plan: (sql, types = []) => this.plan({ text: sql }, types, fetching(session)),
+      plan: (sql, types = []) => this.plan({ text: sql }, types, internally(session)),
       context,
       registry: this.services.registry,
       rowIds: (table, count) => this.services.rowIds(table, count),
@@ -377,6 +389,7 @@ export class Sql {
     return {
       bind,
       planIn: (sql, types, session) => this.plan({ text: sql }, types, session),
+      permit: (plan, session) => this.permit(plan, session),
       payloads: this.services.payloads,
     };
   }

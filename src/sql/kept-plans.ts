@@ -12,7 +12,13 @@ export interface MadeWith {
   readonly rounds: boolean;
   readonly temporary: string;
   readonly seeded: boolean;
+  /** the role that it is planned for; undefined: the session's own */
+  readonly acting: string | undefined;
 }
+
+/** The role that statements of a session are planned for. */
+export const actingIn = ({ internal, transaction }: SessionPort): string | undefined =>
+  internal ? undefined : transaction.acting;
 
 /** @returns what a plan that is made now is made with */
 export const madeWith = (session: SessionPort): MadeWith => ({
@@ -21,6 +27,7 @@ export const madeWith = (session: SessionPort): MadeWith => ({
   rounds: rounds(session.settings),
   temporary: session.temporary.state,
   seeded: session.randomness.seeded,
+  acting: actingIn(session),
 });
 
 /** May a plan that was made with `made` be run `now`? */
@@ -29,7 +36,8 @@ export const same = (made: MadeWith, now: MadeWith): boolean =>
   made.searchPath === now.searchPath &&
   made.rounds === now.rounds &&
   made.temporary === now.temporary &&
-  made.seeded === now.seeded;
+  made.seeded === now.seeded &&
+  made.acting === now.acting;
 
 /** DDL is planned once: what it finds in the shadow schema may change with it. */
 export const keepable = (plan: Plan): boolean =>
@@ -40,16 +48,15 @@ export const keepable = (plan: Plan): boolean =>
   !('homed' in plan);
 
 /** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
-export const planKey = (
-  text: string,
-  parameterTypes: readonly number[],
-  { user, settings, residual, secrets, temporary, randomness }: SessionPort,
-): string => {
+export const planKey = (text: string, parameterTypes: readonly number[], session: SessionPort): string => {
+  const { user, settings, residual, secrets, temporary, randomness } = session;
+  const acting = actingIn(session);
   const from = [
     residual ? '' : 'fetch',
     [...(secrets ?? [])].join(),
     temporary.state,
     `${randomness.seeded}`,
+    acting === undefined ? '' : `as ${acting}`,
   ];
   const read = [settings.searchPath, readingOf(settings), rounds(settings)];
   return [user, ...read, parameterTypes.join(), ...from, text].join('\0');

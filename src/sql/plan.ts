@@ -40,6 +40,28 @@ export type TransactionAction =
   | { readonly kind: 'release'; readonly name: string; readonly sql: string }
   | { readonly kind: 'rollback-to'; readonly name: string; readonly sql: string };
 
+/**
+ * What the role that the session acts as must be allowed, where others than a backend that acts as it run the plan
+ * (acting/needs.ts).
+ */
+export interface RightsNeeded {
+  /** the trusted PostgreSQL starts them, and says what is not permitted */
+  readonly tries: readonly PhysicalStatement[];
+  /** shadow OIDs of functions that it must be allowed to call */
+  readonly functions: readonly number[];
+  /** sequences by their shadow OIDs, with rights of which it must have one */
+  readonly sequences: readonly { readonly oid: number; readonly rights: string }[];
+}
+
+/** SET ROLE, SET SESSION AUTHORIZATION and their kin. */
+export interface RoleChange {
+  readonly setting: 'role' | 'session_authorization';
+  /** undefined: back to the session's own */
+  readonly to: string | undefined;
+  /** SET LOCAL */
+  readonly local: boolean;
+}
+
 /** Which servers of the session a setting is for. */
 export type SettingSides = 'both' | 'cloud' | 'trusted';
 
@@ -72,6 +94,7 @@ export type Plan =
       readonly declares?: Pick<CursorDeclaration, 'name' | 'hold'>;
       /** it reads pg_cursors */
       readonly listsCursors?: true;
+      readonly needs?: RightsNeeded;
     }
   /**
    * FETCH and MOVE in a cursor whose rows the trusted PostgreSQL keeps: what `pass` becomes in a session that has it.
@@ -98,7 +121,13 @@ export type Plan =
     }
   | { readonly kind: 'transaction'; readonly action: TransactionAction }
   /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION: run on both sides, or on one */
-  | { readonly kind: 'setting'; readonly sql: string; readonly sides: SettingSides }
+  | {
+      readonly kind: 'setting';
+      readonly sql: string;
+      readonly sides: SettingSides;
+      /** it says which role the session acts as: the trusted side's, for the cloud has one user for all */
+      readonly role?: RoleChange;
+    }
   /** `SELECT set_config(...)`: run like `setting` once its values are known */
   | {
       readonly kind: 'set-config';
@@ -151,6 +180,8 @@ export interface ProtectedPlan {
    * else one that only takes the same parameters
    */
   readonly check?: PhysicalStatement;
+  /** absent: it was planned for the session's own role */
+  readonly needs?: RightsNeeded;
   readonly body: ProtectedBody;
 }
 

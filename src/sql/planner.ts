@@ -6,6 +6,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import { isInTree } from '../catalog/trees.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError, ofDepth } from '../errors.js';
+import { planActing } from './acting/plan.js';
 import { analysed } from './analysing.js';
 import { generatedOf } from './checks/generated.js';
 import { boundsOf, checksOf } from './checks/table-checks.js';
@@ -18,6 +19,7 @@ import { planExplained } from './explained/plan.js';
 import { readFunctionHomes } from './function-homes.js';
 import type { FunctionHomes } from './functions.js';
 import { refuseIdentifiers } from './identifiers.js';
+import { actingIn } from './kept-plans.js';
 import { mustOnlyRead } from './materialised.js';
 import { holdsMoment, withMoment } from './moment.js';
 import { inFull } from './opaque/in-full.js';
@@ -77,7 +79,7 @@ export class Planning {
    *   trusted PostgreSQL words what is wrong with the statement itself
    */
   async plan(
-    { node, text: sql }: RawStatement,
+    { node, text: sql, offset }: RawStatement,
     parameterTypes: readonly number[],
     session: SessionPort,
   ): Promise<Plan> {
@@ -88,7 +90,20 @@ export class Planning {
       );
     try {
       const { seeded } = session.randomness;
-      const plan = await this.#plan(node, sql, parameterTypes, session);
+      const role = actingIn(session);
+      const plan = await (role === undefined
+        ? this.#plan(node, sql, parameterTypes, session)
+        : planActing(
+            { node, text: sql, offset },
+            {
+              role,
+              session,
+              parameterTypes,
+              homes: () => this.homes(session),
+              plan: (raw, text) => this.#plan(raw, text, parameterTypes, session),
+              calls: (text, cause) => this.#calls(text, parameterTypes, session, cause),
+            },
+          ));
       const keeps = plan.kind === 'pass' || plan.kind === 'trusted' || plan.kind === 'protected';
       const seeds = session.randomness.seeded && !seeded;
       return keeps && (seeds || holdsMoment(node)) ? { ...plan, once: true } : plan;
@@ -163,10 +178,19 @@ export class Planning {
     return this.#withoutBodies(raw, sql, parameterTypes, session).catch(async error => {
       const isRefused = error instanceof ClarusError && error.code === '0A000';
       if (!isRefused || kindOf(raw) !== 'SelectStmt') throw error;
-      const clean = stripComments(sql);
-      const analysis = await session.analyse(clean, parameterTypes);
-      return planSelectCalls(parseOne(clean), analysis, session, error, this.#parts(session));
+      return this.#calls(stripComments(sql), parameterTypes, session, error);
     });
+  }
+
+  /** A SELECT whose functions are run before it. @throws cause where they cannot */
+  async #calls(
+    sql: string,
+    parameterTypes: readonly number[],
+    session: SessionPort,
+    cause: ClarusError,
+  ): Promise<ProtectedPlan> {
+    const analysis = await session.analyse(sql, parameterTypes);
+    return planSelectCalls(parseOne(sql), analysis, session, cause, this.#parts(session));
   }
 
   /** Where parameters may hold protected values, it is a plan that shows the cloud none of them. */

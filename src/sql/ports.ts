@@ -288,6 +288,8 @@ export interface SessionPort {
     readonly speaksOfReadOnly: boolean;
     /** another one for each transaction of the session */
     readonly number: number;
+    /** role of the application that the session acts as, as long as the transaction stands; undefined: the session's own */
+    readonly acting: string | undefined;
     /** what the transaction has changed of the catalogue */
     readonly changes: readonly CatalogChange[];
     /** true inside a transaction block, the client's or ours */
@@ -323,6 +325,16 @@ export interface SessionPort {
   analyse(sql: string, parameterTypes: readonly number[]): Promise<Analysis>;
   /** The same of a statement that may be wrong: an error leaves the transaction as it was. */
   analyseTentatively(sql: string, parameterTypes: readonly number[]): Promise<Analysis>;
+  /** its statements are parts of what was sent: the session's own role plans them, whatever role it acts as */
+  readonly internal?: true;
+  /** Does something on the trusted backend as the session's own role; only to read. */
+  asOwner<T>(work: () => Promise<T>): Promise<T>;
+  /**
+   * Runs a statement on the trusted backend, as the role that the session acts as and without parameters' values, and takes
+   * it back.
+   * @throws PostgresError what is wrong with it, or not permitted
+   */
+  tries(statement: PhysicalStatement): Promise<void>;
   /**
    * Lets the trusted PostgreSQL bind a statement: it reads the parameters in their order and plans the statement with
    * them. Nothing is executed.

@@ -111,6 +111,11 @@ function transaction(fields: RawFields, sql: string): Plan {
 function setting(fields: RawFields, sql: string): Plan {
   const value = fields.kind === 'VAR_SET_VALUE' ? argument(fields) : undefined;
   mustNotRestrict(fields);
+  const name = text(fields, 'name')?.toLowerCase();
+  if (name === 'role' || name === 'session_authorization') {
+    const role = { setting: name, to: value, local: fields.is_local === true } as const;
+    return { kind: 'setting', sql, sides: 'trusted', role };
+  }
   return { kind: 'setting', sql, sides: sidesOf(text(fields, 'name') ?? '', value) };
 }
 

@@ -43,7 +43,10 @@ export function sidesOf(name: string, value: string | undefined): SettingSides {
   const lower = name.toLowerCase();
   if (lower === 'role' || lower === 'session_authorization' || lower === 'session_replication_role')
     throw new ClarusError('0A000', `"${lower}" cannot be set in a database with protected tables`, {
-      hint: 'Log in to Clarus as the user whose rights are wanted.',
+      hint:
+        lower === 'session_replication_role'
+          ? 'Disable the triggers one by one (ALTER TABLE ... DISABLE TRIGGER).'
+          : 'Use SET ROLE, or log in to Clarus as the user whose rights are wanted.',
     });
   if (lower === 'standard_conforming_strings' && value !== undefined && !/^(on|true|yes|1|t|y)$/i.test(value))
     throw new ClarusError(

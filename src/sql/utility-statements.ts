@@ -29,7 +29,9 @@ export async function planUtility(
     case 'VariableShowStmt': {
       const { shape } = await session.analyse(pass.sql, []);
       const name = text(raw.VariableShowStmt!, 'name')?.toLowerCase();
-      return name === 'application_name' ? { kind: 'trusted', sql: pass.sql, shape } : { ...pass, shape };
+      const here =
+        name === 'application_name' || (name === 'role' && session.transaction.acting !== undefined);
+      return here ? { kind: 'trusted', sql: pass.sql, shape } : { ...pass, shape };
     }
     case 'FetchStmt':
       return {

@@ -145,7 +145,10 @@ export async function openDdlSession(
       notice: ({ message }) => void notices.push(message),
     },
     catalog: current,
+    asOwner: () => Promise.reject(new Error('not used by DDL')),
+    tries: () => Promise.reject(new Error('not used by DDL')),
     transaction: {
+      acting: undefined,
       touchTrusted: async () => undefined,
       keepSequences: async () => undefined,
       begin: async () => undefined,

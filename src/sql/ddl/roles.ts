@@ -1,6 +1,6 @@
 /**
- * Roles of the application and what is granted to them. They stand on the trusted side only (trusted/roles.ts): no session
- * acts as one, so their rights are told by the catalogue and decide nothing, and no cloud hears of them.
+ * Roles of the application and what is granted to them. They stand on the trusted side only (trusted/roles.ts), and no cloud
+ * hears of them: what a session may that acts as one is decided before anything is sent (acting/).
  */
 import { quoteLiteral } from '../../catalog/quote.js';
 import { textArray } from '../../catalog/reader.js';
@@ -124,16 +124,24 @@ async function runAsOwner(session: SessionPort, call: string): Promise<void> {
   session.transaction.record(sql, []);
 }
 
+/** Is it a role by which the session means its own? */
+const isOwn = (spec: RawNode, own: string | undefined): boolean => {
+  const { roletype, rolename } = spec.RoleSpec ?? {};
+  return roletype === 'ROLESPEC_CURRENT_USER' || roletype === 'ROLESPEC_CURRENT_ROLE' || rolename === own;
+};
+
 /**
- * GRANT and REVOKE of roles to each other.
- * @throws ClarusError 0A000 where one of them is a role of a user or of the cloud
+ * GRANT and REVOKE of roles to each other, and to the session's own role, which may SET ROLE to them then.
+ * @throws ClarusError 0A000 where another one is a role of a user or of the cloud
  */
 export async function grantRoles(session: SessionPort, body: DdlBody): Done {
   const fields = fieldsOf(body.node);
   const granted = list(fields, 'granted_roles').map(({ AccessPriv: role }) =>
     textOf(role ?? {}, 'priv_name'),
   );
-  const { others } = await rolesNamed(session, [...granted, ...list(fields, 'grantee_roles').map(roleName)]);
+  const [own] = await readerOn(session.trusted)('SELECT current_user::text', []);
+  const grantees = list(fields, 'grantee_roles').filter(spec => !isOwn(spec, own?.[0] ?? undefined));
+  const { others } = await rolesNamed(session, [...granted, ...grantees.map(roleName)]);
   if (others.length > 0) throw ofConfiguration('GRANT and REVOKE of roles');
   return inShadow(session, body);
 }

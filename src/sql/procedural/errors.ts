@@ -2,6 +2,7 @@
 import type { Catalog } from '../../catalog/catalog.js';
 import { ClarusError } from '../../errors.js';
 import { type Diagnostic, diagnosticOf, PostgresError } from '../../wire/diagnostic.js';
+import { withoutRows } from '../acting/told.js';
 import { logicalError } from '../client-error.js';
 import { isOfCondition } from './conditions.js';
 import type { Handler } from './syntax.js';
@@ -39,8 +40,13 @@ const ours = /^(2[0-3]|2D|2F|38|39|42|P|[I-OQ-Z])/;
 /** errors of carriers, of defects, of lock waits of our own */
 const notTheirs = /^(HV|XX|08|57P|55P03)/;
 
-/** @returns undefined: it cannot be handled */
-export function caught(error: unknown, catalog: Catalog): Caught | undefined {
+/**
+ * @param acting the body runs as a role that may not be told all of a row
+ * @returns undefined: it cannot be handled
+ */
+export function caught(thrown: unknown, catalog: Catalog, acting: boolean): Caught | undefined {
+  const isRaised = typeof thrown === 'object' && thrown !== null && raised.has(thrown);
+  const error = acting && !isRaised ? withoutRows(thrown) : thrown;
   const secret = typeof error === 'object' && error !== null && !openErrors.has(error);
   if (error instanceof PostgresError) {
     if (notTheirs.test(error.code) || /^(FATAL|PANIC)$/.test(error.diagnostic.severity)) return undefined;

@@ -97,7 +97,7 @@ export class Interpreter implements BodyRunner {
       this.#subtransactions--;
       this.activity.atomic = atomic;
     }
-    const found = caught(error, session.catalog());
+    const found = caught(error, session.catalog(), session.transaction.acting !== undefined);
     const handler = found && handlers.find(h => catches(h, found.diagnostic.code));
     if (!found || !handler) throw error;
     cursors.rollBackTo(opened);

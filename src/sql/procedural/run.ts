@@ -21,6 +21,8 @@ import { type Value, withoutPlace } from './types.js';
 export interface RoutineServices extends Pick<SplitServices, 'bind'> {
   /** plans a statement in a session */
   planIn(sql: string, parameterTypes: readonly number[], session: SessionPort): Promise<Plan>;
+  /** @throws where the role that the session acts as may not run a plan */
+  permit(plan: Plan, session: SessionPort): Promise<void> | undefined;
   readonly payloads: Payloads;
 }
 
@@ -98,6 +100,7 @@ export async function runStatement(
   try {
     const types = values.map(v => v.type.oid);
     const plan = await services.planIn(sql, types, statementSession(session, values));
+    await services.permit(plan, session);
     const outcome = await session.recorded(plan, () => runPlan(plan, values, session, services));
     if (!overGiven || !outcome.secret.includes(true)) return outcome;
     const open = await openOutputs(sql, values, session);

@@ -12,6 +12,7 @@ export const fetching = (
   residual?: SessionPort['residual'],
   settings = (): SessionPort['settings'] => session.settings,
 ): SessionPort => ({
+  ...(session.internal ? { internal: true } : {}),
   residual,
   user: session.user,
   database: session.database,
@@ -40,7 +41,26 @@ export const fetching = (
   analyse: (sql, types) => session.analyse(sql, types),
   analyseTentatively: (sql, types) => session.analyseTentatively(sql, types),
   check: (statement, bound) => session.check(statement, bound),
+  asOwner: work => session.asOwner(work),
+  tries: statement => session.tries(statement),
 });
+
+/** The session as parts of a statement are planned in it: by its own role. */
+export const internally = (session: SessionPort): SessionPort => {
+  if (session.internal || session.transaction.acting === undefined) return fetching(session);
+  return {
+    ...fetching(session),
+    get cancelRequests() {
+      return session.cancelRequests;
+    },
+    get settings() {
+      return session.settings;
+    },
+    internal: true,
+    analyse: (sql, types) => session.asOwner(() => session.analyse(sql, types)),
+    analyseTentatively: (sql, types) => session.asOwner(() => session.analyse(sql, types)),
+  };
+};
 
 /** The same where rows are on their way to another side: they are printed as they are. */
 export const printingFetched = (session: SessionPort, client: ClientPort): SessionPort =>

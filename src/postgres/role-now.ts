@@ -1,0 +1,18 @@
+/** Asking the trusted backend which role it acts as. */
+import type { CarefulContext } from './context.js';
+import { physicalQuery } from './own-statements.js';
+
+/** The role of the session's own, as SQL: which it begins with, and RESET goes back to. */
+export const ownRole = `coalesce(nullif((SELECT s.reset_val FROM pg_catalog.pg_settings s WHERE s.name = 'role'), 'none'), session_user)`;
+const currentRole = physicalQuery(
+  `SELECT nullif(pg_catalog.current_setting('role'), 'none')::pg_catalog.text, (${ownRole})::pg_catalog.text`,
+);
+
+/** Takes down which role that is. The backend has joined the transaction, or follows it. */
+export async function readRole({ acting, trusted, transaction }: CarefulContext): Promise<void> {
+  await trusted.ready();
+  const { rows } = await trusted.port.gather(currentRole, [], false);
+  if (!transaction.joined) trusted.settle();
+  const [role, own] = rows[0]!.map(value => (value === null ? undefined : Buffer.from(value).toString()));
+  acting.current = role === own ? undefined : role;
+}

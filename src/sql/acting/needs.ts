@@ -1,0 +1,231 @@
+/**
+ * What a role of the application must be allowed for a statement that it sends. The trusted PostgreSQL says whether it is,
+ * over the logical schema with its owners and rights: by starting the statement there without running it (EXPLAIN), which
+ * checks rights on tables, columns and views (ExecCheckPermissions of execMain.c). What that does not reach is asked by
+ * itself. What would be answered otherwise by another side than under the role is refused.
+ */
+
+import { oidArray, textArray } from '../../catalog/reader.js';
+import { heirsOf } from '../../catalog/trees.js';
+import { ClarusError } from '../../errors.js';
+import { type Node, nodesIn, numberIn, readNodes, walk } from '../analysed/node.js';
+import { COMMAND, functionsIn, RTE } from '../analysed/query.js';
+import { constantValue } from '../analysed/types.js';
+import { physical } from '../compilation.js';
+import { FIRST_USER_OID, type FunctionHomes, LASTVAL, sequenceCalled } from '../functions.js';
+import { inCloudsWords } from '../opaque/index.js';
+import type { Plan, RightsNeeded } from '../plan.js';
+import type { SessionPort } from '../ports.js';
+import { readerOn } from '../reading.js';
+import { routinesCalled } from '../routines.js';
+
+/** A statement with rights that are PostgreSQL's to check. */
+export interface Acted {
+  /** what PostgreSQL starts to see whether it may be run; it writes and reads what the statement does */
+  readonly sql: string;
+  readonly parameterTypes: readonly number[];
+}
+
+type Needing = Extract<Plan, { kind: 'pass' | 'protected' }>;
+
+/** current_setting with one and with two arguments (pg_proc.dat) */
+const settingFunctions: ReadonlySet<number> = new Set([2077, 3294]);
+const roleSettings = /^(role|session_authorization|is_superuser)$/i;
+/** nextval, currval, setval with two and three arguments, with the rights that each asks for (sequence.c) */
+const sequenceRights: ReadonlyMap<number, string> = new Map([
+  [1574, 'USAGE, UPDATE'],
+  [1575, 'SELECT, USAGE'],
+  [1576, 'UPDATE'],
+  [1765, 'UPDATE'],
+]);
+/** SQLValueFunctionOp of CURRENT_ROLE, CURRENT_USER, USER and CURRENT_SCHEMA (primnodes.h) */
+const askingValues: ReadonlySet<number> = new Set([9, 10, 11, 14]);
+
+/**
+ * @param plan what the statement became: it is run by others than the backend that acts as the role
+ * @throws ClarusError 0A000 for what would be answered with other rights than the role's; PostgresError
+ */
+export async function rightsNeeded(
+  { sql, parameterTypes }: Acted,
+  plan: Needing,
+  session: SessionPort,
+  homes: FunctionHomes,
+): Promise<RightsNeeded> {
+  const analysis = await session.analyse(sql, parameterTypes);
+  const trees = [...analysis.parsed, ...analysis.rewritten].flatMap(readNodes);
+  const functions = functionsIn(trees);
+  refuseAsking(trees, functions, homes);
+  await refuseOtherPath(session);
+  const isCalls = plan.kind === 'protected' && plan.body.kind === 'calls';
+  const ofUsers = [...functions].filter(oid => oid >= FIRST_USER_OID);
+  if (!isCalls) await refuseRoutines(ofUsers, session, homes);
+  await refuseTargets(targetsOf(trees), session);
+  return {
+    tries: [physical(`EXPLAIN (COSTS OFF) ${sql}`, analysis.shape.parameterTypes)],
+    functions: [...functions],
+    sequences: sequencesOf(trees),
+  };
+}
+
+/** @throws ClarusError 0A000 for what other sides would answer for their own user */
+function refuseAsking(trees: readonly Node[], functions: ReadonlySet<number>, homes: FunctionHomes): void {
+  if ([...functions].some(oid => homes.asksRole(oid) || homes.home(oid) === 'statistics'))
+    throw asksRole('It calls a function whose answer depends on rights.');
+  for (const tree of trees)
+    walk(tree, node => {
+      if (node.kind === 'SQLVALUEFUNCTION' && askingValues.has(numberIn(node, 'op')))
+        throw asksRole('A view, a default or the statement itself asks who the user is.');
+      if (settingFunctions.has(numberIn(node, 'funcid')) && asksForRole(node))
+        throw asksRole('It asks for a setting that tells of roles, or for one that it computes.');
+      if (isRelation(node) && numberIn(node, 'relid') < FIRST_USER_OID)
+        throw asksRole('It reads the system catalogue beside what the cloud answers.');
+      return true;
+    });
+}
+
+function asksForRole(call: Node): boolean {
+  const [name] = nodesIn(call, 'args');
+  const value = name?.kind === 'CONST' ? constantValue(name) : undefined;
+  return !value || roleSettings.test(Buffer.from(value).toString());
+}
+
+const isRelation = (node: Node): boolean =>
+  (node.kind === 'RANGETBLENTRY' || node.kind === 'RTE') && numberIn(node, 'rtekind') === RTE.relation;
+
+const asksRole = (detail: string): ClarusError =>
+  new ClarusError(
+    '0A000',
+    'the statement asks for what depends on the role, which is another than the session’s own',
+    {
+      detail: `${detail} The cloud has one user for all, and would answer for that one.`,
+      hint: 'RESET ROLE first, or ask for it in a statement that reads no tables.',
+    },
+  );
+
+const searched = 'SELECT pg_catalog.current_schemas(true)::pg_catalog.text';
+
+/** Names mean the same to the cloud only where the role searches the schemas that the session's own does. */
+async function refuseOtherPath(session: SessionPort): Promise<void> {
+  const [own] = await readerOn(session.trusted)(searched, []);
+  const [owners] = await session.asOwner(() => readerOn(session.trusted)(searched, []));
+  if (own?.[0] === owners?.[0]) return;
+  throw new ClarusError('0A000', 'the role searches other schemas than the session’s own does', {
+    detail:
+      'It may not use one of the search_path, or "$user" is another schema for it. The cloud knows one user.',
+    hint: 'SET search_path to schemas that both may use.',
+  });
+}
+
+/** A function of users would be run where the role does not count. */
+export class UncheckedRoutine extends ClarusError {}
+
+const changeable = `SELECT p.proname::text FROM pg_catalog.pg_proc p
+  WHERE p.oid = ANY ($1::pg_catalog.oid[]) AND (p.prokind <> 'f' OR p.provolatile <> 'i' OR p.prosecdef) LIMIT 1`;
+
+/** @throws ClarusError 0A000 for functions of users that could do more than compute */
+async function refuseRoutines(
+  oids: readonly number[],
+  session: SessionPort,
+  homes: FunctionHomes,
+): Promise<void> {
+  if (oids.length === 0) return;
+  const [row] = await readerOn(session.trusted)(changeable, [oidArray(oids)]);
+  const routines = row ? undefined : await routinesCalled(new Set(oids), session);
+  const doubtful =
+    !routines ||
+    routines.tables.size > 0 ||
+    routines.sequences ||
+    [...routines.builtins].some(homes.asksRole);
+  if (!doubtful) return;
+  throw new UncheckedRoutine(
+    '0A000',
+    `a function of users is called beside tables, under a role that is not the session’s own${row ? `: "${row[0]}"` : ''}`,
+    {
+      detail: 'It would be run with the rights of the session’s own role.',
+      hint: 'Make it IMMUTABLE where it only computes, call it in a statement of its own, or RESET ROLE.',
+    },
+  );
+}
+
+/** Relations that a statement writes, in the shadow. */
+function targetsOf(trees: readonly Node[]): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (const tree of trees)
+    walk(tree, node => {
+      if (node.kind !== 'QUERY') return true;
+      const command = numberIn(node, 'commandType');
+      const target = nodesIn(node, 'rtable')[numberIn(node, 'resultRelation') - 1];
+      if (command >= COMMAND.update && command <= COMMAND.merge && target)
+        found.add(numberIn(target, 'relid'));
+      return true;
+    });
+  return found;
+}
+
+const names = `SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::pg_catalog.oid[]) AND c.relpersistence <> 't'`;
+const firing = `WITH RECURSIVE written AS (
+    SELECT pg_catalog.to_regclass(u.name)::pg_catalog.oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) AS u (name)
+    UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN written w ON w.oid = i.inhparent)
+  SELECT t.tgname::text FROM pg_catalog.pg_trigger t JOIN written w ON w.oid = t.tgrelid WHERE NOT t.tgisinternal LIMIT 1`;
+const ruled = `SELECT c.conname::text FROM pg_catalog.pg_constraint c WHERE c.conrelid = ANY ($1::pg_catalog.oid[]) AND c.contype = 'c'
+  AND (pg_catalog.pg_get_constraintdef(c.oid) ~* '\\m(current_user|current_role|user|current_schema|current_setting|has_\\w+_privilege|pg_has_role)\\M'
+    OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+      WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
+        AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid >= ${FIRST_USER_OID} AND p.provolatile <> 'i'))
+  LIMIT 1`;
+
+/**
+ * @param targets relations of the shadow that are written
+ * @throws ClarusError 0A000 where triggers that the cloud fires, or checks, would run with its user's rights
+ */
+export async function refuseTargets(targets: ReadonlySet<number>, session: SessionPort): Promise<void> {
+  if (targets.size === 0) return;
+  const catalog = session.catalog();
+  const all = new Set(targets);
+  for (const oid of targets) {
+    const table = catalog.tables.get(oid);
+    if (table) for (const heir of heirsOf(catalog, table)) all.add(heir.oid);
+  }
+  const read = readerOn(session.trusted);
+  const [check] = await read(ruled, [oidArray([...all])]);
+  if (check) throw inWriting(`constraint "${check[0]}" calls functions, or asks who the user is`);
+  const open = [...all].filter(oid => catalog.tables.get(oid)?.state !== 'protected');
+  const named = open.length === 0 ? [] : await read(names, [oidArray(open)]);
+  if (named.length === 0) return;
+  const inCloud = named.map(([schema, name]) => inCloudsWords(catalog, schema!, name!));
+  const [trigger] = await readerOn(session.cloud)(firing, [textArray(inCloud)]);
+  if (trigger) throw inWriting(`trigger "${trigger[0]}" is fired by the cloud`);
+}
+
+const inWriting = (why: string): ClarusError =>
+  new ClarusError('0A000', 'the table cannot be written under a role that is not the session’s own', {
+    detail: `Its ${why}, and the cloud has one user for all.`,
+    hint: 'RESET ROLE first.',
+  });
+
+function sequencesOf(trees: readonly Node[]): RightsNeeded['sequences'] {
+  const found = new Map<string, RightsNeeded['sequences'][number]>();
+  for (const tree of trees)
+    walk(tree, node => {
+      const oid = numberIn(node, 'funcid');
+      if (node.kind === 'FUNCEXPR' && oid === LASTVAL) throw computedSequence();
+      const called = sequenceCalled(node);
+      if (called === 'unknown') throw computedSequence();
+      if (called !== undefined) {
+        const rights = sequenceRights.get(oid)!;
+        found.set(`${called} ${rights}`, { oid: called, rights });
+      }
+      return true;
+    });
+  return [...found.values()];
+}
+
+const computedSequence = (): ClarusError =>
+  new ClarusError(
+    '0A000',
+    'it cannot be told which sequence is meant, under a role that is not the session’s own',
+    {
+      hint: "Name the sequence as a constant, as in nextval('name').",
+    },
+  );

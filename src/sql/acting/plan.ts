@@ -1,0 +1,207 @@
+/**
+ * Plans of statements under a role of the application that the session acts as (SET ROLE). The trusted backend that analyses
+ * them acts as the role too; every other runs as the session's own, and so what they run is checked before (needs.ts).
+ */
+import { ClarusError } from '../../errors.js';
+import { PostgresError } from '../../wire/diagnostic.js';
+import { physical } from '../compilation.js';
+import { rangeParts, resolveRelation } from '../ddl/resolve.js';
+import type { FunctionHomes } from '../functions.js';
+import type { Plan, ProtectedPlan, RightsNeeded } from '../plan.js';
+import type { SessionPort } from '../ports.js';
+import { stripComments } from '../raw/comments.js';
+import { deparse } from '../raw/deparse.js';
+import {
+  child,
+  fieldsOf,
+  kindOf,
+  list,
+  type RawFields,
+  type RawNode,
+  rewrite,
+  stringOf,
+} from '../raw/node.js';
+import { parseOne, type RawStatement } from '../raw/parse.js';
+import { readerOn } from '../reading.js';
+import { refuseTargets, rightsNeeded, UncheckedRoutine } from './needs.js';
+import { withOwnName } from './own-name.js';
+
+/** Statements that ask for no rights, or whose parts are statements that do. */
+const free =
+  /^(Transaction|VariableSet|VariableShow|Prepare|Execute|Deallocate|Discard|Fetch|ClosePortal|Listen|Unlisten|Notify|ConstraintsSet|Do|Call)Stmt$/;
+const queries = /^(Select|Insert|Update|Delete|Merge|DeclareCursor|Explain|Copy)Stmt$/;
+
+const nothing: RightsNeeded = { tries: [], functions: [], sequences: [] };
+
+/** What planning under a role needs of planning. */
+export interface ActingPlanning {
+  readonly role: string;
+  readonly session: SessionPort;
+  readonly parameterTypes: readonly number[];
+  homes(): Promise<FunctionHomes>;
+  /** plans a statement as if it were sent by the session's own role */
+  plan(raw: RawNode, sql: string): Promise<Plan>;
+  /** plans a SELECT whose functions are run statement by statement, each as the role. @throws cause where it cannot */
+  calls(sql: string, cause: ClarusError): Promise<ProtectedPlan>;
+}
+
+/**
+ * @throws ClarusError 0A000 for statements that are not answered under another role; PostgresError as PostgreSQL says what
+ *   is wrong, or not permitted, with DDL
+ */
+export async function planActing(statement: RawStatement, planning: ActingPlanning): Promise<Plan> {
+  const { node, text } = statement;
+  const { role, session, plan } = planning;
+  const kind = kindOf(node);
+  if (free.test(kind) || isExplainOfExecute(node)) return withNeeds(await plan(node, text), nothing);
+  if (kind === 'LockStmt') {
+    const clean = stripComments(text);
+    const tries = [physical(clean, [])];
+    return withNeeds(await plan(node, text), { ...nothing, tries });
+  }
+  if (kind === 'TruncateStmt') {
+    // the shadow, where it runs first, checks the rights
+    const planned = await plan(node, text);
+    await refuseTargets(await relationsOf(node, session), session);
+    await refuseOwnTriggers(node, session);
+    return withNeeds(planned, nothing);
+  }
+  if (!queries.test(kind) || makesTable(node)) return refuseDdl(node, text, session);
+  const named = withOwnName(node, role);
+  const sql = named ? deparse(named) : text;
+  const types = planning.parameterTypes;
+  const clean = stripComments(sql);
+  const acted = (): Promise<string> => startedBy(parseOne(clean), clean, session);
+  const planned = await plan(named ? parseOne(sql) : node, sql).catch(async error => {
+    // what is not answered may not be permitted either, which PostgreSQL would say
+    if (error instanceof ClarusError && error.code === '0A000')
+      await explained(await acted(), types, session);
+    throw error;
+  });
+  if (planned.kind !== 'pass' && planned.kind !== 'protected') return planned;
+  const started = { sql: await acted(), parameterTypes: types };
+  const homes = await planning.homes();
+  const needing = async <T extends typeof planned>(made: T): Promise<Plan> => ({
+    ...made,
+    needs: await rightsNeeded(started, made, session, homes),
+  });
+  return needing(planned).catch(async error => {
+    if (!(error instanceof UncheckedRoutine) || kind !== 'SelectStmt') throw error;
+    return needing(await planning.calls(clean, error));
+  });
+}
+
+/** @throws PostgresError 42501 */
+async function explained(sql: string, types: readonly number[], session: SessionPort): Promise<void> {
+  const { shape } = await session.analyse(sql, types);
+  await session.tries(physical(`EXPLAIN (COSTS OFF) ${sql}`, shape.parameterTypes)).catch(error => {
+    if (error instanceof PostgresError && error.code === '42501') throw error;
+  });
+}
+
+const withNeeds = (plan: Plan, needs: RightsNeeded): Plan =>
+  plan.kind === 'pass' || plan.kind === 'protected' ? { ...plan, needs } : plan;
+
+const isExplainOfExecute = (node: RawNode): boolean =>
+  node.ExplainStmt !== undefined && child(node.ExplainStmt, 'query')?.ExecuteStmt !== undefined;
+
+/** SELECT INTO, and EXPLAIN of what makes a table. */
+function makesTable(node: RawNode): boolean {
+  if (node.ExplainStmt) return makesTable(child(node.ExplainStmt, 'query')!);
+  return node.CreateTableAsStmt !== undefined || node.SelectStmt?.intoClause !== undefined;
+}
+
+/** The statement that PostgreSQL can explain, with the rights of the one that is sent. */
+async function startedBy(node: RawNode, sql: string, session: SessionPort): Promise<string> {
+  if (node.ExplainStmt) {
+    const inner = child(node.ExplainStmt, 'query')!;
+    return startedBy(inner, deparse(inner), session);
+  }
+  if (node.DeclareCursorStmt) return deparse(child(node.DeclareCursorStmt, 'query')!);
+  const query = node.CopyStmt && child(node.CopyStmt, 'query');
+  if (node.CopyStmt && !query) return copied(node.CopyStmt, session);
+  const merged = mergingAlone(query ?? node);
+  return merged || query ? deparse(merged ?? query!) : sql;
+}
+
+/** Carriers cannot be merged into. Rights are those on the table itself, whatever inherits from it. */
+function mergingAlone(node: RawNode): RawNode | undefined {
+  let found = false;
+  const written = rewrite(node, (kind, fields) => {
+    if (kind !== 'MergeStmt') return undefined;
+    found = true;
+    const { inh: _heirs, ...relation } = fields.relation as RawFields;
+    return { MergeStmt: { ...fields, relation } };
+  });
+  return found ? written : undefined;
+}
+
+const columnsQuery = `SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum`;
+
+/** COPY of a relation asks for rights on its columns, as SELECT or INSERT of these does (DoCopy of copy.c). */
+async function copied(fields: RawFields, session: SessionPort): Promise<string> {
+  const range = fields.relation as RawFields;
+  if (fields.whereClause)
+    throw new ClarusError(
+      '0A000',
+      'COPY FROM ... WHERE is not answered under another role than the session’s own',
+    );
+  const read = readerOn(session.trusted);
+  const relation = await resolveRelation(read, rangeParts(range));
+  const named = list(fields, 'attlist').map(stringOf);
+  const columns =
+    named.length > 0
+      ? named.map(name => `"${name.replaceAll('"', '""')}"`)
+      : (await read(columnsQuery, [String(relation?.oid ?? 0)])).map(([name]) => name!);
+  const table = rangeParts(range)
+    .map(name => `"${name.replaceAll('"', '""')}"`)
+    .join('.');
+  if (fields.is_from !== true) return `SELECT ${columns.join(', ')} FROM ${table}`;
+  if (columns.length === 0) return `INSERT INTO ${table} DEFAULT VALUES`;
+  const values = columns.map(() => 'NULL').join(', ');
+  return `INSERT INTO ${table} (${columns.join(', ')}) OVERRIDING SYSTEM VALUE VALUES (${values})`;
+}
+
+async function relationsOf(node: RawNode, session: SessionPort): Promise<ReadonlySet<number>> {
+  const found = new Set<number>();
+  for (const range of list(fieldsOf(node), 'relations')) {
+    const relation = await resolveRelation(readerOn(session.trusted), rangeParts(fieldsOf(range)));
+    if (relation) found.add(relation.oid);
+  }
+  return found;
+}
+
+const truncating = `WITH RECURSIVE emptied AS (
+    SELECT pg_catalog.unnest($1::pg_catalog.oid[]) AS oid
+    UNION SELECT k.conrelid FROM pg_catalog.pg_constraint k JOIN emptied e ON k.confrelid = e.oid WHERE k.contype = 'f')
+  SELECT t.tgname::text FROM pg_catalog.pg_trigger t JOIN emptied e ON e.oid = t.tgrelid
+   WHERE NOT t.tgisinternal AND t.tgtype & 32 <> 0 LIMIT 1`;
+
+/** Triggers on TRUNCATE are put aside by the owner of their table while the shadow is asked. */
+async function refuseOwnTriggers(node: RawNode, session: SessionPort): Promise<void> {
+  const oids = `{${[...(await relationsOf(node, session))].join()}}`;
+  const [trigger] = await readerOn(session.trusted)(truncating, [oids]);
+  if (trigger)
+    throw new ClarusError('0A000', 'TRUNCATE of tables with triggers is not answered under another role', {
+      detail: `It would fire "${trigger[0]}".`,
+      hint: 'RESET ROLE first.',
+    });
+}
+
+/** Statements that are not tried: they would read rows, or are no PostgreSQL's. */
+const untried = /^(CreateTableAs|Select|Explain|SecLabel|RefreshMatView|Vacuum|CheckPoint)Stmt$/;
+
+/**
+ * What would be made under a role would belong to it; what exists belongs to others, and PostgreSQL says so.
+ * @throws always
+ */
+async function refuseDdl(node: RawNode, sql: string, session: SessionPort): Promise<never> {
+  // in PostgreSQL everybody may make temporary objects, unless told otherwise
+  const isTemporary = JSON.stringify(node).includes('"relpersistence":"t"');
+  if (!isTemporary && !untried.test(kindOf(node))) await session.tries(physical(stripComments(sql), []));
+  throw new ClarusError('0A000', 'this statement is not answered under another role than the session’s own', {
+    detail: 'What it makes would belong to a role of the application, which can own nothing.',
+    hint: 'RESET ROLE first.',
+  });
+}
