@@ -342,6 +342,8 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
     await ours.query('SELECT name FROM patient');
     await ours.query('RESET search_path');
     await ours.query('RESET ROLE');
+    await ours.query('DROP TABLE reader.open');
+    await ours.query('DROP SCHEMA reader');
     assert.deepEqual((await ours.query('SELECT count(*)::int AS n FROM closed.things')).rows, [{ n: 1 }]);
   });
 

@@ -100,7 +100,7 @@ export class Planning {
               session,
               parameterTypes,
               homes: () => this.homes(session),
-              plan: (raw, text) => this.#plan(raw, text, parameterTypes, session),
+              plan: (raw, text, within) => this.#plan(raw, text, parameterTypes, within),
               calls: (text, cause) => this.#calls(text, parameterTypes, session, cause),
             },
           ));

@@ -55,7 +55,6 @@ export async function rightsNeeded(
   const trees = [...analysis.parsed, ...analysis.rewritten].flatMap(readNodes);
   const functions = functionsIn(trees);
   refuseAsking(trees, functions, homes);
-  await refuseOtherPath(session);
   const isCalls = plan.kind === 'protected' && plan.body.kind === 'calls';
   const ofUsers = [...functions].filter(oid => oid >= FIRST_USER_OID);
   if (!isCalls) await refuseRoutines(ofUsers, session, homes);
@@ -104,17 +103,20 @@ const asksRole = (detail: string): ClarusError =>
 
 const searched = 'SELECT pg_catalog.current_schemas(true)::pg_catalog.text';
 
-/** Names mean the same to the cloud only where the role searches the schemas that the session's own does. */
-async function refuseOtherPath(session: SessionPort): Promise<void> {
+/** Does the role search the schemas that the session's own does? Only there do names mean the same to both. */
+export async function searchesAlike(session: SessionPort): Promise<boolean> {
   const [own] = await readerOn(session.trusted)(searched, []);
   const [owners] = await session.asOwner(() => readerOn(session.trusted)(searched, []));
-  if (own?.[0] === owners?.[0]) return;
-  throw new ClarusError('0A000', 'the role searches other schemas than the session’s own does', {
+  return own?.[0] === owners?.[0];
+}
+
+/** The refusal of statements that others run, for whom their names could mean something else. */
+export const otherPath = (): ClarusError =>
+  new ClarusError('0A000', 'the role searches other schemas than the session’s own does', {
     detail:
       'It may not use one of the search_path, or "$user" is another schema for it. The cloud knows one user.',
     hint: 'SET search_path to schemas that both may use.',
   });
-}
 
 /** A function of users would be run where the role does not count. */
 export class UncheckedRoutine extends ClarusError {}

@@ -23,7 +23,8 @@ import {
 } from '../raw/node.js';
 import { parseOne, type RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
-import { refuseTargets, rightsNeeded, UncheckedRoutine } from './needs.js';
+import { analysedByOwner } from '../split/fetching.js';
+import { otherPath, refuseTargets, rightsNeeded, searchesAlike, UncheckedRoutine } from './needs.js';
 import { withOwnName } from './own-name.js';
 
 /** Statements that ask for no rights, or whose parts are statements that do. */
@@ -40,7 +41,7 @@ export interface ActingPlanning {
   readonly parameterTypes: readonly number[];
   homes(): Promise<FunctionHomes>;
   /** plans a statement as if it were sent by the session's own role */
-  plan(raw: RawNode, sql: string): Promise<Plan>;
+  plan(raw: RawNode, sql: string, session: SessionPort): Promise<Plan>;
   /** plans a SELECT whose functions are run statement by statement, each as the role. @throws cause where it cannot */
   calls(sql: string, cause: ClarusError): Promise<ProtectedPlan>;
 }
@@ -53,15 +54,15 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   const { node, text } = statement;
   const { role, session, plan } = planning;
   const kind = kindOf(node);
-  if (free.test(kind) || isExplainOfExecute(node)) return withNeeds(await plan(node, text), nothing);
+  if (free.test(kind) || isExplainOfExecute(node)) return withNeeds(await plan(node, text, session), nothing);
   if (kind === 'LockStmt') {
     const clean = stripComments(text);
     const tries = [physical(clean, [])];
-    return withNeeds(await plan(node, text), { ...nothing, tries });
+    return withNeeds(await plan(node, text, session), { ...nothing, tries });
   }
   if (kind === 'TruncateStmt') {
     // the shadow, where it runs first, checks the rights
-    const planned = await plan(node, text);
+    const planned = await plan(node, text, session);
     await refuseTargets(await relationsOf(node, session), session);
     await refuseOwnTriggers(node, session);
     return withNeeds(planned, nothing);
@@ -72,13 +73,17 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   const types = planning.parameterTypes;
   const clean = stripComments(sql);
   const acted = (): Promise<string> => startedBy(parseOne(clean), clean, session);
-  const planned = await plan(named ? parseOne(sql) : node, sql).catch(async error => {
+  const alike = await searchesAlike(session);
+  if (alike) await session.analyse(clean, types);
+  const raw = named ? parseOne(sql) : node;
+  const planned = await plan(raw, sql, alike ? analysedByOwner(session) : session).catch(async error => {
     // what is not answered may not be permitted either, which PostgreSQL would say
     if (error instanceof ClarusError && error.code === '0A000')
       await explained(await acted(), types, session);
     throw error;
   });
   if (planned.kind !== 'pass' && planned.kind !== 'protected') return planned;
+  if (!alike) throw otherPath();
   const started = { sql: await acted(), parameterTypes: types };
   const homes = await planning.homes();
   const needing = async <T extends typeof planned>(made: T): Promise<Plan> => ({

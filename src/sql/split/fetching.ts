@@ -46,19 +46,37 @@ export const fetching = (
 });
 
 /** The session as parts of a statement are planned in it: by its own role. */
-export const internally = (session: SessionPort): SessionPort => {
-  if (session.internal || session.transaction.acting === undefined) return fetching(session);
+export const internally = (session: SessionPort): SessionPort =>
+  session.internal || session.transaction.acting === undefined
+    ? fetching(session)
+    : { ...analysedByOwner(session), residual: undefined, asksLast: () => false, internal: true };
+
+/**
+ * The session where its own role analyses statements and reads the catalogue: what is made of a statement may name what the
+ * role that it acts as may not see.
+ */
+export const analysedByOwner = (session: SessionPort): SessionPort => {
+  const { trusted } = session;
+  const analyse: SessionPort['analyse'] = (sql, types) => session.asOwner(() => session.analyse(sql, types));
   return {
-    ...fetching(session),
+    ...withSecrets(session, session.secrets ?? new Set()),
     get cancelRequests() {
       return session.cancelRequests;
     },
     get settings() {
       return session.settings;
     },
-    internal: true,
-    analyse: (sql, types) => session.asOwner(() => session.analyse(sql, types)),
-    analyseTentatively: (sql, types) => session.asOwner(() => session.analyse(sql, types)),
+    asksLast: () => session.asksLast(),
+    trusted: {
+      bind: (...given) => trusted.bind(...given),
+      gather: (...given) => session.asOwner(() => trusted.gather(...given)),
+      run: (...given) => trusted.run(...given),
+      copyIn: sql => trusted.copyIn(sql),
+      flush: () => trusted.flush(),
+      flushLast: () => trusted.flushLast(),
+    },
+    analyse,
+    analyseTentatively: analyse,
   };
 };
 
