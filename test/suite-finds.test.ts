@@ -155,3 +155,46 @@ test('EXCLUDED as a whole row holds nothing but its columns, or is refused', asy
   }
   await same('SELECT * FROM conflicting');
 });
+
+test('a schema is made with what is in it, in the order of kinds', async () => {
+  await same(
+    `CREATE SCHEMA clinic
+       CREATE INDEX visit_who ON visit (who)
+       CREATE VIEW seen AS SELECT v.id, upper(v.who) AS who, p.code FROM visit v JOIN place p USING (code)
+       CREATE TABLE place (code text PRIMARY KEY, "Beds" int DEFAULT 3)
+       CREATE TABLE visit (id int DEFAULT nextval('numbers'), who text, code text REFERENCES place)
+       CREATE SEQUENCE numbers START 7`,
+    "INSERT INTO clinic.place VALUES ('a')",
+    "INSERT INTO clinic.visit (who, code) VALUES ('Ann', 'a'), ('Bob', 'a') RETURNING id",
+    'SELECT * FROM clinic.seen ORDER BY id',
+    "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'clinic'::regnamespace ORDER BY relname",
+    "SELECT pg_get_viewdef('clinic.seen'::regclass)",
+    'SHOW search_path',
+    'SELECT * FROM place',
+    'CREATE SCHEMA clinic CREATE TABLE other (a int)',
+    'CREATE SCHEMA other CREATE TABLE clinic.second (a int)',
+    "SELECT count(*) FROM pg_namespace WHERE nspname = 'other'",
+    'BEGIN',
+    'CREATE SCHEMA other CREATE TABLE second (a int) CREATE VIEW good AS SELECT a FROM second',
+    'INSERT INTO other.second VALUES (1)',
+    'SELECT a FROM other.second',
+    'ROLLBACK',
+    "SELECT count(*) FROM pg_namespace WHERE nspname = 'other'",
+    'DROP SCHEMA clinic CASCADE',
+  );
+  // a place in the element is none in the statement
+  await assert.rejects(
+    ours.query(
+      'CREATE SCHEMA other CREATE TABLE second (a int) CREATE VIEW bad AS SELECT nothing FROM second',
+    ),
+    { code: '42703', position: undefined },
+  );
+  await same("SELECT count(*) FROM pg_namespace WHERE nspname = 'other'");
+  // the plain server's user may not make roles
+  await ours.query('CREATE ROLE of_the_clinic');
+  await ours.query('CREATE SCHEMA clinic GRANT SELECT ON visit TO of_the_clinic CREATE TABLE visit (id int)');
+  const right = "SELECT has_table_privilege('of_the_clinic', 'clinic.visit', 'SELECT') AS may";
+  assert.deepEqual((await ours.query(right)).rows, [{ may: true }]);
+  await ours.query('DROP SCHEMA clinic CASCADE');
+  await ours.query('DROP ROLE of_the_clinic');
+});

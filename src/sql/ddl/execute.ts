@@ -10,12 +10,13 @@ import { comment } from './comment.js';
 import { saidOfStatement } from './errors.js';
 import { securityLabel } from './label.js';
 import { refreshMaterialisedView } from './materialised.js';
-import { alterType, createExtension, createSchema, dropObjects, grant, ofTrustedSide } from './objects.js';
+import { alterType, createExtension, dropObjects, grant, ofTrustedSide } from './objects.js';
 import { alterSequence, createSequence } from './owned-sequences.js';
 import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
 import { alterView, createFunction, createView } from './queries.js';
 import { listParts } from './resolve.js';
 import { createRole, dropRoles, grantRoles, grantToLogical, refuseLogicalOwner } from './roles.js';
+import { createSchema } from './schemas.js';
 import { createTableAs } from './table-as.js';
 import {
   alterTable,
@@ -98,7 +99,7 @@ async function run(
     case 'SecLabelStmt':
       return securityLabel(session, deps, body);
     case 'CreateSchemaStmt':
-      return createSchema(session, body);
+      return createSchema(session, body, element => run(session, deps, element, queries));
     case 'CreateExtensionStmt':
       return createExtension(session, body);
     case 'CreateEnumStmt':

@@ -58,18 +58,6 @@ export const ofTrustedSide: ReadonlySet<unknown> = new Set([
   'OBJECT_TSTEMPLATE',
 ]);
 
-/**
- * Runs on both sides.
- * @throws ClarusError 0A000 for CREATE SCHEMA with elements: each needs a plan of its own
- */
-export async function createSchema(session: SessionPort, body: DdlBody): Done {
-  if (list(fieldsOf(body.node), 'schemaElts').length > 0)
-    throw new ClarusError('0A000', 'CREATE SCHEMA with elements is not supported', {
-      hint: 'Make the schema first, then what goes into it, each with a statement of its own.',
-    });
-  return onBothSides(session, body, body.node);
-}
-
 /** Runs on both sides, so both servers must have the extension at hand. */
 export const createExtension = (session: SessionPort, body: DdlBody): Done =>
   onBothSides(session, body, body.node);

@@ -1,0 +1,69 @@
+/** CREATE SCHEMA, with what is made in it: statements of their own, which find the schema first. */
+import { quoteName } from '../../catalog/quote.js';
+import { ClarusError } from '../../errors.js';
+import type { SessionPort } from '../ports.js';
+import { withoutPlace } from '../procedural/types.js';
+import { deparse } from '../raw/deparse.js';
+import { fieldsOf, kindOf, list, type RawFields, type RawNode, text } from '../raw/node.js';
+import type { DdlBody } from './body.js';
+import { onBothSides } from './objects.js';
+
+type Done = Promise<{ readonly tag: string }>;
+
+/** Kinds of elements in the order in which they are made, and the field that names the relation of each. */
+const kinds: readonly (readonly [string, string | undefined])[] = [
+  ['CreateSeqStmt', 'sequence'],
+  ['CreateStmt', 'relation'],
+  ['ViewStmt', 'view'],
+  ['IndexStmt', 'relation'],
+  ['CreateTrigStmt', 'relation'],
+  ['GrantStmt', undefined],
+];
+
+/**
+ * Makes a schema on both sides, and then its elements (CreateSchemaCommand, schemacmds.c;
+ * transformCreateSchemaStmtElements, parse_utilcmd.c).
+ * @param make makes an element
+ * @throws ClarusError 42P15 for an element of another schema, 0A000 for elements of a schema that is named by a role
+ */
+export async function createSchema(
+  session: SessionPort,
+  body: DdlBody,
+  make: (element: DdlBody) => Promise<unknown>,
+): Done {
+  const { schemaElts: _elements, ...alone } = fieldsOf(body.node);
+  const elements = list(fieldsOf(body.node), 'schemaElts');
+  if (elements.length === 0) return onBothSides(session, body, body.node);
+  const schema = text(alone, 'schemaname');
+  if (schema === undefined)
+    throw new ClarusError('0A000', 'CREATE SCHEMA with elements needs the name of the schema', {
+      hint: 'Write the name before AUTHORIZATION.',
+    });
+  const bare: RawNode = { CreateSchemaStmt: alone };
+  const done = await onBothSides(session, { ...body, node: bare, text: deparse(bare) }, bare);
+  const nodes = kinds.flatMap(([kind, field]) =>
+    elements.filter(element => kindOf(element) === kind).map(element => within(schema, element, field)),
+  );
+  const path = `${quoteName(schema)}, ${session.settings.searchPath}`;
+  await session.transaction.inSearchPath(path, async () => {
+    for (const node of nodes)
+      await make({ ...body, node, text: deparse(node) }).catch(error => {
+        throw withoutPlace(error);
+      });
+  });
+  return done;
+}
+
+/** An element whose relation is named with the schema (setSchemaName, parse_utilcmd.c). */
+function within(schema: string, element: RawNode, field: string | undefined): RawNode {
+  if (field === undefined) return element;
+  const fields = fieldsOf(element);
+  const relation = fields[field] as RawFields;
+  const named = text(relation, 'schemaname');
+  if (named !== undefined && named !== schema)
+    throw new ClarusError(
+      '42P15',
+      `CREATE specifies a schema (${named}) different from the one being created (${schema})`,
+    );
+  return { [kindOf(element)]: { ...fields, [field]: { ...relation, schemaname: schema } } };
+}
