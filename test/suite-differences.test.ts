@@ -267,4 +267,26 @@ test('a key that mixes NULL and values under MATCH FULL is told as such', () =>
     'CREATE TABLE full_key (a int, b int, PRIMARY KEY (a, b))',
     'CREATE TABLE full_reference (a int, b int, FOREIGN KEY (a, b) REFERENCES full_key MATCH FULL)',
     'INSERT INTO full_reference VALUES (1, NULL)',
+    'CREATE TABLE full_later (a int, b int)',
+    'INSERT INTO full_later VALUES (1, NULL)',
+    'ALTER TABLE full_later ADD CONSTRAINT later FOREIGN KEY (a, b) REFERENCES full_key MATCH FULL',
+  ));
+
+test('a trigger does not alter the table that it is fired for', () =>
+  same(
+    'CREATE TABLE altered_by_trigger (a int, b int)',
+    `CREATE FUNCTION altering() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  ALTER TABLE altered_by_trigger ADD c int;
+  RETURN NEW;
+END $$`,
+    'CREATE TRIGGER alters BEFORE INSERT ON altered_by_trigger FOR EACH ROW EXECUTE FUNCTION altering()',
+    'INSERT INTO altered_by_trigger VALUES (1, 2)',
+    `CREATE OR REPLACE FUNCTION altering() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  CREATE INDEX ON altered_by_trigger (b);
+  RETURN NEW;
+END $$`,
+    'INSERT INTO altered_by_trigger VALUES (1, 2)',
+    'SELECT * FROM altered_by_trigger',
   ));

@@ -55,7 +55,7 @@ const changedMeanwhile = (): PostgresError =>
   });
 
 /** RI_FKey_check of ri_triggers.c */
-const mixedKey = 'MATCH FULL does not allow mixing of null and nonnull key values.';
+export const mixedKey = 'MATCH FULL does not allow mixing of null and nonnull key values.';
 
 /**
  * Whether a detail speaks of a key of unprotected columns only: `Key (a, b)=(1, 2) already exists.` (nbtinsert.c,

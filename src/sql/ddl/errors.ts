@@ -3,6 +3,7 @@ import type { LogicalTable } from '../../catalog/catalog.js';
 import { BOUNDS } from '../../catalog/physical.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
+import { mixedKey } from '../client-error.js';
 import { fieldsOf, kindOf, type RawNode } from '../raw/node.js';
 import { saidOf } from '../split/write/read-only.js';
 
@@ -43,6 +44,7 @@ function logicalError(error: PostgresError, tables: readonly LogicalTable[]): Er
       : messageOf(code, table.name, column, constraint);
   if (message === undefined) return error;
   return new ClarusError(code, message, {
+    ...(diagnostic.detail === mixedKey ? { detail: mixedKey } : {}),
     schema: table.schema,
     table: table.name,
     ...(column === undefined ? {} : { column }),

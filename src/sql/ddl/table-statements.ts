@@ -6,6 +6,7 @@ import { hasHeirs, treeOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
 import { missingColumns } from '../../policy/unmatched.js';
 import type { SessionPort } from '../ports.js';
+import { mustNotBeFired } from '../procedural/activity.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode } from '../raw/node.js';
 import { readerOn } from '../reading.js';
@@ -161,6 +162,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   const relation = await relationOf(session, body);
   if (!relation) return { tag: await runInShadow(session, body.text) };
   const table = servedTable(session, relation);
+  mustNotBeFired(session, table, 'ALTER TABLE');
   const commands = list(fieldsOf(body.node), 'cmds');
   if (table.state === 'protected') {
     requireAlterable(table, commands);
@@ -289,6 +291,7 @@ export async function createIndex(session: SessionPort, deps: DdlDependencies, b
     );
   if (!relation) return { tag: await runInShadow(session, plainBody.text) };
   const table = servedTable(session, relation);
+  mustNotBeFired(session, table, 'CREATE INDEX');
   const tree = treeOf(session.catalog(), table);
   // what is made of it, an index of users cannot be while its rows are carried
   const isAlone = relation.kind !== 'f' && standsAlone(table, session.catalog());

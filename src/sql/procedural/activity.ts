@@ -14,6 +14,8 @@ export interface Activity {
   triggers: number;
   /** COMMIT and ROLLBACK are errors */
   atomic: boolean;
+  /** OIDs of tables whose triggers are being fired */
+  readonly fired: number[];
   /** where they are, the outermost first */
   readonly places: Place[];
   /** what they have opened, up to the end of the outermost */
@@ -28,6 +30,7 @@ export function activityOf({ transaction }: SessionPort): Activity {
     depth: 0,
     triggers: 0,
     atomic: false,
+    fired: [],
     places: [],
     cursors: new OpenCursors(),
   };
@@ -58,6 +61,19 @@ export async function within<T>(session: SessionPort, atomic: boolean, work: () 
     activity.atomic = before;
     if (activity.depth === 0) activity.cursors.clear();
   }
+}
+
+/** @throws ClarusError 55006 for DDL on a table by its own trigger (CheckTableNotInUse of tablecmds.c) */
+export function mustNotBeFired(
+  session: SessionPort,
+  { oid, name }: { oid: number; name: string },
+  what: string,
+): void {
+  if (activityOf(session).fired.includes(oid))
+    throw new ClarusError(
+      '55006',
+      `cannot ${what} "${name}" because it is being used by active queries in this session`,
+    );
 }
 
 /** Runs a body, which is at a place. */

@@ -126,10 +126,16 @@ export function standsFor<T extends object>(error: T, other: object): T {
   return error;
 }
 
+/** An error that PostgreSQL tells before the body runs. */
+export function beforehand<T extends object>(error: T): T {
+  contexts.set(error, '');
+  return error;
+}
+
 /** The error as the client is told it: with where it arose. */
 export function withContext(error: unknown): unknown {
   const where = typeof error === 'object' && error !== null ? contexts.get(error) : undefined;
-  if (where === undefined) return error;
+  if (where === undefined || where === '') return error;
   const told =
     error instanceof PostgresError
       ? new PostgresError({ ...error.diagnostic, where })

@@ -2,7 +2,7 @@
 import { ClarusError } from '../../errors.js';
 import type { Row } from '../execute/collect.js';
 import { type Frame, rowOf } from './frame.js';
-import { noteCast } from './places.js';
+import { beforehand, noteCast } from './places.js';
 import type { Outcome } from './run.js';
 import { type Field, RECORD, type Types, type Value } from './types.js';
 import type { Scalar, Scope, Variable, WholeRow } from './variables.js';
@@ -54,9 +54,11 @@ export class Returned implements BodyResult {
     this.#isOver = true;
     if (expression === undefined || this.shape.isSet) return;
     if (this.shape.outputs)
-      throw new ClarusError('42804', 'RETURN cannot have a parameter in function with OUT parameters');
+      throw beforehand(
+        new ClarusError('42804', 'RETURN cannot have a parameter in function with OUT parameters'),
+      );
     if (this.shape.isVoid)
-      throw new ClarusError('42804', 'RETURN cannot have a parameter in function returning void');
+      throw beforehand(new ClarusError('42804', 'RETURN cannot have a parameter in function returning void'));
     await this.#add(expression, frame, scope);
   }
 

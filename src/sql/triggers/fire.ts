@@ -77,10 +77,12 @@ export class Firing {
         if (!(await new Frame(this.#execution, 'neither').holds(trigger.when, condition))) return undefined;
       }
       activity.triggers++;
+      activity.fired.push(this.fired.table.oid);
       try {
         return await this.#run(trigger, routine, scope, rows);
       } finally {
         activity.triggers--;
+        activity.fired.pop();
       }
     });
   }
