@@ -170,7 +170,8 @@ export const ofStatements: readonly Normalisation[] = [
       of(/^create index concurrently .*\(\(a\/b\)\);$/, without(/^ERROR: {2}division by zero$/m))(
         of(
           /^select (?:relname, indisvalid from pg_class join pg_index|indexrelid::regclass, indisvalid, indrelid)/,
-          each => each.replace(/^( (?:idxpart|parted_isvalid)\w*_(?:expr_)?idx\w* +\|) [tf](?= *(?:\||$))/gm, '$1'),
+          each =>
+            each.replace(/^( (?:idxpart|parted_isvalid)\w*_(?:expr_)?idx\w* +\|) [tf](?= *(?:\||$))/gm, '$1'),
         )(output, unit),
         unit,
       ),
