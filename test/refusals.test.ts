@@ -61,14 +61,14 @@ suite('refusals', { timeout: 300_000 }, () => {
   const quiet = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 100));
 
   const refused: readonly (readonly [statement: string, policyColumn: string | undefined])[] = [
-    [`SELECT id FROM ONLY patient WHERE birth < '2000-01-01' FOR UPDATE`, 'birth'],
-    [`DELETE FROM ONLY patient WHERE birth BETWEEN '1970-01-01' AND '1980-01-01'`, 'birth'],
-    [`DELETE FROM ONLY patient WHERE name LIKE '${secret}%'`, 'name'],
-    [`UPDATE ONLY patient SET birth = NULL WHERE remark = '${secret}'`, 'remark'],
+    [`SELECT cmin FROM patient WHERE birth < '2000-01-01' FOR UPDATE`, 'birth'],
+    [`DELETE FROM patient WHERE birth BETWEEN '1970-01-01' AND '1980-01-01' AND cmin = '0'`, 'birth'],
+    [`DELETE FROM patient WHERE name LIKE '${secret}%' AND cmin = '0'`, 'name'],
+    [`UPDATE patient SET birth = NULL WHERE remark = '${secret}' AND cmin = '0'`, 'remark'],
     ['SELECT ctid, max(birth) FROM patient GROUP BY ctid', 'birth'],
-    ['DELETE FROM ONLY patient WHERE id IN (1) RETURNING upper(name)', 'name'],
-    [`UPDATE ONLY patient SET remark = remark || '${secret}'`, 'remark'],
-    [`DELETE FROM ONLY patient WHERE name || '${secret}' = remark`, 'name'],
+    ['DELETE FROM patient WHERE id IN (1) RETURNING upper(name), cmin', 'name'],
+    [`UPDATE patient SET remark = remark || '${secret}' WHERE cmin = '0'`, 'remark'],
+    [`DELETE FROM patient WHERE name || '${secret}' = remark AND cmin = '0'`, 'name'],
   ];
   test('a refused statement sends nothing and tells why', async () => {
     for (const [statement, column] of refused) {
@@ -91,11 +91,17 @@ suite('refusals', { timeout: 300_000 }, () => {
   test('the hint of a refusal says what would help, and never to grant what nothing answers', async () => {
     for (const [statement, hint] of [
       [
-        `DELETE FROM ONLY patient WHERE birth < '2000-01-01'`,
+        `DELETE FROM patient WHERE birth < '2000-01-01' AND cmin = '0'`,
         /^order waits for an encoding of a later version\. /,
       ],
-      [`DELETE FROM ONLY patient WHERE name LIKE 'x%'`, /^No query kind of this version answers it\. Select/],
-      [`DELETE FROM ONLY patient WHERE remark = 'x'`, /^Grant it: "remark": \{ queries: \[equality\] \}/],
+      [
+        `DELETE FROM patient WHERE name LIKE 'x%' AND cmin = '0'`,
+        /^No query kind of this version answers it\. Select/,
+      ],
+      [
+        `DELETE FROM patient WHERE remark = 'x' AND cmin = '0'`,
+        /^Grant it: "remark": \{ queries: \[equality\] \}/,
+      ],
     ] as const) {
       const error: pg.DatabaseError = await client.query(statement).then(
         () => assert.fail(`${statement} was answered`),

@@ -117,6 +117,7 @@ const loops = ['loop', 'while', 'for', 'foreach'];
 
 /** The line on which each statement stands. */
 const lines = new WeakMap<Statement, number>();
+/** The line of the body on which a statement stands; undefined: it is of none. */
 export const lineOf = (statement: Statement): number | undefined => lines.get(statement);
 
 function parseStatement(tokens: Tokens): Statement {

@@ -112,11 +112,13 @@ const placed = new WeakSet<object>();
 
 /** Notes that an error tells a place in the text of the statement. */
 export const noteText = (error: object): void => void placed.add(error);
+/** Does an error tell a place in the text of the statement? */
 export const tellsText = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && placed.has(error);
 
 /** Errors of converting what a function returns, which is done when its statements are over (plpgsql_exec_function). */
 const casts = new WeakSet<object>();
+/** Notes that an error is of such a conversion. */
 export const noteCast = (error: object): void => void casts.add(error);
 
 /** An error that stands for another has arisen where that one has. */
