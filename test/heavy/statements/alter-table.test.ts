@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type pg from 'pg';
-import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
+import { type RecordedProxy, startRecordedProxy } from '../../support/recorded-proxy.js';
 
 /** Statements on tables `t` and `u`, made anew for each theme. */
 const themes: Readonly<Record<string, readonly string[]>> = {

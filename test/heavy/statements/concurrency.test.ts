@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { Clients } from './support/clients.js';
-import { startProxy, type TestProxy } from './support/proxy.js';
-import { RawClient, say, told } from './support/raw-client.js';
+import { Clients } from '../../support/clients.js';
+import { startProxy, type TestProxy } from '../../support/proxy.js';
+import { RawClient, say, told } from '../../support/raw-client.js';
 
 suite('concurrency', { timeout: 300_000 }, () => {
   let proxy: TestProxy;

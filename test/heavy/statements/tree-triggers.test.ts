@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
 import type pg from 'pg';
-import { CopySide } from './differential/copy.js';
-import { beside } from './support/beside.js';
-import type { Step } from './support/outcome.js';
-import { functions, rows, scripts, tables } from './triggers/trees.js';
+import { CopySide } from '../../differential/copy.js';
+import { beside } from '../../support/beside.js';
+import type { Step } from '../../support/outcome.js';
+import { functions, rows, scripts, tables } from '../../triggers/trees.js';
 
 const policy = `unlisted: pass
 tables:

@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import pg from 'pg';
-import { compareWithCloud } from '../src/catalog/compare.js';
-import { describeDatabase } from '../src/catalog/describe.js';
-import { readerOf } from '../src/catalog/reader.js';
-import { loadCatalog } from '../src/catalog/store.js';
-import { encodingRegistry } from '../src/encodings/registry.js';
-import { dropCarriers } from '../src/trusted/carriers.js';
-import { beside } from './support/beside.js';
-import { townsPolicy } from './support/people.js';
-import type { TextStep } from './support/steps.js';
+import { compareWithCloud } from '../../../src/catalog/compare.js';
+import { describeDatabase } from '../../../src/catalog/describe.js';
+import { readerOf } from '../../../src/catalog/reader.js';
+import { loadCatalog } from '../../../src/catalog/store.js';
+import { encodingRegistry } from '../../../src/encodings/registry.js';
+import { dropCarriers } from '../../../src/trusted/carriers.js';
+import { beside } from '../../support/beside.js';
+import { townsPolicy } from '../../support/people.js';
+import type { TextStep } from '../../support/steps.js';
 
 const policy = `${townsPolicy}
   public.shown:

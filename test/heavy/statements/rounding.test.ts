@@ -1,8 +1,8 @@
 /** Floating-point numbers that the client has printed rounded: what is stored and compared is exact all the same. */
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
-import { beside } from './support/beside.js';
-import { type RawClient, say, told } from './support/raw-client.js';
+import { beside } from '../../support/beside.js';
+import { type RawClient, say, told } from '../../support/raw-client.js';
 
 /** Half of its columns stand in the cloud as they are. */
 const policy = `

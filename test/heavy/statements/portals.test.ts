@@ -4,10 +4,10 @@ import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
-import type { BackendMessage, FrontendMessage } from '../src/wire/messages.js';
-import { count, seed } from './heavy/support/scale.js';
-import { startProxy, type TestProxy } from './support/proxy.js';
-import { RawClient, say, told } from './support/raw-client.js';
+import type { BackendMessage, FrontendMessage } from '../../../src/wire/messages.js';
+import { startProxy, type TestProxy } from '../../support/proxy.js';
+import { RawClient, say, told } from '../../support/raw-client.js';
+import { count, seed } from '../support/scale.js';
 
 /** Messages up to a Sync; a text: a Query. */
 type Step = string | readonly FrontendMessage[];
