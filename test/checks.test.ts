@@ -244,8 +244,7 @@ suite('checks over protected columns', { timeout: 300_000 }, () => {
     await sides.ours.query('ROLLBACK');
     const low = 'ALTER DOMAIN grade ADD CONSTRAINT low CHECK (VALUE < 6)';
     await assert.rejects(sides.ours.query(low), { code: '23514', table: 'person', column: 'level' });
-    await assert.rejects(sides.ours.query(`${low} NOT VALID`), { code: '0A000', column: 'level' });
-    await sides.ours.query(`DELETE FROM person; ${low} NOT VALID`);
+    await sides.ours.query(`${low} NOT VALID; DELETE FROM person`);
     await assert.rejects(sides.ours.query("INSERT INTO person (id, name, level) VALUES (1, 'Ada', 6)"), {
       code: '23514',
     });

@@ -22,11 +22,10 @@ import { type Holder, holdersOf } from './values-of-types.js';
 const looks: ReadonlySet<unknown> = new Set(['C', 'V', 'O']);
 
 /**
- * Looks at the rows that hold values of a domain, when the shadow has changed it. A constraint that is NOT VALID must hold for them
- * too: the trusted PostgreSQL asks it of every value that it reads.
+ * Looks at the rows that hold values of a domain, when the shadow has changed it.
  * @param domain an AlterDomainStmt
  * @param name of the domain, as the statement says it
- * @throws ClarusError 23514 and 23502 as PostgreSQL; 0A000 where a value breaks a constraint that is NOT VALID, or the rows
+ * @throws ClarusError 23514 and 23502 as PostgreSQL; 0A000 where a value breaks another constraint, which is NOT VALID, or the rows
  *   cannot be looked at
  */
 export async function lookAtValues(
@@ -35,7 +34,8 @@ export async function lookAtValues(
   domain: RawFields,
   name: readonly string[],
 ): Promise<void> {
-  if (!looks.has(domain.subtype)) return;
+  const skips = (domain.def as RawNode | undefined)?.Constraint?.skip_validation === true;
+  if (skips || !looks.has(domain.subtype)) return;
   const holders = (await holdersOf(session, nameText(name))).filter(({ table }) => !table.partitioned);
   const asked = await deps.changing.begin(session, new Set(holders.map(({ table }) => table)));
   try {
@@ -116,17 +116,17 @@ function wordsOf(
   const fields = { schema, table, column };
   const definition = (domain.def as RawNode | undefined)?.Constraint;
   const isOwn = domain.name === undefined || domain.name === constraint || definition?.conname === constraint;
-  if (code === '23502' && definition?.skip_validation !== true)
+  if (code === '23502')
     return new ClarusError('23502', `column "${column}" of table "${table}" contains null values`, fields);
-  if (code === '23514' && definition?.skip_validation !== true && isOwn)
+  if (code === '23514' && isOwn)
     return new ClarusError(
       '23514',
       `column "${column}" of table "${table}" contains values that violate the new constraint`,
       fields,
     );
-  return new ClarusError('0A000', `values of protected column "${column}" break the constraint`, {
+  return new ClarusError('0A000', `the values of protected column "${column}" cannot be looked at`, {
     ...fields,
-    detail: `Rows of table "${table}" could not be read any more: the trusted PostgreSQL asks it of every value that it reads.`,
+    detail: `Rows of table "${table}" break another constraint of the domain, which the trusted PostgreSQL asks of every value.`,
     hint: 'Update the rows first.',
   });
 }
