@@ -8,7 +8,7 @@ import { ClarusError } from '../errors.js';
 import { type Node, numberIn, readNodes, textIn, walk } from './analysed/node.js';
 import { FIRST_USER_OID } from './functions.js';
 import type { Analysis, SessionPort } from './ports.js';
-import type { RawNode } from './raw/node.js';
+import { list, type RawNode, stringOf, visit } from './raw/node.js';
 import { parseOne } from './raw/parse.js';
 import { readerOn } from './reading.js';
 import { typeNamesIn } from './row-types.js';
@@ -110,14 +110,36 @@ export async function absence(
   { functions }: { readonly functions: readonly number[] },
   session: SessionPort,
 ): Promise<ClarusError | undefined> {
+  const asked = asksByName(raw, shape.parameterTypes) ? await typesOfUsers(session) : [];
   const needed = {
-    types: shape.parameterTypes,
+    types: [...shape.parameterTypes, ...asked],
     typeNames: typeNamesIn(raw),
     routines: functions,
     views: viewsNamed(parsed.flatMap(readNodes)),
   };
   return causeOf(await knownAbsent(needed, session));
 }
+
+/** pg_type OIDs of regproc, regprocedure and regtype (pg_type.dat) */
+const identifiers = [24, 2202, 2206];
+const named = /^(to_)?reg(type|typemod|proc|procedure)$/;
+
+/** Does a statement ask for types or functions by names that may be those of any? */
+function asksByName(raw: RawNode, parameterTypes: readonly number[]): boolean {
+  let asks = parameterTypes.some(type => identifiers.includes(type));
+  const isNamed = (names: readonly RawNode[]): boolean => named.test(stringOf(names.at(-1)));
+  visit(raw, (kind, fields) => {
+    if (kind === 'FuncCall') asks ||= isNamed(list(fields, 'funcname'));
+    if (Array.isArray(fields.names)) asks ||= isNamed(fields.names as readonly RawNode[]);
+  });
+  return asks;
+}
+
+const ofUsers = `SELECT t.oid::pg_catalog.text FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+  WHERE t.oid >= ${FIRST_USER_OID} AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')`;
+
+const typesOfUsers = async ({ trusted }: SessionPort): Promise<readonly number[]> =>
+  (await readerOn(trusted)(ofUsers, [])).map(([oid]) => Number(oid));
 
 /**
  * @param raw a statement over protected tables
