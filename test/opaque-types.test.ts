@@ -356,6 +356,47 @@ suite('types of unprotected columns', () => {
     ]);
   });
 
+  test('a type that only a body may mean is not told what it is changed to', async () => {
+    await alike(sides, [
+      "CREATE TYPE grade AS ENUM ('low')",
+      'CREATE DOMAIN whole AS int',
+      'CREATE TABLE graded (g grade, w whole)',
+      "CREATE FUNCTION said() RETURNS text LANGUAGE sql AS $$ SELECT 'grade and whole'::text $$",
+      'CREATE TABLE kept (g grade, w whole)',
+      'DROP TABLE graded',
+    ]);
+    await sides.ours.query("SECURITY LABEL FOR clarus ON COLUMN kept.g IS 'encrypt'");
+    await sides.ours.query("SECURITY LABEL FOR clarus ON COLUMN kept.w IS 'encrypt'");
+    assert.deepEqual(await standing(sides, 'grade', 'whole'), ['grade', 'whole']);
+    for (const sql of [
+      "ALTER TYPE grade ADD VALUE 'plague high'",
+      'ALTER DOMAIN whole ADD CHECK (VALUE <> 491200491)',
+      'ALTER DOMAIN whole SET DEFAULT 471100471',
+    ])
+      await assert.rejects(sides.ours.query(sql), { code: '0A000' }, sql);
+    await alike(sides, [
+      'DROP FUNCTION said()',
+      "ALTER TYPE grade ADD VALUE 'plague high'",
+      'ALTER DOMAIN whole ADD CHECK (VALUE <> 491200491)',
+      "INSERT INTO kept VALUES ('plague high', 1)",
+      'SELECT * FROM kept',
+    ]);
+    assert.doesNotMatch(await catalogue(sides), /.{0,60}(plague high|491200491)/);
+    await alike(sides, ['DROP TABLE kept', 'DROP TYPE grade', 'DROP DOMAIN whole']);
+  });
+
+  test('a domain whose check is not validated comes to the cloud', () =>
+    alike(sides, [
+      'CREATE DOMAIN above AS int',
+      'ALTER DOMAIN above ADD CONSTRAINT zero CHECK (VALUE > 0) NOT VALID',
+      'CREATE TABLE counted (a above)',
+      'INSERT INTO counted VALUES (1)',
+      'INSERT INTO counted VALUES (0)',
+      'SELECT * FROM counted',
+      'DROP TABLE counted',
+      'DROP DOMAIN above',
+    ]));
+
   test('a table that becomes protected takes its types out of the cloud', async () => {
     await alike(sides, ["CREATE TYPE ward AS ENUM ('closed ward')", 'CREATE TABLE bed (w ward)']);
     assert.deepEqual(await standing(sides, 'ward'), ['ward']);

@@ -182,6 +182,7 @@ suite('procedures', { timeout: 400_000 }, () => {
       `DECLARE c CURSOR FOR SELECT id, name FROM person; ${read.slice(8)} FOR p IN c LOOP INSERT INTO plain VALUES (p.id + 10, p.name); END LOOP; END`,
       'DECLARE c CURSOR FOR SELECT * FROM plain; BEGIN OPEN c; MOVE c; UPDATE plain SET note = note WHERE CURRENT OF c; END',
       `${read} i := nextval('numbered_id_seq'); INSERT INTO plain VALUES (i + 100, 'x'); END`,
+      `DECLARE i int; BEGIN CREATE TEMP TABLE chosen AS SELECT id FROM person WHERE amount > 0; GET DIAGNOSTICS i = ROW_COUNT; INSERT INTO plain VALUES (i + 100, 'x'); END`,
       `${read} SELECT last_value INTO i FROM numbered_id_seq; INSERT INTO plain VALUES (i + 100, 'x'); END`,
     ];
     const allowed = [

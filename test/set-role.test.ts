@@ -315,6 +315,9 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
     await ours.query('CREATE TABLE watched (id integer, note text)');
     await ours.query('CREATE TRIGGER fired BEFORE INSERT ON watched FOR EACH ROW EXECUTE FUNCTION fired()');
     await ours.query('GRANT INSERT, SELECT ON watched TO reader');
+    await ours.query('CREATE DOMAIN own_name AS text CHECK (VALUE <> CURRENT_USER)');
+    await ours.query('CREATE TABLE named (id integer, own own_name)');
+    await ours.query('GRANT INSERT ON named TO reader');
     await ours.query('GRANT SELECT ON mine TO reader');
     await refused(`SET ROLE pg_monitor`, "SELECT set_config('role', 'reader', false)");
     await ours.query(`SET ROLE ${pg.escapeIdentifier(user)}`);
@@ -331,13 +334,31 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
       'CREATE TEMP TABLE t (id integer)',
       'CREATE TABLE copied AS SELECT 1 AS one',
       'VACUUM',
+      "COPY open TO PROGRAM 'true'",
+      "COPY (SELECT note FROM open) TO PROGRAM 'true'",
+      "COPY open (note) FROM '/etc/hostname'",
+      "COPY open (note) FROM STDIN (DEFAULT 'D')",
+      'INSERT INTO named VALUES (1, $$x$$)',
+      'SELECT note, getpgusername() FROM open',
     );
+    await ours.query('PREPARE taken(bigint) AS SELECT id FROM open WHERE id = $1');
+    const denied = async (sql: string): Promise<void> =>
+      assert.rejects(ours.query(sql), ({ code }: pg.DatabaseError) => code === '42501', sql);
+    await denied("EXECUTE taken(setval('open_id_seq', 1))");
+    await denied("EXECUTE taken(nextval('open_id_seq'))");
+    await denied("SET log_statement = 'all'");
+    await denied('SHOW data_directory');
+    await denied('RESET log_statement');
+    await ours.query("SET work_mem = '8MB'");
+    await ours.query('RESET work_mem');
     await ours.query('RESET ROLE');
     await ours.query('CREATE SCHEMA reader');
     await ours.query('CREATE TABLE reader.open (note text)');
     await ours.query('GRANT USAGE ON SCHEMA reader TO reader');
     await ours.query('SET ROLE reader');
     await refused('SELECT note FROM open', 'SELECT name FROM patient');
+    await refused('BEGIN; LOCK TABLE open IN ACCESS SHARE MODE');
+    await ours.query('ROLLBACK');
     await ours.query('SET search_path = public');
     await ours.query('SELECT name FROM patient');
     await ours.query('RESET search_path');

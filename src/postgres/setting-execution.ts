@@ -30,7 +30,7 @@ export async function executeSetting(
   if (isFailed(context)) throw aborted();
   if (plan.sides === 'trusted') {
     if (!alone) await beginInternal(context);
-    await follow(context, plan.sql);
+    await follow(context, plan.sql, false);
     cloud.pipeline.own(commandComplete(/^\s*reset\b/i.test(plan.sql) ? 'RESET' : 'SET'));
     return;
   }
@@ -75,8 +75,11 @@ export async function executeSetConfig(
   if (ran && sides === 'both') await follow(context, sql);
 }
 
-/** Brings a setting to the trusted side: now when it is open, else when it opens. */
-async function follow(context: CarefulContext, sql: string): Promise<void> {
+/**
+ * Brings a setting to the trusted side: now when it is open, else when it opens.
+ * @param toldByCloud the client has heard already what there is to notice
+ */
+async function follow(context: CarefulContext, sql: string, toldByCloud = true): Promise<void> {
   const { trusted, transaction } = context;
   if (/^\s*set\s+transaction\b/i.test(sql)) {
     // repeated right behind BEGIN if the trusted side joins; later it could no longer be
@@ -89,6 +92,6 @@ async function follow(context: CarefulContext, sql: string): Promise<void> {
     return;
   }
   if (transaction.block) await touchTrusted(context);
-  await trusted.set(sql).catch(mustBeForeign);
+  await trusted.set(sql, toldByCloud ? () => undefined : undefined).catch(mustBeForeign);
   if (transaction.block) transaction.set(sql);
 }

@@ -2,7 +2,7 @@
 import { ClarusError } from '../errors.js';
 import type { Plan } from '../sql/plan.js';
 import { PostgresError } from '../wire/diagnostic.js';
-import { settledRole } from './acting-role.js';
+import { mustBePermitted, settledRole } from './acting-role.js';
 import { type CarefulContext, drained } from './context.js';
 import { inSession } from './cursor-execution.js';
 import { physicalQuery } from './own-statements.js';
@@ -177,6 +177,7 @@ async function evaluate(
   const given = expressions.map(expression => `(${expression})`).join(', ');
   const [statement] = options.planner.statements(`SELECT ${given}`);
   const plan = await options.planner.plan(statement!, [], port);
+  await mustBePermitted(context, plan);
   if (plan.kind !== 'trusted' && !(plan.kind === 'pass' && inner.kind === 'pass'))
     throw new ClarusError(
       '0A000',

@@ -216,7 +216,7 @@ export class TrustedSide {
     // what was asked before may have a snapshot, after which a transaction cannot be given one
     this.settle();
     for (const sql of transaction.joinSql())
-      if (isSetting.test(sql)) await this.#setWithin(sql).catch(mustBeForeign);
+      if (isSetting.test(sql)) await this.#setWithin(sql, () => undefined).catch(mustBeForeign);
       else await this.port.run(sql);
     transaction.joined = true;
   }
@@ -245,18 +245,22 @@ export class TrustedSide {
     this.#settings.clear();
   }
 
-  /** Runs a setting that the cloud has accepted. @throws PostgresError */
-  async set(sql: string): Promise<void> {
+  /**
+   * Runs a setting that the cloud has accepted.
+   * @param noticed is told of notices; absent: the client is
+   * @throws PostgresError
+   */
+  async set(sql: string, noticed?: (diagnostic: Diagnostic) => void): Promise<void> {
     if (!this.#hooks.transaction.joined) {
-      await this.port.run(sql).finally(() => this.settle());
+      await this.port.run(sql, noticed).finally(() => this.settle());
       return;
     }
-    await this.#setWithin(sql);
+    await this.#setWithin(sql, noticed);
   }
 
   /** Runs a setting in the transaction; an error does not take the transaction with it. */
-  #setWithin(sql: string): Promise<unknown> {
-    return this.#within('clarus_setting', () => this.port.run(sql));
+  #setWithin(sql: string, noticed?: (diagnostic: Diagnostic) => void): Promise<unknown> {
+    return this.#within('clarus_setting', () => this.port.run(sql, noticed));
   }
 
   async #within<T>(savepoint: string, work: () => Promise<T>): Promise<T> {

@@ -35,7 +35,7 @@ const tellingNames =
   /^(to_reg(class|type)|has_(table|any_column|column|sequence)_privilege|pg_get_.*|pg_describe_object|pg_identify_object.*|(obj|col)_description|format_type|current_query|row_security_active|pg_relation_(filenode|filepath|is_updatable)|pg_column_is_updatable|pg_filenode_relation|pg_partition_.*|pg_sequence_parameters|pg_index.*_has_property|pg_input_.*|pg_table_is_visible|pg_typeof|currtid2)$/;
 
 const askingRole =
-  /^(has_.*_privilege|pg_has_role|row_security_active|current_user|current_schemas?|pg_cancel_backend|pg_terminate_backend|pg_(database|tablespace)_size|pg_stat_.*|pg_.*_is_visible|to_reg.*|pg_show_all_settings|pg_sequence_.*|pg_get_sequence_data)$/;
+  /^(has_.*_privilege|pg_has_role|row_security_active|current_user|getpgusername|current_schemas?|pg_cancel_backend|pg_terminate_backend|pg_(database|tablespace)_size|pg_stat_.*|pg_.*_is_visible|to_reg.*|pg_show_all_settings|pg_sequence_.*|pg_get_sequence_data)$/;
 
 /** Function OIDs of the shadow database with their homes. */
 export interface FunctionHomes {

@@ -96,7 +96,7 @@ export function knownAbsent(needed: Needed, session: SessionPort): Promise<reado
   const catalog = session.catalog();
   const found = known.get(catalog) ?? new Map<string, Promise<readonly Standing[]>>();
   known.set(catalog, found);
-  const key = JSON.stringify([session.settings.searchPath, ...lists]);
+  const key = JSON.stringify([session.settings.searchPath, session.transaction.acting, ...lists]);
   const absent = found.get(key) ?? absentFromCloud(needed, session);
   found.set(key, absent);
   absent.catch(() => found.delete(key));

@@ -137,6 +137,7 @@ async function refuseRoutines(
     !routines ||
     routines.tables.size > 0 ||
     routines.sequences ||
+    routines.catalogue ||
     [...routines.builtins].some(homes.asksRole);
   if (!doubtful) return;
   throw new UncheckedRoutine(
@@ -170,7 +171,9 @@ const firing = `WITH RECURSIVE written AS (
     SELECT pg_catalog.to_regclass(u.name)::pg_catalog.oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) AS u (name)
     UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN written w ON w.oid = i.inhparent)
   SELECT t.tgname::text FROM pg_catalog.pg_trigger t JOIN written w ON w.oid = t.tgrelid WHERE NOT t.tgisinternal LIMIT 1`;
-const ruled = `SELECT c.conname::text FROM pg_catalog.pg_constraint c WHERE c.conrelid = ANY ($1::pg_catalog.oid[]) AND c.contype = 'c'
+const ruled = `SELECT c.conname::text FROM pg_catalog.pg_constraint c WHERE c.contype = 'c'
+  AND (c.conrelid = ANY ($1::pg_catalog.oid[]) OR c.contypid IN (SELECT a.atttypid FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped))
   AND (pg_catalog.pg_get_constraintdef(c.oid) ~* '\\m(current_user|current_role|user|current_schema|current_setting|has_\\w+_privilege|pg_has_role)\\M'
     OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
       WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid

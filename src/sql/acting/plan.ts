@@ -20,6 +20,7 @@ import {
   type RawNode,
   rewrite,
   stringOf,
+  text as textIn,
 } from '../raw/node.js';
 import { parseOne, type RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
@@ -54,9 +55,11 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   const { node, text } = statement;
   const { role, session, plan } = planning;
   const kind = kindOf(node);
+  if (isSetting(node)) await settingPermitted(text, session);
   if (free.test(kind) || isExplainOfExecute(node)) return withNeeds(await plan(node, text, session), nothing);
   if (kind === 'LockStmt') {
     const clean = stripComments(text);
+    if (!(await searchesAlike(session))) throw otherPath();
     const tries = [physical(clean, [])];
     return withNeeds(await plan(node, text, session), { ...nothing, tries });
   }
@@ -96,6 +99,19 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   });
 }
 
+/** SET, RESET and SHOW of a setting; those of roles and transactions are not for all to be tried. */
+const isSetting = ({ VariableSetStmt: set, VariableShowStmt: show }: RawNode): boolean =>
+  show !== undefined ||
+  (set !== undefined &&
+    !/^(role|session_authorization|transaction.*)$/i.test(textIn(set, 'name') ?? 'transaction'));
+
+/** What only some may set or see. @throws PostgresError 42501 */
+async function settingPermitted(sql: string, session: SessionPort): Promise<void> {
+  await session.tries(physical(stripComments(sql), [])).catch(error => {
+    if (error instanceof PostgresError && error.code === '42501') throw error;
+  });
+}
+
 /** @throws PostgresError 42501 */
 async function explained(sql: string, types: readonly number[], session: SessionPort): Promise<void> {
   const { shape } = await session.analyse(sql, types);
@@ -123,6 +139,12 @@ async function startedBy(node: RawNode, sql: string, session: SessionPort): Prom
     return startedBy(inner, deparse(inner), session);
   }
   if (node.DeclareCursorStmt) return deparse(child(node.DeclareCursorStmt, 'query')!);
+  if (node.CopyStmt?.filename || node.CopyStmt?.is_program)
+    throw new ClarusError(
+      '0A000',
+      'COPY with a file or program of the cloud is not answered under another role than the session’s own',
+      { detail: 'The cloud’s user would read, write or run it.', hint: 'Use STDIN or STDOUT.' },
+    );
   const query = node.CopyStmt && child(node.CopyStmt, 'query');
   if (node.CopyStmt && !query) return copied(node.CopyStmt, session);
   const merged = mergingAlone(query ?? node);
@@ -147,6 +169,11 @@ const columnsQuery = `SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.p
 /** COPY of a relation asks for rights on its columns, as SELECT or INSERT of these does (DoCopy of copy.c). */
 async function copied(fields: RawFields, session: SessionPort): Promise<string> {
   const range = fields.relation as RawFields;
+  if (list(fields, 'options').some(option => textIn(fieldsOf(option), 'defname') === 'default'))
+    throw new ClarusError(
+      '0A000',
+      'COPY with DEFAULT is not answered under another role than the session’s own',
+    );
   if (fields.whereClause)
     throw new ClarusError(
       '0A000',

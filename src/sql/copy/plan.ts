@@ -16,6 +16,7 @@ import { absence } from '../standing.js';
 import { planTemporaryCopy } from '../temporary/copy.js';
 import { firedBy } from '../triggers/catalogue.js';
 import { firedBelow } from '../triggers/tree.js';
+import { returningExpressions } from '../write/returning.js';
 import { markersOf } from './markers.js';
 import { checkForced, copyOptions } from './options.js';
 import {
@@ -77,7 +78,7 @@ export async function planCopy(
   const view = relation ? tables.find(isFilled) : undefined;
   if (view) mustBeCopied(view, direction, await trustedMajor(session));
   if (relation && touch.views) throw ofView(fields, direction);
-  if (kindOf(query) !== 'SelectStmt' && list(fieldsOf(query), 'returningList').length === 0)
+  if (kindOf(query) !== 'SelectStmt' && returningExpressions(fieldsOf(query)).length === 0)
     // BeginCopyTo (copyto.c)
     throw new ClarusError('0A000', 'COPY query must have a RETURNING clause');
   const clean = stripComments(sql);

@@ -99,6 +99,7 @@ async function run(
     case 'SecLabelStmt':
       return securityLabel(session, deps, body);
     case 'CreateSchemaStmt':
+      await refuseLogicalOwner(session, fields.authrole as RawFields | undefined);
       return createSchema(session, body, element => run(session, deps, element, queries));
     case 'CreateExtensionStmt':
       return createExtension(session, body);

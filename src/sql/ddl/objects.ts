@@ -28,7 +28,7 @@ import {
 import { servedTable, tableOfRelation } from './table-statements.js';
 import { changeTables } from './tables.js';
 import { defineInCloud, forgetTypes } from './types.js';
-import { refuseOtherLabel, refuseOtherRows } from './values-of-types.js';
+import { refuseOtherLabel, refuseOtherRows, refuseToTell } from './values-of-types.js';
 
 type Done = Promise<{ tag: string }>;
 
@@ -74,6 +74,7 @@ export async function alterType(
   // what becomes of a type that nothing in the cloud needs is no matter of the cloud
   if (type !== undefined) await forgetTypes(session, [await typeNumber(session, name)]);
   const stands = type !== undefined && (await inCloud(session, 'to_regtype', type));
+  if (stands && isSaying(body.node)) await refuseToTell(session, nameText(name));
   const beforehand = stands ? [await withTypeName(session, body.node, name)] : [];
   const { tag } = await changeTables(session, deps, {
     scope: undefined,
@@ -92,6 +93,11 @@ export async function alterType(
     },
   });
   return { tag };
+}
+
+/** Does a change of a type say a label, a check or a default? */
+function isSaying({ AlterEnumStmt: labels, AlterDomainStmt: domain }: RawNode): boolean {
+  return labels !== undefined || (domain?.def !== undefined && domain.def !== null);
 }
 
 async function typeNumber(session: SessionPort, name: readonly string[]): Promise<number> {

@@ -8,15 +8,9 @@ import { readerOn } from '../reading.js';
 import { isOwnTemporary } from '../temporary/own.js';
 import { runInShadow } from './backends.js';
 import type { DdlBody, QueryRunner } from './body.js';
+import { makesTemporary } from './makes-temporary.js';
 import { listParts, rangeParts } from './resolve.js';
 import { withoutParameters } from './table-parameters.js';
-
-/** By the kind of a statement, the field that holds what it makes. */
-const made: Readonly<Record<string, string>> = {
-  CreateStmt: 'relation',
-  ViewStmt: 'view',
-  CreateSeqStmt: 'sequence',
-};
 
 /**
  * Runs DDL of temporary tables, views, indexes and sequences.
@@ -44,22 +38,6 @@ export async function temporaryDdl(
   session.temporary.changed();
   await mustStandAlone(session);
   return { tag };
-}
-
-function makesTemporary(node: RawNode, { settings }: SessionPort): boolean {
-  const fields = fieldsOf(node);
-  const field = made[kindOf(node)];
-  const into = kindOf(node) === 'CreateTableAsStmt' ? (fields.into as RawFields).rel : undefined;
-  const relation = (into ?? (field && fields[field])) as RawFields | undefined;
-  if (!relation || fields.objtype === 'OBJECT_MATVIEW') return false;
-  if (relation.relpersistence === 't') return true;
-  const schema =
-    relation.schemaname ??
-    settings.searchPath
-      .split(',')[0]
-      ?.trim()
-      .replace(/^"(.*)"$/, '$1');
-  return typeof schema === 'string' && /^pg_temp(_\d+)?$/.test(schema);
 }
 
 /** @throws ClarusError 0A000 for a statement about temporary and other relations */

@@ -43,6 +43,32 @@ export async function holdersOf(session: SessionPort, type: string): Promise<rea
 }
 
 /**
+ * Some function of the cloud may mean a type that no unprotected column uses, and so it stands there.
+ * @param type as `to_regtype` takes it
+ * @throws ClarusError 0A000 where what the type is changed to would tell the cloud of protected columns alone
+ */
+export async function refuseToTell(session: SessionPort, type: string): Promise<void> {
+  const { tables } = session.catalog();
+  const found = await readerOn(session.trusted)(columnsOfType, [type]);
+  const columns = found.flatMap(([relation, attnum]) => {
+    const table = tables.get(Number(relation));
+    const column = table?.columns.find(c => c.attnum === Number(attnum));
+    return table && column ? [{ table, column }] : [];
+  });
+  if (columns.some(({ column }) => !column.protection)) return;
+  const [holder] = columns;
+  if (!holder) return;
+  throw new ClarusError(
+    '0A000',
+    `type ${type} stands in the cloud, which would learn what it is changed to`,
+    {
+      detail: `The protected column "${holder.column.name}" of table "${holder.table.name}" uses it, and no unprotected one.`,
+      hint: 'Drop the functions of the cloud whose bodies hold the name of the type first, and make them again afterwards.',
+    },
+  );
+}
+
+/**
  * Locks their tables until the transaction ends: nobody writes by a plan of before, even where there are no rows.
  * @returns the first that may have rows
  */

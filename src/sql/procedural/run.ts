@@ -3,11 +3,13 @@ import type { Payloads } from '../../crypto/payloads.js';
 import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
 import { physical } from '../compilation.js';
+import { makesTemporary } from '../ddl/makes-temporary.js';
 import type { SplitBody } from '../execute/bodies.js';
 import type { Row } from '../execute/collect.js';
 import { named } from '../execute/portal.js';
 import type { OutputColumn, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
 import type { ClientPort, DataRows, SessionPort, StatementPort } from '../ports.js';
+import type { RawNode } from '../raw/node.js';
 import type { SplitServices } from '../split/cloud-rows.js';
 import { mustTravelExactly } from '../split/exact.js';
 import { copyRows } from '../split/fetch.js';
@@ -157,7 +159,10 @@ async function runPlan(
       secret = columns.map(column => kept.returnsSecrets ?? !isOpenColumn(column, session));
       // what is written the cloud counts, and rows that it chose alone
       secretCount =
-        kept.returnsSecrets ?? ((plan.split === true && tag.startsWith('SELECT')) || isInsteadOf(plan));
+        kept.returnsSecrets ??
+        ((plan.split === true && tag.startsWith('SELECT')) ||
+          fillsTemporary(plan, session) ||
+          isInsteadOf(plan));
       break;
     }
     default:
@@ -169,6 +174,10 @@ async function runPlan(
   const isQuery = tag.startsWith('SELECT') && 'shape' in plan && plan.shape?.columns !== undefined;
   return { rows: kept.rows, columns, secret, tag, isQuery, secretCount, ...(outputs ? { outputs } : {}) };
 }
+
+/** With how many rows a temporary table was made no cloud knows. */
+const fillsTemporary = ({ body }: ProtectedPlan, session: SessionPort): boolean =>
+  body.kind === 'ddl' && 'node' in body && makesTemporary(body.node as RawNode, session);
 
 /** Functions of triggers say how many rows it has written. */
 const isInsteadOf = ({ body }: ProtectedPlan): boolean =>
