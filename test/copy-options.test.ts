@@ -20,7 +20,8 @@ ${tableOf('fired', ['id', 'note'], ['name', 'price'])}
 ${tableOf('parted', ['id', 'note'], ['name', 'price'])}
 ${tableOf('tree', ['id', 'above'], ['name'])}
 ${tableOf('apart', ['id'], ['name', 'during'])}
-${tableOf('numbered', ['amount'], ['id', 'name'])}`;
+${tableOf('numbered', ['amount'], ['id', 'name'])}
+${tableOf('follows', [], ['id', 'name', 'after'])}`;
 
 const schema = [
   'CREATE DOMAIN positive AS int CHECK (VALUE > 0)',
@@ -355,6 +356,17 @@ suite('COPY FROM into protected tables', { timeout: 400_000 }, () => {
     ])
       found.push(...(await differing(`COPY item (name, note) TO STDOUT (${option})`, '', false)));
     assert.deepEqual(found, []);
+  });
+
+  test('a marker whose default asks for another of the same row is refused', async () => {
+    await sides.ours.query(
+      "CREATE TABLE follows (id serial, name text, after bigint DEFAULT currval('follows_id_seq'))",
+    );
+    const { clarus } = await sides.sessions();
+    const sql = "COPY follows (name, after) FROM STDIN (DEFAULT 'D')";
+    assert.match((await copied(clarus, sql, 'Zaphod\tD\n')).join('\n'), /0A000/);
+    assert.deepEqual((await sides.ours.query('SELECT count(*)::int AS n FROM follows')).rows, [{ n: 0 }]);
+    await sides.ours.query('DROP TABLE follows');
   });
 
   test('COPY TO quotes what FORCE_QUOTE says, and writes a header', async () => {
