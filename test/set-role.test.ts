@@ -379,6 +379,44 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
     await ours.query('RESET ROLE');
   });
 
+  test('a superuser of the cloud hears that the role is none', async () => {
+    const admin = new pg.Client({ ...recorded.proxy.cloud });
+    await admin.connect();
+    const { user } = recorded.proxy.behind;
+    await admin.query(`ALTER ROLE ${pg.escapeIdentifier(user)} SUPERUSER`);
+    const client = await RawClient.connect(recorded.proxy);
+    try {
+      const heard: string[] = [];
+      for (const sql of [
+        'SET ROLE reader',
+        'SELECT 1',
+        'BEGIN',
+        'RESET ROLE',
+        'ROLLBACK',
+        'SELECT 2',
+        'SET ROLE NONE',
+      ]) {
+        client.send(say.query(sql));
+        for (
+          let message = await client.next();
+          message?.kind !== 'ReadyForQuery';
+          message = await client.next()
+        )
+          if (message?.kind === 'ParameterStatus') heard.push(`${sql}: ${message.name} ${message.value}`);
+      }
+      assert.deepEqual(heard, [
+        'SET ROLE reader: is_superuser off',
+        'RESET ROLE: is_superuser on',
+        'SELECT 2: is_superuser off',
+        'SET ROLE NONE: is_superuser on',
+      ]);
+    } finally {
+      await client.close();
+      await admin.query(`ALTER ROLE ${pg.escapeIdentifier(user)} NOSUPERUSER`);
+      await admin.end();
+    }
+  });
+
   test('no cloud is told of a role', async () => {
     const sent = await recorded.sentWhile(() =>
       alike(

@@ -10,7 +10,7 @@ import { type CarefulContext, drained, isFailed } from './context.js';
 import { aborted } from './failure.js';
 import { physicalQuery } from './own-statements.js';
 import { refreshSettings } from './planned.js';
-import { ownRole, readRole } from './role-now.js';
+import { ownRole, readRole, tellSuperuser } from './role-now.js';
 import { commandComplete } from './shapes.js';
 import { touchTrusted } from './transaction-control.js';
 
@@ -93,6 +93,7 @@ export async function changeRole(
   settings.stale = true;
   await readRole(context);
   cloud.pipeline.own(commandComplete(/^\s*reset\b/i.test(plan.sql) ? 'RESET' : 'SET'));
+  tellSuperuser(context);
 }
 
 const toOwn = (local: boolean): string => (local ? 'SET LOCAL role TO DEFAULT' : 'RESET role');

@@ -20,6 +20,8 @@ export interface ActingRole {
   current: string | undefined;
   /** the session has set it at some time */
   touched: boolean;
+  /** the client was told last that it is a superuser, or not; undefined: as it began */
+  superuser?: boolean;
 }
 
 /** What the parts of a careful session share. */

@@ -4,7 +4,7 @@ import { type CarefulContext, drained, isFailed } from './context.js';
 import { expects, internal } from './expectations.js';
 import { aborted, shifted } from './failure.js';
 import type { PreparedStatement } from './prepared.js';
-import { readRole } from './role-now.js';
+import { readRole, tellSuperuser } from './role-now.js';
 
 /** Plans a statement; in a failed transaction only what ends it. */
 export async function planned(
@@ -27,7 +27,10 @@ export async function planned(
 /** Asks the cloud for the settings that it does not report, and the trusted side for the role. */
 export async function refreshSettings(context: CarefulContext): Promise<void> {
   const { settings, cloud, transaction, acting } = context;
-  if (acting.touched) await readRole(context);
+  if (acting.touched) {
+    await readRole(context);
+    tellSuperuser(context);
+  }
   const alone = !cloud.pipeline.dirty && !transaction.block;
   await settings.refresh(cloud, !alone);
   // BEGIN may set modes only where no statement was before it, not even ours

@@ -1,6 +1,7 @@
 /** Asking the trusted backend which role it acts as. */
 import type { CarefulContext } from './context.js';
 import { physicalQuery } from './own-statements.js';
+import { parameterTold } from './shapes.js';
 
 /** The role of the session's own, as SQL: which it begins with, and RESET goes back to. */
 export const ownRole = `coalesce(nullif((SELECT s.reset_val FROM pg_catalog.pg_settings s WHERE s.name = 'role'), 'none'), session_user)`;
@@ -15,4 +16,12 @@ export async function readRole({ acting, trusted, transaction }: CarefulContext)
   if (!transaction.joined) trusted.settle();
   const [role, own] = rows[0]!.map(value => (value === null ? undefined : Buffer.from(value).toString()));
   acting.current = role === own ? undefined : role;
+}
+
+/** Tells the client that it is no superuser any more, or one again: a role of the application is none (GUC_REPORT). */
+export function tellSuperuser({ acting, settings, cloud }: CarefulContext): void {
+  const now = settings.superuser && acting.current === undefined;
+  if (now === (acting.superuser ?? settings.superuser)) return;
+  acting.superuser = now;
+  cloud.pipeline.own(parameterTold('is_superuser', now ? 'on' : 'off'));
 }

@@ -96,6 +96,7 @@ export class SettingsView {
   };
   #defaults: ReadonlyMap<string, string> | undefined;
   #cloudMajor = Infinity;
+  #superuser = false;
 
   constructor(parameters: ReadonlyMap<string, string>) {
     for (const [name, value] of parameters) this.report(name, value);
@@ -110,6 +111,11 @@ export class SettingsView {
     return this.#cloudMajor;
   }
 
+  /** Was the client told that it is a superuser, which the cloud's user is? */
+  get superuser(): boolean {
+    return this.#superuser;
+  }
+
   /** What RESET goes back to in the cloud, for settings by which values are read and printed. */
   get defaults(): ReadonlyMap<string, string> {
     return this.#defaults ?? new Map();
@@ -122,6 +128,7 @@ export class SettingsView {
     else if (name === 'standard_conforming_strings') {
       this.#change({ standardConformingStrings: value === 'on' });
     } else if (name === 'server_version') this.#cloudMajor = Number.parseInt(value, 10) || Infinity;
+    else if (name === 'is_superuser') this.#superuser = value === 'on';
   }
 
   /**

@@ -99,6 +99,16 @@ export function commandComplete(tag: string): Buffer {
   return bytes;
 }
 
+/** ParameterStatus. */
+export function parameterTold(name: string, value: string): Buffer {
+  const writer = new MessageWriter(name.length + value.length + 16);
+  writer.begin(backendTypes.parameterStatus);
+  writer.cstring(name);
+  writer.cstring(value);
+  writer.end();
+  return writer.take();
+}
+
 /** CopyInResponse or CopyOutResponse: one format for all columns. */
 export function copyResponse(type: number, format: 0 | 1, columns: number): Buffer {
   const writer = new MessageWriter(16 + 2 * columns);
