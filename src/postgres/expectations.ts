@@ -36,6 +36,8 @@ export interface AnswerHandler {
   /** a body of ParameterDescription, RowDescription, NoData, CopyInResponse or CopyOutResponse */
   message?(type: number, buffer: Buffer, body: number, end: number): void;
   notice?(diagnostic: Diagnostic): void;
+  /** what the server notices is not for the client, but for `notice` alone */
+  readonly quiet?: true;
   /** the answer is complete. @param tag of CommandComplete, else empty */
   done?(type: number, tag: string): void;
   /** the server refused it, or skipped it after an earlier refusal */

@@ -26,9 +26,9 @@ import { Refusals } from './refusals.js';
 import { isFatal, parameterStatus, tagOf } from './server-reports.js';
 import { Waiters } from './waiters.js';
 
-/** Is a statement planned or run? */
+/** Is a statement of the client's planned or run, and not one of ours beside it? */
 const isOfRun = (head: Expectation | undefined): boolean =>
-  head?.expects === expects.bind || head?.expects === expects.execute;
+  (head?.expects === expects.bind || head?.expects === expects.execute) && head.handler?.quiet !== true;
 
 /** Name of a portal that never exists: executing it aborts the server's transaction. */
 const poisonPortal = 'clarus_abort';

@@ -1,5 +1,6 @@
 /** SET, RESET and set_config: kept in step on the cloud's side and on the trusted one. */
 import type { Plan } from '../sql/plan.js';
+import type { Diagnostic } from '../wire/diagnostic.js';
 import { changeRole } from './acting-role.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { aborted } from './failure.js';
@@ -92,6 +93,7 @@ async function follow(context: CarefulContext, sql: string, toldByCloud = true):
     return;
   }
   if (transaction.block) await touchTrusted(context);
-  await trusted.set(sql, toldByCloud ? () => undefined : undefined).catch(mustBeForeign);
+  const tell = toldByCloud ? undefined : (notice: Diagnostic): void => context.port.client.notice(notice);
+  await trusted.set(sql, tell).catch(mustBeForeign);
   if (transaction.block) transaction.set(sql);
 }

@@ -114,6 +114,7 @@ export class PipelinePort implements StatementPort {
       this.#begin(sql, {
         done: (_type, tag) => resolve(tag),
         failed: reject,
+        quiet: true,
         ...(noticed ? { notice: noticed } : {}),
       });
       this.flush();

@@ -216,7 +216,7 @@ export class TrustedSide {
     // what was asked before may have a snapshot, after which a transaction cannot be given one
     this.settle();
     for (const sql of transaction.joinSql())
-      if (isSetting.test(sql)) await this.#setWithin(sql, () => undefined).catch(mustBeForeign);
+      if (isSetting.test(sql)) await this.#setWithin(sql).catch(mustBeForeign);
       else await this.port.run(sql);
     transaction.joined = true;
   }
@@ -247,7 +247,7 @@ export class TrustedSide {
 
   /**
    * Runs a setting that the cloud has accepted.
-   * @param noticed is told of notices; absent: the client is
+   * @param noticed is told of notices
    * @throws PostgresError
    */
   async set(sql: string, noticed?: (diagnostic: Diagnostic) => void): Promise<void> {

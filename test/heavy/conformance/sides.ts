@@ -27,7 +27,7 @@ export const scheduled = (suite: RegressionSuite): readonly string[] =>
     .flatMap(line => (line.startsWith('test:') ? line.slice(5).trim().split(/\s+/) : []));
 
 /** Time that a file may take, directly and through Clarus. */
-const file_ms = 120_000;
+const file_ms = 600_000;
 
 /** Runs files on all sides, and tells of each when it is done. */
 export async function runFiles(
