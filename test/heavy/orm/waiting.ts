@@ -11,7 +11,6 @@ export const waiting: Readonly<
 > = {
   sensitive: {},
   encryptedByDefault: {
-    typeorm: { 'undo the migration': 'a split DELETE in a transaction that has changed the schema' },
     'pg-boss': {
       'make a queue': 'a function that writes: the type of a parameter within a statement of it',
       maintain: 'a write in WITH over a partitioned table',
