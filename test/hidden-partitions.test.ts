@@ -45,6 +45,11 @@ suite('hidden names of partitioned tables', () => {
 
   test('indexes of a partitioned table come to what they come to in PostgreSQL', async () => {
     assert.deepEqual(await sides.unorderedDifferences(steps), []);
-    assert.doesNotMatch(sides.recorded.sent(), /zq|Zaphod|Ford|Marvin/);
+    const sent = sides.recorded.sent();
+    // two letters may stand in what is random
+    const names = new Set(JSON.stringify(steps).match(/zq\w{2,}/g));
+    assert.ok(names.size > 10);
+    for (const name of [...names, 'Zaphod', 'Marvin']) assert.ok(!sent.includes(name), name);
+    assert.doesNotMatch(sent, /\bFord\b/);
   });
 });
