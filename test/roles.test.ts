@@ -4,7 +4,8 @@ import { after, before, suite, test } from 'node:test';
 import pg from 'pg';
 import { outcomeOf } from './support/outcome.js';
 import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
-import { startServer, type TestServer } from './support/server.js';
+import { startRoleServer } from './support/role-server.js';
+import type { TestServer } from './support/server.js';
 
 const policy = `unlisted: pass
 tables:
@@ -85,15 +86,9 @@ suite('roles of the application', { timeout: 300_000 }, () => {
   before(async () => {
     recorded = await startRecordedProxy(policy);
     ours = recorded.ours;
-    // roles are the whole server's, and those of the cloud's are not of the application
-    server = await startServer();
-    const { user } = recorded.proxy.behind;
-    const admin = new pg.Client({ ...server });
-    await admin.connect();
-    await admin.query(`CREATE ROLE ${pg.escapeIdentifier(user)} LOGIN CREATEROLE PASSWORD 'secret'`);
-    await admin.query(`CREATE DATABASE app OWNER ${pg.escapeIdentifier(user)}`);
-    await admin.end();
-    plain = new pg.Client({ ...server, user, password: 'secret', database: 'app' });
+    const made = await startRoleServer(recorded.proxy.behind.user);
+    server = made.server;
+    plain = new pg.Client(made.login);
     await plain.connect();
     for (const client of [ours, plain]) for (const sql of tables) await client.query(sql);
   });

@@ -9,7 +9,8 @@ import { copied } from './support/copying.js';
 import { fullOutcomeOf, type Step } from './support/outcome.js';
 import { told as messagesTold, RawClient, say } from './support/raw-client.js';
 import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
-import { startServer, type TestServer } from './support/server.js';
+import { startRoleServer } from './support/role-server.js';
+import type { TestServer } from './support/server.js';
 
 suite('SET ROLE', { timeout: 300_000 }, () => {
   let recorded: RecordedProxy;
@@ -20,15 +21,9 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
   before(async () => {
     recorded = await startRecordedProxy(policy);
     ours = recorded.ours;
-    // roles are the whole server's, and those of the cloud's are not of the application
-    server = await startServer();
-    const { user } = recorded.proxy.behind;
-    const admin = new pg.Client({ ...server });
-    await admin.connect();
-    await admin.query(`CREATE ROLE ${pg.escapeIdentifier(user)} LOGIN CREATEROLE PASSWORD 'secret'`);
-    await admin.query(`CREATE DATABASE app OWNER ${pg.escapeIdentifier(user)}`);
-    await admin.end();
-    plain = new pg.Client({ ...server, user, password: 'secret', database: 'app' });
+    const started = await startRoleServer(recorded.proxy.behind.user);
+    server = started.server;
+    plain = new pg.Client(started.login);
     await plain.connect();
     for (const client of [ours, plain]) for (const sql of made) await client.query(sql);
   });
