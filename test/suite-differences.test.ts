@@ -1,44 +1,16 @@
 /** Answers that PostgreSQL's regression suite (test/heavy/conformance) found to differ from PostgreSQL's without an error. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import pg from 'pg';
-import { startProxy, type TestProxy } from './support/proxy.js';
+import { test } from 'node:test';
+import { besideEncrypted } from './support/beside-encrypted.js';
 
-let proxy: TestProxy;
-let ours: pg.Client;
-let plain: pg.Client;
-/** notices of both clients since the last look */
-const told = new Map<pg.Client, string[]>();
-
-before(async () => {
-  proxy = await startProxy({ policy: 'unlisted: encrypt\ntables: {}' });
-  [ours, plain] = [new pg.Client(proxy), new pg.Client(proxy.plain)];
-  for (const client of [ours, plain]) {
-    client.on('notice', ({ message = '', detail = '' }) => {
-      if (!/equality tags|has no effect/.test(message)) told.get(client)?.push(`${message} ${detail}`);
-    });
-    await client.connect();
-  }
-});
-after(async () => {
-  await ours.end();
-  await plain.end();
-  await proxy.stop();
-});
-
-/** What a statement answers: rows, or the fields of its error; and the notices before. */
-async function answer(client: pg.Client, sql: string): Promise<unknown> {
-  told.set(client, []);
-  const outcome = await client.query({ text: sql, rowMode: 'array' }).then(
-    ({ command, rows }) => ({ command, rows }),
-    ({ code, message, detail, hint, where }: pg.DatabaseError) => ({ code, message, detail, hint, where }),
-  );
-  return { outcome, notices: told.get(client) };
-}
-
-async function same(...statements: string[]): Promise<void> {
-  for (const sql of statements) assert.deepEqual(await answer(ours, sql), await answer(plain, sql), sql);
-}
+const sides = besideEncrypted(({ code, message, detail, hint, where }) => ({
+  code,
+  message,
+  detail,
+  hint,
+  where,
+}));
+const { answer, same } = sides;
 
 test('rows that stand get the default that a column is added with, whatever the same statement says of it later', () =>
   same(
@@ -90,13 +62,13 @@ test('DROP ROLE tells what stands in the way by the search path, and no function
     'GRANT SELECT ON granted TO differing_role',
     'SET client_min_messages = warning',
   ])
-    await ours.query(sql);
-  assert.deepEqual(await answer(ours, 'DROP ROLE IF EXISTS nobody_of_this_name'), {
+    await sides.ours.query(sql);
+  assert.deepEqual(await answer(sides.ours, 'DROP ROLE IF EXISTS nobody_of_this_name'), {
     outcome: { command: 'DROP', rows: [] },
     notices: [],
   });
-  await ours.query('RESET client_min_messages');
-  assert.deepEqual(await answer(ours, 'DROP ROLE differing_role'), {
+  await sides.ours.query('RESET client_min_messages');
+  assert.deepEqual(await answer(sides.ours, 'DROP ROLE differing_role'), {
     outcome: {
       code: '2BP01',
       message: 'role "differing_role" cannot be dropped because some objects depend on it',
@@ -106,8 +78,8 @@ test('DROP ROLE tells what stands in the way by the search path, and no function
     },
     notices: [],
   });
-  await ours.query('DROP TABLE granted');
-  assert.deepEqual(await answer(ours, 'DROP ROLE IF EXISTS differing_role, nobody_of_this_name'), {
+  await sides.ours.query('DROP TABLE granted');
+  assert.deepEqual(await answer(sides.ours, 'DROP ROLE IF EXISTS differing_role, nobody_of_this_name'), {
     outcome: { command: 'DROP', rows: [] },
     notices: ['role "nobody_of_this_name" does not exist, skipping '],
   });
@@ -116,7 +88,7 @@ test('DROP ROLE tells what stands in the way by the search path, and no function
 /** Refused with a message, on our side alone. */
 async function refused(message: RegExp, ...statements: string[]): Promise<void> {
   for (const sql of statements) {
-    const { outcome } = (await answer(ours, sql)) as { outcome: { code?: string; message?: string } };
+    const { outcome } = (await answer(sides.ours, sql)) as { outcome: { code?: string; message?: string } };
     assert.equal(outcome.code, '0A000', sql);
     assert.match(outcome.message ?? '', message, sql);
   }
@@ -140,7 +112,7 @@ test('how a protected value is stored is refused, and of other values told', asy
 
 test('an identifier of the trusted side is given to nothing that the cloud answers', async () => {
   await same('CREATE TABLE figured (a int)', 'INSERT INTO figured VALUES (1)');
-  const { rows } = await ours.query(
+  const { rows } = await sides.ours.query(
     "SELECT c.oid AS of_table, d.oid AS of_database FROM pg_class c, pg_database d WHERE c.relname = 'figured' AND d.datname = current_database()",
   );
   const [{ of_table, of_database }] = rows;

@@ -1,44 +1,10 @@
 /** What PostgreSQL's regression suite, run with every table encrypted (test/heavy/conformance), found to be answered otherwise. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import pg from 'pg';
-import { startProxy, type TestProxy } from './support/proxy.js';
+import { test } from 'node:test';
+import { besideEncrypted } from './support/beside-encrypted.js';
 
-let proxy: TestProxy;
-let ours: pg.Client;
-let plain: pg.Client;
-/** notices of both clients since the last look */
-const told = new Map<pg.Client, string[]>();
-
-before(async () => {
-  proxy = await startProxy({ policy: 'unlisted: encrypt\ntables: {}' });
-  [ours, plain] = [new pg.Client(proxy), new pg.Client(proxy.plain)];
-  for (const client of [ours, plain]) {
-    client.on('notice', ({ message = '', detail = '' }) => {
-      if (!/equality tags|has no effect/.test(message)) told.get(client)?.push(`${message} ${detail}`);
-    });
-    await client.connect();
-  }
-});
-after(async () => {
-  await ours.end();
-  await plain.end();
-  await proxy.stop();
-});
-
-/** What a statement answers: rows, or the fields of its error; and the notices before. */
-async function answer(client: pg.Client, sql: string): Promise<unknown> {
-  told.set(client, []);
-  const outcome = await client.query({ text: sql, rowMode: 'array' }).then(
-    ({ command, rows }) => ({ command, rows }),
-    ({ code, message, where, position }: pg.DatabaseError) => ({ code, message, where, position }),
-  );
-  return { outcome, notices: told.get(client) };
-}
-
-async function same(...statements: string[]): Promise<void> {
-  for (const sql of statements) assert.deepEqual(await answer(ours, sql), await answer(plain, sql), sql);
-}
+const sides = besideEncrypted(({ code, message, where, position }) => ({ code, message, where, position }));
+const { answer, same } = sides;
 
 test('COPY of a write without RETURNING is an error, and writes nothing', async () => {
   await same(
@@ -88,7 +54,7 @@ test('what would tell of the cloud or change the trusted side’s own catalogue 
     'SELECT count(*) FROM pg_prepared_statements',
     'GRANT SELECT ON pg_proc TO CURRENT_USER',
   ]) {
-    const { outcome } = (await answer(ours, sql)) as { outcome: { code: string } };
+    const { outcome } = (await answer(sides.ours, sql)) as { outcome: { code: string } };
     assert.equal(outcome.code, '0A000', sql);
   }
 });
@@ -134,7 +100,7 @@ test('a statement whose rows cannot be given leaves nothing to the next one', as
     'ALTER DOMAIN tiny ADD CONSTRAINT c CHECK (length(VALUE) < 3) NOT VALID',
   );
   // elements of an array are checked when they are read: a known difference
-  await assert.rejects(ours.query('SELECT a, b FROM holding'), { code: '23514' });
+  await assert.rejects(sides.ours.query('SELECT a, b FROM holding'), { code: '23514' });
   await same('SELECT max(b) FROM holding', 'SELECT b FROM holding');
 });
 
@@ -148,7 +114,7 @@ test('EXCLUDED as a whole row holds nothing but its columns, or is refused', asy
   );
   for (const row of ['excluded.*::text', 'excluded::text', 'row(excluded.*)::text']) {
     const { outcome } = (await answer(
-      ours,
+      sides.ours,
       `INSERT INTO conflicting VALUES (1, 'y') ON CONFLICT (a) DO UPDATE SET b = ${row}`,
     )) as { outcome: { code?: string } };
     assert.equal(outcome.code, '0A000', row);
@@ -184,17 +150,19 @@ test('a schema is made with what is in it, in the order of kinds', async () => {
   );
   // a place in the element is none in the statement
   await assert.rejects(
-    ours.query(
+    sides.ours.query(
       'CREATE SCHEMA other CREATE TABLE second (a int) CREATE VIEW bad AS SELECT nothing FROM second',
     ),
     { code: '42703', position: undefined },
   );
   await same("SELECT count(*) FROM pg_namespace WHERE nspname = 'other'");
   // the plain server's user may not make roles
-  await ours.query('CREATE ROLE of_the_clinic');
-  await ours.query('CREATE SCHEMA clinic GRANT SELECT ON visit TO of_the_clinic CREATE TABLE visit (id int)');
+  await sides.ours.query('CREATE ROLE of_the_clinic');
+  await sides.ours.query(
+    'CREATE SCHEMA clinic GRANT SELECT ON visit TO of_the_clinic CREATE TABLE visit (id int)',
+  );
   const right = "SELECT has_table_privilege('of_the_clinic', 'clinic.visit', 'SELECT') AS may";
-  assert.deepEqual((await ours.query(right)).rows, [{ may: true }]);
-  await ours.query('DROP SCHEMA clinic CASCADE');
-  await ours.query('DROP ROLE of_the_clinic');
+  assert.deepEqual((await sides.ours.query(right)).rows, [{ may: true }]);
+  await sides.ours.query('DROP SCHEMA clinic CASCADE');
+  await sides.ours.query('DROP ROLE of_the_clinic');
 });
