@@ -5,7 +5,14 @@
 import { quoteName, quoteQualified } from '../catalog/quote.js';
 import { ClarusError } from '../errors.js';
 import { isTold } from '../sql/notices.js';
-import type { Residual, ResidualNeeds, ResidualPort, SessionSettings, StatementPort } from '../sql/ports.js';
+import type {
+  OneSnapshot,
+  Residual,
+  ResidualNeeds,
+  ResidualPort,
+  SessionSettings,
+  StatementPort,
+} from '../sql/ports.js';
 import type { RowSource } from '../sql/residual.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { PostgresError } from '../wire/diagnostic.js';
@@ -13,8 +20,9 @@ import type { CarrierSession } from './carrier-connection.js';
 import { carrierName, type ResidualOptions } from './carriers.js';
 import type { CarefulContext } from './context.js';
 import { physicalQuery } from './own-statements.js';
-import { isOneSnapshot, RunningStatement } from './running-statement.js';
+import { RunningStatement } from './running-statement.js';
 import { settingsByName } from './settings.js';
+import { SnapshotProof } from './snapshot-proof.js';
 import type { PipelinePort } from './statement-port.js';
 import { Transaction } from './transaction.js';
 import { beginReading, endReading, touchTrusted } from './transaction-control.js';
@@ -146,15 +154,14 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     }
   }
 
-  async reads(tables: readonly number[]): Promise<Pick<Residual, 'isOneSnapshot' | 'finish'>> {
+  async reads(tables: readonly number[]): Promise<OneSnapshot & Pick<Residual, 'finish'>> {
     const context = this.#context;
     const reading = await beginReading(context, this.#names(tables), false);
-    return {
-      isOneSnapshot: queries => isOneSnapshot(context, reading, queries),
+    return Object.assign(new SnapshotProof(context, reading), {
       finish: async () => {
         if (reading.ours) await endReading(context);
       },
-    };
+    });
   }
 
   given<T>(localised: boolean, work: (port: StatementPort) => Promise<T>): Promise<T> {

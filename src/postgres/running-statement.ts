@@ -6,31 +6,18 @@ import type { RowSource } from '../sql/residual.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 import type { CarefulContext } from './context.js';
 import { expects, internal } from './expectations.js';
-import {
-  abandonReading,
-  endReading,
-  inSubtransaction,
-  type Reading,
-  snapshotNow,
-} from './transaction-control.js';
+import { SnapshotProof } from './snapshot-proof.js';
+import { abandonReading, endReading, inSubtransaction, type Reading } from './transaction-control.js';
 import type { TrustedSide } from './trusted-side.js';
 
 /** Notices of one statement that are kept until it has run. */
 const noticesMax = 10_000;
 
-/** Were all rows of as many queries of one snapshot? */
-export async function isOneSnapshot(
-  context: CarefulContext,
-  { snapshot }: Reading,
-  queries: number,
-): Promise<boolean> {
-  return snapshot === undefined || queries <= 1 || (await snapshotNow(context)) === snapshot;
-}
-
 /** A statement that is being finished over rows of the cloud. */
 export class RunningStatement implements Residual {
   failure: unknown;
   readonly notices: Diagnostic[] = [];
+  readonly #proof: SnapshotProof;
 
   constructor(
     readonly source: RowSource,
@@ -38,7 +25,9 @@ export class RunningStatement implements Residual {
     private readonly reading: Reading,
     private readonly context: CarefulContext,
     private readonly ended: () => void,
-  ) {}
+  ) {
+    this.#proof = new SnapshotProof(context, reading);
+  }
 
   get port(): StatementPort {
     return this.side.port;
@@ -77,8 +66,16 @@ export class RunningStatement implements Residual {
     }
   }
 
+  get toBeProven(): boolean {
+    return this.#proof.toBeProven;
+  }
+
   isOneSnapshot(queries: number): Promise<boolean> {
-    return isOneSnapshot(this.context, this.reading, queries);
+    return this.#proof.isOneSnapshot(queries);
+  }
+
+  boundInOne(bind: () => Promise<void>): Promise<boolean> {
+    return this.#proof.boundInOne(bind);
   }
 
   async finish(): Promise<void> {

@@ -167,7 +167,7 @@ export interface ResidualPort {
    * Begins to read tables one after the other.
    * @param tables their OIDs in the shadow
    */
-  reads(tables: readonly number[]): Promise<Pick<Residual, 'isOneSnapshot' | 'finish'>>;
+  reads(tables: readonly number[]): Promise<OneSnapshot & Pick<Residual, 'finish'>>;
   /**
    * Runs a statement over rows that are given: in a transaction of its own, or, where the session's has changed the
    * schema, in that one.
@@ -208,8 +208,25 @@ export interface TemporaryPort {
   changed(): void;
 }
 
+/** Tells whether rows that several queries of the cloud gave are of one snapshot. */
+export interface OneSnapshot {
+  /** the transaction is of READ COMMITTED: each query has a snapshot of its own */
+  readonly toBeProven: boolean;
+  /**
+   * Were all rows of one snapshot? Asked when the last query has been bound.
+   * @param queries how many were made
+   */
+  isOneSnapshot(queries: number): Promise<boolean>;
+  /**
+   * Lets queries be bound, as the first of those that are to be of one snapshot.
+   * @param bind binds them and waits for no answer, so that little time passes
+   * @returns do they have one snapshot?
+   */
+  boundInOne(bind: () => Promise<void>): Promise<boolean>;
+}
+
 /** A statement that is being finished on the trusted side. */
-export interface Residual {
+export interface Residual extends OneSnapshot {
   readonly port: StatementPort;
   /** the transaction may not write */
   readonly readOnly: boolean;
@@ -219,11 +236,6 @@ export interface Residual {
   readonly notices: readonly Diagnostic[];
   /** what the cloud said to a carrier's query, which postgres_fdw tells in other words */
   readonly failure: unknown;
-  /**
-   * Were all rows of one snapshot? Asked when the last row has come.
-   * @param queries how many were made
-   */
-  isOneSnapshot(queries: number): Promise<boolean>;
   /** Ends its transaction on the trusted side. */
   over(): void;
   /** Waits until that has ended: what sequences gave is durable then. */

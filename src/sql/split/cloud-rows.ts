@@ -5,30 +5,25 @@ import type { EncodingContext } from '../../encodings/encoding.js';
 import type { EncodingRegistry } from '../../encodings/registry.js';
 import { ClarusError } from '../../errors.js';
 import { MessageWriter } from '../../wire/message-writer.js';
-import { typeOids } from '../../wire/types.js';
 import { allGeneratedOf, generatedTexts } from '../checks/generated.js';
 import type { GeneratedExpression } from '../checks/table-checks.js';
 import { generatedColumns } from '../defaults.js';
 import type { ExecutionServices, Portal } from '../execute/portal.js';
 import type { BoundParameters, ProtectedPlan } from '../plan.js';
-import type { ClientPort, ExecuteOutcome, SessionPort } from '../ports.js';
+import type { ClientPort, ExecuteOutcome, OneSnapshot, SessionPort } from '../ports.js';
 import type { RowCursor, RowSource, RowsWritten } from '../residual.js';
 import { type CarrierQuery, readCarrierQuery } from './carrier-query.js';
 import { type Delivery, deliveryOf, type PlanStatement, type ShowsItself } from './delivery.js';
-import { afterwards, type Fetched, fetch, fetchColumns, kept, keptBatch, nothing, rowsOf } from './fetch.js';
-import { GivenColumns, type GivenFetch, travelOf } from './given-columns.js';
+import { afterwards, type Fetched, fetch, kept, keptBatch, nothing, rowsOf } from './fetch.js';
+import { FetchCount, type SplitLimits } from './fetch-count.js';
+import type { GivenColumns, GivenFetch } from './given-columns.js';
 import { DeliveredRows, FinishedRows } from './row-cursors.js';
 import { castNames } from './typed-source.js';
+import { allOf, beginWhole, readAll, type WholeTable } from './whole-table.js';
 import { writeByCarrier } from './write/by-carrier.js';
 import type { CloudWrites } from './write/cloud-writes.js';
 import { IdentifiedRows } from './write/identified-rows.js';
 import { checkWritten, type NameCheck, nameCheck } from './zone-names.js';
-
-/** What one statement may fetch. */
-export interface SplitLimits {
-  readonly rows_max: number;
-  readonly bytes_max: number;
-}
 
 /** What fetching needs beside the session. */
 export interface SplitServices {
@@ -48,15 +43,30 @@ export interface SplitServices {
   ) => Awaitable<Portal>;
 }
 
+/** Fetches of one statement that are bound anew together where it has to begin anew. */
+const boundAgainMax = 64;
+/** Times that they are bound while the cloud changes between them: each takes less than a millisecond. */
+const bindingsMax = 200;
+
+/** A fetch that a carrier asked for. */
+interface Fetch {
+  readonly delivery: Delivery;
+  readonly table: LogicalTable;
+}
+
 /** Bytes of fetched rows that are kept for a table that is read again and again. */
 const keptBytesMax = 32 * 1024 * 1024;
 
 /** Fetches for one statement, and counts what it fetches. */
 export class CloudRows implements RowSource {
-  /** fetches made */
+  /** fetches made that may be of several snapshots: what was bound together counts as one */
   fetches = 0;
-  #rows = 0;
-  #bytes = 0;
+  /** those of them that have been proven to be of one */
+  #proven = 0;
+  readonly #made: Fetch[] = [];
+  /** fetches that were bound before they were asked for, by their SQL */
+  readonly #bound = new Map<string, Fetched[]>();
+  #count: FetchCount;
   /** rows of what a correlated subquery reads, by the statement that fetched them */
   readonly #kept = new Map<string, Buffer>();
   #kept_bytes = 0;
@@ -73,6 +83,46 @@ export class CloudRows implements RowSource {
     private readonly writes?: CloudWrites,
   ) {
     this.#statement = { seeds: new Map(), ...statement };
+    this.#count = new FetchCount(services.limits);
+  }
+
+  /**
+   * Binds what the statement fetched when it ran before, so that all is of one snapshot.
+   * @param before its rows then
+   * @returns false: the cloud changes too fast for that
+   */
+  async bindAgain(before: CloudRows, proof: OneSnapshot): Promise<boolean> {
+    const made = before.#made.slice(0, boundAgainMax);
+    this.#names ??= nameCheck(this.session, this.services.readsZoneNames);
+    await this.#names;
+    for (let i = 0; i < bindingsMax; i++) {
+      const isOne = await proof.boundInOne(async () => {
+        for (const { delivery, table } of made) {
+          const fetched = await this.#begin(delivery, table);
+          this.#bound.set(delivery.sql, [...(this.#bound.get(delivery.sql) ?? []), fetched]);
+        }
+      });
+      this.fetches = 1;
+      this.#proven = 1;
+      if (isOne) return true;
+      this.close();
+    }
+    return false;
+  }
+
+  /** Is all that was fetched by now of one snapshot? */
+  async areOfOneSnapshot(proof: OneSnapshot): Promise<boolean> {
+    const { fetches } = this;
+    if (fetches === this.#proven) return true;
+    const isOne = await proof.isOneSnapshot(fetches);
+    if (isOne) this.#proven = fetches;
+    return isOne;
+  }
+
+  /** Closes what was bound and not asked for. */
+  close(): void {
+    for (const fetched of this.#bound.values()) for (const one of fetched) one.close();
+    this.#bound.clear();
   }
 
   async open(sql: string, parameters: readonly (Uint8Array | null)[]): Promise<RowCursor> {
@@ -170,37 +220,80 @@ export class CloudRows implements RowSource {
     return rows === 'begun' ? undefined : rows;
   }
 
+  /**
+   * All rows of several tables, of one snapshot.
+   * @param bound parameters of each fetch
+   * @returns undefined: they are too many
+   * @throws ClarusError 40001 where the cloud changes too fast for that
+   */
+  async wholeOf(
+    given: readonly GivenFetch[],
+    bound: readonly BoundParameters[],
+    proof: OneSnapshot,
+  ): Promise<readonly GivenColumns[] | undefined> {
+    for (let i = 0; i < bindingsMax; i++) {
+      const tables: WholeTable[] = [];
+      const bind = async (): Promise<void> => {
+        for (const [at, fetch] of given.entries())
+          tables.push(await this.#beginWhole(fetch, bound[at]!, { alone: false, last: false }));
+      };
+      try {
+        if (i > 0) {
+          if (await proof.boundInOne(bind)) return await readAll(tables);
+          continue;
+        }
+        await bind();
+        // it takes no round trip of its own
+        const [rows, isOne] = await allOf([readAll(tables), proof.isOneSnapshot(given.length)]);
+        if (isOne) return rows;
+      } finally {
+        for (const table of tables) table.close();
+      }
+      this.#count = new FetchCount(this.services.limits);
+    }
+    throw changed();
+  }
+
   /** @param last nothing else is asked of the cloud. @returns 'begun': there are more than were asked for at first */
   async #whole(
-    { fetch: plan, columns, travels, table, locks }: GivenFetch,
+    given: GivenFetch,
     bound: BoundParameters,
     last: boolean,
   ): Promise<GivenColumns | 'begun' | undefined> {
-    this.#names ??= nameCheck(this.session, this.services.readsZoneNames);
-    const { session, services } = this;
-    const all = locks ? [...travels, travelOf(typeOids.int8)] : travels;
-    const rows = new GivenColumns(all, await this.#names);
-    const formats = all.map(({ format }) => format);
     this.fetches++;
-    const fetched = await fetchColumns(plan, formats, rows, session, services.context, bound, last);
-    session.fetched(table, columns, 0, 0);
+    const table = await this.#beginWhole(given, bound, { alone: true, last });
     try {
       for (;;) {
-        const before = { rows: rows.rows, bytes: rows.bytes };
-        const outcome = await fetched.next(this.#step(firstGiven));
-        session.fetched(table, columns, rows.rows - before.rows, rows.bytes - before.bytes);
-        this.#count(rows.rows - before.rows, rows.bytes - before.bytes);
-        if (outcome.kind === 'complete') return rows;
+        const state = await table.next();
+        if (state === 'complete') return table.rows;
         if (last) return 'begun';
-        if (rows.bytes > keptBytesMax) return undefined;
+        if (state === 'large') return undefined;
       }
     } finally {
-      fetched.close();
+      table.close();
     }
   }
 
-  async #fetch(delivery: Pick<Delivery, 'fetch' | 'columns'>, table: LogicalTable): Promise<Fetched> {
+  async #beginWhole(
+    given: GivenFetch,
+    bound: BoundParameters,
+    how: Parameters<typeof beginWhole>[4],
+  ): Promise<WholeTable> {
+    const { session, services } = this;
+    this.#names ??= nameCheck(session, services.readsZoneNames);
+    const take = { names: await this.#names, count: this.#count };
+    return beginWhole(given, bound, session, services.context, how, take);
+  }
+
+  #fetch(delivery: Delivery, table: LogicalTable): Fetched | Promise<Fetched> {
+    if (this.#made.length < boundAgainMax) this.#made.push({ delivery, table });
+    const bound = this.#bound.get(delivery.sql)?.shift();
+    if (bound) return bound;
     this.fetches++;
+    return this.#begin(delivery, table);
+  }
+
+  async #begin(delivery: Delivery, table: LogicalTable): Promise<Fetched> {
     const { session, services } = this;
     const names = await this.#names;
     const fetched = await fetch(delivery, session, services.context, nothing);
@@ -210,13 +303,13 @@ export class CloudRows implements RowSource {
       next: async (count, writer) => {
         let outcome: ExecuteOutcome = { kind: 'suspended' };
         for (let left = count; left > 0 && outcome.kind === 'suspended'; ) {
-          const step = Math.min(left, this.#step(firstStep));
+          const step = Math.min(left, this.#count.step(firstStep));
           const before = writer.length;
           outcome = await fetched.next(step, writer);
           checkWritten(names, writer, before);
           const rows = outcome.kind === 'suspended' ? step : rowsOf(outcome.tag);
           session.fetched(table, columns, rows, writer.length - before);
-          this.#count(rows, writer.length - before);
+          this.#count.add(rows, writer.length - before);
           left -= rows;
         }
         return outcome;
@@ -242,27 +335,6 @@ export class CloudRows implements RowSource {
   #keptRows({ sql }: Delivery): Fetched | undefined {
     const bytes = this.#kept.get(sql);
     return bytes && kept(bytes);
-  }
-
-  /** Rows to ask for next: so few that their bytes are counted before they are many. */
-  #step(first: number): number {
-    if (this.#rows === 0) return first;
-    return Math.max(1, Math.floor((stepBytes * this.#rows) / Math.max(1, this.#bytes)));
-  }
-
-  #count(rows: number, bytes: number): void {
-    this.#rows += rows;
-    this.#bytes += bytes;
-    const { rows_max, bytes_max } = this.services.limits;
-    if (this.#rows > rows_max || this.#bytes > bytes_max)
-      throw new ClarusError(
-        '54000',
-        'the statement needs more rows of the cloud than one statement may fetch',
-        {
-          detail: `At most ${rows_max} rows and ${bytes_max} bytes are fetched (limits.split_rows_max, split_bytes_max).`,
-          hint: 'EXPLAIN (CLARUS) shows what is fetched; a query kind on the column that it compares would let the cloud choose the rows.',
-        },
-      );
   }
 }
 
@@ -300,11 +372,14 @@ export const identified = (
   ...(returns ? table.columns.map(c => c.name).filter(c => !columns.includes(c)) : []),
 ];
 
-/** Rows that are asked for first, and bytes that are asked for at a time. */
+/** Rows that a carrier asks for first. */
 const firstStep = 64;
-/** The same where they are all kept: a look-up has no more. */
-const firstGiven = 256;
-const stepBytes = 4 * 1024 * 1024;
 
 const gone = (): ClarusError =>
   new ClarusError('40001', 'a table was changed while the statement read it', { hint: 'Try again.' });
+
+/** The rows of a statement are of several snapshots. */
+export const changed = (): ClarusError =>
+  new ClarusError('40001', 'the cloud changed while the statement read several times', {
+    hint: 'Try again, or read in a transaction of ISOLATION LEVEL REPEATABLE READ.',
+  });

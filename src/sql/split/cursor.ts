@@ -15,8 +15,8 @@ import type { Plan, ProtectedPlan, Shape } from '../plan.js';
 import type { ExecuteOutcome, Residual, ResidualPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { child, list, type RawFields, type RawNode } from '../raw/node.js';
-import { CloudRows, type SplitServices } from './cloud-rows.js';
-import { bindResidual, changed, mustHaveRunAsPlanned, needsOf, run } from './portal.js';
+import { CloudRows, changed, type SplitServices } from './cloud-rows.js';
+import { bindResidual, mustHaveRunAsPlanned, needsOf, run } from './portal.js';
 
 /**
  * @param raw a DeclareCursorStmt
@@ -88,6 +88,9 @@ const cause = (): ClarusError =>
     hint: 'Send the query by itself, or fetch its rows by a portal of the protocol.',
   });
 
+/** Times that a query is run over rows that turn out to be of several snapshots. */
+const attemptsMax = 20;
+
 /** @param residual of the session */
 export function bindCursor(
   body: CursorBody,
@@ -114,18 +117,32 @@ class CursorPortal implements Portal {
     const { source, declaration } = this.body;
     const { session, bound } = this.bound;
     await session.cursors.check(declaration);
-    const rows = new CloudRows(session, this.services, { shown: source.shown, apart: source.apart, bound });
-    const residual = await this.residual.begin(rows, needsOf(source));
+    const { shown, apart } = source;
+    let before: CloudRows | undefined;
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const rows = new CloudRows(session, this.services, { shown, apart, bound });
+      if (await this.#attempt(rows, before)) {
+        await session.cursors.declared(declaration);
+        return { kind: 'complete', tag: 'DECLARE CURSOR' };
+      }
+      before = rows;
+    }
+    throw changed();
+  }
+
+  /** @returns false: its rows are not of one snapshot */
+  async #attempt(rows: CloudRows, before: CloudRows | undefined): Promise<boolean> {
+    const residual = await this.residual.begin(rows, needsOf(this.body.source));
     try {
+      if (before && !(await rows.bindAgain(before, residual))) throw changed();
       await this.#declare(residual);
-      await this.#proven(residual, rows);
+      return await this.#isProven(residual, rows);
     } catch (error) {
       throw error instanceof ClarusError ? error : (residual.failure ?? error);
     } finally {
+      rows.close();
       residual.over();
     }
-    await session.cursors.declared(declaration);
-    return { kind: 'complete', tag: 'DECLARE CURSOR' };
   }
 
   async #declare(residual: Residual): Promise<void> {
@@ -135,13 +152,18 @@ class CursorPortal implements Portal {
   }
 
   /** It stays only if its rows are of one snapshot. */
-  async #proven(residual: Residual, rows: CloudRows): Promise<void> {
+  async #isProven(residual: Residual, rows: CloudRows): Promise<boolean> {
+    const close = `CLOSE ${quoteName(this.body.declaration.name)}`;
     try {
+      if (!(await rows.areOfOneSnapshot(residual))) {
+        await residual.port.run(close);
+        return false;
+      }
       await mustHaveRunAsPlanned(this.body.source, residual, this.bound.session);
-      if (!(await residual.isOneSnapshot(rows.fetches))) throw changed();
       await residual.finish();
+      return true;
     } catch (error) {
-      await residual.port.run(`CLOSE ${quoteName(this.body.declaration.name)}`);
+      await residual.port.run(close);
       throw error;
     }
   }

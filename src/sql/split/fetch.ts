@@ -134,10 +134,18 @@ async function opened(
   };
 }
 
+/** Columns of rows that are being fetched. */
+export interface FetchedColumns {
+  /** Takes at most so many rows. */
+  next(count: number): Promise<ExecuteOutcome>;
+  close(): void;
+}
+
 /**
- * Fetches rows by column. Nothing else is fetched meanwhile, so that the portal needs no name and no Close.
+ * Fetches rows by column.
  * @param formats of the columns
  * @param rows takes them
+ * @param alone nothing else is fetched meanwhile, so that the portal needs no name and no Close
  * @param last they are asked for with a Sync, which may end the portal
  */
 export async function fetchColumns(
@@ -147,13 +155,13 @@ export async function fetchColumns(
   session: SessionPort,
   context: EncodingContext,
   bound: BoundParameters,
-  last: boolean,
-): Promise<{ next(count: number): Promise<ExecuteOutcome>; close(): void }> {
+  { alone, last }: { readonly alone: boolean; readonly last: boolean },
+): Promise<FetchedColumns> {
   if (plan.kind === 'pass') return passedColumns(plan, formats, rows, session, context);
   const own = printingFetched(session, new WriterPort(new MessageWriter(64)));
   const portal: Portal = await bindReading(
     exactBody(plan, session),
-    { plan, bound, formats, session: own, context, portal: undefined },
+    { plan, bound, formats, session: own, context, portal: alone ? undefined : named },
     rows.add,
   );
   let isLast = last;
@@ -172,7 +180,10 @@ export async function fetchColumns(
       if (synced.status === 'rejected') throw synced.reason;
       return executed.value;
     },
-    close: () => portal.close(),
+    close() {
+      portal.close();
+      if (!alone) session.cloud.flush();
+    },
   };
 }
 
@@ -182,7 +193,7 @@ function passedColumns(
   rows: GivenColumns,
   session: SessionPort,
   context: EncodingContext,
-): { next(count: number): Promise<ExecuteOutcome>; close(): void } {
+): FetchedColumns {
   const { cloud } = session;
   const answering = exactAnswering(open(formats.length), plan.shape?.columns ?? [], session);
   const results = cloudFormats(answering, formats);
@@ -193,11 +204,7 @@ function passedColumns(
 }
 
 /** A portal of the cloud that gives its rows to a sink. */
-const executing = (
-  portal: PortalPort,
-  sink: RowSink,
-  cloud: StatementPort,
-): { next(count: number): Promise<ExecuteOutcome>; close(): void } => ({
+const executing = (portal: PortalPort, sink: RowSink, cloud: StatementPort): FetchedColumns => ({
   next(count) {
     const outcome = portal.execute(count, sink);
     cloud.flush();

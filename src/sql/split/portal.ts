@@ -1,16 +1,19 @@
 /** Portals of split statements: the trusted PostgreSQL runs them, and its carriers ask for rows meanwhile. */
 import { ClarusError } from '../../errors.js';
+import { PostgresError } from '../../wire/diagnostic.js';
 import { MessageWriter } from '../../wire/message-writer.js';
 import { physical } from '../compilation.js';
 import type { SplitBody } from '../execute/bodies.js';
 import { type CopyOutFormat, copyEpilogue, copyPrologue, copyRows } from '../execute/copy-out.js';
 import { cannotBeRun } from '../execute/given.js';
+import { HeldOutput } from '../execute/held-output.js';
 import { HeldRows } from '../execute/held-rows.js';
 import { OpeningSink } from '../execute/opening.js';
 import { type Bound, named, type Portal } from '../execute/portal.js';
 import { tell } from '../notices.js';
 import type { BoundParameters, PhysicalStatement } from '../plan.js';
 import type {
+  ClientPort,
   DataRows,
   ExecuteOutcome,
   PortalPort,
@@ -23,7 +26,7 @@ import type {
 } from '../ports.js';
 import { versionsOf } from '../routines.js';
 import { askCloud } from './asked.js';
-import { CloudRows, type SplitServices } from './cloud-rows.js';
+import { CloudRows, changed, type SplitServices } from './cloud-rows.js';
 import { nothing } from './fetch.js';
 import type { GivenColumns } from './given-columns.js';
 import { givenJoin, joinedParameters, joinNeedsCarriers } from './given-join.js';
@@ -33,6 +36,8 @@ import { inTurn } from './in-turn.js';
 
 /** Bytes of rows that may be kept for a client that takes them in parts. */
 const heldBytesMax = 64 * 1024 * 1024;
+/** Times that a statement is run over rows that turn out to be of several snapshots. */
+const attemptsMax = 20;
 
 /**
  * @param residual of the session
@@ -50,7 +55,10 @@ export function bindSplit(
 
 class SplitPortal implements Portal {
   readonly copyOut?: CopyOutFormat;
-  readonly #rows: CloudRows;
+  #rows: CloudRows;
+  /** what was fetched when the statement ran before */
+  #again: CloudRows | undefined;
+  #client: ClientPort;
   #residual: Residual | undefined;
   #portal: PortalPort | undefined;
   #held: HeldRows | undefined;
@@ -64,11 +72,14 @@ class SplitPortal implements Portal {
     copy: CopyOutFormat | undefined,
   ) {
     if (copy) this.copyOut = copy;
-    this.#rows = new CloudRows(bound.session, services, {
-      shown: body.shown,
-      apart: body.apart,
-      bound: bound.bound,
-    });
+    this.#rows = this.#newRows();
+    this.#client = bound.session.client;
+  }
+
+  #newRows(): CloudRows {
+    const { body, bound } = this;
+    const { shown, apart } = body;
+    return new CloudRows(bound.session, this.services, { shown, apart, bound: bound.bound });
   }
 
   async execute(maxRows: number): Promise<ExecuteOutcome> {
@@ -98,20 +109,64 @@ class SplitPortal implements Portal {
     }
     // what takes the rows is of the same transaction
     if (this.body.asked.some(value => value.ofTransaction)) await this.bound.session.transaction.begin();
-    const residual = await this.residual.begin(this.#rows, needsOf(this.body));
+    const outcome = await this.#overCarriers(maxRows > 0);
+    return (await this.#held?.give(maxRows, client, 'SELECT')) ?? outcome;
+  }
+
+  /** Runs the statement over carriers, anew where the cloud changed between its queries. */
+  async #overCarriers(held: boolean): Promise<ExecuteOutcome> {
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const outcome = await this.#attempt();
+      if (outcome) return outcome;
+      this.#again = this.#rows;
+      this.#rows = this.#newRows();
+      if (held) this.#held = new HeldRows(heldBytesMax, 'a query');
+    }
+    throw changed();
+  }
+
+  /** @returns undefined: it is to begin anew */
+  async #attempt(): Promise<ExecuteOutcome | undefined> {
+    const { body, bound } = this;
+    const { session } = bound;
+    const rows = this.#rows;
+    const residual = await this.residual.begin(rows, needsOf(body));
     this.#residual = residual;
+    const client = residual.toBeProven
+      ? new HeldOutput(session.client, () => rows.areOfOneSnapshot(residual))
+      : undefined;
+    this.#client = client ?? session.client;
     try {
-      this.#portal = await bindResidual(this.body, this.bound, residual);
+      if (this.#again && !(await rows.bindAgain(this.#again, residual))) throw changed();
+      this.#portal = await bindResidual(body, bound, residual);
       const outcome = await this.#run(residual.port, this.#portal);
-      await mustHaveRunAsPlanned(this.body, residual, this.bound.session);
-      if (!(await residual.isOneSnapshot(this.#rows.fetches))) throw changed();
+      if (!(await rows.areOfOneSnapshot(residual))) return await this.#startOver(residual, client);
+      await client?.give();
+      await mustHaveRunAsPlanned(body, residual, session);
+      rows.close();
       this.close();
       await residual.finish();
-      return (await this.#held?.give(maxRows, client, 'SELECT')) ?? outcome;
+      return outcome;
     } catch (error) {
+      // rows of several snapshots may fail where those of one would not
+      const ofTrusted = error instanceof PostgresError && residual.failure === undefined;
+      const maySee = ofTrusted && residual.toBeProven && !isCancel(error);
+      if (maySee && !(await rows.areOfOneSnapshot(residual))) return await this.#startOver(residual, client);
+      rows.close();
       this.close();
       throw residual.failure ?? error;
     }
+  }
+
+  async #startOver(residual: Residual, client: HeldOutput | undefined): Promise<undefined> {
+    this.#rows.close();
+    if (client?.isGiven) {
+      this.close();
+      throw changed();
+    }
+    this.#portal?.close();
+    residual.over();
+    await residual.settled();
   }
 
   /** Runs the statement over rows of the tables that it joins. @returns undefined: it needs carriers */
@@ -121,17 +176,15 @@ class SplitPortal implements Portal {
     const given = await givenJoin(body, bound.session, services);
     if (!given) return undefined;
     const reading = await residual.reads(body.tables);
-    const arrays: Buffer[] = [];
-    for (const fetch of given.fetches) {
-      const rows = await this.#rows.whole(fetch, joinedParameters(fetch, bound.bound));
-      if (!rows) {
-        joinNeedsCarriers(body);
-        await reading.finish();
-        return undefined;
-      }
-      arrays.push(...rows.arrays(fetch.columns.length));
+    const { fetches } = given;
+    const parameters = fetches.map(fetch => joinedParameters(fetch, bound.bound));
+    const tables = await this.#rows.wholeOf(fetches, parameters, reading);
+    if (!tables) {
+      joinNeedsCarriers(body);
+      await reading.finish();
+      return undefined;
     }
-    if (!(await reading.isOneSnapshot(given.fetches.length))) throw changed();
+    const arrays = tables.flatMap((rows, i) => rows.arrays(fetches[i]!.columns.length));
     this.#over = true;
     // whatever becomes of it, no more is read
     const finished = reading.finish();
@@ -172,13 +225,11 @@ class SplitPortal implements Portal {
     const given = await givenTables(body, session, services);
     if (!given) return undefined;
     const reading = await residual.reads(body.tables);
-    const arrays: Buffer[] = [];
-    for (const fetch of given.fetches) {
-      const rows = await this.#rows.whole(fetch, nothing);
-      if (!rows) throw tooLarge(fetch.table.name);
-      arrays.push(...rows.arrays(fetch.columns.length));
-    }
-    if (!(await reading.isOneSnapshot(given.fetches.length))) throw changed();
+    const { fetches } = given;
+    const parameters = fetches.map(() => nothing);
+    const tables = await this.#rows.wholeOf(fetches, parameters, reading);
+    if (!tables) throw tooLarge(fetches.map(({ table }) => `"${table.name}"`));
+    const arrays = tables.flatMap((rows, i) => rows.arrays(fetches[i]!.columns.length));
     this.#over = true;
     return this.#overRows(given, [...(await askCloud(body.asked, session)), ...arrays]);
   }
@@ -206,7 +257,7 @@ class SplitPortal implements Portal {
     if (count === 0) return;
     const last = starts[count - 1]! - 4;
     const rows = buffer.subarray(starts[0]! - 5, last + buffer.readInt32BE(last));
-    if (!this.#held) return this.bound.session.client.write(Buffer.from(rows));
+    if (!this.#held) return this.#client.write(Buffer.from(rows));
     this.#held.writer.bytes(rows);
     this.#held.written();
   }
@@ -218,7 +269,7 @@ class SplitPortal implements Portal {
     const answering = { outputs, binary: new Set<number>(), width: copy.columns };
     const writer = new MessageWriter();
     const written = (): void | Promise<void> =>
-      writer.length > 0 ? session.client.write(writer.take()) : undefined;
+      writer.length > 0 ? this.#client.write(writer.take()) : undefined;
     const sink = new OpeningSink(answering, formats, session, this.services.context, copyRows(copy), {
       writer,
       written,
@@ -320,17 +371,14 @@ export async function mustHaveRunAsPlanned(
     });
 }
 
-const tooLarge = (table: string): ClarusError =>
+/** It, or the time that it may take, is over. */
+const isCancel = ({ code }: PostgresError): boolean => code.startsWith('57');
+
+const tooLarge = (tables: readonly string[]): ClarusError =>
   new ClarusError(
     '54000',
-    `table "${table}" is too large to be read in a transaction that has changed the schema`,
+    `table ${tables.join(' or ')} is too large to be read in a transaction that has changed the schema`,
     {
       hint: 'Commit first.',
     },
   );
-
-/** The rows of a statement are of several snapshots. */
-export const changed = (): ClarusError =>
-  new ClarusError('40001', 'the cloud changed while the statement read several times', {
-    hint: 'Try again, or read in a transaction of ISOLATION LEVEL REPEATABLE READ.',
-  });

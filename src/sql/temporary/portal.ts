@@ -6,9 +6,8 @@ import { HeldRows } from '../execute/held-rows.js';
 import { type Bound, named, type Portal } from '../execute/portal.js';
 import type { ExecuteOutcome, Execution, OutcomeListener, ResidualPort } from '../ports.js';
 import { askCloud } from '../split/asked.js';
-import type { SplitServices } from '../split/cloud-rows.js';
+import { changed, type SplitServices } from '../split/cloud-rows.js';
 import { copyRows } from '../split/fetch.js';
-import { changed } from '../split/portal.js';
 import { KeptRows, withColumns } from '../split/write/computed-writes.js';
 import { runPart } from '../split/write/parts.js';
 import type { OwnStatement, PartsBody } from './beside.js';
@@ -16,6 +15,8 @@ import type { Part } from './given-relations.js';
 
 /** Bytes of rows that may be kept for a client that takes them in parts. */
 const heldBytesMax = 64 * 1024 * 1024;
+/** Times that parts are run whose rows turn out to be of several snapshots. */
+const attemptsMax = 20;
 
 /** @param residual of the session */
 export function bindParts(
@@ -77,13 +78,22 @@ class PartsPortal implements Portal {
   async #given(): Promise<Bound> {
     const { body, bound, residual } = this;
     const asked = body.first.filter(({ plan }) => plan.kind !== 'trusted').length;
-    const reading = asked > 1 ? await residual.reads(body.tables) : undefined;
-    let given = bound;
-    for (const part of body.first) given = await this.#withRows(part, given);
-    if (!reading) return given;
-    if (!(await reading.isOneSnapshot(asked))) throw changed();
-    await reading.finish();
-    return given;
+    const run = async (): Promise<Bound> => {
+      let given = bound;
+      for (const part of body.first) given = await this.#withRows(part, given);
+      return given;
+    };
+    if (asked <= 1) return run();
+    const reading = await residual.reads(body.tables);
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const given = await run();
+      if (await reading.isOneSnapshot(asked)) {
+        await reading.finish();
+        return given;
+      }
+      await reading.boundInOne(async () => undefined);
+    }
+    throw changed();
   }
 
   async #withRows({ plan, parameterTypes, columns }: Part, given: Bound): Promise<Bound> {

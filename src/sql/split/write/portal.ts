@@ -87,6 +87,8 @@ class WritingPortal implements Portal {
   readonly #locks: StatementLocks;
   /** the statement that begins anew takes the same samples */
   readonly #seeds: Seeds = new Map();
+  /** what was fetched when the statement ran before */
+  #before: CloudRows | undefined;
   #over = false;
 
   constructor(
@@ -227,10 +229,13 @@ class WritingPortal implements Portal {
     const rows = new CloudRows(session, services, shows, writes);
     const residual = await this.residual.begin(rows, needsOf(body));
     const computed = await this.#compute(residual, rows, writes, found).catch(error => {
+      rows.close();
       residual.over();
       throw residual.failure ?? error;
     });
+    rows.close();
     residual.over();
+    this.#before = rows;
     await residual.settled();
     if (!computed) {
       await residual.startOver();
@@ -284,6 +289,7 @@ class WritingPortal implements Portal {
   ): Promise<Computed | undefined> {
     const { body, bound } = this;
     const { names, locks, planned } = this.writes;
+    if (this.#before && !(await fetched.bindAgain(this.#before, residual))) return undefined;
     if (planned) await plan(planned, this.#bound.bound, residual.port);
     if (residual.readOnly && (names.length > 0 || locks.length > 0))
       throw readOnly(bound.plan.command, locks[0]);
@@ -306,7 +312,7 @@ class WritingPortal implements Portal {
     );
     await mustHaveRunAsPlanned(body, residual, bound.session);
     portal.close();
-    if (!(await residual.isOneSnapshot(fetched.fetches))) return undefined;
+    if (!(await fetched.areOfOneSnapshot(residual))) return undefined;
     await sink?.fillCounters(bound.session);
     const count = outcome.kind === 'complete' ? Number(/\d+$/.exec(outcome.tag)?.[0] ?? 0) : 0;
     return { rows: sink?.count ?? count, held };
