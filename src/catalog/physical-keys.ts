@@ -37,7 +37,7 @@ export function physicalKeys(
               definition: standIn(constraint.name),
             }
           : {
-              key: `constraint:${constraint.oid}${constraint.validated ? '' : ':not-valid'}${tagsOf(constraint, table, context)}`,
+              key: `constraint:${constraint.oid}${constraint.validated ? '' : ':not-valid'}${constraint.kind === 'f' ? deferral(constraint) : ''}${tagsOf(constraint, table, context)}`,
               name: constraint.name,
               ...definitionOf(constraint, table, context),
             },

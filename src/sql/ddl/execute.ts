@@ -9,6 +9,7 @@ import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { comment } from './comment.js';
 import { saidOfStatement } from './errors.js';
 import { securityLabel } from './label.js';
+import { alterIndex, isMaintenance, maintain } from './maintenance.js';
 import { refreshMaterialisedView } from './materialised.js';
 import { alterType, createExtension, dropObjects, grant, ofTrustedSide } from './objects.js';
 import { alterSequence, createSequence } from './owned-sequences.js';
@@ -20,7 +21,6 @@ import { createSchema } from './schemas.js';
 import { createTableAs } from './table-as.js';
 import {
   alterTable,
-  attachIndex,
   createIndex,
   createTable,
   dropTables,
@@ -46,6 +46,7 @@ export async function executeDdl(
 ): Promise<{ readonly tag: string }> {
   if (!isDdl(plan.body)) throw new ClarusError('XX000', 'not a plan of DDL');
   const { body } = plan;
+  if (isMaintenance(body.node)) return maintain(session, deps, body);
   const temporary = await temporaryDdl(session, body, queries);
   if (temporary) return temporary;
   await beginDdl(session, deps);
@@ -184,9 +185,7 @@ async function alterRelation(
     case 'OBJECT_SEQUENCE':
       return alterSequence(session, deps, body, fields.relation as RawFields);
     case 'OBJECT_INDEX':
-      if (list(fields, 'cmds').every(({ AlterTableCmd: cmd }) => cmd?.subtype === 'AT_AttachPartition'))
-        return attachIndex(session, deps, body);
-      throw unsupported('ALTER INDEX of this kind');
+      return alterIndex(session, deps, body);
     default:
       throw unsupported('ALTER of this kind of object');
   }

@@ -47,6 +47,8 @@ const known: Readonly<Record<string, string>> = {
   AlterStatsStmt: 'ALTER STATISTICS',
   AlterTSConfigurationStmt: 'ALTER TEXT SEARCH CONFIGURATION',
   AlterTSDictionaryStmt: 'ALTER TEXT SEARCH DICTIONARY',
+  ReindexStmt: 'REINDEX',
+  ClusterStmt: 'CLUSTER',
 };
 
 /** DDL that is refused in a database with protected tables, in words. */
@@ -100,13 +102,11 @@ const ofServer: Readonly<Record<string, string>> = {
   AlterDatabaseStmt: 'ALTER DATABASE',
   AlterSystemStmt: 'ALTER SYSTEM',
   AlterTableSpaceOptionsStmt: 'ALTER TABLESPACE',
-  ClusterStmt: 'CLUSTER',
   CreatedbStmt: 'CREATE DATABASE',
   CreateTableSpaceStmt: 'CREATE TABLESPACE',
   DropdbStmt: 'DROP DATABASE',
   DropTableSpaceStmt: 'DROP TABLESPACE',
   LoadStmt: 'LOAD',
-  ReindexStmt: 'REINDEX',
 };
 
 const hintFor = (kind: string): string =>

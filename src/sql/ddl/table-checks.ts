@@ -48,6 +48,11 @@ const alterable: ReadonlySet<unknown> = new Set([
   'AT_DropCluster',
   'AT_SetLogged',
   'AT_SetUnLogged',
+  'AT_DropOids',
+  'AT_AddOf',
+  'AT_DropOf',
+  'AT_ReplicaIdentity',
+  'AT_AlterConstraint',
   ...ofTriggers,
 ]);
 
@@ -71,12 +76,13 @@ export function requireAlterable(table: LogicalTable, commands: readonly RawNode
           table: table.name,
         },
       );
-    const definition = command?.def as RawNode | undefined;
-    if (command?.subtype === 'AT_AddConstraint' && definition?.Constraint?.indexname !== undefined)
-      throw new ClarusError('0A000', `USING INDEX is not supported on the protected table "${table.name}"`, {
-        hint: 'Add the constraint by its columns.',
-        table: table.name,
-      });
+    const altered = (command?.def as RawNode | undefined)?.ATAlterConstraint;
+    if (altered && altered.alterDeferrability !== true)
+      throw new ClarusError(
+        '0A000',
+        `of the constraints of the protected table "${table.name}" only DEFERRABLE is altered`,
+        { hint: 'Drop the constraint and add another one.', table: table.name },
+      );
   }
 }
 

@@ -302,8 +302,16 @@ export async function createIndex(session: SessionPort, deps: DdlDependencies, b
   return run(session, deps, plainBody, table, { scope: tree.map(({ oid }) => oid), readable: isAlone });
 }
 
-/** Both sides commit as one, which CONCURRENTLY cannot: the index is made without it. */
-function withoutConcurrently(session: SessionPort, body: DdlBody, fields: RawFields, what: string): DdlBody {
+/**
+ * Both sides commit as one, which CONCURRENTLY cannot: the index is made without it.
+ * @throws ClarusError 25001 inside a transaction block
+ */
+export function withoutConcurrently(
+  session: SessionPort,
+  body: DdlBody,
+  fields: RawFields,
+  what: string,
+): DdlBody {
   if (fields.concurrent !== true) return body;
   if (session.transaction.explicit)
     throw new ClarusError('25001', `${what} cannot run inside a transaction block`);

@@ -11,6 +11,7 @@ import type { DdlBody, QueryRunner } from './body.js';
 import { makesTemporary } from './makes-temporary.js';
 import { listParts, rangeParts } from './resolve.js';
 import { withoutParameters } from './table-parameters.js';
+import { withoutConcurrently } from './table-statements.js';
 
 /**
  * Runs DDL of temporary tables, views, indexes and sequences.
@@ -34,10 +35,16 @@ export async function temporaryDdl(
   const tag =
     kindOf(node) === 'CreateTableAsStmt'
       ? await createTemporaryAs(session, body, queries)
-      : await runInShadow(session, body.text);
+      : await runInShadow(session, atOnce(session, body).text);
   session.temporary.changed();
   await mustStandAlone(session);
   return { tag };
+}
+
+/** Nobody else waits for a temporary table: PostgreSQL takes no notice of CONCURRENTLY (DefineIndex, indexcmds.c). */
+function atOnce(session: SessionPort, body: DdlBody): DdlBody {
+  const verb = kindOf(body.node) === 'IndexStmt' ? 'CREATE' : 'DROP';
+  return withoutConcurrently(session, body, fieldsOf(body.node), `${verb} INDEX CONCURRENTLY`);
 }
 
 /** @throws ClarusError 0A000 for a statement about temporary and other relations */

@@ -7,7 +7,7 @@ import { holdsMoment, withMoment } from '../moment.js';
 import type { Plan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
-import { kindOf, type RawFields, type RawNode, visit } from '../raw/node.js';
+import { kindOf, list, type RawFields, type RawNode, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { planBeside } from './beside.js';
 import { elsewhere, isOwnTemporary, refused, type TemporaryPlanning } from './own.js';
@@ -61,5 +61,16 @@ export async function planTemporaryUtility(
   if (found.includes(false)) throw refused('another table');
   // VACUUM runs in no transaction block
   const temporary = kindOf(raw) === 'VacuumStmt' ? 'reads' : 'writes';
-  return { kind: 'trusted', sql, shape: { parameterTypes: [], columns: undefined }, temporary };
+  const whole = { kind: 'trusted', shape: { parameterTypes: [], columns: undefined }, temporary } as const;
+  if (!raw.ReindexStmt || session.transaction.explicit) return { ...whole, sql };
+  return { ...whole, sql: atOnce(raw.ReindexStmt), once: true };
 }
+
+/** REINDEX without CONCURRENTLY, of which PostgreSQL takes no notice here (ReindexIndex, indexcmds.c). */
+const atOnce = (fields: RawFields): string =>
+  deparse({
+    ReindexStmt: {
+      ...fields,
+      params: list(fields, 'params').filter(({ DefElem: option }) => option?.defname !== 'concurrently'),
+    },
+  });

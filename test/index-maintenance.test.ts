@@ -1,0 +1,251 @@
+/** REINDEX, CLUSTER, ALTER INDEX and what else is said of how tables and their indexes are stored, as PostgreSQL does it. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import pg from 'pg';
+import { type Beside, beside } from './support/beside.js';
+import type { Step } from './support/outcome.js';
+
+const columns = `tables:
+  public.person:
+    columns:
+      id: { protect: none }
+      town: { protect: none }
+      name: { class: identifier, protect: encrypt, queries: [equality] }
+      born: { class: confidential, protect: encrypt }
+  public.made:
+    columns:
+      id: { queries: [equality] }
+      name: { queries: [equality] }
+      code: { queries: [equality] }
+  public.parent: { columns: { id: { queries: [equality], domain: parent } } }
+  public.child: { columns: { parent: { queries: [equality], domain: parent } } }
+  public.clear: { columns: { id: { protect: none }, note: { protect: none } } }`;
+
+const tables = [
+  'CREATE TABLE person (id int PRIMARY KEY, town text, name text, born date)',
+  'CREATE INDEX person_town ON person (town)',
+  'CREATE INDEX person_lower ON person (lower(town))',
+  'CREATE UNIQUE INDEX person_name ON person (name)',
+  'CREATE INDEX person_loud ON person (upper(name))',
+  'CREATE TABLE clear (id int PRIMARY KEY, note text)',
+  'CREATE INDEX clear_note ON clear (note)',
+  'CREATE TABLE parted (id int, name text) PARTITION BY RANGE (id)',
+  'CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10)',
+  'CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (10) TO (20)',
+  'CREATE INDEX parted_id ON parted (id)',
+  'CREATE SCHEMA store',
+  'CREATE TABLE store.box (id int PRIMARY KEY, label text)',
+  "INSERT INTO person VALUES (2, 'Ulm', 'Zaphod', '1970-01-01'), (1, 'Bonn', 'Trillian', '1980-01-01')",
+  "INSERT INTO clear VALUES (1, 'a'), (2, 'b')",
+  "INSERT INTO parted VALUES (1, 'Zaphod'), (11, 'Trillian')",
+];
+
+const steps: Readonly<Record<string, readonly Step[]>> = {
+  REINDEX: [
+    'REINDEX TABLE person',
+    'REINDEX TABLE public.clear',
+    'REINDEX INDEX person_town',
+    'REINDEX INDEX person_name',
+    'REINDEX INDEX person_loud',
+    'REINDEX INDEX public.person_pkey',
+    'REINDEX INDEX person',
+    'REINDEX TABLE person_town',
+    'REINDEX TABLE nothing',
+    'REINDEX INDEX nothing',
+    'REINDEX (VERBOSE) INDEX person_town',
+    'REINDEX (nonsense) TABLE person',
+    'REINDEX (CONCURRENTLY off) TABLE person',
+    'REINDEX TABLE CONCURRENTLY person',
+    'REINDEX INDEX CONCURRENTLY person_name',
+    'REINDEX (CONCURRENTLY) INDEX clear_note',
+    'REINDEX INDEX CONCURRENTLY nothing',
+    'REINDEX TABLE parted',
+    'REINDEX INDEX parted_id',
+    'REINDEX TABLE CONCURRENTLY parted',
+    'REINDEX INDEX CONCURRENTLY parted_id',
+    'REINDEX SCHEMA store',
+    'REINDEX SCHEMA CONCURRENTLY store',
+    'REINDEX SCHEMA nothing',
+    'REINDEX DATABASE nothing',
+    'BEGIN',
+    'REINDEX TABLE person',
+    'REINDEX INDEX person_name',
+    'ROLLBACK',
+    ...[
+      'TABLE CONCURRENTLY person',
+      'INDEX CONCURRENTLY person_town',
+      'SCHEMA store',
+      'TABLE parted',
+    ].flatMap(what => ['BEGIN', `REINDEX ${what}`, 'ROLLBACK']),
+    'SELECT name FROM person WHERE name = $$Zaphod$$ ORDER BY id',
+  ],
+  CLUSTER: [
+    'CLUSTER person',
+    'CLUSTER person USING person_pkey',
+    'CLUSTER person',
+    'SELECT indexrelid::regclass::text FROM pg_index WHERE indisclustered ORDER BY 1',
+    'CLUSTER person USING person_name',
+    'CLUSTER person USING person_loud',
+    'CLUSTER person USING clear_note',
+    'CLUSTER person USING nothing',
+    'CLUSTER nothing',
+    'CLUSTER clear USING clear_note',
+    'CLUSTER clear_note ON clear',
+    'CLUSTER parted USING parted_id',
+    'CLUSTER parted',
+    'CLUSTER',
+    'BEGIN',
+    'CLUSTER person USING person_town',
+    'ROLLBACK',
+    'SELECT indexrelid::regclass::text FROM pg_index WHERE indisclustered ORDER BY 1',
+    'ALTER TABLE person CLUSTER ON person_town',
+    'SELECT indexrelid::regclass::text FROM pg_index WHERE indisclustered ORDER BY 1',
+    'ALTER TABLE person SET WITHOUT CLUSTER',
+    'CLUSTER person',
+    'SELECT id, name FROM person ORDER BY id',
+  ],
+  'ALTER INDEX': [
+    'ALTER INDEX person_town SET (fillfactor = 40)',
+    'ALTER INDEX person_name SET (fillfactor = 50)',
+    'ALTER INDEX person_loud SET (fillfactor = 60, deduplicate_items = off)',
+    'ALTER INDEX clear_note SET (fillfactor = 70)',
+    "SELECT relname, reloptions FROM pg_class WHERE relname ~ '^(person|clear)_' ORDER BY 1",
+    'ALTER INDEX person_town RESET (fillfactor)',
+    'ALTER INDEX person_town SET (fillfactor = 4)',
+    'ALTER INDEX person_town SET (nonsense = 4)',
+    'ALTER INDEX IF EXISTS nothing SET (fillfactor = 40)',
+    'ALTER INDEX nothing SET (fillfactor = 40)',
+    'ALTER INDEX person_lower ALTER COLUMN 1 SET STATISTICS 100',
+    'ALTER INDEX person_loud ALTER COLUMN 1 SET STATISTICS 100',
+    'ALTER INDEX person_town ALTER COLUMN 1 SET STATISTICS 100',
+    'ALTER INDEX person_name ALTER COLUMN 4 SET STATISTICS 100',
+    'ALTER INDEX person_town ALTER COLUMN town SET (n_distinct = 100)',
+  ],
+  'ADD CONSTRAINT USING INDEX': [
+    'CREATE TABLE made (id int, name text, code text)',
+    "INSERT INTO made VALUES (1, 'Zaphod', 'a'), (2, 'Trillian', 'b')",
+    'CREATE UNIQUE INDEX made_id ON made (id)',
+    'CREATE UNIQUE INDEX made_name ON made (name)',
+    'CREATE UNIQUE INDEX made_code ON made (code) INCLUDE (name)',
+    'CREATE INDEX made_loose ON made (code)',
+    'ALTER TABLE made ADD CONSTRAINT made_key PRIMARY KEY USING INDEX made_id',
+    'ALTER TABLE made ADD UNIQUE USING INDEX made_name',
+    'ALTER TABLE made ADD CONSTRAINT made_code UNIQUE USING INDEX made_code',
+    'ALTER TABLE made ADD UNIQUE USING INDEX made_loose',
+    'ALTER TABLE made ADD UNIQUE USING INDEX nothing',
+    "INSERT INTO made VALUES (1, 'Ford', 'c')",
+    "INSERT INTO made VALUES (3, 'Zaphod', 'c')",
+    "INSERT INTO made VALUES (3, 'Ford', 'a')",
+    "INSERT INTO made VALUES (NULL, 'Ford', 'c')",
+    'SELECT conname, contype::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $$made$$::regclass ORDER BY 1',
+    'DROP INDEX made_key',
+    'ALTER TABLE made DROP CONSTRAINT made_name',
+    "INSERT INTO made VALUES (3, 'Zaphod', 'c')",
+  ],
+  'REPLICA IDENTITY, OF and ALTER CONSTRAINT': [
+    'ALTER TABLE person REPLICA IDENTITY FULL',
+    'ALTER TABLE person REPLICA IDENTITY NOTHING',
+    'ALTER TABLE person REPLICA IDENTITY USING INDEX person_town',
+    'ALTER TABLE person REPLICA IDENTITY USING INDEX person_name',
+    'ALTER TABLE person ALTER name SET NOT NULL',
+    'ALTER TABLE person REPLICA IDENTITY USING INDEX person_name',
+    'SELECT relreplident::text, (SELECT indexrelid::regclass::text FROM pg_index WHERE indisreplident AND indrelid = c.oid) FROM pg_class c WHERE relname = $$person$$',
+    'ALTER TABLE person ALTER name DROP NOT NULL',
+    'ALTER TABLE person REPLICA IDENTITY DEFAULT',
+    'ALTER TABLE person SET WITHOUT OIDS',
+    'CREATE TYPE kind AS (id int, note text)',
+    'CREATE TABLE typed (id int, note text)',
+    'ALTER TABLE typed OF kind',
+    'ALTER TABLE typed ADD more int',
+    'ALTER TABLE typed NOT OF',
+    'ALTER TABLE person OF kind',
+    'ALTER TABLE person NOT OF',
+    'CREATE TABLE parent (id int PRIMARY KEY)',
+    'CREATE TABLE child (id int, parent int CONSTRAINT child_parent REFERENCES parent)',
+    'ALTER TABLE child ALTER CONSTRAINT child_parent DEFERRABLE INITIALLY DEFERRED',
+    'BEGIN',
+    'INSERT INTO child VALUES (1, 99)',
+    'DELETE FROM child',
+    'COMMIT',
+    'ALTER TABLE child ALTER CONSTRAINT child_parent NOT DEFERRABLE',
+    'INSERT INTO child VALUES (1, 99)',
+    'ALTER TABLE child ALTER CONSTRAINT nothing DEFERRABLE',
+  ],
+  'CONCURRENTLY of temporary tables': [
+    'CREATE TEMP TABLE passing (id int, name text)',
+    'CREATE INDEX CONCURRENTLY passing_id ON passing (id)',
+    'REINDEX TABLE CONCURRENTLY passing',
+    'REINDEX INDEX passing_id',
+    'BEGIN',
+    'REINDEX INDEX CONCURRENTLY passing_id',
+    'ROLLBACK',
+    'BEGIN',
+    'CREATE INDEX CONCURRENTLY passing_name ON passing (name)',
+    'ROLLBACK',
+    'CLUSTER passing USING passing_id',
+    'DROP INDEX CONCURRENTLY passing_id',
+  ],
+};
+
+const indexes = `SELECT relname::text, relfilenode::text, reloptions::text FROM pg_class
+  WHERE relkind = 'i' AND relnamespace = 'public'::regnamespace`;
+
+/** What of the indexes in the cloud a statement has changed, by name. */
+async function changedBy(
+  { recorded: { proxy, ours } }: Beside,
+  statement: string,
+): Promise<readonly string[]> {
+  const cloud = new pg.Client(proxy.behind);
+  await cloud.connect();
+  const read = async (): Promise<Map<string, string>> => {
+    const { rows } = await cloud.query<{ relname: string }>(indexes);
+    return new Map(rows.map(row => [row.relname, JSON.stringify(row)]));
+  };
+  try {
+    const before = await read();
+    await ours.query(statement);
+    const after = [...(await read())];
+    return after.filter(([name, what]) => before.get(name) !== what).map(([name]) => name);
+  } finally {
+    await cloud.end();
+  }
+}
+
+suite('maintenance of indexes', { timeout: 200_000 }, () => {
+  const tested = beside(`unlisted: encrypt\n${columns}`, tables);
+
+  for (const [name, of] of Object.entries(steps))
+    test(`${name} is as in PostgreSQL`, async () => {
+      assert.deepEqual(await tested.unorderedDifferences(of), []);
+    });
+
+  test('it is done in the cloud, on what stands there', async () => {
+    for (const word of ['', ' CONCURRENTLY']) {
+      assert.deepEqual(await changedBy(tested, `REINDEX INDEX${word} person_name`), ['person_name']);
+      assert.deepEqual(await changedBy(tested, `REINDEX INDEX${word} person_loud`), []);
+      assert.ok((await changedBy(tested, `REINDEX TABLE${word} person`)).length >= 3);
+    }
+    assert.ok((await changedBy(tested, 'CLUSTER person USING person_name')).includes('person_name'));
+    assert.deepEqual(await changedBy(tested, 'ALTER INDEX person_name SET (fillfactor = 77)'), [
+      'person_name',
+    ]);
+  });
+
+  test('the cloud has heard of no value', () => {
+    assert.doesNotMatch(tested.recorded.sent(), /Zaphod|Trillian/);
+  });
+});
+
+suite('maintenance of indexes whose names are hidden', { timeout: 200_000 }, () => {
+  const tested = beside(`names: hidden\nunlisted: encrypt\n${columns}`, tables);
+
+  for (const [name, of] of Object.entries(steps))
+    test(`${name} is as in PostgreSQL`, async () => {
+      assert.deepEqual(await tested.unorderedDifferences(of), []);
+    });
+
+  test('the cloud has heard of no name', async () => {
+    assert.equal((await changedBy(tested, 'REINDEX INDEX person_name')).length, 1);
+    assert.doesNotMatch(tested.recorded.sent(), /Zaphod|Trillian|person_|parted_|made_|child_/);
+  });
+});
