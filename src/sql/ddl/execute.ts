@@ -4,6 +4,8 @@ import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { rowsWithin, rowTypeRefused, typeNamesIn } from '../row-types.js';
+import { alterRoutine, areRoutines } from './altered-routines.js';
+import { alterAttributes } from './attributes.js';
 import { beginDdl, inShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { comment } from './comment.js';
@@ -84,6 +86,9 @@ async function run(
         return alterSequence(session, deps, body, fields.relation as RawFields);
       if (fields.objectType === 'OBJECT_VIEW') return alterView(session, body);
       if (ofTrustedSide.has(fields.objectType)) return inShadow(session, body);
+      if (areRoutines.has(fields.objectType)) return alterRoutine(session, body);
+      if (fields.objectType === 'OBJECT_TYPE' || fields.objectType === 'OBJECT_DOMAIN')
+        return alterType(session, deps, body, listParts(fields.object as RawNode));
       throw unsupported('ALTER ... SET SCHEMA of this kind of object');
     case 'AlterOwnerStmt':
       await refuseLogicalOwner(session, fields.newowner as RawFields | undefined);
@@ -140,6 +145,8 @@ async function run(
       return dropRoles(session, body);
     case 'GrantRoleStmt':
       return grantRoles(session, body);
+    case 'AlterFunctionStmt':
+      return alterRoutine(session, body);
     case 'DefineStmt':
     case 'AlterOperatorStmt':
     case 'CreateCastStmt':
@@ -186,6 +193,8 @@ async function alterRelation(
       return alterSequence(session, deps, body, fields.relation as RawFields);
     case 'OBJECT_INDEX':
       return alterIndex(session, deps, body);
+    case 'OBJECT_TYPE':
+      return alterAttributes(session, deps, body);
     default:
       throw unsupported('ALTER of this kind of object');
   }
@@ -210,11 +219,15 @@ function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fiel
       return alterSequence(session, deps, body, fields.relation as RawFields);
     case 'OBJECT_TYPE':
     case 'OBJECT_DOMAIN':
+    case 'OBJECT_DOMCONSTRAINT':
       return alterType(session, deps, body, listParts(fields.object as RawNode));
+    case 'OBJECT_ATTRIBUTE':
+      return alterAttributes(session, deps, body);
     case 'OBJECT_TRIGGER':
       return renameTrigger(session, body);
     default:
       if (ofTrustedSide.has(fields.renameType)) return inShadow(session, body);
+      if (areRoutines.has(fields.renameType)) return alterRoutine(session, body);
       throw unsupported('RENAME of this kind of object');
   }
 }

@@ -17,7 +17,7 @@ import { schemaConnection } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { mustStayFireable } from './fireable.js';
 import { listParts, resolveRelation } from './resolve.js';
-import { servedTable } from './table-statements.js';
+import { servedTable } from './served.js';
 import { changeTables } from './tables.js';
 
 /** The label provider that means Clarus: SECURITY LABEL FOR clarus. */

@@ -18,7 +18,8 @@ import { beginDdl, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { holdWrites, lockBoth } from './locks.js';
 import { type Relation, rangeParts, resolveRelation } from './resolve.js';
-import { attachIndex, refuseBlocked, tableOfRelation } from './table-statements.js';
+import { refuseBlocked, tableOfRelation } from './served.js';
+import { attachIndex } from './table-statements.js';
 
 type Done = Promise<{ readonly tag: string }>;
 

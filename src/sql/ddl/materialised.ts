@@ -14,7 +14,7 @@ import type { DdlBody, DdlDependencies, QueryRunner, TextValues } from './body.j
 import { refuseFlowsOf } from './flows.js';
 import { setPopulated } from './populated.js';
 import { rangeParts, resolveRelation } from './resolve.js';
-import { refuseBlocked } from './table-statements.js';
+import { refuseBlocked } from './served.js';
 
 /**
  * REFRESH MATERIALIZED VIEW: runs its query anew, and puts what it returns in the place of the rows. CONCURRENTLY lets

@@ -25,7 +25,7 @@ import {
   resolveType,
   typeParts,
 } from './resolve.js';
-import { servedTable, tableOfRelation } from './table-statements.js';
+import { servedTable, tableOfRelation } from './served.js';
 import { changeTables } from './tables.js';
 import { defineInCloud, forgetTypes } from './types.js';
 import { refuseOtherLabel, refuseOtherRows, refuseToTell } from './values-of-types.js';

@@ -76,24 +76,47 @@ export async function nameInCloud(
 }
 
 const signatureQuery = (lookUp: string): string =>
-  `SELECT n.nspname::text, p.proname::text, pg_catalog.pg_get_function_identity_arguments(p.oid)
+  `SELECT p.oid::text, n.nspname::text, p.proname::text, pg_catalog.pg_get_function_identity_arguments(p.oid)
      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid = pg_catalog.${lookUp}($1)`;
 const routineQuery = `SELECT count(*)::text FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
    WHERE n.nspname = $1 AND p.proname = $2 AND pg_catalog.pg_get_function_identity_arguments(p.oid) = $3`;
 
-/** A function that reads protected tables stands in the shadow alone. */
-async function routineInCloud(session: SessionPort, fields: RawFields): Promise<string | undefined> {
+/** A function as the shadow knows it. */
+interface RoutineIdentity {
+  readonly oid: number;
+  readonly schema: string;
+  /** qualified, with the types of its arguments */
+  readonly name: string;
+  readonly inCloud: boolean;
+}
+
+/** What a function is called; undefined: there is none. @param fields of an ObjectWithArgs */
+export async function routineIdentity(
+  session: SessionPort,
+  fields: RawFields,
+): Promise<RoutineIdentity | undefined> {
   const name = nameText(list(fields, 'objname').map(stringOf));
   const unspecified = fields.args_unspecified === true;
   const signature = unspecified ? name : `${name}(${list(fields, 'objargs').map(typeText).join(', ')})`;
   const lookUp = signatureQuery(unspecified ? 'to_regproc' : 'to_regprocedure');
   const [found] = await readerOn(session.trusted)(lookUp, [signature]);
   if (!found) return undefined;
-  const [schema, routine, args] = found.map(part => part ?? '') as [string, string, string];
+  const [oid, schema, routine, args] = found.map(part => part ?? '') as [string, string, string, string];
   const [count] = await readerOn(session.cloud)(routineQuery, [schema, routine, args]);
-  return count?.[0] === '0' ? undefined : `${quoteQualified(schema, routine)}(${args})`;
+  return {
+    oid: Number(oid),
+    schema,
+    name: `${quoteQualified(schema, routine)}(${args})`,
+    inCloud: count?.[0] !== '0',
+  };
+}
+
+/** A function that reads protected tables stands in the shadow alone. */
+async function routineInCloud(session: SessionPort, fields: RawFields): Promise<string | undefined> {
+  const found = await routineIdentity(session, fields);
+  return found?.inCloud ? found.name : undefined;
 }
 
 /**

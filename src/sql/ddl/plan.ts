@@ -47,6 +47,7 @@ const known: Readonly<Record<string, string>> = {
   AlterStatsStmt: 'ALTER STATISTICS',
   AlterTSConfigurationStmt: 'ALTER TEXT SEARCH CONFIGURATION',
   AlterTSDictionaryStmt: 'ALTER TEXT SEARCH DICTIONARY',
+  AlterFunctionStmt: 'ALTER FUNCTION',
   ReindexStmt: 'REINDEX',
   ClusterStmt: 'CLUSTER',
 };
@@ -58,7 +59,6 @@ const refused: Readonly<Record<string, string>> = {
   AlterExtensionStmt: 'ALTER EXTENSION',
   AlterFdwStmt: 'ALTER FOREIGN DATA WRAPPER',
   AlterForeignServerStmt: 'ALTER SERVER',
-  AlterFunctionStmt: 'ALTER FUNCTION',
   AlterObjectDependsStmt: 'ALTER ... DEPENDS ON',
   AlterOpFamilyStmt: 'ALTER OPERATOR FAMILY',
   AlterPolicyStmt: 'ALTER POLICY',

@@ -1,6 +1,5 @@
 /** CREATE, ALTER, RENAME, DROP of tables and their indexes, over the pipeline of tables.ts. */
 import type { LogicalTable } from '../../catalog/catalog.js';
-import { blockedTable } from '../../catalog/protection.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { hasHeirs, treeOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
@@ -26,6 +25,7 @@ import {
   rangeParts,
   resolveRelation,
 } from './resolve.js';
+import { refuseBlocked, servedTable, tableOfRelation } from './served.js';
 import {
   conversions,
   laterDefaults,
@@ -377,30 +377,4 @@ export async function attachIndex(session: SessionPort, deps: DdlDependencies, b
   const tree = treeOf(session.catalog(), table);
   if (table.state === 'protected') await lockBoth(session, deps, tree);
   return run(session, deps, body, table, { scope: tree.map(({ oid }) => oid) });
-}
-
-/** The catalogue's table of a relation or of the index or sequence it owns. */
-export function tableOfRelation(session: SessionPort, relation: Relation): LogicalTable | undefined {
-  const { tables } = session.catalog();
-  return tables.get(relation.oid) ?? tables.get(relation.table);
-}
-
-/**
- * The table of a relation.
- * @throws ClarusError 55000 when it is blocked, 0A000 when the catalogue does not know it
- */
-export function servedTable(session: SessionPort, relation: Relation): LogicalTable {
-  const table = tableOfRelation(session, relation);
-  if (!table)
-    throw new ClarusError('0A000', `"${relation.name}" is not a table that Clarus knows`, {
-      schema: relation.schema,
-      table: relation.name,
-    });
-  return refuseBlocked(table);
-}
-
-/** @throws ClarusError 55000 for a table that is neither served nor written */
-export function refuseBlocked(table: LogicalTable): LogicalTable {
-  if (table.state === 'blocked') throw blockedTable(table);
-  return table;
 }

@@ -20,7 +20,7 @@ import { holdWrites, letReadsGoOn, lockInCloud, standsAlone } from './locks.js';
 import { dropObjects } from './objects.js';
 import { doubtOfFunctions, notProven } from './proof.js';
 import { listParts, qualifyRelations, type Relation, rangeParts, resolveRelation } from './resolve.js';
-import { servedTable } from './table-statements.js';
+import { servedTable } from './served.js';
 import { defineInCloud, makeTypes } from './types.js';
 
 type Done = Promise<{ tag: string }>;

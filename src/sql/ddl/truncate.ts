@@ -16,7 +16,7 @@ import type { DdlBody, QueryRunner } from './body.js';
 import { writesMustBeFireable } from './fireable.js';
 import { lockInCloud } from './locks.js';
 import { rangeParts, resolveRelation } from './resolve.js';
-import { servedTable } from './table-statements.js';
+import { servedTable } from './served.js';
 
 /**
  * Empties tables in the cloud with their side tables.

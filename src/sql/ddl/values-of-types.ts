@@ -132,4 +132,25 @@ export async function refuseOtherRows(
   }
 }
 
+/**
+ * Attributes of a composite type come, go or get another type: cells hold the text of its values as they were.
+ * @param type as `to_regtype` takes it
+ * @throws ClarusError 0A000 where a table with rows has a protected column of such values
+ */
+export async function refuseOtherAttributes(
+  session: SessionPort,
+  deps: DdlDependencies,
+  type: string,
+): Promise<void> {
+  const found = await firstWithRows(session, deps, await holdersOf(session, type));
+  if (!found) return;
+  const { table, column } = found;
+  throw new ClarusError('0A000', `the attributes of type ${type} cannot change`, {
+    detail: `Protected column "${column.name}" of table "${table.name}" holds the text of its values as they are.`,
+    hint: `Change them while table "${table.name}" is empty.`,
+    table: table.name,
+    column: column.name,
+  });
+}
+
 const attnumsOf = ({ columns }: LogicalTable): string => columns.map(({ attnum }) => attnum).join();
