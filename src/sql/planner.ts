@@ -38,7 +38,6 @@ import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
 import { child, fieldsOf, kindOf, type RawNode, text } from './raw/node.js';
 import { parseOne, type RawStatement } from './raw/parse.js';
-import { refuseRowTypes } from './row-types.js';
 import { placeSequences } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { readingOf } from './settings.js';
@@ -46,6 +45,7 @@ import { overCatalogue, planCursor } from './split/cursor.js';
 import type { SplitPlanning } from './split/plan.js';
 import { planSplitQuery, planSplitStatement } from './split/write/plan.js';
 import { absence } from './standing.js';
+import { ofRowType } from './statements-of-row-types.js';
 import { planTemporary, planTemporaryUtility } from './temporary/plan.js';
 import { type Touch, touchOf } from './touch.js';
 import { firesInsteadOf, planInsteadOf } from './triggers/instead-of.js';
@@ -261,9 +261,11 @@ export class Planning {
       const touched = own ? await touchOf(own.analysis, session, homes) : touch;
       const placed = place(raw, clean, shape, touched, sequences, momentary);
       if (placed.kind === 'pass') refuseIdentifiers(raw, touched);
-      if (placed.kind === 'pass') await refuseRowTypes(read, session);
       if (placed.kind === 'pass' && named) refuseCatalogueOfCloud(treesOf([read]));
-      if (placed.kind === 'pass') absent = await absence(parseOne(clean), read, touch, session);
+      if (placed.kind === 'pass')
+        absent =
+          (await ofRowType(raw, read, touch, session)) ??
+          (await absence(parseOne(clean), read, touch, session));
       if (placed.kind !== 'pass' || !(named?.cause ?? absent))
         return placed.kind === 'trusted' && own ? { ...placed, sql: own.sql } : placed;
     }
@@ -399,7 +401,6 @@ export class Planning {
     const analysis = await session.analyse(deparse(raw), []);
     const touch = await touchOf(analysis, session, await this.homes(session));
     mustBeProven(touch);
-    await refuseRowTypes(analysis, session);
     return { analysis, touch };
   }
 

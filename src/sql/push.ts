@@ -11,9 +11,9 @@ import { fieldsOf, kindOf, list, type RawNode, text } from './raw/node.js';
 import { refuseUnanswered } from './read/answered.js';
 import { refuseHiddenNames } from './read/hidden-names.js';
 import { planSelect } from './read/select.js';
-import { refuseRowTypes } from './row-types.js';
 import { refuseSample } from './split/sample-condition.js';
-import { refuseAbsentTypes } from './standing.js';
+import { refuseAbsentTypes, textsIn } from './standing.js';
+import { refuseRowTypes } from './statements-of-row-types.js';
 import type { Touch } from './touch.js';
 import { refuseTrees } from './trees.js';
 import { refuseTriggered } from './triggers/plan.js';
@@ -52,7 +52,7 @@ export async function planPushed(
   refuseTrees(query, compilation.catalog);
   const plan = await planOver(raw, query, tables, compilation, session);
   refuseUnanswered(query, compilation);
-  await refuseRowTypes(analysis, session);
+  await refuseRowTypes(analysis, touch, textsIn(plan.body), session);
   await refuseAbsentTypes(raw, plan.body, session);
   return plan;
 }

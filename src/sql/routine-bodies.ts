@@ -7,6 +7,7 @@ import { holdsMoment } from './moment.js';
 import { grammar } from './raw/grammar.js';
 import { kindOf, list, type RawFields, type RawNode, stringOf, visit } from './raw/node.js';
 import { parseStatements } from './raw/parse.js';
+import { textsOf } from './routine-blocks.js';
 
 /** What bodies name: relations and functions by the parts of their names, joined. */
 export class BodyNames {
@@ -49,7 +50,7 @@ export class BodyNames {
     try {
       parsed = grammar.parsePlPgSQLSync(definition);
     } catch {
-      this.doubt ??= 'its PL/pgSQL body cannot be read';
+      this.#blocks(source);
       return;
     }
     const records: RawFields[] = [];
@@ -63,6 +64,21 @@ export class BodyNames {
     });
     if (hasHiddenDefault(records, source))
       this.doubt ??= 'the default of a variable in its PL/pgSQL body cannot be read';
+  }
+
+  /** libpg-query knows no types of users, and so refuses the assignment of a field of a row. */
+  #blocks(source: string): void {
+    try {
+      const texts = textsOf(source);
+      if (texts.isDynamic) this.doubt ??= 'it runs SQL text that it makes itself';
+      if (texts.endsTransactions) this.doubt ??= 'it ends transactions';
+      for (const type of texts.types) this.#type(type);
+      const expressions = texts.expressions.map(text => `SELECT ${text}`);
+      for (const sql of [...texts.statements, ...expressions])
+        this.#statements(parseStatements(sql).map(({ node }) => node));
+    } catch {
+      this.doubt ??= 'its PL/pgSQL body cannot be read';
+    }
   }
 
   #type(name: string): void {

@@ -6,10 +6,10 @@ import type { LogicalTable } from '../catalog/catalog.js';
 import { quoteName } from '../catalog/quote.js';
 import { oidArray } from '../catalog/reader.js';
 import { ClarusError } from '../errors.js';
-import { type Node, readNodes, type Value, walk } from './analysed/node.js';
+import { type Node, type Value, walk } from './analysed/node.js';
 import { physical } from './compilation.js';
 import { FIRST_USER_OID } from './functions.js';
-import type { Analysis, SessionPort } from './ports.js';
+import type { SessionPort } from './ports.js';
 import { type RawFields, type RawNode, stringOf, visit } from './raw/node.js';
 
 /** The relations whose rows are part of a value of a type: of itself, of elements, fields and base types. */
@@ -71,17 +71,6 @@ export async function rowsWithin(
     if (table && table.state !== 'open') return table;
   }
   return undefined;
-}
-
-/** @throws ClarusError 0A000 where a statement has values of the row type of a protected table, or of one made of it */
-export async function refuseRowTypes(
-  { parsed, rewritten, shape }: Analysis,
-  session: SessionPort,
-): Promise<void> {
-  const trees = [...parsed, ...rewritten].flatMap(readNodes);
-  const users = shape.parameterTypes.filter(oid => oid >= FIRST_USER_OID);
-  const table = await rowsWithin(new Set([...typesIn(trees), ...users]), [], session);
-  if (table) throw rowTypeRefused(table);
 }
 
 /** The refusal of a row type. */

@@ -154,7 +154,7 @@ export async function refuseAbsentTypes(raw: RawNode, body: unknown, session: Se
 }
 
 /** Texts of the statements that a plan holds. */
-function textsIn(plan: unknown): readonly string[] {
+export function textsIn(plan: unknown): readonly string[] {
   const seen = new Set<unknown>();
   const texts: string[] = [];
   const look = (value: unknown): void => {

@@ -13,6 +13,7 @@ import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from '../
 import { parseOne } from '../raw/parse.js';
 import { trustedMajor } from '../reading.js';
 import { absence } from '../standing.js';
+import { ofRowType } from '../statements-of-row-types.js';
 import { planTemporaryCopy } from '../temporary/copy.js';
 import { firedBy } from '../triggers/catalogue.js';
 import { firedBelow } from '../triggers/tree.js';
@@ -61,7 +62,8 @@ export async function planCopy(
     ...(fields.filename || fields.is_program ? {} : { copy: direction }),
   };
   if (tables.length === 0) {
-    const absent = await absence(raw, analysis, touch, session);
+    const absent =
+      (await ofRowType(raw, analysis, touch, session)) ?? (await absence(raw, analysis, touch, session));
     if (relation && absent) throw absent;
     const isPlaced = touch.catalogue || touch.tables.length === 0 || absent;
     const placed = isPlaced ? await planning.plan(query) : pass;

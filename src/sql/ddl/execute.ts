@@ -3,7 +3,6 @@ import { ClarusError } from '../../errors.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
-import { rowsWithin, rowTypeRefused, typeNamesIn } from '../row-types.js';
 import { alterRoutine, areRoutines } from './altered-routines.js';
 import { alterAttributes } from './attributes.js';
 import { beginDdl, inShadow } from './backends.js';
@@ -53,10 +52,6 @@ export async function executeDdl(
   if (temporary) return temporary;
   await beginDdl(session, deps);
   const { node } = body;
-  if (!aboutWhatIs.has(kindOf(node))) {
-    const table = await rowsWithin(new Set(), typeNamesIn(node), session);
-    if (table) throw rowTypeRefused(table);
-  }
   try {
     return await run(session, deps, body, queries);
   } catch (error) {
@@ -160,9 +155,6 @@ async function run(
       throw unsupported('this statement');
   }
 }
-
-/** Statements that name types without making anything of them. */
-const aboutWhatIs: ReadonlySet<string> = new Set(['DropStmt', 'CommentStmt', 'SecLabelStmt', 'GrantStmt']);
 
 const isDdl = (body: ProtectedPlan['body']): body is DdlBody => body.kind === 'ddl';
 

@@ -19,6 +19,7 @@ import { mustStayFireable } from './fireable.js';
 import { listParts, resolveRelation } from './resolve.js';
 import { servedTable } from './served.js';
 import { changeTables } from './tables.js';
+import { refuseOpenRows } from './values-of-types.js';
 
 /** The label provider that means Clarus: SECURITY LABEL FOR clarus. */
 export const PROVIDER = 'clarus';
@@ -60,7 +61,10 @@ export async function securityLabel(
     text: undefined,
     reprotect: true,
     policy: { kind: 'put-policy', policy, origin },
-    check: ({ changed }) => mustStayFireable(changed, session),
+    check: async ({ changed }) => {
+      await mustStayFireable(changed, session);
+      await refuseOpenRows(session, changed);
+    },
   });
   return { tag: 'SECURITY LABEL' };
 }

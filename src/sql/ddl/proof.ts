@@ -48,15 +48,18 @@ export async function doubtOfQuery(
 
 const inWords = (cause: ClarusError | undefined): Doubt => cause && `the ${cause.message}`;
 
-/** Analyses a query that may read protected tables, where only the trusted side runs it. */
+/**
+ * Analyses a query that may read protected tables, where only the trusted side runs it. What functions of users do is
+ * looked at where a statement reads the view.
+ */
 export async function doubtOfServedQuery(context: ProofContext, sql: string): Promise<Doubt> {
   const { rewritten } = await context.session.analyse(sql, []);
   const trees = rewritten.flatMap(readNodes);
   const { tables } = context.session.catalog();
   const others = [...relationsIn(trees)].filter(oid => tables.get(oid)?.state !== 'protected');
+  const builtins = [...functionsIn(trees)].filter(oid => oid < FIRST_USER_OID);
   return (
-    (await doubtOfRelations(context.session, new Set(others))) ??
-    doubtOfFunctions(context, functionsIn(trees))
+    (await doubtOfRelations(context.session, new Set(others))) ?? doubtOfFunctions(context, new Set(builtins))
   );
 }
 
@@ -138,7 +141,8 @@ export async function newFunction(context: ProofContext, node: RawNode): Promise
   const made = new Set(rows.map(row => Number(row[0])));
   const touches = await doubtOfRoutines(context, openWhenThere(routines, context.session.catalog().policy));
   const doubt = touches ?? (await doubtOfUses(routines, made, context.session));
-  const isKnown = routines.doubt === undefined && (states.has('protected') || touches === undefined);
+  const needs = states.has('protected') || routines.rowsOf?.state === 'protected';
+  const isKnown = routines.doubt === undefined && (needs || touches === undefined);
   const proven = [...routines.builtins].every(oid => context.homes.home(oid) !== 'unproven');
   const reads = (routines.absent.length > 0 || isKnown) && proven && !routines.writes;
   return {

@@ -9,7 +9,7 @@ import { mustNotBeFired } from '../procedural/activity.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { runInShadow } from './backends.js';
+import { detachCarriers, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import type { ChangedTable } from './changed-table.js';
 import { mustStayFireable } from './fireable.js';
@@ -36,7 +36,7 @@ import {
 } from './table-checks.js';
 import { changeTables, type TableStatement } from './tables.js';
 import { defineInCloud } from './types.js';
-import { refuseOtherRows } from './values-of-types.js';
+import { refuseOtherRows, tablesHolding } from './values-of-types.js';
 
 interface Tag {
   readonly tag: string;
@@ -184,6 +184,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
     [...trees].map(({ oid }) => oid),
   );
   const readable = await lockToAlter(session, deps, table, commands, [...new Set([...trees, ...views])]);
+  if (!readable) await detachCarriers(session, await tablesHolding(session, [table.oid]));
   const cascades = commands.some(({ AlterTableCmd: command }) => command?.behavior === 'DROP_CASCADE');
   const scope = [
     ...[...trees].flatMap(one => [one.oid, ...neighbours(session, one)]),
@@ -343,6 +344,7 @@ export async function dropTables(session: SessionPort, deps: DdlDependencies, bo
   }
   for (const view of await viewsOver(session, scope)) owners.add(view);
   await lockBoth(session, deps, owners);
+  await detachCarriers(session, await tablesHolding(session, scope));
   const cascade = fields.behavior === 'DROP_CASCADE';
   const { tag } = await changeTables(session, deps, {
     scope: cascade ? undefined : [...scope],

@@ -5,19 +5,22 @@ import type { SessionPort } from '../ports.js';
 import { kindOf } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
-import { typeNamesIn } from '../row-types.js';
+import { rowsWithin, rowTypeRefused, typeNamesIn } from '../row-types.js';
 import { absentFromCloud, type Needed } from '../standing.js';
 import { schemaConnection } from './backends.js';
 
 /**
  * Makes types in the cloud that something needs there and that it lacks, with those that they are made of.
  * @returns whether there were any
+ * @throws ClarusError 0A000 where one holds rows of a protected table: the cloud knows these as rows of encodings
  */
 export async function makeTypes(
   session: SessionPort,
   needed: Pick<Needed, 'types' | 'typeNames'>,
 ): Promise<boolean> {
   const { types = [], typeNames = [] } = needed;
+  const table = await rowsWithin(new Set([...types].filter(oid => oid > 0)), typeNames, session);
+  if (table) throw rowTypeRefused(table);
   const absent = await absentFromCloud({ types, typeNames }, session);
   if (absent.length === 0) return false;
   const shadow = readerOn(session.trusted);

@@ -3,6 +3,7 @@
  * OID of a label, the columns of a row), the text goes on saying what it said.
  */
 import type { LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
+import { oidArray } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
 import type { RawFields } from '../raw/node.js';
@@ -13,9 +14,9 @@ import { mayHoldRows } from './refill/index.js';
 import { nameText } from './resolve.js';
 
 /** Columns of a type and of those that hold its values: domains, arrays, ranges and composites. */
-const columnsOfType = `
+const columnsOfTypes = (types: string): string => `
 WITH RECURSIVE users (oid) AS (
-  SELECT pg_catalog.to_regtype($1)::pg_catalog.oid
+  ${types}
   UNION SELECT x.oid FROM users u, LATERAL (
     SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typbasetype = u.oid OR t.typelem = u.oid
     UNION ALL SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
@@ -24,6 +25,9 @@ WITH RECURSIVE users (oid) AS (
       WHERE r.rngsubtype = u.oid) x)
 SELECT a.attrelid::text, a.attnum::text FROM users u JOIN pg_catalog.pg_attribute a ON a.atttypid = u.oid
  WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2`;
+const columnsOfType = columnsOfTypes('SELECT pg_catalog.to_regtype($1)::pg_catalog.oid');
+const ofRows =
+  'SELECT c.reltype FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::pg_catalog.oid[]) AND c.reltype <> 0';
 
 /** A protected column that holds values of a type. */
 export interface Holder {
@@ -40,6 +44,19 @@ export async function holdersOf(session: SessionPort, type: string): Promise<rea
     const column = table?.columns.find(c => c.attnum === Number(attnum));
     return table?.state === 'protected' && column?.protection ? [{ table, column }] : [];
   });
+}
+
+/** Tables with columns of the row types of tables, or of types made of these. @param of shadow OIDs */
+export async function tablesHolding(
+  session: SessionPort,
+  of: Iterable<number>,
+): Promise<readonly LogicalTable[]> {
+  const { tables } = session.catalog();
+  const rows = await readerOn(session.trusted)(columnsOfTypes(ofRows), [oidArray(of)]);
+  const found = rows.map(([relation]) => tables.get(Number(relation)));
+  return [
+    ...new Set(found.filter(table => table !== undefined && table.state !== 'blocked')),
+  ] as LogicalTable[];
 }
 
 /**
@@ -151,6 +168,31 @@ export async function refuseOtherAttributes(
     table: table.name,
     column: column.name,
   });
+}
+
+/**
+ * A table that becomes protected: its row is another one in the cloud from then on.
+ * @throws ClarusError 0A000 where an unprotected column of a table has its row type, or one made of it
+ */
+export async function refuseOpenRows(session: SessionPort, changed: readonly ChangedTable[]): Promise<void> {
+  const { tables } = session.catalog();
+  for (const { before, after } of changed) {
+    if (before?.table.state !== 'open' || after?.table.state !== 'protected') continue;
+    const { schema, name, oid } = after.table;
+    for (const [relation, attnum] of await readerOn(session.trusted)(columnsOfTypes(ofRows), [
+      oidArray([oid]),
+    ])) {
+      const holder = tables.get(Number(relation));
+      const column = holder?.columns.find(c => c.attnum === Number(attnum));
+      if (!holder || !column || column.protection) continue;
+      throw new ClarusError('0A000', `the row type of table "${name}" is that of a column in the clear`, {
+        detail: `Column "${column.name}" of table "${holder.name}" would lose what the table no longer holds in the clear.`,
+        hint: 'Protect that column first, or give it a type of its own with CREATE TYPE.',
+        schema,
+        table: name,
+      });
+    }
+  }
 }
 
 const attnumsOf = ({ columns }: LogicalTable): string => columns.map(({ attnum }) => attnum).join();

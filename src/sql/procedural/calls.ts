@@ -139,6 +139,7 @@ async function runRoutine(
 ): Promise<Returned> {
   const found = foundVariable();
   const execution = new Execution(session, services);
+  const frame = new Frame(execution, routine.body.kind === 'sql' ? 'column' : 'neither');
   const scope = new Scope(undefined, routine.name, routine.body);
   const outputs: Variable[] = [];
   let next = 0;
@@ -148,17 +149,17 @@ async function runRoutine(
     if (mode === 'in' || mode === 'inout') {
       const value = given[next++]!;
       isNull ||= value.text === null;
-      if (variable.kind === 'row')
-        throw new ClarusError('0A000', 'parameters of composite types are not answered yet');
-      variable.value = await execution.types.assigned(value, type);
+      const assigned = await execution.types.assigned(value, type);
+      if (variable.kind === 'row') await frame.assignRowValue(variable, assigned);
+      else variable.value = assigned;
     }
     if (mode !== 'in') outputs.push(variable);
     if (name !== '') scope.declare(variable);
     scope.declare(variable, `$${i + 1}`);
   }
-  const { columns, isSet, isRow, isVoid } = routine;
+  const { columns, isSet, isRow, rowType, isVoid } = routine;
   const returned = new Returned(
-    { columns, outputs: outputs.length > 0 ? outputs : undefined, isSet, isRow, isVoid },
+    { columns, outputs: outputs.length > 0 ? outputs : undefined, isSet, isRow, rowType, isVoid },
     found,
   );
   if (routine.isStrict && isNull) {
@@ -170,14 +171,13 @@ async function runRoutine(
     return returned;
   }
   if (routine.body.kind === 'sql') {
-    await runStatements(routine, routine.body.statements, new Frame(execution, 'column'), scope, returned);
+    await runStatements(routine, routine.body.statements, frame, scope, returned);
     return returned;
   }
   scope.declare(found);
-  const frame = new Frame(execution, 'neither');
   const interpreter = new Interpreter(frame, returned, activityOf(session), routine.signature);
   mustBeOver(await interpreter.body(routine.body.block, scope));
-  await returned.ended(execution.types);
+  await returned.ended(frame);
   mustGiveNoCursor(routine, returned, session);
   return returned;
 }
@@ -214,7 +214,7 @@ function runStatements(
       await frame.execution.step();
       place.statement = i + 1;
       const outcome = await frame.run(sql, scope);
-      if (i === statements.length - 1 && !returned.shape.isVoid) await returned.last(outcome, frame.types);
+      if (i === statements.length - 1 && !returned.shape.isVoid) await returned.last(outcome, frame);
     }
   });
 }

@@ -209,18 +209,37 @@ export class Frame {
     await moveRow(variable, row, this.types);
   }
 
+  /** The row that a value of a composite type is. */
+  async rowOfValue(value: Value): Promise<WholeRow> {
+    const { name } = await this.types.facts(value.type.oid);
+    return wholeRow(await this.execution.run({ sql: fieldsOfRow(`$1::${name}`), values: [value] }));
+  }
+
+  /** Assigns a value of its composite type to a variable of a row. */
+  async assignRowValue(variable: RowVariable, value: Value): Promise<void> {
+    await moveRow(variable, await this.rowOfValue(value), this.types);
+  }
+
+  /** What a variable of a row holds, as one value. */
+  async valueOfRow({ type, isNull, fields }: RowVariable): Promise<Value> {
+    if (isNull || !fields || !type) return isNull ?? open(null, type ?? { oid: RECORD, modifier: -1 });
+    const { name } = await this.types.facts(type.oid);
+    const row = `ROW(${fields.map((_, i) => `$${i + 1}`).join(', ')})::${name}`;
+    const values = fields.map(({ value }) => value);
+    return rowOf(await this.execution.run({ sql: `SELECT ${row}`, values }), 0)[0]!.value;
+  }
+
   /** Assigns an element of an array to what a loop names. @throws ClarusError 42804 */
   async assignElement(targets: readonly Target[], scope: Scope, value: Value): Promise<void> {
     const [target, ...more] = targets;
     const row = more.length === 0 ? rowVariable(target!, scope) : undefined;
     if (!row && more.length === 0) return this.assign(target!, scope, value);
-    const { kind, name } = await this.types.facts(value.type.oid);
-    if (kind !== 'c')
+    if ((await this.types.facts(value.type.oid)).kind !== 'c')
       throw new ClarusError(
         '42804',
         `cannot assign non-composite value to a ${row ? 'record' : 'row'} variable`,
       );
-    const whole = wholeRow(await this.execution.run({ sql: fieldsOfRow(`$1::${name}`), values: [value] }));
+    const whole = await this.rowOfValue(value);
     if (row) return this.#assignWhole(row, whole);
     await this.assignRow(targets, scope, 'values' in whole ? whole.values : []);
   }

@@ -2,10 +2,9 @@
  * CALL, and SELECT of functions that cannot run over carriers because they write, ask for the time, run text of their own:
  * each call runs first, and what it returns takes its place.
  */
-import { quoteName } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
 import { arrayOids } from '../../wire/types.js';
-import { flag, type Node, nodeIn, nodesIn, numberIn, readNodes, textIn, walk } from '../analysed/node.js';
+import { flag, nodeIn, nodesIn, numberIn, readNodes, walk } from '../analysed/node.js';
 import { physical } from '../compilation.js';
 import { FIRST_USER_OID } from '../functions.js';
 import type { ProtectedPlan, Shape } from '../plan.js';
@@ -19,6 +18,7 @@ import {
   paramRef,
   type RawFields,
   type RawNode,
+  stringOf,
   target,
 } from '../raw/node.js';
 import { parseExpression, parseOne } from '../raw/parse.js';
@@ -27,6 +27,7 @@ import type { SplitPlanning } from '../split/plan.js';
 import { castOf } from '../split/typed-source.js';
 import { argumentsOf, givenBy, givenQuery } from './arguments.js';
 import { type Call, type CallsBody, isNullVoid, tellsNull } from './bodies.js';
+import { aliasOf, functionIn, rowsGiven } from './calls-in-from.js';
 import { PG_NOTIFY, type Routine, routineOf } from './routine.js';
 import { Types, typeBool } from './types.js';
 
@@ -233,20 +234,7 @@ class Places {
     const numbers = await this.calls.add(routine, given);
     const alias = aliasOf(parsed);
     if (!alias) throw this.cause;
-    const types = new Types(this.session);
-    const columns: string[] = [];
-    for (const [i, { type }] of routine.columns.entries()) {
-      const { name } = await types.facts(type.oid);
-      columns.push(`u.c${i}::${name} AS ${quoteName(alias.columns[i]!)}`);
-    }
-    const arrays = numbers
-      .slice(0, routine.columns.length)
-      .map(number => `pg_catalog.unnest(${routine.isSet ? `$${number}` : `ARRAY[$${number}]`})`);
-    const aliases = arrays.map((_, i) => `c${i}`);
-    const inner = parseOne(
-      `SELECT ${columns.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${aliases.join(', ')})`,
-    );
-    return { RangeSubselect: { subquery: inner, alias: { aliasname: alias.name } } };
+    return rowsGiven(routine, numbers, alias, new Types(this.session));
   }
 
   /** A value in which calls are replaced; they stand where they are run once, whatever the value is. */
@@ -267,9 +255,27 @@ class Places {
         }
         return { A_Expr: { ...fields, ...sides } };
       }
+      case 'A_Indirection':
+        return this.#field(value);
       default:
         return this.#untouched(value);
     }
+  }
+
+  /** `(f(...)).column` */
+  async #field(value: RawNode): Promise<RawNode> {
+    const fields = fieldsOf(value);
+    const [first, ...more] = list(fields, 'indirection');
+    const call = child(fields, 'arg')?.FuncCall;
+    const oid = call && this.#oid(call);
+    if (!call || oid === undefined || !first?.String || more.length > 0) return this.#untouched(value);
+    const routine = await this.#routine(oid);
+    if (!routine) return this.#untouched(value);
+    const place = routine.columns.findIndex(({ name }) => name === stringOf(first));
+    if (!routine.isRow || routine.isSet || place < 0) throw this.cause;
+    const numbers = await this.calls.add(routine, await this.#arguments(call, routine));
+    const { type } = routine.columns[place]!;
+    return castOf(paramRef(numbers[place]!), (await new Types(this.session).facts(type.oid)).name);
   }
 
   async #call(value: RawNode, alone: boolean): Promise<RawNode> {
@@ -371,21 +377,3 @@ const unnestOf = (number: number): RawNode =>
 const selectOf = (targetList: readonly RawNode[]): RawNode => ({
   SelectStmt: { targetList, limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' },
 });
-
-/** The one call of a RangeFunction. */
-function functionIn(range: RawFields): RawFields | undefined {
-  const functions = range.functions as readonly { readonly List?: { readonly items?: readonly RawNode[] } }[];
-  return functions.length === 1 ? functions[0]!.List?.items?.[0]?.FuncCall : undefined;
-}
-
-/** What the one item in FROM is called, and its columns. */
-function aliasOf(parsed: Analysis['parsed']): { name: string; columns: readonly string[] } | undefined {
-  const [query] = parsed.flatMap(readNodes);
-  const [rte, ...more] = query ? nodesIn(query, 'rtable') : [];
-  const alias = rte && nodeIn(rte, 'eref');
-  if (!alias || more.length > 0) return undefined;
-  return { name: textIn(alias, 'aliasname') ?? '', columns: namesIn(alias) };
-}
-
-const namesIn = (alias: Node): readonly string[] =>
-  (Array.isArray(alias.fields.colnames) ? alias.fields.colnames : []).map(String);

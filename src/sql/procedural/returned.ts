@@ -4,7 +4,7 @@ import type { Row } from '../execute/collect.js';
 import { type Frame, rowOf } from './frame.js';
 import { beforehand, noteCast } from './places.js';
 import type { Outcome } from './run.js';
-import { type Field, RECORD, type Types, type Value } from './types.js';
+import { type Field, RECORD, type Types, type Value, type ValueType } from './types.js';
 import type { Scalar, Scope, Variable, WholeRow } from './variables.js';
 
 /** The rows that a routine gives. */
@@ -17,6 +17,8 @@ export interface ResultShape {
   readonly isSet: boolean;
   /** it returns a row of a composite type, or several columns */
   readonly isRow: boolean;
+  /** the composite type that it returns; undefined: a row of no named type, or no row */
+  readonly rowType?: ValueType | undefined;
   /** it returns nothing: a procedure without OUT parameters, DO, void */
   readonly isVoid: boolean;
 }
@@ -66,7 +68,7 @@ export class Returned implements BodyResult {
   async next(expression: string | undefined, frame: Frame, scope: Scope): Promise<void> {
     if (!this.shape.isSet) throw new ClarusError('42804', 'cannot use RETURN NEXT in a non-SETOF function');
     if (expression !== undefined) return this.#add(expression, frame, scope);
-    await this.#addOutputs(frame.types);
+    await this.#addOutputs(frame);
   }
 
   /** RETURN QUERY. @throws ClarusError 42804 where the rows are not of the function's type */
@@ -85,30 +87,38 @@ export class Returned implements BodyResult {
   }
 
   /** What the last statement of a body in SQL gives. @throws ClarusError 0A000 where it is of another shape */
-  async last(outcome: Outcome, types: Types): Promise<void> {
-    const { columns, isSet, isRow } = this.shape;
-    if (outcome.columns.length !== columns.length)
+  async last(outcome: Outcome, frame: Frame): Promise<void> {
+    const { columns, isSet, isRow, rowType } = this.shape;
+    const [only, ...more] = outcome.columns;
+    // a single column of the type that it returns is the row (check_sql_fn_retval in functions.c)
+    const isWhole = rowType !== undefined && more.length === 0 && only?.typeOid === rowType.oid;
+    if (!isWhole && outcome.columns.length !== columns.length)
       throw new ClarusError('0A000', 'what a function in SQL returns is not of the columns of its type', {
         hint: 'Select the columns one by one.',
       });
-    if (isRow && outcome.columns.length === 1 && (await isComposite(outcome, types)))
+    if (!isWhole && isRow && more.length === 0 && (await isComposite(outcome, frame.types)))
       throw new ClarusError('0A000', 'what a function in SQL returns is a row in one column', {
         hint: 'Select the columns one by one.',
       });
     if (!isSet && outcome.rows.length === 0) return this.none();
     const places = isSet ? [...outcome.rows.keys()] : [0];
-    for (const place of places)
-      await this.#take(
-        rowOf(outcome, place).map(({ value }) => value),
-        types,
-      );
+    for (const place of places) {
+      const row = rowOf(outcome, place);
+      const whole = isWhole ? await frame.rowOfValue(row[0]!.value) : { values: row };
+      if ('isNull' in whole) this.none(whole.isNull.secret);
+      else
+        await this.#take(
+          whole.values.map(({ value }) => value),
+          frame.types,
+        );
+    }
   }
 
   /** The body has ended. @throws ClarusError 2F005 where it should have returned a value */
-  async ended(types: Types): Promise<void> {
+  async ended(frame: Frame): Promise<void> {
     const { isSet, isVoid, outputs } = this.shape;
     if (isSet || isVoid) return;
-    if (outputs) return this.#addOutputs(types);
+    if (outputs) return this.#addOutputs(frame);
     if (!this.#isOver) throw new ClarusError('2F005', 'control reached end of function without RETURN');
     if (this.result.length === 0) this.none();
   }
@@ -133,14 +143,12 @@ export class Returned implements BodyResult {
     });
   }
 
-  async #addOutputs(types: Types): Promise<void> {
+  async #addOutputs(frame: Frame): Promise<void> {
     const { outputs = [] } = this.shape;
-    const values = outputs.map(variable => {
-      if (variable.kind === 'row')
-        throw new ClarusError('0A000', 'OUT parameters of composite types are not answered yet');
-      return variable.value;
-    });
-    await this.#take(values, types);
+    const values: Value[] = [];
+    for (const variable of outputs)
+      values.push(variable.kind === 'row' ? await frame.valueOfRow(variable) : variable.value);
+    await this.#take(values, frame.types);
   }
 
   async #take(values: readonly Value[], types: Types): Promise<void> {
