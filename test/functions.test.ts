@@ -113,7 +113,8 @@ suite('functions of users', { timeout: 300_000 }, () => {
       /would flow to "open"/,
     ],
     ['CREATE TABLE taken AS SELECT name_of(1)', /would flow to "name_of"/],
-    ['CREATE VIEW taken AS SELECT name_of(1)', /not proven/],
+    ['INSERT INTO plain SELECT 7, name_of FROM viewed', /would flow to "note"/],
+    ['CREATE TABLE taken AS SELECT * FROM viewed', /would flow to "name_of"/],
     ['UPDATE person SET amount = total()', /volatile function that reads it/],
     ['SELECT moment(name) FROM person', /cannot be run over protected tables/],
     ['SELECT stamped() FROM person', /cannot be run over protected tables/],
@@ -131,11 +132,14 @@ suite('functions of users', { timeout: 300_000 }, () => {
     await sides.ours.query(
       'CREATE FUNCTION locks() RETURNS int LANGUAGE sql AS $$ WITH person AS (SELECT 1 AS i) SELECT i FROM person; SELECT id FROM person FOR UPDATE $$',
     );
+    await sides.both('CREATE VIEW viewed AS SELECT name_of(1), note FROM plain WHERE id = 1');
+    await alike('SELECT * FROM viewed');
     for (const [sql, reason] of refused) {
       const { code, message } = await fullOutcomeOf(sides.ours, sql);
       assert.equal(code, '0A000', `${sql}: ${message}`);
       assert.match(message ?? '', reason, sql);
     }
+    await sides.both('DROP VIEW viewed');
     await sides.ours.query('DROP FUNCTION moment(text)');
     await sides.ours.query('DROP FUNCTION stamped, locks');
   });

@@ -78,3 +78,10 @@ test('what carriers cannot answer is told', () => {
   assert.ok(read('BEGIN PERFORM CURRENT_DATE; END').time);
   assert.ok(read("BEGIN PERFORM 'now'::timestamp; END").time);
 });
+
+test('a procedure that a body calls is read', () => {
+  const names = new BodyNames();
+  names.sql('CALL p1(p2()); CALL s.p3()');
+  assert.deepEqual([...names.functions].sort(), ['p1', 'p2', 's\0p3']);
+  assert.ok(read('BEGIN CALL p4(1); END').functions.has('p4'));
+});

@@ -122,6 +122,9 @@ export class BodyNames {
       case 'FuncCall':
         this.functions.add(joined(list(fields, 'funcname').map(stringOf)));
         break;
+      case 'CallStmt':
+        this.functions.add(joined(list(fields.funccall as RawFields, 'funcname').map(stringOf)));
+        break;
       case 'A_Expr':
         this.#operator(list(fields, 'name'));
         break;

@@ -22,6 +22,7 @@ import {
   target,
 } from '../raw/node.js';
 import { parseExpression, parseOne } from '../raw/parse.js';
+import { readerOn } from '../reading.js';
 import { routinesCalled } from '../routines.js';
 import type { SplitPlanning } from '../split/plan.js';
 import { castOf } from '../split/typed-source.js';
@@ -50,9 +51,7 @@ export async function planCall(
     detail:
       'It is not in SQL or PL/pgSQL, takes arguments of pseudo-types, or is SECURITY DEFINER or has SET clauses.',
   });
-  // the raw call stands in it too, with constants that are no nodes; in literals blanks and braces are escaped
-  const [, oid] = /:funcexpr\s+\{FUNCEXPR\s+:funcid\s+(\d+)/.exec(parsed.join(' ')) ?? [];
-  const routine = await routineOf(Number(oid ?? 0), session);
+  const routine = await routineOf(await procedureCalled(raw, parsed, session), session);
   if (!routine) throw cause;
   const given = argumentsOf(raw.CallStmt!.funccall as RawFields, routine, cause);
   const calls = new Calls(shape, session, cause, planPart);
@@ -65,6 +64,25 @@ export async function planCall(
     mode === 'in' ? [] : [written.indexOf(given[i]!)],
   );
   return calls.plan('CALL', rest, outputs);
+}
+
+const procedures = `SELECT p.oid::pg_catalog.text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE p.prokind = 'p' AND p.proname = $1 AND CASE WHEN $2::pg_catalog.text IS NULL
+    THEN n.nspname = ANY (pg_catalog.current_schemas(true)) ELSE n.nspname = $2 END`;
+
+/** @returns the OID of the procedure that a CALL has been found to call; 0: it is not known */
+async function procedureCalled(
+  raw: RawNode,
+  parsed: Analysis['parsed'],
+  session: SessionPort,
+): Promise<number> {
+  // the raw call stands in it too, with constants that are no nodes; in literals blanks and braces are escaped
+  const [, oid] = /:funcexpr\s+\{FUNCEXPR\s+:funcid\s+(\d+)/.exec(parsed.join(' ')) ?? [];
+  if (oid !== undefined) return Number(oid);
+  // up to version 15 PostgreSQL does not print it: it is the only one of its name, or not known
+  const names = list(raw.CallStmt!.funccall as RawFields, 'funcname').map(stringOf);
+  const rows = await readerOn(session.trusted)(procedures, [names.at(-1)!, names.at(-2) ?? null]);
+  return rows.length === 1 ? Number(rows[0]![0]) : 0;
 }
 
 /**

@@ -96,7 +96,10 @@ export class Returned implements BodyResult {
       throw new ClarusError('0A000', 'what a function in SQL returns is not of the columns of its type', {
         hint: 'Select the columns one by one.',
       });
-    if (!isWhole && isRow && more.length === 0 && (await isComposite(outcome, frame.types)))
+    const isOther =
+      !isWhole && isRow && more.length === 0 && (await isComposite(outcome.columns[0]!.typeOid, frame.types));
+    // an output parameter of a procedure may be of a composite type itself
+    if (isOther && !(await isComposite(columns[0]!.type.oid, frame.types)))
       throw new ClarusError('0A000', 'what a function in SQL returns is a row in one column', {
         hint: 'Select the columns one by one.',
       });
@@ -175,8 +178,8 @@ export class Returned implements BodyResult {
 export const notRow = (): ClarusError =>
   new ClarusError('42804', 'cannot return non-composite value from function returning composite type');
 
-const isComposite = async ({ columns }: Outcome, types: Types): Promise<boolean> =>
-  columns[0]!.typeOid === RECORD || (await types.facts(columns[0]!.typeOid)).kind === 'c';
+const isComposite = async (type: number, types: Types): Promise<boolean> =>
+  type === RECORD || (await types.facts(type)).kind === 'c';
 
 async function mustFit({ columns }: Outcome, expected: readonly Field[], types: Types): Promise<void> {
   const wrong = (detail: string): ClarusError =>
