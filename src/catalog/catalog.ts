@@ -77,6 +77,18 @@ export interface TrustedExclusion {
   readonly columns: readonly number[];
 }
 
+/**
+ * A unique index of expressions, or with a predicate, that reads protected columns: the cloud holds tags of what the trusted
+ * side computes of each row, and keeps them unique.
+ */
+export interface ComputedKey {
+  /** its name and pg_class.oid in the shadow schema */
+  readonly name: string;
+  readonly index: number;
+  /** one a key of the index: the number of an unprotected column that stands in it, or what is computed */
+  readonly keys: readonly (number | LogicalColumn)[];
+}
+
 /** The opaque names of a table, kept with it in the catalogue. */
 export interface OpaqueNames {
   /** of the table, its unprotected columns, forms of protected ones, constraints, indexes and sequences: opaque names by their own */
@@ -115,6 +127,8 @@ export interface LogicalTable {
   readonly checks?: readonly TrustedCheck[];
   /** in the order in which they were made; absent: there are none */
   readonly exclusions?: readonly TrustedExclusion[];
+  /** in the order of their indexes; absent: there are none */
+  readonly computedKeys?: readonly ComputedKey[];
   /** numbers of the tables that it inherits from, or whose partition it is; absent: none */
   readonly parents?: readonly number[];
   /** it has partitions, and no rows of its own */
@@ -165,15 +179,27 @@ export function tableNumbered(catalog: Catalog, number: number): LogicalTable | 
 export const readsProtected = ({ columns }: LogicalTable, attnums: readonly number[]): boolean =>
   columns.some(({ attnum, protection }) => protection !== undefined && attnums.includes(attnum));
 
+/** What the trusted side computes of a row for its unique indexes. No statement can name such a column. */
+export const computedColumns = ({ computedKeys }: Pick<LogicalTable, 'computedKeys'>): LogicalColumn[] =>
+  (computedKeys ?? []).flatMap(({ keys }) => keys.filter(key => typeof key !== 'number'));
+
+/** All that a row has in the cloud, what is computed for unique indexes too. */
+export const storedWith = (
+  table: Pick<LogicalTable, 'columns' | 'computedKeys'>,
+): readonly LogicalColumn[] =>
+  table.computedKeys ? [...table.columns, ...computedColumns(table)] : table.columns;
+
 /** Protected columns that are computed anew when some are written. @param names of those that are written */
-export function generatedWith({ columns }: LogicalTable, names: readonly string[]): readonly LogicalColumn[] {
-  const written = columns.filter(({ name }) => names.includes(name)).map(({ number }) => number);
-  return columns.filter(({ generatedFrom }) => generatedFrom?.some(number => written.includes(number)));
+export function generatedWith(table: LogicalTable, names: readonly string[]): readonly LogicalColumn[] {
+  const written = table.columns.filter(({ name }) => names.includes(name)).map(({ number }) => number);
+  return storedWith(table).filter(({ generatedFrom }) =>
+    generatedFrom?.some(number => written.includes(number)),
+  );
 }
 
 /** Has a table protected columns that the trusted side computes from others? */
-export const generates = ({ columns }: LogicalTable): boolean =>
-  columns.some(({ generatedFrom }) => generatedFrom !== undefined);
+export const generates = (table: LogicalTable): boolean =>
+  storedWith(table).some(({ generatedFrom }) => generatedFrom !== undefined);
 
 /** The encoding of a kind that a column has, or undefined. */
 export function encodingOf(column: LogicalColumn, kind: string): EncodedColumn | undefined {

@@ -16,7 +16,8 @@ export function columnsOfKeys(described: DescribedTable): Set<number> {
   for (const constraint of described.constraints)
     if ('puf'.includes(constraint.kind)) for (const attnum of constraint.columns) columns.add(attnum);
   for (const index of described.indexes)
-    if (index.unique) for (const attnum of index.columns) if (attnum > 0) columns.add(attnum);
+    if (index.unique && index.keys === null)
+      for (const attnum of index.columns) if (attnum > 0) columns.add(attnum);
   return columns;
 }
 

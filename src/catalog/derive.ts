@@ -12,11 +12,14 @@ import {
   type LogicalColumn,
   type LogicalTable,
   ROW_COLUMN,
+  storedWith,
 } from './catalog.js';
+import { computedKeysOf } from './computed-keys.js';
 import { checksOf, columnsOfKeys, exclusionsOf, keysOf } from './derive-keys.js';
 import { named, namesOfBlocked, physicalName } from './derive-names.js';
 import type { DescribedTable } from './description.js';
 import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
+import { physicalNames } from './form-names.js';
 import { listedByParent, placeInTree } from './inheritance.js';
 import { HELPER_SCHEMA } from './object-queries.js';
 import { FORM_BYTES_MAX } from './physical-parts.js';
@@ -154,8 +157,10 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   const keys = keysOf(described, table, oid => (oid === described.oid ? table : input.tableOf(oid)));
   const checks = checksOf(described, table);
   const exclusions = exclusionsOf(described, table);
+  const computed = isProtected && (await computedKeysOf(table, { ...input, taken, notices }));
   const made = {
     ...table,
+    ...(computed || {}),
     keys,
     ...(checks.length > 0 ? { checks } : {}),
     ...(exclusions.length > 0 ? { exclusions } : {}),
@@ -327,31 +332,6 @@ async function protectionOf(
   return { domain, encodings: renamed, waiting: choice.waiting };
 }
 
-/** Names no other column of the table has: the generation is catalogue-wide unique, user columns are avoided. */
-async function physicalNames(
-  column: string,
-  kind: string,
-  specs: readonly RelationSpec[],
-  numbers: CatalogNumbers,
-  taken: Set<string>,
-): Promise<Pick<EncodedColumn, 'generation' | 'columns' | 'tables'>> {
-  const ofColumns = specs.filter(spec => spec.kind === 'column');
-  for (;;) {
-    const generation = await numbers.generation();
-    const columns: Record<string, string> = {};
-    const tables: Record<string, string> = {};
-    for (const spec of specs) {
-      const role = spec.kind === 'column' && ofColumns.length === 1 ? '' : `_${spec.role}`;
-      if (spec.kind === 'column')
-        columns[spec.role] = boundedName(column, `_${kind}${generation}${role}`, FORM_BYTES_MAX);
-      else tables[spec.role] = quoteQualified(HELPER_SCHEMA, boundedName(kind, `${generation}${role}`));
-    }
-    if (Object.values(columns).some(name => taken.has(name))) continue;
-    for (const name of Object.values(columns)) taken.add(name);
-    return { generation, columns, tables };
-  }
-}
-
 /** Names that the physical table has already; a user's column may not be called like one of ours. */
 function takenNames(
   described: DescribedTable,
@@ -359,7 +339,7 @@ function takenNames(
   previous: LogicalTable | undefined,
 ): Set<string> {
   const ours = new Set<string>();
-  for (const column of previous?.columns ?? [])
+  for (const column of previous ? storedWith(previous) : [])
     for (const { encoded } of column.protection?.encodings ?? [])
       for (const name of Object.values(encoded.columns)) ours.add(name);
   const all = new Set(ours);

@@ -63,6 +63,13 @@ const indexes = `
    'usualEquality', NOT EXISTS (SELECT FROM unnest(i.indclass::oid[]) u (k) JOIN pg_opclass oc ON oc.oid = u.k WHERE oc.opcnamespace <> 'pg_catalog'::regnamespace)
      AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u (k) JOIN pg_collation ic ON ic.oid = u.k WHERE NOT ic.collisdeterministic),
    'nullsNotDistinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
+   'keys', CASE WHEN i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL) THEN
+       (SELECT jsonb_agg(jsonb_build_object('sql', pg_get_indexdef(x.oid, e.attnum::int4, false),
+          'type', jsonb_build_object('oid', e.atttypid::int8, 'modifier', e.atttypmod, 'collation', e.attcollation::int8,
+            'deterministic', coalesce(el.collisdeterministic, true)),
+          'typeName', format_type(e.atttypid, e.atttypmod)) ORDER BY e.attnum)
+        FROM pg_attribute e LEFT JOIN pg_collation el ON el.oid = e.attcollation
+       WHERE e.attrelid = x.oid AND e.attnum <= i.indnkeyatts) END,
    'definition', pg_get_indexdef(x.oid),
    'constraint', coalesce((SELECT k.oid::int8 FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x') LIMIT 1), 0),
    'inherited', EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.oid)

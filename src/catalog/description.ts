@@ -91,12 +91,22 @@ export interface DescribedIndex {
   /** false: an operator class of users, or a nondeterministic collation, decides what is equal */
   readonly usualEquality: boolean;
   readonly nullsNotDistinct: boolean;
+  /** one a key, of a unique index of expressions or with a predicate; null: it is none */
+  readonly keys: readonly DescribedIndexKey[] | null;
   /** CREATE INDEX as pg_get_indexdef writes it */
   readonly definition: string;
   /** 0 where no constraint owns the index */
   readonly constraint: number;
   /** part of an index of a partitioned table: not made by itself */
   readonly inherited: boolean;
+}
+
+/** A key of an index. */
+export interface DescribedIndexKey {
+  /** a column or an expression, as pg_get_indexdef writes it */
+  readonly sql: string;
+  readonly type: TypeRef;
+  readonly typeName: string;
 }
 
 /** What rows a partition may hold. */

@@ -1,6 +1,6 @@
 /** Foreign keys whose actions the trusted side runs: those with a protected column, because the cloud cannot reseal. */
 import { ClarusError } from '../errors.js';
-import type { Catalog, ForeignKeyActions, KeyConstraint, LogicalTable } from './catalog.js';
+import type { Catalog, ComputedKey, ForeignKeyActions, KeyConstraint, LogicalTable } from './catalog.js';
 
 /** A foreign key that refers to a table. */
 export interface ReferringKey {
@@ -90,7 +90,8 @@ export function refuseHiddenActions(tables: readonly LogicalTable[]): void {
           other => acts(other.actions.onUpdate) && other.references.columns.some(n => changed.has(n)),
         )?.key.name ||
         table.checks?.find(check => check.columns.some(n => changed.has(n)))?.name ||
-        table.columns.find(column => column.generatedFrom?.some(n => changed.has(n)))?.name;
+        table.columns.find(column => column.generatedFrom?.some(n => changed.has(n)))?.name ||
+        table.computedKeys?.find(({ keys }) => keys.some(key => reads(key).some(n => changed.has(n))))?.name;
       if (behind)
         throw new ClarusError(
           '0A000',
@@ -105,6 +106,9 @@ export function refuseHiddenActions(tables: readonly LogicalTable[]): void {
     }
   }
 }
+
+const reads = (key: ComputedKey['keys'][number]): readonly number[] =>
+  typeof key === 'number' ? [key] : (key.generatedFrom ?? []);
 
 /** Numbers of the columns that actions of a foreign key change. */
 const changedBy = (

@@ -4,7 +4,7 @@
  * them name by name.
  */
 import { ClarusError } from '../errors.js';
-import type { LogicalTable, OpaqueNames } from './catalog.js';
+import { type LogicalTable, type OpaqueNames, storedWith } from './catalog.js';
 import type { DescribedTable } from './description.js';
 import {
   formSuffixes,
@@ -32,16 +32,17 @@ export interface NamesInUse {
  */
 export async function opaqueNames(
   described: DescribedTable,
-  { columns }: Pick<LogicalTable, 'columns'>,
+  table: Pick<LogicalTable, 'columns' | 'computedKeys'>,
   known: (name: string) => string | undefined,
   number: () => Promise<number>,
   { taken, standsForAnother }: NamesInUse,
 ): Promise<OpaqueNames> {
+  const { columns } = table;
   const names = new Map<string, string>();
   const give = (name: string, opaque: string): void => {
     names.set(name, known(name) ?? opaque);
   };
-  for (const column of columns)
+  for (const column of storedWith(table))
     for (const { kind, encoded } of column.protection?.encodings ?? [])
       for (const [role, form] of Object.entries(encoded.columns)) {
         const several = Object.keys(encoded.columns).length > 1 ? `_${role}` : '';

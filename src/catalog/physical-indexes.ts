@@ -1,7 +1,7 @@
 /** Indexes of a physical table: on the row id, on tags, and those the application declared where they can stand. */
 import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
-import type { LogicalTable } from './catalog.js';
+import type { ComputedKey, LogicalTable } from './catalog.js';
 import type { DescribedIndex, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
 import { keyColumnName, tagNames } from './physical-keys.js';
@@ -90,9 +90,29 @@ function canStand(index: DescribedIndex, table: LogicalTable): boolean {
 
 /** True when the index stands in the shadow schema only: the cloud has nothing that it could index. */
 export const withoutEffect = (index: DescribedIndex, table: LogicalTable): boolean =>
-  index.constraint === 0 && !canStand(index, table);
+  index.constraint === 0 && !canStand(index, table) && !computedKeyOf(index, table);
+
+const computedKeyOf = ({ oid }: DescribedIndex, { computedKeys }: LogicalTable): ComputedKey | undefined =>
+  computedKeys?.find(({ index }) => index === oid);
+
+/** The index over the tags of what is computed, and over unprotected columns. */
+function computedIndex(
+  index: DescribedIndex,
+  { keys }: ComputedKey,
+  table: LogicalTable,
+  target: string,
+): string {
+  const names = keys.map(key => {
+    const column = typeof key === 'number' ? table.columns.find(c => c.number === key) : key;
+    return quoteName(keyColumnName(column!)!);
+  });
+  const nulls = index.nullsNotDistinct ? ' NULLS NOT DISTINCT' : '';
+  return `CREATE UNIQUE INDEX ${quoteName(index.name)} ON ${target} USING btree (${names.join(', ')})${nulls}`;
+}
 
 function declaredIndex(index: DescribedIndex, table: LogicalTable, target: string): string | undefined {
+  const computed = computedKeyOf(index, table);
+  if (computed) return computedIndex(index, computed, table, target);
   if (index.constraint !== 0 || !canStand(index, table)) return undefined;
   if (!index.reads.some(attnum => isProtected(table, attnum)))
     return table.physical.name === table.name ? index.definition : onTarget(index, target);

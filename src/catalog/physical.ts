@@ -5,7 +5,7 @@
  */
 import type { EncodedColumn, RelationSpec } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
-import { isFilled, type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
+import { computedColumns, isFilled, type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DescribedColumn, DescribedTable } from './description.js';
 import { exclusionLockOf } from './exclusion-lock.js';
 import { inOpaqueNames } from './opaque.js';
@@ -46,6 +46,12 @@ export function physicalTable(
     }
     constraints.push(...nullChecks(column));
   }
+  for (const column of computedColumns(table))
+    for (const { kind, encoded } of column.protection?.encodings ?? []) {
+      const specs = encodingNamed(registry, kind).relations(encoded);
+      columns.push(...encodedColumns(column, kind, encoded, specs));
+      constraints.push(...cellChecks(column, kind, encoded, specs));
+    }
   constraints.push(...boundChecks(described, table));
   const shown: PhysicalTable = {
     schema: table.physical.schema,

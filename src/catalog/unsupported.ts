@@ -56,11 +56,11 @@ export function refuseUnsupported(
   for (const index of described.indexes) {
     const touches = index.reads.some(c => isProtected.has(c));
     if (!index.unique || !touches) continue;
-    if (index.predicate !== null || index.columns.includes(0))
+    if (index.predicate !== null && index.nullsNotDistinct)
       throw refused(
-        `unique index "${index.name}" has an expression or a predicate over a protected column`,
-        'The cloud cannot evaluate it over encodings.',
-        'Make the index on the column itself.',
+        `unique index "${index.name}" has a predicate, and takes NULLs for equal`,
+        'It reads a protected column: rows that it leaves out have no tags in the cloud, as if they were NULL.',
+        'Leave out NULLS NOT DISTINCT, or the predicate.',
         { constraint: index.name },
       );
     if (!index.usualEquality)

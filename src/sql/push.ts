@@ -96,6 +96,13 @@ function refuseGenerated(raw: RawNode, table: LogicalTable): void {
     ({ name, generatedFrom }) => generatedFrom && (raw.InsertStmt || names.includes(name)),
   );
   const [found] = computed ? [computed] : generatedWith(table, names);
+  const key = raw.InsertStmt || !table.columns.includes(found!) ? table.computedKeys?.[0] : undefined;
+  if (key && (raw.InsertStmt || found))
+    throw new ClarusError(
+      '0A000',
+      `what the unique index "${key.name}" of table "${table.name}" stands on is computed on the trusted side`,
+      { constraint: key.name },
+    );
   if (found)
     throw new ClarusError(
       '0A000',

@@ -111,10 +111,19 @@ function ofCatalog(
     reason: damage ?? table.reason,
     plaintext: !encoded,
     ...(table.opaque ? { hiddenAs: joinName([table.physical.schema, table.physical.name]) } : {}),
-    columns: table.columns.map((column, i) => {
-      const to = encoded || table.state === 'open' ? undefined : policies[i];
-      return to ? planned(to, registry, column) : ofColumn(table, column, all, registry);
-    }),
+    columns: [
+      ...table.columns.map((column, i) => {
+        const to = encoded || table.state === 'open' ? undefined : policies[i];
+        return to ? planned(to, registry, column) : ofColumn(table, column, all, registry);
+      }),
+      ...(table.computedKeys ?? []).flatMap(({ name, keys }) =>
+        keys.flatMap(key =>
+          typeof key === 'number'
+            ? []
+            : { ...ofColumn(table, key, all, registry), name: `unique index ${joinName([name])}` },
+        ),
+      ),
+    ],
   };
 }
 

@@ -1,6 +1,12 @@
 /** The values of protected generated columns: computed by the trusted PostgreSQL over the columns that they read. */
 
-import type { Catalog, LogicalColumn, LogicalTable } from '../../catalog/catalog.js';
+import {
+  type Catalog,
+  computedColumns,
+  generates,
+  type LogicalColumn,
+  type LogicalTable,
+} from '../../catalog/catalog.js';
 import { quoteName } from '../../catalog/quote.js';
 import { heirsOf } from '../../catalog/trees.js';
 import { type ByteColumn, columnOf, type PlainColumn, plain, valueAt } from '../../crypto/column.js';
@@ -30,12 +36,22 @@ const expressionsQuery = physical(
   [26],
 );
 
+/** Unique indexes of expressions, or with a predicate: what it says, and each of their keys. */
+const keysQuery = physical(
+  `SELECT i.indexrelid::pg_catalog.text, coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), ''),
+          (SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_indexdef(i.indexrelid, n, false) ORDER BY n)
+             FROM pg_catalog.generate_series(1, i.indnkeyatts) AS n)::pg_catalog.text
+     FROM pg_catalog.pg_index i
+    WHERE i.indrelid = $1 AND i.indisunique AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)`,
+  [26],
+);
+
 type Known = WeakMap<Catalog, Map<number, Promise<GeneratedColumns>>>;
 const known: Known = new WeakMap();
 const knownWhole: Known = new WeakMap();
 
 /**
- * Reads the expressions of a table's protected generated columns from the shadow.
+ * Reads the expressions of a table's protected generated columns from the shadow, and those that its unique indexes stand on.
  * @returns undefined: it has none
  * @throws ClarusError 0A000 for an expression that the trusted side cannot evaluate over the values of one row
  */
@@ -43,11 +59,16 @@ export function generatedOf(
   table: LogicalTable,
   session: SessionPort,
 ): Promise<GeneratedColumns | undefined> {
-  if (table.columns.every(({ generatedFrom }) => generatedFrom === undefined))
-    return Promise.resolve(undefined);
-  return remembered(known, table, session, () =>
-    read(table, session, ({ generatedFrom }) => generatedFrom !== undefined),
-  );
+  if (!generates(table)) return Promise.resolve(undefined);
+  return remembered(known, table, session, async () => {
+    const columns = await read(table, session, ({ generatedFrom }) => generatedFrom !== undefined);
+    const keys = await readKeys(table, session);
+    return {
+      table,
+      expressions: [...columns.expressions, ...keys.expressions],
+      types: new Map([...columns.types, ...keys.types]),
+    };
+  });
 }
 
 /**
@@ -124,6 +145,50 @@ async function read(
   }));
   return { table, expressions, types: await computedTypes(table, wanted, session) };
 }
+
+/** What unique indexes stand on: of a row that the predicate leaves out there is nothing. */
+async function readKeys(table: LogicalTable, session: SessionPort): Promise<GeneratedColumns> {
+  const columns = computedColumns(table);
+  if (columns.length === 0) return { table, expressions: [], types: new Map() };
+  const oid = Buffer.alloc(4);
+  oid.writeUInt32BE(table.oid);
+  const [rows] = await plainExpressions(session, [{ query: keysQuery, parameters: [oid] }]);
+  const found = new Map(
+    rows!.map(row => {
+      const [index, predicate, keys] = row.map(field => Buffer.from(field ?? []).toString());
+      return [Number(index), { predicate: predicate!, keys: JSON.parse(keys!) as readonly string[] }];
+    }),
+  );
+  const casts = await castNames(columns, session);
+  const of = (table.computedKeys ?? []).flatMap(({ index, name, keys }) =>
+    keys.flatMap((column, i) => {
+      const said = found.get(index);
+      if (!said) throw new CatalogueBehind('the shadow lacks a unique index');
+      if (typeof column === 'number') return [];
+      return { column, name, text: keySql(said.keys[i]!, said.predicate) };
+    }),
+  );
+  const expressions = of.map(
+    ({ column, text }, i): GeneratedExpression => ({
+      column,
+      columns: table.columns.filter(({ number }) => column.generatedFrom!.includes(number)),
+      sql: assignment(`(${text})::${casts[i]}`, column.type),
+    }),
+  );
+  const wanted = expressions.map(({ columns: read }, i) => ({
+    name: of[i]!.name,
+    columns: read,
+    text: of[i]!.text,
+  }));
+  return { table, expressions, types: await computedTypes(table, wanted, session, 'unique index') };
+}
+
+/**
+ * What a key of a unique index is of a row.
+ * @param predicate of the index; empty: it has none
+ */
+export const keySql = (key: string, predicate: string): string =>
+  predicate === '' ? `(${key})` : `CASE WHEN ${predicate} THEN (${key}) END`;
 
 /** What was computed, up to the first row of which PostgreSQL says that it cannot be. */
 export interface GeneratedValues {

@@ -281,12 +281,18 @@ export const needsBoth = ({ name }: LogicalTable, constraint: string): ClarusErr
 const momentary = 'it reads a time from a text that means the present moment';
 
 /** What the trusted side computes of a row. */
-export type Computing = 'check constraint' | 'generated column' | 'exclusion constraint' | 'COPY condition';
+export type Computing =
+  | 'check constraint'
+  | 'generated column'
+  | 'exclusion constraint'
+  | 'unique index'
+  | 'COPY condition';
 
 const simply: Readonly<Record<Computing, string>> = {
   'check constraint': 'Write the check over the columns of the row and functions that only compute.',
   'generated column': 'Write the expression over the columns of the row and functions that only compute.',
   'exclusion constraint': 'Write it over columns of types of PostgreSQL and functions that only compute.',
+  'unique index': 'Write it over columns of types of PostgreSQL and functions that only compute.',
   'COPY condition': 'Write it over columns of types of PostgreSQL and functions that only compute.',
 };
 

@@ -1,11 +1,17 @@
 /** Which protected columns of a table that holds rows get new values or new forms by a statement. */
-import type { ColumnEncoding, LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
+import {
+  type ColumnEncoding,
+  computedColumns,
+  type LogicalColumn,
+  type LogicalTable,
+} from '../../../catalog/catalog.js';
 import type { DescribedTable } from '../../../catalog/description.js';
 import { listingOf } from '../../../catalog/protection.js';
 import { quoteQualified } from '../../../catalog/quote.js';
 import { ClarusError } from '../../../errors.js';
 import { joinName } from '../../../policy/names.js';
 import type { Policy } from '../../../policy/policy.js';
+import { keySql } from '../../checks/generated.js';
 import { type DefaultExpression, type Defaults, defaultsOf } from '../../defaults.js';
 import { FIRST_USER_OID } from '../../functions.js';
 import type { SessionPort } from '../../ports.js';
@@ -55,10 +61,15 @@ export async function refillsOf(
     if (!before || !after) continue;
     const error = neededEmpty(before.table, after.table, session.catalog().policy);
     const concerned = columnsConcerned(before.table, after);
-    if ((!error && concerned.length === 0) || !(await mayHoldRows(session, before.table))) continue;
+    const keys = keysConcerned(before.table, after);
+    if (
+      (!error && concerned.length === 0 && keys.length === 0) ||
+      !(await mayHoldRows(session, before.table))
+    )
+      continue;
     if (error) throw error;
     const using = conversions?.table === after.table.oid ? conversions.protected : new Map();
-    const columns = await withSources(concerned, after, using, session);
+    const columns = [...(await withSources(concerned, after, using, session)), ...keys];
     if (columns.length > 0) refills.set(after.table.oid, { before, table: after.table, columns });
   }
   return refills;
@@ -82,6 +93,40 @@ function columnsConcerned(
     const own = described.columns.find(({ attnum }) => attnum === column.attnum);
     const filled = old || own?.default != null || own?.identity || column.type.oid >= FIRST_USER_OID;
     return encodings.length > 0 && filled ? [{ column, encodings, old }] : [];
+  });
+}
+
+/** What new unique indexes stand on. */
+function keysConcerned(
+  before: LogicalTable,
+  { table, described }: NonNullable<ChangedTable['after']>,
+): readonly RefilledColumn[] {
+  const known = new Set(computedColumns(before).map(({ number }) => number));
+  return (table.computedKeys ?? []).flatMap(({ index, keys }) => {
+    if (keys.every(column => typeof column === 'number' || known.has(column.number))) return [];
+    const said = described.indexes.find(({ oid }) => oid === index)!;
+    const changed = table.columns.find(column => {
+      const old = before.columns.find(({ attnum }) => attnum === column.attnum);
+      const isSame = old && old.number === column.number && old.typeName === column.typeName;
+      return said.reads.includes(column.attnum) && !isSame;
+    });
+    if (changed)
+      throw new ClarusError(
+        '0A000',
+        `column "${changed.name}" of table "${table.name}" cannot be altered so beside the unique index "${said.name}"`,
+        {
+          detail:
+            'What the index stands on would have to be computed of values that are computed by the same statement.',
+          hint: 'Drop the index, alter the column, and make the index again.',
+          table: table.name,
+          constraint: said.name,
+        },
+      );
+    return keys.flatMap((column, i): RefilledColumn[] => {
+      if (typeof column === 'number' || known.has(column.number)) return [];
+      const tree = parseExpression(keySql(said.keys![i]!.sql, said.predicate ?? ''));
+      return [{ column, encodings: column.protection!.encodings, source: { kind: 'conversion', tree } }];
+    });
   });
 }
 

@@ -4,6 +4,7 @@ import {
   type LogicalColumn,
   type LogicalTable,
   ROW_COLUMN,
+  storedWith,
 } from '../../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../../catalog/quote.js';
 import { type ByteColumn, columnOf, valueAt } from '../../../crypto/column.js';
@@ -85,7 +86,8 @@ export async function writeStatement(
 ): Promise<BatchStatement> {
   const batch = await withGenerated(given, rows, session, services);
   const { table, kind, ctids } = batch;
-  const columns = batch.columns.map(name => table.columns.find(c => c.name === name)!);
+  const stored = storedWith(table);
+  const columns = batch.columns.map(name => stored.find(c => c.name === name)!);
   const valuesOf = (i: number) => columnOf(batch.values.map(row => row[i]!));
   const places = columns.flatMap((column, i) => (column.protection ? [i] : []));
   const formsOf = formsIn(services.registry, 0);

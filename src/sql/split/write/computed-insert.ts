@@ -28,7 +28,7 @@ import {
   tableOf,
   untouched,
 } from './computed-plan.js';
-import { columnsOf, conflictOf, equals, type UniqueIndex } from './conflict.js';
+import { columnsOf, conflictOf, equals, isIn, keysOf, type UniqueIndex } from './conflict.js';
 import { aliasOfTarget, planGivenRows, writesInWith } from './given-rows.js';
 import { returnedRows, rowsReturned } from './returned-rows.js';
 import type { ViewTarget } from './view-target.js';
@@ -78,29 +78,40 @@ export async function planComputedInsert(
 
   const arrays = all.map((_, i) => `pg_catalog.unnest($${parameterTypes.length + i + 1}::pg_catalog.text[])`);
   const typed = all.map((column, i) => `u.c${i}::${types.get(column.name)} AS ${quoteName(column.name)}`);
-  const keyColumns = [...new Set(conflict.keys.flatMap(key => columnsOf(key, table)))];
+  const read = conflict.keys.flatMap(key => columnsOf(key, table));
   // what is computed of a row is known when it is written
-  if (keyColumns.some(column => !all.includes(column))) throw cause;
+  if (read.some(column => !all.includes(column))) throw cause;
+  // the rows that are there are looked for by these
+  const keyColumns = [...new Set(conflict.keys.flatMap(key => (key.computed ? [] : columnsOf(key, table))))];
   const keyTypes = await arrayTypes(keyColumns, planning);
   // which of the given rows with the same key it is
   const nth = conflict.keys.map((key, i) => {
-    const names = columnsOf(key, table).map(column => `x.${quoteName(column.name)}`);
+    const is = isIn(key, table, 'x');
+    const names = [...keysOf(key, table, 'x'), ...(is ? [is] : [])];
     return `, pg_catalog.row_number() OVER (PARTITION BY ${names.join(', ')} ORDER BY x.clarus_given) AS clarus_nth${i}`;
   });
   const excluded = `excluded AS MATERIALIZED (SELECT x.*${nth.join('')} FROM (SELECT ${typed.join(', ')}, u.clarus_given FROM ROWS FROM (${arrays.join(', ')}) WITH ORDINALITY AS u (${all.map((_, i) => `c${i}`).join(', ')}, clarus_given)) AS x)`;
   const common = deparseWith(fields, [excluded]);
   const keyParameter = (column: LogicalColumn): string =>
     `$${parameterTypes.length + all.length + keyColumns.indexOf(column) + 1}`;
-  const matches = (key: UniqueIndex, of: string): string =>
-    columnsOf(key, table)
+  const matches = (key: UniqueIndex, of: string): string => {
+    if (key.computed) {
+      const given = keysOf(key, table, 'excluded');
+      const are = [of, 'excluded'].flatMap(row => isIn(key, table, row) ?? []);
+      const equal = keysOf(key, table, of).map((sql, i) => `${sql} OPERATOR(pg_catalog.=) ${given[i]!}`);
+      return [...are, ...equal].join(' AND ');
+    }
+    return columnsOf(key, table)
       .flatMap(column => [
         `${of}.${quoteName(column.name)} ${equals(column)} excluded.${quoteName(column.name)}`,
         `${of}.${quoteName(column.name)} ${equals(column)} ANY (${keyParameter(column)})`,
       ])
       .join(' AND ');
+  };
   const isNew = (key: UniqueIndex): string => {
-    const names = columnsOf(key, table).map(column => `excluded.${quoteName(column.name)}`);
-    return `(${names.map(name => `${name} IS NULL`).join(' OR ')} OR excluded.clarus_nth${conflict.keys.indexOf(key)} = 1)`;
+    const names = keysOf(key, table, 'excluded');
+    const is = isIn(key, table, 'excluded');
+    return `(${names.map(name => `${name} IS NULL`).join(' OR ')}${is ? ` OR ${is} IS NOT TRUE` : ''} OR excluded.clarus_nth${conflict.keys.indexOf(key)} = 1)`;
   };
 
   const returning = returningExpressions(fields);

@@ -1,12 +1,14 @@
 /** ON CONFLICT: by which keys rows conflict, and what is done then. */
 import type { LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
+import { quoteName } from '../../../catalog/quote.js';
 import { ClarusError } from '../../../errors.js';
 import { physical } from '../../compilation.js';
-import { collect } from '../../execute/collect.js';
+import { plainExpressions } from '../../defaults.js';
 import { FIRST_USER_OID } from '../../functions.js';
 import type { SessionPort } from '../../ports.js';
-import { deparseExpression } from '../../raw/deparse.js';
+import { deparse, deparseExpression } from '../../raw/deparse.js';
 import { child, fieldsOf, list, type RawFields, text } from '../../raw/node.js';
+import { readerOn } from '../../reading.js';
 import type { SplitPlanning } from '../plan.js';
 import { assignments } from './computed-plan.js';
 
@@ -47,8 +49,10 @@ export async function conflictOf(
     if (!own.includes(named)) throw cause;
     return { kind: 'nothing', keys: [], exclusions: [named], set: [], where: undefined };
   }
-  if (!infer && (keys.some(key => !key.plain) || excluding.some(name => !own.includes(name)))) throw cause;
-  const arbiters = infer ? [arbiter(infer, keys, cause)] : keys;
+  if (!infer && excluding.some(name => !own.includes(name))) throw cause;
+  const arbiters = infer ? await arbitersOf(infer, keys, table, planning) : keys;
+  const areKnown = arbiters.every(key => key.plain || (key.computed !== undefined && own.length === 0));
+  if (!areKnown || (!isNothing && arbiters.length > 1)) throw cause;
   if (isNothing)
     return { kind: 'nothing', keys: arbiters, exclusions: infer ? [] : own, set: [], where: undefined };
   const where = child(clause, 'whereClause');
@@ -76,6 +80,17 @@ export interface UniqueIndex {
   readonly plain: boolean;
   /** it is that of an EXCLUDE constraint */
   readonly excludes: boolean;
+  /** of one that is not plain: what it compares of a row, by = of PostgreSQL; undefined: it compares in a way of its own */
+  readonly computed: ComputedUnique | undefined;
+}
+
+/** What a unique index of expressions, or with a predicate, is of a row. */
+export interface ComputedUnique {
+  /** over the names of the columns */
+  readonly keys: readonly string[];
+  readonly predicate: string | undefined;
+  /** names of the columns that it reads */
+  readonly reads: readonly string[];
 }
 
 const indexesQuery = physical(
@@ -85,7 +100,24 @@ const indexesQuery = physical(
             WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])),
           (SELECT pg_catalog.jsonb_agg(b.relname) FROM pg_catalog.pg_partition_tree(i.indexrelid) t
              JOIN pg_catalog.pg_class b ON b.oid = t.relid AND t.level > 0),
-          i.indisexclusion
+          i.indisexclusion,
+          CASE WHEN (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+                AND NOT coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::pg_catalog.bool, false)
+                AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indclass::pg_catalog.oid[]) AS u (k)
+                      JOIN pg_catalog.pg_opclass o ON o.oid = u.k WHERE o.opcnamespace <> 'pg_catalog'::pg_catalog.regnamespace)
+                AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indcollation::pg_catalog.oid[]) AS u (k)
+                      JOIN pg_catalog.pg_collation l ON l.oid = u.k WHERE NOT l.collisdeterministic)
+                AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                      WHERE a.attrelid = i.indexrelid AND a.attnum <= i.indnkeyatts AND a.atttypid >= ${FIRST_USER_OID})
+            THEN pg_catalog.jsonb_build_object(
+              'keys', (SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_indexdef(i.indexrelid, n, false) ORDER BY n)
+                         FROM pg_catalog.generate_series(1, i.indnkeyatts) AS n),
+              'predicate', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
+              'reads', (SELECT pg_catalog.jsonb_agg(a.attname) FROM pg_catalog.pg_attribute a
+                         WHERE a.attrelid = i.indrelid AND a.attnum > 0
+                           AND (a.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1]) OR EXISTS (SELECT FROM pg_catalog.pg_depend p
+                                 WHERE p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.objid = i.indexrelid
+                                   AND p.refclassid = p.classid AND p.refobjid = i.indrelid AND p.refobjsubid = a.attnum))))::pg_catalog.text END
      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = $1 AND (i.indisunique OR i.indisexclusion) AND i.indisvalid AND i.indimmediate`,
   [26],
@@ -94,16 +126,49 @@ const indexesQuery = physical(
 async function indexesOf(table: LogicalTable, session: SessionPort): Promise<readonly UniqueIndex[]> {
   const oid = Buffer.alloc(4);
   oid.writeUInt32BE(table.oid);
-  const rows = await collect(session.trusted, indexesQuery, [oid], [1], [0]);
-  return rows
+  const [rows] = await plainExpressions(session, [{ query: indexesQuery, parameters: [oid] }]);
+  return rows!
     .map(row => row.map(field => Buffer.from(field ?? []).toString()))
-    .map(([name, plain, columns, below, excludes]) => ({
+    .map(([name, plain, columns, below, excludes, computed]) => ({
       name: name!,
+      computed: computed ? computedUnique(computed) : undefined,
       plain: plain === 't',
       columns: columns ? (JSON.parse(columns) as string[]) : [],
       excludes: excludes === 't',
       below: below ? (JSON.parse(below) as string[]) : [],
     }));
+}
+
+function computedUnique(json: string): ComputedUnique {
+  const { predicate, ...of } = JSON.parse(json) as Omit<ComputedUnique, 'predicate'> & {
+    readonly predicate: string | null;
+  };
+  return { ...of, predicate: predicate ?? undefined };
+}
+
+/** The keys by which a row conflicts: those of whole columns are found here, others as PostgreSQL's planner infers them. */
+async function arbitersOf(
+  infer: RawFields,
+  keys: readonly UniqueIndex[],
+  table: LogicalTable,
+  { session, cause }: SplitPlanning,
+): Promise<readonly UniqueIndex[]> {
+  try {
+    return [arbiter(infer, keys, cause)];
+  } catch (error) {
+    if (error !== cause || text(infer, 'conname') !== undefined) throw error;
+  }
+  const relation = { schemaname: table.schema, relname: table.name, inh: true, relpersistence: 'p' };
+  const onConflictClause = { action: 'ONCONFLICT_NOTHING', infer };
+  const insert = deparse({ InsertStmt: { relation, onConflictClause, override: 'OVERRIDING_NOT_SET' } });
+  const plan = await readerOn(session.trusted)(`EXPLAIN (FORMAT JSON, COSTS OFF) ${insert}`, []);
+  const [found] = JSON.parse(plan.map(([line]) => line).join('\n')) as readonly [
+    { readonly Plan: { readonly 'Conflict Arbiter Indexes'?: readonly string[] } },
+  ];
+  const names = found.Plan['Conflict Arbiter Indexes'];
+  const arbiters = keys.filter(({ name }) => names?.includes(name));
+  if (!names || arbiters.length !== names.length) throw cause;
+  return arbiters;
 }
 
 /** @throws ClarusError 42P10 where there is no such index; cause for a predicate, an expression or an operator class */
@@ -128,9 +193,25 @@ function arbiter(infer: RawFields, keys: readonly UniqueIndex[], cause: Error): 
   );
 }
 
-/** The columns of a key. */
-export const columnsOf = (key: UniqueIndex, table: LogicalTable): LogicalColumn[] =>
-  key.columns.map(name => table.columns.find(column => column.name === name)!);
+/** The columns of a key; of one that is not plain, all that it reads. */
+export const columnsOf = ({ columns, computed }: UniqueIndex, table: LogicalTable): LogicalColumn[] =>
+  (computed?.reads ?? columns).map(name => table.columns.find(column => column.name === name)!);
+
+/** What the keys of a unique index are of a row. @param row by its name */
+export const keysOf = (key: UniqueIndex, table: LogicalTable, row: string): readonly string[] =>
+  key.computed
+    ? key.computed.keys.map(sql => ofRow(sql, key.computed!, table, row))
+    : key.columns.map(name => `${row}.${quoteName(name)}`);
+
+/** Is a row in a unique index? @returns undefined: any is */
+export const isIn = ({ computed }: UniqueIndex, table: LogicalTable, row: string): string | undefined =>
+  computed?.predicate === undefined ? undefined : ofRow(computed.predicate, computed, table, row);
+
+/** An expression over the names of columns, of one row among others. */
+function ofRow(sql: string, { reads }: ComputedUnique, { name }: LogicalTable, row: string): string {
+  const columns = reads.map(column => `${row}.${quoteName(column)} AS ${quoteName(column)}`);
+  return `(SELECT ${sql} FROM (SELECT ${columns.join(', ')}) AS ${quoteName(name)})`;
+}
 
 /** The operator by which keys are unique; that of a user's type lies where the type does. */
 export const equals = ({ type }: LogicalColumn): string =>

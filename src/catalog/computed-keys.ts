@@ -1,0 +1,113 @@
+/** Unique indexes of expressions, or with a predicate, that read protected columns. */
+import { encodingNamed } from '../encodings/registry.js';
+import { ClarusError } from '../errors.js';
+import type { ComputedKey, LogicalColumn, LogicalTable } from './catalog.js';
+import { readsProtected } from './catalog.js';
+import type { DeriveInput, DeriveNotice } from './derive.js';
+import type { DescribedIndex, DescribedIndexKey } from './description.js';
+import { KEY_ENCODING } from './encodings-for.js';
+import { physicalNames } from './form-names.js';
+
+/** What is known while a table is derived. */
+interface Deriving extends DeriveInput {
+  /** names that the physical table has already */
+  readonly taken: Set<string>;
+  readonly notices: DeriveNotice[];
+}
+
+/** PostgreSQL cuts names at 63 bytes: no column of users is called so. */
+const nameOf = (number: number): string => `clarus_key_${number}`.padEnd(64, '_');
+
+/** How the physical forms are called. */
+const FORM_NAME = 'clarus_key';
+
+/**
+ * The indexes that the cloud holds on tags of what is computed. What is computed for an index stays as long as that: an
+ * index made anew, also by ALTER TYPE, is another one.
+ * @returns with the last number that a column of the table was given
+ * @throws ClarusError 0A000 for a key whose type can have no tags
+ */
+export async function computedKeysOf(
+  table: LogicalTable,
+  deriving: Deriving,
+): Promise<Pick<LogicalTable, 'computedKeys' | 'columnNumberLast'>> {
+  const { described, previous, notices } = deriving;
+  const indexes = described.indexes.filter(
+    ({ keys, reads, constraint }) => keys !== null && constraint === 0 && readsProtected(table, reads),
+  );
+  let last = table.columnNumberLast!;
+  const computedKeys: ComputedKey[] = [];
+  for (const index of indexes) {
+    const before = previous?.computedKeys?.find(key => key.index === index.oid);
+    if (before) {
+      computedKeys.push({ ...before, name: index.name });
+      continue;
+    }
+    const keys: ComputedKey['keys'][number][] = [];
+    for (const [i, key] of index.keys!.entries()) {
+      const column = table.columns.find(({ attnum }) => attnum === index.columns[i]);
+      // a row that a predicate leaves out has a NULL in its key
+      const stands = column && !column.protection && !(index.predicate !== null && i === 0);
+      keys.push(stands ? column.number : await computed(++last, { key, column, index }, table, deriving));
+    }
+    computedKeys.push({ name: index.name, index: index.oid, keys });
+    const tags = keys.filter(key => typeof key !== 'number');
+    notices.push({
+      message: `unique index "${index.name}" stands on equality tags of what is computed of each row`,
+      detail: `The cloud learns ${tags.map(tag => encodingNamed(deriving.registry, KEY_ENCODING).leaks(tag).atRest).join(' and ')}.`,
+      hint: 'Leave the index out to tell the cloud less.',
+    });
+  }
+  return { columnNumberLast: last, ...(computedKeys.length > 0 ? { computedKeys } : {}) };
+}
+
+/** A column that holds tags alone. @param column the one that the key is, where it is one */
+async function computed(
+  number: number,
+  {
+    key,
+    column,
+    index,
+  }: {
+    readonly key: DescribedIndexKey;
+    readonly column: LogicalColumn | undefined;
+    readonly index: DescribedIndex;
+  },
+  table: LogicalTable,
+  { registry, numbers, taken }: Deriving,
+): Promise<LogicalColumn> {
+  const { type, typeName } = column ?? key;
+  const encoding = encodingNamed(registry, KEY_ENCODING);
+  const reason = encoding.rejects(type);
+  if (reason !== undefined)
+    throw new ClarusError('0A000', `unique index "${index.name}" is not possible over a protected column`, {
+      detail: `It stands on equality tags, and "${key.sql}" can have none: ${reason}.`,
+      hint: 'Leave the index out, or choose another type.',
+      constraint: index.name,
+    });
+  const name = nameOf(number);
+  const specs = encoding.relations({ name, type });
+  const names = await physicalNames(FORM_NAME, KEY_ENCODING, specs, numbers, taken);
+  const domain = await numbers.domain(undefined);
+  const encoded = { table: table.number, column: number, name, type, domain, ...names };
+  const reads = table.columns.filter(({ attnum }) => index.reads.includes(attnum));
+  return {
+    number,
+    // no column of the shadow, nor of the system
+    attnum: -1000 - number,
+    name,
+    type,
+    typeName,
+    notNull: false,
+    generatedFrom: reads.map(one => one.number),
+    policy: {
+      name,
+      class: undefined,
+      protect: 'encrypt',
+      queries: [],
+      domain: undefined,
+      position: undefined,
+    },
+    protection: { domain, encodings: [{ kind: KEY_ENCODING, encoded }], waiting: [] },
+  };
+}

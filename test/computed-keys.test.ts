@@ -1,0 +1,163 @@
+/** Unique indexes of expressions and with predicates over protected columns, beside a plain PostgreSQL. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import pg from 'pg';
+import { besideEncrypted } from './support/beside-encrypted.js';
+
+const sides = besideEncrypted(({ code, message, table, constraint }) => ({
+  code,
+  message,
+  table,
+  constraint,
+}));
+const { same } = sides;
+
+test('keep what an expression computes unique, whatever writes', () =>
+  same(
+    'CREATE TABLE account (id int, email text, kind text)',
+    'CREATE UNIQUE INDEX account_email ON account (lower(email))',
+    "INSERT INTO account VALUES (1, 'Ada@x.org', 'a')",
+    "INSERT INTO account VALUES (2, 'ada@X.ORG', 'a')",
+    "INSERT INTO account VALUES (2, 'bob@x.org', 'a'), (3, NULL, 'a'), (4, NULL, 'b')",
+    "INSERT INTO account VALUES (5, 'c@x', 'c'), (6, 'C@x', 'c')",
+    "UPDATE account SET email = 'ADA@x.org' WHERE id = 2",
+    "UPDATE account SET email = 'ADA@x.org' WHERE id = 1",
+    'UPDATE account SET email = upper(email) WHERE id = 2 RETURNING *',
+    "UPDATE account SET kind = 'z' WHERE id = 3",
+    "INSERT INTO account SELECT 7, 'bob@X.org', 'd'",
+    "INSERT INTO account SELECT id + 10, email || '.uk', kind FROM account",
+    'DELETE FROM account WHERE id = 1',
+    "INSERT INTO account VALUES (1, 'aDa@x.org', 'again')",
+    "MERGE INTO account a USING (VALUES (20, 'ADA@x.org')) AS s (id, email) ON a.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.email, 'm')",
+    'SELECT * FROM account ORDER BY id, email',
+    '\n TRUNCATE account',
+    "INSERT INTO account VALUES (1, 'ADA@x.org', 'a')",
+    'SELECT * FROM account',
+    'DROP INDEX account_email',
+    "INSERT INTO account VALUES (2, 'ada@x.org', 'a')",
+    'CREATE UNIQUE INDEX account_email ON account (lower(email))',
+    'DELETE FROM account WHERE id = 2',
+    'CREATE UNIQUE INDEX account_email ON account (lower(email))',
+    "INSERT INTO account VALUES (2, 'ada@x.org', 'a')",
+    'ALTER INDEX account_email RENAME TO account_mail',
+    "INSERT INTO account VALUES (2, 'ada@x.org', 'a')",
+    'ALTER TABLE account RENAME COLUMN email TO mail',
+    "INSERT INTO account VALUES (2, 'ada@x.org', 'a')",
+    "INSERT INTO account VALUES (2, 'eve@x.org', 'a')",
+    "SELECT indexdef FROM pg_indexes WHERE tablename = 'account'",
+    'ALTER TABLE account DROP COLUMN mail',
+    "SELECT indexdef FROM pg_indexes WHERE tablename = 'account'",
+    "INSERT INTO account VALUES (3, 'x')",
+    'DROP TABLE account',
+  ));
+
+test('keep rows of a predicate unique, and no others', () =>
+  same(
+    'CREATE TABLE bed (ward int, patient text, state text, weight numeric)',
+    "INSERT INTO bed VALUES (1, 'ada', 'left', 1.0), (1, 'ada', 'in', 1.00), (2, 'ada', 'in', 2)",
+    "CREATE UNIQUE INDEX bed_one ON bed (ward, patient) WHERE state = 'in'",
+    'CREATE UNIQUE INDEX bed_weight ON bed (weight) WHERE weight > 1',
+    "INSERT INTO bed VALUES (1, 'ada', 'left', 0)",
+    "INSERT INTO bed VALUES (1, 'ada', 'in', 0)",
+    "INSERT INTO bed VALUES (3, 'bob', 'in', 2.00)",
+    "INSERT INTO bed VALUES (3, 'bob', 'in', 1.0), (3, 'bob', 'left', 1.0)",
+    "UPDATE bed SET state = 'in' WHERE ward = 3",
+    "UPDATE bed SET state = 'in' WHERE ward = 1 AND state = 'left'",
+    "UPDATE bed SET state = 'left' WHERE ward = 1 AND state = 'in'",
+    'UPDATE bed SET ward = 1 WHERE ward = 2',
+    "INSERT INTO bed VALUES (1, 'ada', 'in', 0)",
+    'SELECT * FROM bed ORDER BY 1, 2, 3, 4',
+    'BEGIN',
+    "INSERT INTO bed VALUES (9, 'zoe', 'in', 0)",
+    "CREATE UNIQUE INDEX bed_state ON bed ((patient || state)) WHERE ward > 2 AND state <> 'left'",
+    "INSERT INTO bed VALUES (8, 'zoe', 'in', 0)",
+    'ROLLBACK',
+    "INSERT INTO bed VALUES (8, 'zoe', 'in', 0)",
+    'CREATE UNIQUE INDEX bed_null ON bed (lower(patient), lower(state)) NULLS NOT DISTINCT',
+    'DROP TABLE bed',
+  ));
+
+test('COPY, triggers, generated columns, partitions and actions of foreign keys keep to them', async () => {
+  await same(
+    'CREATE TABLE part (a int, b text, c text GENERATED ALWAYS AS (b || $$!$$) STORED) PARTITION BY LIST (a)',
+    'CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1)',
+    'CREATE TABLE part2 PARTITION OF part FOR VALUES IN (2)',
+    'CREATE UNIQUE INDEX part_b ON part (a, lower(b))',
+    "CREATE UNIQUE INDEX part2_c ON part2 (c) WHERE b > 'm'",
+    "INSERT INTO part VALUES (1, 'x'), (2, 'x')",
+    "INSERT INTO part VALUES (1, 'X')",
+    "INSERT INTO part VALUES (2, 'X')",
+    'UPDATE part SET a = 2 WHERE a = 1',
+    "UPDATE part SET b = 'y' WHERE a = 1",
+    'UPDATE part SET a = 2 WHERE a = 1',
+    'SELECT * FROM part ORDER BY a, b',
+    'CREATE TABLE part3 (a int, b text, c text GENERATED ALWAYS AS (b || $$!$$) STORED)',
+    'ALTER TABLE part ATTACH PARTITION part3 FOR VALUES IN (3)',
+    "INSERT INTO part VALUES (3, 'q')",
+    "INSERT INTO part VALUES (3, 'Q')",
+    "INSERT INTO part3 VALUES (3, 'Q')",
+    'CREATE TABLE kind (k text PRIMARY KEY)',
+    "INSERT INTO kind VALUES ('a'), ('b')",
+    'CREATE TABLE thing (id int PRIMARY KEY, k text REFERENCES kind ON UPDATE CASCADE ON DELETE SET NULL)',
+    "CREATE UNIQUE INDEX thing_k ON thing (upper(k)) WHERE k <> 'b'",
+    "INSERT INTO thing VALUES (1, 'a'), (2, 'b'), (3, 'b')",
+    "UPDATE kind SET k = 'c' WHERE k = 'b'",
+    "UPDATE kind SET k = 'A1' WHERE k = 'a'",
+    "INSERT INTO kind VALUES ('a1')",
+    "INSERT INTO thing VALUES (4, 'a1')",
+    "DELETE FROM kind WHERE k = 'A1'",
+    "INSERT INTO thing VALUES (4, 'a1')",
+    'SELECT * FROM thing ORDER BY id',
+    'CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.k := upper(NEW.k); RETURN NEW; END$$',
+    'CREATE TABLE loud (id int, k text)',
+    'CREATE UNIQUE INDEX loud_k ON loud ((k || id)) WHERE id < 10',
+    'CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON loud FOR EACH ROW EXECUTE FUNCTION shout()',
+    "INSERT INTO loud VALUES (1, 'a')",
+    "INSERT INTO loud VALUES (1, 'A')",
+    "INSERT INTO loud VALUES (11, 'A'), (11, 'a')",
+    'UPDATE loud SET id = 1 WHERE id = 11',
+    'SELECT * FROM loud ORDER BY id',
+  );
+});
+
+test('decide conflicts', () =>
+  same(
+    'CREATE TABLE job (id int PRIMARY KEY, queue text, state text, n int DEFAULT 1)',
+    "CREATE UNIQUE INDEX job_live ON job (queue) WHERE state <> 'done'",
+    'CREATE UNIQUE INDEX job_key ON job (lower(queue), id)',
+    "INSERT INTO job VALUES (1, 'a', 'new') ON CONFLICT DO NOTHING",
+    "INSERT INTO job VALUES (2, 'a', 'new') ON CONFLICT DO NOTHING",
+    "INSERT INTO job VALUES (2, 'a', 'done') ON CONFLICT DO NOTHING RETURNING *",
+    "INSERT INTO job VALUES (3, 'a', 'new') ON CONFLICT (queue) DO NOTHING",
+    "INSERT INTO job VALUES (3, 'a', 'new') ON CONFLICT (queue) WHERE state <> 'done' DO NOTHING",
+    "INSERT INTO job VALUES (3, 'a', 'new') ON CONFLICT (queue) WHERE state <> 'gone' DO NOTHING",
+    "INSERT INTO job VALUES (3, 'a', 'new'), (4, 'b', 'new'), (5, 'b', 'done') ON CONFLICT (queue) WHERE state <> 'done' DO UPDATE SET n = job.n + 1, state = excluded.state RETURNING *",
+    "INSERT INTO job VALUES (6, 'c', 'new'), (7, 'c', 'new') ON CONFLICT (queue) WHERE state <> 'done' DO UPDATE SET n = job.n + 1",
+    "INSERT INTO job VALUES (6, 'c', 'new'), (7, 'c', 'new'), (8, 'c', 'done'), (9, 'c', 'done') ON CONFLICT (queue) WHERE state <> 'done' DO NOTHING RETURNING id",
+    "INSERT INTO job VALUES (1, 'A', 'done') ON CONFLICT (lower(queue), id) DO UPDATE SET n = 100",
+    "INSERT INTO job VALUES (1, 'Q', 'done') ON CONFLICT (lower(queue), id) DO UPDATE SET n = 100",
+    "INSERT INTO job VALUES (1, 'A', 'done') ON CONFLICT (id, lower(queue)) DO UPDATE SET n = job.n + 1 WHERE job.state = 'new' RETURNING *",
+    'INSERT INTO job VALUES (1, NULL, NULL) ON CONFLICT (id) DO UPDATE SET queue = NULL',
+    "INSERT INTO job VALUES (10, NULL, 'new'), (11, NULL, 'new') ON CONFLICT (queue) WHERE state <> 'done' DO UPDATE SET n = 0",
+    'SELECT * FROM job ORDER BY id',
+  ));
+
+test('hold for existing rows, for two sessions at once, and leave no value in the cloud', async () => {
+  const { ours, proxy } = sides;
+  await ours.query('CREATE TABLE secretly (id int, word text)');
+  await ours.query("INSERT INTO secretly SELECT i, 'Zebrafish' || i FROM generate_series(1, 500) i");
+  await ours.query('CREATE UNIQUE INDEX secretly_word ON secretly (lower(word))');
+  await assert.rejects(ours.query("INSERT INTO secretly VALUES (501, 'zebraFISH77')"), { code: '23505' });
+  const other = new pg.Client(proxy);
+  await other.connect();
+  await ours.query('BEGIN');
+  await ours.query("INSERT INTO secretly VALUES (501, 'zebrafish501')");
+  const waiting = other.query("INSERT INTO secretly VALUES (502, 'ZEBRAFISH501')");
+  await ours.query('COMMIT');
+  await assert.rejects(waiting, { code: '23505' });
+  await other.end();
+  assert.equal((await ours.query('SELECT count(*)::int AS n FROM secretly')).rows[0].n, 501);
+  assert.deepEqual((await ours.query('SELECT * FROM secretly WHERE id = 1')).rows, [
+    { id: 1, word: 'Zebrafish1' },
+  ]);
+});
