@@ -156,8 +156,26 @@ test('hold for existing rows, for two sessions at once, and leave no value in th
   await ours.query('COMMIT');
   await assert.rejects(waiting, { code: '23505' });
   await other.end();
+  // a worker that reads the catalogue anew knows of it
+  const second = new pg.Client(await proxy.second());
+  await second.connect();
+  await assert.rejects(second.query("UPDATE secretly SET word = 'zebrafish77' WHERE id = 1"));
+  await second.end();
   assert.equal((await ours.query('SELECT count(*)::int AS n FROM secretly')).rows[0].n, 501);
   assert.deepEqual((await ours.query('SELECT * FROM secretly WHERE id = 1')).rows, [
     { id: 1, word: 'Zebrafish1' },
   ]);
+  const cloud = new pg.Client(proxy.behind);
+  await cloud.connect();
+  const { rows } = await cloud.query('SELECT * FROM secretly');
+  assert.equal(rows.length, 501);
+  for (const row of rows)
+    for (const value of Object.values(row))
+      assert.doesNotMatch(Buffer.from(String(value)).toString('latin1'), /zebrafish/i);
+  assert.equal(
+    new Set(rows.map(row => String(Object.entries(row).find(([name]) => name.startsWith('clarus_key'))![1])))
+      .size,
+    501,
+  );
+  await cloud.end();
 });

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import pg from 'pg';
 import { bringUp } from '../src/catalog/bring-up.js';
 import type { Redo } from '../src/catalog/catalog.js';
-import type { CatalogNumbers } from '../src/catalog/derive.js';
+import type { CatalogNumbers } from '../src/catalog/derive-input.js';
 import { readerOf } from '../src/catalog/reader.js';
 import { filedPolicy, labelOn, loadCatalog } from '../src/catalog/store.js';
 import { encodingRegistry } from '../src/encodings/registry.js';

@@ -12,7 +12,7 @@ import { applyChanges } from './changes.js';
 import { dropUnneeded, missingTypes, typesAround } from './cloud-types.js';
 import { type CommitServices, Commits } from './commit.js';
 import { lockDdl } from './ddl-lock.js';
-import type { CatalogNumbers } from './derive.js';
+import type { CatalogNumbers } from './derive-input.js';
 import { qualified } from './describe.js';
 import type { Encodings } from './encodings-for.js';
 import type { KeptColumn } from './labelled.js';

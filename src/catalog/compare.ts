@@ -1,6 +1,6 @@
 /** What stands in a cloud, held against the catalogue and the shadow schema: what was made or changed past Clarus. */
 import { encodingNamed } from '../encodings/registry.js';
-import { isFilled, type LogicalTable, ROW_COLUMN } from './catalog.js';
+import { isFilled, type LogicalTable, ROW_COLUMN, storedWith } from './catalog.js';
 import type { DatabaseDescription, DescribedObject, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
 import { nameInCloud } from './opaque.js';
@@ -82,7 +82,7 @@ function damage(
   if (!described) return 'its physical table is not in the cloud any more';
   const columns = new Set(described.columns.map(column => column.name));
   const expected = [ROW_COLUMN];
-  for (const column of table.columns) {
+  for (const column of storedWith(table)) {
     if (!column.protection) expected.push(column.name);
     for (const { kind, encoded } of column.protection?.encodings ?? [])
       for (const spec of encodingNamed(registry, kind).relations(encoded))
@@ -92,7 +92,7 @@ function damage(
   const lost = expected.filter(name => !columns.has(named(name)));
   if (lost.length > 0) return `its physical table lacks the column ${lost.join(', ')}`;
   const names = new Set([...described.constraints, ...described.indexes].map(({ name }) => name));
-  const keys = [...table.keys, ...(table.checks ?? [])]
+  const keys = [...table.keys, ...(table.checks ?? []), ...(table.computedKeys ?? [])]
     .map(({ name }) => name)
     .filter(name => !names.has(named(name)));
   if (keys.length > 0) return `its physical table lacks the constraint ${keys.join(', ')}`;

@@ -3,7 +3,7 @@ import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import type { ComputedKey, LogicalColumn, LogicalTable } from './catalog.js';
 import { readsProtected } from './catalog.js';
-import type { DeriveInput, DeriveNotice } from './derive.js';
+import type { DeriveInput, DeriveNotice } from './derive-input.js';
 import type { DescribedIndex, DescribedIndexKey } from './description.js';
 import { KEY_ENCODING } from './encodings-for.js';
 import { physicalNames } from './form-names.js';
@@ -39,7 +39,10 @@ export async function computedKeysOf(
   const computedKeys: ComputedKey[] = [];
   for (const index of indexes) {
     const before = previous?.computedKeys?.find(key => key.index === index.oid);
-    if (before) {
+    const stand = before?.keys.every(
+      key => typeof key !== 'number' || table.columns.some(c => c.number === key && !c.protection),
+    );
+    if (before && stand) {
       computedKeys.push({ ...before, name: index.name });
       continue;
     }

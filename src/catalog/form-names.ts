@@ -1,6 +1,6 @@
 /** Names of the forms of a protected value in the cloud. */
 import type { EncodedColumn, RelationSpec } from '../encodings/encoding.js';
-import type { CatalogNumbers } from './derive.js';
+import type { CatalogNumbers } from './derive-input.js';
 import { HELPER_SCHEMA } from './object-queries.js';
 import { FORM_BYTES_MAX } from './physical-parts.js';
 import { boundedName, quoteQualified } from './quote.js';

@@ -5,7 +5,7 @@ import type { DescribedTable } from './description.js';
 /** Columns that the description does not have keep an attnum that nothing has (0). */
 export function reattach(
   table: LogicalTable,
-  described: Pick<DescribedTable, 'oid' | 'columns'>,
+  described: Pick<DescribedTable, 'oid' | 'columns' | 'indexes'>,
 ): LogicalTable {
   const columns = table.columns.map(column => {
     const found = described.columns.find(({ name }) => name === column.name);
@@ -19,5 +19,9 @@ export function reattach(
     };
     return { ...column, attnum: found?.attnum ?? 0, type, protection };
   });
-  return { ...table, oid: described.oid, columns };
+  const computedKeys = table.computedKeys?.map(key => ({
+    ...key,
+    index: described.indexes.find(({ name }) => name === key.name)?.oid ?? 0,
+  }));
+  return { ...table, oid: described.oid, columns, ...(computedKeys ? { computedKeys } : {}) };
 }

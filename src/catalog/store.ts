@@ -4,7 +4,7 @@ import { policyFromJson, policyToJson } from '../policy/json.js';
 import { joinName } from '../policy/names.js';
 import type { Policy } from '../policy/policy.js';
 import { bumpCatalogueVersion } from '../trusted/catalogue-version.js';
-import type { Catalog, CatalogChange, LogicalTable } from './catalog.js';
+import { type Catalog, type CatalogChange, type LogicalTable, storedWith } from './catalog.js';
 import { passesThrough } from './changes.js';
 import type { KeptColumn, LabelOrigin } from './labelled.js';
 
@@ -124,12 +124,12 @@ export async function saveChanges(
 }
 
 /** State of encodings that a table does not have any more goes. */
-async function forgetState(client: ClientBase, { number, columns }: LogicalTable): Promise<void> {
-  const generations = columns.flatMap(
+async function forgetState(client: ClientBase, table: LogicalTable): Promise<void> {
+  const generations = storedWith(table).flatMap(
     column => column.protection?.encodings.map(({ encoded }) => encoded.generation) ?? [],
   );
   await client.query('DELETE FROM clarus.encoding_state WHERE table_number = $1 AND generation <> ALL ($2)', [
-    number,
+    table.number,
     generations,
   ]);
 }

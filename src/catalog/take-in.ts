@@ -5,7 +5,8 @@
 import { type Catalog, type CatalogChange, type LogicalTable, tableNamed } from './catalog.js';
 import { compareWithCloud } from './compare.js';
 import { lockDdl } from './ddl-lock.js';
-import { type CatalogNumbers, deriveBlocked, deriveTable } from './derive.js';
+import { deriveBlocked, deriveTable } from './derive.js';
+import type { CatalogNumbers } from './derive-input.js';
 import { describeDatabase, describeTables, qualified } from './describe.js';
 import type { DatabaseDescription, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';

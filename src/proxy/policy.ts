@@ -1,7 +1,7 @@
 /** The policy of the file against the one in force, without a change anywhere: what a start would do. */
 import { adoptPolicy, type Hindered, looksForRows } from '../catalog/adopt.js';
 import type { Catalog } from '../catalog/catalog.js';
-import type { CatalogNumbers } from '../catalog/derive.js';
+import type { CatalogNumbers } from '../catalog/derive-input.js';
 import type { Encodings } from '../catalog/encodings-for.js';
 import type { KeptColumn } from '../catalog/labelled.js';
 import type { Reader } from '../catalog/reader.js';

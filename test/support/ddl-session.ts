@@ -5,7 +5,7 @@
 import pg from 'pg';
 import type { Catalog, CatalogChange, Redo } from '../../src/catalog/catalog.js';
 import { applyChanges, passesThrough } from '../../src/catalog/changes.js';
-import type { CatalogNumbers } from '../../src/catalog/derive.js';
+import type { CatalogNumbers } from '../../src/catalog/derive-input.js';
 import { type EncodingRegistry, encodingRegistry } from '../../src/encodings/registry.js';
 import type { Policy } from '../../src/policy/policy.js';
 import { ChangingTables } from '../../src/sql/changing.js';

@@ -149,7 +149,9 @@ export const refuseDefaultInGenerated = (
 ): void =>
   refuseDefaultRead(
     (generated?.expressions ?? []).map(({ column, columns: read }) => ({
-      reader: `The expression of the generated column "${column.name}" reads`,
+      reader: generated!.table.columns.includes(column)
+        ? `The expression of the generated column "${column.name}" reads`
+        : 'A unique index with an expression or a predicate reads',
       columns: read,
     })),
     columns,

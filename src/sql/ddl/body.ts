@@ -1,7 +1,7 @@
 /** What planning and executing DDL work with. */
 
 import type { LogicalTable } from '../../catalog/catalog.js';
-import type { CatalogNumbers } from '../../catalog/derive.js';
+import type { CatalogNumbers } from '../../catalog/derive-input.js';
 import type { EncodingContext } from '../../encodings/encoding.js';
 import type { EncodingRegistry } from '../../encodings/registry.js';
 import type { ChangingTables } from '../changing.js';
