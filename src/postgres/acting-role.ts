@@ -5,12 +5,12 @@
  */
 import { ClarusError } from '../errors.js';
 import type { Plan, RoleChange } from '../sql/plan.js';
-import { isLogicalRole } from '../trusted/roles.js';
+import { isLogicalRole, toldAttributes } from '../trusted/roles.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { aborted } from './failure.js';
 import { physicalQuery } from './own-statements.js';
 import { refreshSettings } from './planned.js';
-import { ownRole, readRole, tellSuperuser } from './role-now.js';
+import { authorization, ownRole, readRole, tellSuperuser } from './role-now.js';
 import { commandComplete } from './shapes.js';
 import { touchTrusted } from './transaction-control.js';
 
@@ -18,8 +18,15 @@ type SettingPlan = Extract<Plan, { kind: 'setting' }>;
 
 const kindOfRole = physicalQuery(
   `SELECT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = $1), ${isLogicalRole('$1')},
-          $1 = ${ownRole}, $1 = session_user`,
+          $1 = ${ownRole}, $1 = session_user,
+          'superuser' = ANY (${toldAttributes('(SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = $1)')})`,
   [19],
+);
+/** May a role of the application, as a session's user, SET ROLE to another (check_role of variable.c)? */
+const mayBecome = physicalQuery(
+  `SELECT pg_catalog.pg_has_role($1::pg_catalog.name, $2::pg_catalog.name,
+    CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000 THEN 'SET' ELSE 'MEMBER' END)`,
+  [19, 19],
 );
 const rolesOfCloud = physicalQuery('SELECT r.rolname::pg_catalog.text FROM pg_catalog.pg_roles r');
 
@@ -83,10 +90,11 @@ export async function changeRole(
   if (transaction.block || !alone) await touchTrusted(context);
   else await trusted.ready();
   try {
-    const sql = await statementOf(context, change);
-    acting.touched = true;
-    await trusted.set(sql);
-    if (transaction.block) transaction.set(sql);
+    for (const sql of await statementsOf(context, change)) {
+      acting.touched = true;
+      await trusted.set(sql);
+      if (transaction.block) transaction.set(sql);
+    }
   } finally {
     if (!transaction.joined) trusted.settle();
   }
@@ -96,20 +104,59 @@ export async function changeRole(
   tellSuperuser(context);
 }
 
-const toOwn = (local: boolean): string => (local ? 'SET LOCAL role TO DEFAULT' : 'RESET role');
+const toOwn = (local: boolean): readonly string[] => [
+  local ? 'SET LOCAL role TO DEFAULT' : 'RESET role',
+  authorized('', local),
+];
 
-async function statementOf(context: CarefulContext, { setting, to, local }: RoleChange): Promise<string> {
-  if (to === undefined || (setting === 'role' && to === 'none')) return toOwn(local);
-  const { rows } = await context.trusted.port.gather(kindOfRole, [Buffer.from(to)], false);
-  const [exists, logical, isOwn, isSession] = rows[0]!.map(
-    value => Buffer.from(value ?? []).toString() === 't',
-  );
-  const literal = `'${to.replaceAll("'", "''")}'`;
-  if (setting === 'session_authorization')
-    return isOwn || isSession ? toOwn(local) : `SET SESSION AUTHORIZATION ${literal}`;
+const literalOf = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+const authorized = (name: string, local: boolean): string =>
+  `SET ${local ? 'LOCAL' : 'SESSION'} ${authorization} = ${literalOf(name)}`;
+const toRole = (name: string, local: boolean): string =>
+  `SET ${local ? 'LOCAL' : 'SESSION'} ROLE ${literalOf(name)}`;
+
+async function statementsOf(
+  context: CarefulContext,
+  { setting, to, local }: RoleChange,
+): Promise<readonly string[]> {
+  const { acting, settings, trusted } = context;
+  await readRole(context);
+  const user = setting === 'role' ? acting.authorized : undefined;
+  if (to === undefined || (setting === 'role' && to === 'none'))
+    return user === undefined ? toOwn(local) : [toRole(user, local)];
+  const { rows } = await trusted.port.gather(kindOfRole, [Buffer.from(to)], false);
+  const [exists, logical, isOwn, isSession, isSuperuser] = rows[0]!.map(isTrue);
+  if (setting === 'session_authorization') {
+    if (isOwn || isSession) return toOwn(local);
+    // only superusers may, and the trusted backend's user is none
+    if (!settings.superuser || !exists) return [`SET SESSION AUTHORIZATION ${literalOf(to)}`];
+  }
   if ((exists && !logical && !isOwn) || (!exists && (await isOfCloud(context, to)))) throw ofCloud(to);
-  return `SET ${local ? 'LOCAL' : 'SESSION'} ROLE ${literal}`;
+  if (isSuperuser) throw superuserInName(to);
+  if (setting === 'session_authorization') return [toRole(to, local), authorized(to, local)];
+  if (user !== undefined && exists) {
+    const may = await trusted.port.gather(mayBecome, [Buffer.from(user), Buffer.from(to)], false);
+    if (!isTrue(may.rows[0]?.[0])) throw new ClarusError('42501', `permission denied to set role "${to}"`);
+  }
+  return [toRole(to, local)];
 }
+
+const isTrue = (value: Uint8Array | null | undefined): boolean => Buffer.from(value ?? []).toString() === 't';
+
+/** RESET ALL does not reset it, but it does every setting that is known by its name alone. */
+export async function keepAuthorization(context: CarefulContext): Promise<void> {
+  const { acting, trusted, transaction } = context;
+  if (acting.authorized === undefined) return;
+  const sql = authorized(acting.authorized, false);
+  await trusted.set(sql);
+  if (transaction.block) transaction.set(sql);
+}
+
+const superuserInName = (name: string): ClarusError =>
+  new ClarusError('0A000', `role "${name}" cannot be set: it is a superuser`, {
+    detail: 'The trusted side, which says what a session may, gives the rights of a superuser to no role.',
+    hint: 'ALTER ROLE ... NOSUPERUSER first, or log in to Clarus as a user whose cloud user is a superuser.',
+  });
 
 /** The cloud is not told which one is looked for. */
 async function isOfCloud({ cloud }: CarefulContext, name: string): Promise<boolean> {

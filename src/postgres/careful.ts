@@ -54,7 +54,7 @@ export class CarefulMode implements Mode, CarefulContext {
   readonly portals: ClientPortals;
   readonly cursors: Cursors;
   readonly settings: SettingsView;
-  readonly acting: ActingRole = { current: undefined, touched: false };
+  readonly acting: ActingRole = { current: undefined, authorized: undefined, touched: false };
   readonly port: SessionPort;
   readonly fatalTold = false;
   status: TransactionStatus = 'I';

@@ -18,6 +18,8 @@ import type { TrustedSide } from './trusted-side.js';
 export interface ActingRole {
   /** a role of the application; undefined: the session's own */
   current: string | undefined;
+  /** what SET SESSION AUTHORIZATION said, which a superuser of the cloud may; undefined: the session's own */
+  authorized: string | undefined;
   /** the session has set it at some time */
   touched: boolean;
   /** the client was told last that it is a superuser, or not; undefined: as it began */

@@ -60,6 +60,9 @@ export class ContextPort implements SessionPort {
       get acting() {
         return context.acting.current;
       },
+      get authorized() {
+        return context.acting.authorized;
+      },
       get number() {
         return context.transaction.number;
       },

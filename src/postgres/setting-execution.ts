@@ -1,7 +1,7 @@
 /** SET, RESET and set_config: kept in step on the cloud's side and on the trusted one. */
 import type { Plan } from '../sql/plan.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
-import { changeRole } from './acting-role.js';
+import { changeRole, keepAuthorization } from './acting-role.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { aborted } from './failure.js';
 import type { ClientPortal } from './prepared.js';
@@ -39,6 +39,7 @@ export async function executeSetting(
   context.settings.stale = true;
   if (!alone) await beginInternal(context);
   if (plan.sides === 'both') await follow(context, plan.sql);
+  if (/^\s*reset\s+all\b/i.test(plan.sql)) await keepAuthorization(context);
   cloud.pipeline.own(commandComplete(tag));
 }
 

@@ -104,8 +104,15 @@ export async function prepare(inputs: ProxyInputs): Promise<Prepared> {
     });
     for (const warning of await trusted.ensureShadow(served.database, await localeOf(cloud)))
       log('warning', warning);
-    for (const user of config.users)
-      await trusted.ensureUser(served.database, user.name, user.cloud?.user ?? served.user);
+    const superusers = new Set(
+      (await cloud.query<{ name: string }>('SELECT rolname AS name FROM pg_roles WHERE rolsuper')).rows.map(
+        ({ name }) => name,
+      ),
+    );
+    for (const user of config.users) {
+      const owner = user.cloud?.user ?? served.user;
+      await trusted.ensureUser(served.database, user.name, owner, superusers.has(owner));
+    }
     const { keys, report } = await openKeyStore({ state: trusted.state, rootKey, witness: witnessIn(cloud) });
     if (report.putBack) {
       await recordAtStart(config, journal =>

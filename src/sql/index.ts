@@ -41,7 +41,7 @@ import { bindInsert, bindUpdate } from './execute/write-portal.js';
 import { asksClarus } from './explain.js';
 import { bindClarus } from './explained/clarus.js';
 import { bindExplained } from './explained/portal.js';
-import { actingIn, keepable, type MadeWith, madeWith, planKey, same } from './kept-plans.js';
+import { keepable, type MadeWith, madeWith, planKey, rolesIn, same } from './kept-plans.js';
 import type { BoundParameters, Plan, ProtectedPlan } from './plan.js';
 import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
 import type { CopyInExecution, ResidualPort, SessionPort } from './ports.js';
@@ -217,7 +217,7 @@ export class Sql {
 
   actsOtherwise(plan: Plan, session: SessionPort): boolean {
     const made = this.#madeWith.get(plan);
-    return made !== undefined && made.acting !== actingIn(session);
+    return made !== undefined && made.acting !== rolesIn(session);
   }
 
   overtaken(plan: Plan, session: SessionPort): boolean {

@@ -12,13 +12,19 @@ export interface MadeWith {
   readonly rounds: boolean;
   readonly temporary: string;
   readonly seeded: boolean;
-  /** the role that it is planned for; undefined: the session's own */
+  /** the role that it is planned for, and the session's user; undefined: the session's own */
   readonly acting: string | undefined;
 }
 
 /** The role that statements of a session are planned for. */
 export const actingIn = ({ internal, transaction }: SessionPort): string | undefined =>
   internal ? undefined : transaction.acting;
+
+/** The same with the session's user, by which plans are known. */
+export const rolesIn = (session: SessionPort): string | undefined => {
+  const acting = actingIn(session);
+  return acting === undefined ? undefined : `${acting}\0${session.transaction.authorized ?? ''}`;
+};
 
 /** @returns what a plan that is made now is made with */
 export const madeWith = (session: SessionPort): MadeWith => ({
@@ -27,7 +33,7 @@ export const madeWith = (session: SessionPort): MadeWith => ({
   rounds: rounds(session.settings),
   temporary: session.temporary.state,
   seeded: session.randomness.seeded,
-  acting: actingIn(session),
+  acting: rolesIn(session),
 });
 
 /** May a plan that was made with `made` be run `now`? */
@@ -50,7 +56,7 @@ export const keepable = (plan: Plan): boolean =>
 /** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
 export const planKey = (text: string, parameterTypes: readonly number[], session: SessionPort): string => {
   const { user, settings, residual, secrets, temporary, randomness } = session;
-  const acting = actingIn(session);
+  const acting = rolesIn(session);
   const from = [
     residual ? '' : 'fetch',
     [...(secrets ?? [])].join(),

@@ -1,12 +1,13 @@
 /** What Clarus keeps in the shadow database itself is left out of what queries of the catalogue show. */
 import { quoteName, quoteQualified } from '../catalog/quote.js';
-import { catalogueView, systemColumns } from '../trusted/catalogue-views.js';
+import { catalogueView, ofSuperusers, systemColumns } from '../trusted/catalogue-views.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import type { Shape } from './plan.js';
 import type { Analysis, SessionPort } from './ports.js';
 import { list, type RawFields, stringOf, visit } from './raw/node.js';
 import { parseOne } from './raw/parse.js';
+import { readerOn } from './reading.js';
 
 /** A name in the text of a statement, and what stands in its place. */
 interface Replacement {
@@ -34,6 +35,10 @@ export async function withoutOwnObjects(
 ): Promise<CatalogueQuery | undefined> {
   const without = overViews(sql);
   if (without === sql) return undefined;
+  // that they may not be read is said of the tables themselves
+  for (const view of ofSuperusers)
+    if (without.includes(quoteQualified(OWN_SCHEMA, view)) && !(await mayRead(view, session)))
+      return undefined;
   try {
     const analysis = await session.analyse(without, shape.parameterTypes);
     return typesOf(analysis.shape.columns) === typesOf(shape.columns)
@@ -43,6 +48,12 @@ export async function withoutOwnObjects(
     if (error instanceof PostgresError) return undefined;
     throw error;
   }
+}
+
+async function mayRead(view: string, session: SessionPort): Promise<boolean> {
+  const sql = "SELECT pg_catalog.has_table_privilege($1, 'SELECT')";
+  const [row] = await readerOn(session.trusted)(sql, [`${OWN_SCHEMA}.${view}`]);
+  return row?.[0] === 't';
 }
 
 const typesOf = (columns: Shape['columns']): string =>

@@ -302,6 +302,8 @@ export interface SessionPort {
     readonly number: number;
     /** role of the application that the session acts as, as long as the transaction stands; undefined: the session's own */
     readonly acting: string | undefined;
+    /** role of the application that is the session's user (SET SESSION AUTHORIZATION); undefined: its own */
+    readonly authorized: string | undefined;
     /** what the transaction has changed of the catalogue */
     readonly changes: readonly CatalogChange[];
     /** true inside a transaction block, the client's or ours */

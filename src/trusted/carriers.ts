@@ -15,7 +15,7 @@
 import pg from 'pg';
 import { catalogueViewsDdl } from './catalogue-views.js';
 import { CARRIER_SERVER, OWN_SCHEMA } from './own-schema.js';
-import { roleFunctions } from './roles.js';
+import { roleFunctions, superusersDdl } from './roles.js';
 
 /** Where carriers read from. */
 export interface CarrierEndpoint {
@@ -218,6 +218,7 @@ export async function ensureCarriers(
     await client.query('SET LOCAL client_min_messages = warning');
     await client.query('SELECT pg_advisory_xact_lock($1)', [carrierLock]);
     await client.query(objects);
+    await client.query(superusersDdl);
     await client.query(catalogueViewsDdl);
     await client.query(roleFunctions);
     const { host, port, token } = endpoint;

@@ -3,11 +3,14 @@
  * catalogue read these views in place of its tables (sql/own-objects.ts).
  */
 import { CARRIER_SERVER, OWN_SCHEMA } from './own-schema.js';
+import { isLogicalRole, ownSettings, SUPERUSERS, toldAttributes } from './roles.js';
 import { STATE_DATABASE } from './shadow.js';
 
 const ownSchema = `'${OWN_SCHEMA}'::pg_catalog.regnamespace`;
 const ownRelations = `(SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = ${ownSchema})`;
 const ownObjects = `(SELECT classid, objid FROM ${OWN_SCHEMA}.own_objects)`;
+
+const superusers = `(SELECT oid FROM pg_catalog.pg_roles WHERE rolname = '${SUPERUSERS}')`;
 
 /** Relations of pg_catalog that could show it, with what tells it apart. */
 const system: Readonly<Record<string, string>> = {
@@ -25,7 +28,7 @@ const system: Readonly<Record<string, string>> = {
   pg_foreign_server: `srvname <> '${CARRIER_SERVER}'`,
   pg_foreign_table: `ftserver <> (SELECT oid FROM pg_catalog.pg_foreign_server WHERE srvname = '${CARRIER_SERVER}')`,
   pg_depend: `(classid, objid) NOT IN ${ownObjects} AND (refclassid, refobjid) NOT IN ${ownObjects}`,
-  pg_shdepend: `(classid, objid) NOT IN ${ownObjects}`,
+  pg_shdepend: `(classid, objid) NOT IN ${ownObjects} AND refobjid <> ${superusers}`,
   pg_description: `(classoid, objoid) NOT IN ${ownObjects}`,
   pg_init_privs: `(classoid, objoid) NOT IN ${ownObjects}`,
   pg_user_mappings: `srvname <> '${CARRIER_SERVER}'`,
@@ -33,6 +36,12 @@ const system: Readonly<Record<string, string>> = {
   pg_indexes: `schemaname <> '${OWN_SCHEMA}'`,
   pg_views: `schemaname <> '${OWN_SCHEMA}'`,
   pg_matviews: `schemaname <> '${OWN_SCHEMA}'`,
+  pg_db_role_setting: `${ownSettings} IS NOT NULL`,
+  pg_auth_members: `${superusers} NOT IN (member, roleid)`,
+  pg_roles: 'true',
+  pg_shadow: 'true',
+  pg_user: 'true',
+  pg_group: 'true',
 };
 
 /** Those of information_schema by the column that tells it apart. */
@@ -81,6 +90,9 @@ const ownNames: Readonly<Record<string, string>> = {
   foreign_server_options: `foreign_server_name <> '${CARRIER_SERVER}'`,
   user_mappings: `foreign_server_name <> '${CARRIER_SERVER}'`,
   user_mapping_options: `foreign_server_name <> '${CARRIER_SERVER}'`,
+  enabled_roles: `role_name <> '${SUPERUSERS}'`,
+  applicable_roles: `'${SUPERUSERS}' NOT IN (grantee, role_name)`,
+  administrable_role_authorizations: `'${SUPERUSERS}' NOT IN (grantee, role_name)`,
   usage_privileges: `object_schema <> '${OWN_SCHEMA}' AND object_name NOT IN ('postgres_fdw', '${CARRIER_SERVER}')`,
 };
 
@@ -97,6 +109,21 @@ const sequencesDdl = `CREATE OR REPLACE VIEW ${OWN_SCHEMA}.pg_sequences AS
   WHERE NOT pg_catalog.pg_is_other_temp_schema(n.oid);
 GRANT SELECT ON ${OWN_SCHEMA}.pg_sequences TO PUBLIC`;
 
+const told = (name: string): string => `'${name}' = ANY (${toldAttributes('pg_authid.oid')})`;
+
+/**
+ * Roles with the attributes that the application was told, and of those of users no password. In PostgreSQL superusers alone may read
+ * it: here those whose cloud user is one.
+ */
+const rolesDdl = (name: string, more: string): string => `CREATE OR REPLACE VIEW ${OWN_SCHEMA}.${name} AS
+  SELECT oid, rolname, rolsuper OR ${told('superuser')} OR pg_catalog.pg_has_role(oid, '${SUPERUSERS}', 'MEMBER') AS rolsuper,
+    rolinherit, rolcreaterole OR ${told('createrole')} AS rolcreaterole, rolcreatedb OR ${told('createdb')} AS rolcreatedb,
+    rolcanlogin OR ${told('canlogin')} AS rolcanlogin, rolreplication OR ${told('isreplication')} AS rolreplication,
+    rolbypassrls, rolconnlimit, 
+    CASE WHEN ${isLogicalRole('pg_authid.rolname')} THEN rolpassword END AS rolpassword, rolvaliduntil${more}
+  FROM pg_catalog.pg_authid WHERE rolname <> '${SUPERUSERS}';
+GRANT SELECT ON ${OWN_SCHEMA}.${name} TO ${SUPERUSERS}`;
+
 const filters: Readonly<Record<string, string>> = Object.fromEntries([
   ...within('pg_catalog', system),
   ...within('information_schema', ownNames),
@@ -110,7 +137,16 @@ const views: ReadonlySet<string> = new Set([
   'pg_matviews',
   'pg_user_mappings',
   'pg_sequences',
+  'pg_roles',
+  'pg_shadow',
+  'pg_user',
+  'pg_group',
 ]);
+
+/** Views that are written out here. */
+const written: ReadonlySet<string> = new Set(['pg_catalog.pg_sequences', 'pg_catalog.pg_authid']);
+/** What only superusers may read, of either kind. */
+export const ofSuperusers: readonly string[] = ['pg_authid', 'pg_authid_with_system_columns', 'pg_shadow'];
 
 /** Columns that every table has and a view has not (PostgreSQL manual, section 5.6). */
 export const systemColumns: readonly string[] = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'];
@@ -120,8 +156,8 @@ export const systemColumns: readonly string[] = ['tableoid', 'xmin', 'cmin', 'xm
  * @param withSystem one that has system columns beside the others
  */
 export function catalogueView(schema: string, name: string, withSystem: boolean): string | undefined {
-  if (!(`${schema}.${name}` in filters) && `${schema}.${name}` !== 'pg_catalog.pg_sequences')
-    return undefined;
+  const full = `${schema}.${name}`;
+  if (!(full in filters) && !written.has(full)) return undefined;
   return withSystem && !views.has(name) && schema === 'pg_catalog' ? `${name}_with_system_columns` : name;
 }
 
@@ -141,6 +177,7 @@ const changed: Readonly<Record<string, string>> = {
   relhasrules: `(relhasrules OR ${isCarried} AND ${hasRule('')}) AS relhasrules`,
   relhasindex: `(relhasindex OR ${isCarried} AND EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = pg_class.oid)) AS relhasindex`,
   relhastriggers: `(relhastriggers OR ${isCarried} AND EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = pg_class.oid)) AS relhastriggers`,
+  setconfig: `${ownSettings} AS setconfig`,
   // a view can have no column of type anyarray
   attmissingval: 'attmissingval::pg_catalog.text',
 };
@@ -166,7 +203,8 @@ const ownObjectsDdl = `CREATE OR REPLACE VIEW ${OWN_SCHEMA}.own_objects AS
 GRANT SELECT ON ${OWN_SCHEMA}.own_objects TO PUBLIC`;
 
 /** DDL of the views; the columns are those of the server's version. */
-export const catalogueViewsDdl = `${ownObjectsDdl}; ${sequencesDdl}; DO $do$
+export const catalogueViewsDdl = `${ownObjectsDdl}; ${sequencesDdl};
+${rolesDdl('pg_authid', '')}; ${rolesDdl('pg_authid_with_system_columns', `, ${systemColumns.join(', ')}`)}; DO $do$
 DECLARE
   relation record;
   columns text;
@@ -184,15 +222,16 @@ BEGIN
       INTO columns
       FROM pg_catalog.pg_attribute
      WHERE attrelid = format('%I.%I', relation.schema, relation.name)::regclass AND attnum > 0 AND NOT attisdropped;
-    -- a view of the server's reads pg_class through ours
+    -- a view of the server's reads what we change through ours
     source := format('%I.%I', relation.schema, relation.name);
     IF (SELECT relkind FROM pg_catalog.pg_class WHERE oid = source::regclass) = 'v' THEN
       source := format('(%s) AS %I', rtrim(regexp_replace(pg_catalog.pg_get_viewdef(source::regclass),
-        $re$(?<!')\\mpg_class\\M(?!')$re$, '${OWN_SCHEMA}.pg_class', 'g'), ';'), relation.name);
+        $re$(?<!')\\m(pg_class|pg_authid|pg_auth_members|pg_db_role_setting|pg_shadow)\\M(?!')$re$, '${OWN_SCHEMA}.\\1', 'g'), ';'), relation.name);
     END IF;
     EXECUTE format('CREATE OR REPLACE VIEW ${OWN_SCHEMA}.%I AS SELECT %s FROM %s WHERE %s',
       relation.name, columns, source, relation.filter);
-    EXECUTE format('GRANT SELECT ON ${OWN_SCHEMA}.%I TO PUBLIC', relation.name);
+    EXECUTE format('GRANT SELECT ON ${OWN_SCHEMA}.%I TO %s', relation.name,
+      CASE relation.name WHEN 'pg_shadow' THEN '${SUPERUSERS}' ELSE 'PUBLIC' END);
     CONTINUE WHEN relation.schema <> 'pg_catalog' OR relation.name IN (${[...views].map(name => `'${name}'`).join(', ')});
     EXECUTE format('CREATE OR REPLACE VIEW ${OWN_SCHEMA}.%I AS SELECT %s, ${systemColumns.join(', ')} FROM %I.%I WHERE %s',
       relation.name || '_with_system_columns', columns, relation.schema, relation.name, relation.filter);

@@ -79,8 +79,9 @@ export interface Trusted {
   /**
    * Makes or renews the role of a local user.
    * @param owner role that owns what the user makes (users who share a cloud user share it); default: its own
+   * @param isSuperuser is the cloud user a superuser there?
    */
-  ensureUser(database: string, user: string, owner?: string): Promise<void>;
+  ensureUser(database: string, user: string, owner?: string, isSuperuser?: boolean): Promise<void>;
   sessionTarget(database: string, user: string): SessionTarget;
   /** Closes all connections of this process, and stops the server where this process started it. */
   close(): Promise<void>;
@@ -124,8 +125,11 @@ export async function openTrusted(options: OpenTrustedOptions): Promise<Trusted>
       shadowAdmin: database => poolOf(database, shadowConnections_max),
       shadowHindrance: database => shadowHindrance(server, state, database),
       ensureShadow: (database, locale) => ensureShadow(server, state, database, locale),
-      ensureUser: (database, user, owner = user) =>
-        ensureRole(server, { database, user, owner, password: rolePassword(rootKey, user) }),
+      ensureUser: (database, user, owner = user, isSuperuser = false) =>
+        ensureRole(server, {
+          ...{ database, user, owner, superuser: isSuperuser },
+          password: rolePassword(rootKey, user),
+        }),
       sessionTarget(database, user) {
         const { host, port, tls, ca } = server;
         return { host, port, user, password: rolePassword(rootKey, user), database, tls, ca };

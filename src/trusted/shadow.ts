@@ -5,6 +5,7 @@
 import pg from 'pg';
 import { ClarusError } from '../errors.js';
 import { formatVerifier, makeVerifier } from '../wire/scram.js';
+import { SUPERUSERS, superusersDdl } from './roles.js';
 import { connectionConfig, sqlState, type TrustedServer, withClient } from './server.js';
 
 /** Name of the database that holds the state. */
@@ -192,6 +193,8 @@ export interface ShadowRole {
    * Default: the user's own role.
    */
   readonly owner?: string;
+  /** the cloud user is a superuser of the cloud: it may act as every role of the application */
+  readonly superuser?: boolean;
   readonly password: string;
 }
 
@@ -203,7 +206,7 @@ export interface ShadowRole {
 export async function ensureRole(server: TrustedServer, role: ShadowRole): Promise<void> {
   const { database, user, owner = user } = role;
   for (const name of [user, owner])
-    if (name === server.user || /^pg_|^(public|none)$/.test(name))
+    if (name === server.user || name === SUPERUSERS || /^pg_|^(public|none)$/.test(name))
       throw new ClarusError('42939', `a user cannot be called "${name}"`, {
         severity: 'FATAL',
         hint: 'PostgreSQL or the trusted database keeps that name for itself.',
@@ -217,6 +220,11 @@ export async function ensureRole(server: TrustedServer, role: ShadowRole): Promi
     const verifier = escapeLiteral(formatVerifier(makeVerifier(role.password)));
     await client.query(`ALTER ROLE ${escapeIdentifier(user)} LOGIN PASSWORD ${verifier}`);
     await grantOwner(client, database, user, owner);
+    if (superuser) {
+      await client.query(superusersDdl);
+      const [word, preposition] = role.superuser ? ['GRANT', 'TO'] : ['REVOKE', 'FROM'];
+      await client.query(`${word} ${SUPERUSERS} ${preposition} ${escapeIdentifier(owner)}`);
+    }
     await client.query('COMMIT');
   });
 }

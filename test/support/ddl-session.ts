@@ -149,6 +149,7 @@ export async function openDdlSession(
     tries: () => Promise.reject(new Error('not used by DDL')),
     transaction: {
       acting: undefined,
+      authorized: undefined,
       touchTrusted: async () => undefined,
       keepSequences: async () => undefined,
       begin: async () => undefined,

@@ -14,8 +14,8 @@ export interface RecordedProxy {
   sent(): string;
   /** what was sent while something ran */
   sentWhile(work: () => Promise<unknown>): Promise<string>;
-  /** a client of Clarus in place of one that has ended */
-  reconnect(): Promise<pg.Client>;
+  /** a client of Clarus in place of one that has ended, or as another user */
+  reconnect(as?: { readonly user: string; readonly password: string }): Promise<pg.Client>;
   stop(): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ export async function startRecordedProxy(
         .map(([name, bytes]) => bytes.subarray(before.get(name)?.length ?? 0).toString('latin1'))
         .join('');
     },
-    reconnect: () => connect({ ...proxy }),
+    reconnect: as => connect({ ...proxy, ...as }),
     async stop() {
       await Promise.all(clients.map(client => client.end().catch(() => undefined)));
       await proxy.stop();

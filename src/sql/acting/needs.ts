@@ -54,7 +54,7 @@ export async function rightsNeeded(
   const analysis = await session.analyse(sql, parameterTypes);
   const trees = [...analysis.parsed, ...analysis.rewritten].flatMap(readNodes);
   const functions = functionsIn(trees);
-  refuseAsking(trees, functions, homes);
+  refuseAsking(trees, functions, homes, session);
   const isCalls = plan.kind === 'protected' && plan.body.kind === 'calls';
   const ofUsers = [...functions].filter(oid => oid >= FIRST_USER_OID);
   if (!isCalls) await refuseRoutines(ofUsers, session, homes);
@@ -67,12 +67,17 @@ export async function rightsNeeded(
 }
 
 /** @throws ClarusError 0A000 for what other sides would answer for their own user */
-function refuseAsking(trees: readonly Node[], functions: ReadonlySet<number>, homes: FunctionHomes): void {
+function refuseAsking(
+  trees: readonly Node[],
+  functions: ReadonlySet<number>,
+  homes: FunctionHomes,
+  session: SessionPort,
+): void {
   if ([...functions].some(oid => homes.asksRole(oid) || homes.home(oid) === 'statistics'))
     throw asksRole('It calls a function whose answer depends on rights.');
   for (const tree of trees)
     walk(tree, node => {
-      if (node.kind === 'SQLVALUEFUNCTION' && askingValues.has(numberIn(node, 'op')))
+      if (node.kind === 'SQLVALUEFUNCTION' && asks(node, session))
         throw asksRole('A view, a default or the statement itself asks who the user is.');
       if (settingFunctions.has(numberIn(node, 'funcid')) && asksForRole(node))
         throw asksRole('It asks for a setting that tells of roles, or for one that it computes.');
@@ -81,6 +86,55 @@ function refuseAsking(trees: readonly Node[], functions: ReadonlySet<number>, ho
       return true;
     });
 }
+
+const sessionUser = 12;
+
+const asks = (node: Node, { transaction }: SessionPort): boolean => {
+  const op = numberIn(node, 'op');
+  return askingValues.has(op) || (op === sessionUser && transaction.authorized !== undefined);
+};
+
+/** pg_settings and what is shown of it (pg_show_all_settings of pg_proc.dat), and the function that session_user was. */
+const showingSettings = 2084;
+const sessionUserFunction = 746;
+
+/** A function of users whose body may ask for the session's user, whoever calls it. */
+const bodyAsking = `SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  WHERE p.oid >= ${FIRST_USER_OID} AND p.prokind <> 'a' AND l.lanname NOT IN ('c', 'internal')
+    AND pg_catalog.pg_get_functiondef(p.oid) ~* 'session_|current_setting|pg_settings|show|execute' LIMIT 1`;
+
+/**
+ * What the trusted backend would answer by its own user, where SET SESSION AUTHORIZATION has said another.
+ * @throws ClarusError 0A000
+ */
+export async function refuseSessionUser({ sql, parameterTypes }: Acted, session: SessionPort): Promise<void> {
+  const { parsed, rewritten } = await session.analyse(sql, parameterTypes);
+  const trees = [...parsed, ...rewritten].flatMap(readNodes);
+  const callsUsers = [...functionsIn(trees)].some(oid => oid >= FIRST_USER_OID);
+  if (callsUsers && (await readerOn(session.trusted)(bodyAsking, [])).length > 0) throw asksUser();
+  for (const tree of trees)
+    walk(tree, node => {
+      const called = numberIn(node, 'funcid');
+      if (
+        (node.kind === 'SQLVALUEFUNCTION' && numberIn(node, 'op') === sessionUser) ||
+        called === showingSettings ||
+        called === sessionUserFunction ||
+        (settingFunctions.has(called) && asksForRole(node))
+      )
+        throw asksUser();
+      return true;
+    });
+}
+
+export const asksUser = (): ClarusError =>
+  new ClarusError(
+    '0A000',
+    'the statement asks who the user of the session is, after SET SESSION AUTHORIZATION',
+    {
+      detail: 'The trusted side answers it, and knows the user who has logged in.',
+      hint: 'Ask for SESSION_USER or CURRENT_USER in the statement itself.',
+    },
+  );
 
 function asksForRole(call: Node): boolean {
   const [name] = nodesIn(call, 'args');

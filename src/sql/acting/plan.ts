@@ -25,12 +25,22 @@ import {
 import { parseOne, type RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import { analysedByOwner } from '../split/fetching.js';
-import { otherPath, refuseTargets, rightsNeeded, searchesAlike, UncheckedRoutine } from './needs.js';
+import {
+  asksUser,
+  otherPath,
+  refuseSessionUser,
+  refuseTargets,
+  rightsNeeded,
+  searchesAlike,
+  UncheckedRoutine,
+} from './needs.js';
 import { withOwnName } from './own-name.js';
 
 /** Statements that ask for no rights, or whose parts are statements that do. */
 const free =
   /^(Transaction|VariableSet|VariableShow|Prepare|Execute|Deallocate|Discard|Fetch|ClosePortal|Listen|Unlisten|Notify|ConstraintsSet|Do|Call)Stmt$/;
+/** DDL that runs in the shadow as the role, which says whether it may, before the cloud hears of it. */
+const checkedThere = /^(CreateRole|AlterRole|DropRole|GrantRole|Grant|AlterDefaultPrivileges)Stmt$/;
 const queries = /^(Select|Insert|Update|Delete|Merge|DeclareCursor|Explain|Copy)Stmt$/;
 
 const nothing: RightsNeeded = { tries: [], functions: [], sequences: [] };
@@ -55,6 +65,7 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   const { node, text } = statement;
   const { role, session, plan } = planning;
   const kind = kindOf(node);
+  if (session.transaction.authorized !== undefined && aboutUser(node)) throw asksUser();
   if (isSetting(node)) await settingPermitted(text, session);
   if (free.test(kind) || isExplainOfExecute(node)) return withNeeds(await plan(node, text, session), nothing);
   if (kind === 'LockStmt') {
@@ -70,8 +81,11 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
     await refuseOwnTriggers(node, session);
     return withNeeds(planned, nothing);
   }
+  if (checkedThere.test(kind) || isAboutRole(node))
+    return withNeeds(await plan(node, text, session), nothing);
   if (!queries.test(kind) || makesTable(node)) return refuseDdl(node, text, session);
-  const named = withOwnName(node, role);
+  const { authorized } = session.transaction;
+  const named = withOwnName(node, role, authorized);
   const sql = named ? deparse(named) : text;
   const types = planning.parameterTypes;
   const clean = stripComments(sql);
@@ -85,7 +99,10 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
       await explained(await acted(), types, session);
     throw error;
   });
-  if (planned.kind !== 'pass' && planned.kind !== 'protected') return planned;
+  if (planned.kind !== 'pass' && planned.kind !== 'protected') {
+    if (authorized !== undefined) await refuseSessionUser({ sql: clean, parameterTypes: types }, session);
+    return planned;
+  }
   if (!alike) throw otherPath();
   const started = { sql: await acted(), parameterTypes: types };
   const homes = await planning.homes();
@@ -99,11 +116,18 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   });
 }
 
+const isAboutRole = ({ RenameStmt: rename, CommentStmt: comment }: RawNode): boolean =>
+  rename?.renameType === 'OBJECT_ROLE' || comment?.objtype === 'OBJECT_ROLE';
+
 /** SET, RESET and SHOW of a setting; those of roles and transactions are not for all to be tried. */
 const isSetting = ({ VariableSetStmt: set, VariableShowStmt: show }: RawNode): boolean =>
   show !== undefined ||
   (set !== undefined &&
     !/^(role|session_authorization|transaction.*)$/i.test(textIn(set, 'name') ?? 'transaction'));
+
+/** SHOW of who the user is, which the trusted backend does not know once SET SESSION AUTHORIZATION has said another. */
+const aboutUser = ({ VariableShowStmt: show }: RawNode): boolean =>
+  show !== undefined && /^(role|session_authorization|all)$/i.test(textIn(show, 'name') ?? '');
 
 /** What only some may set or see. @throws PostgresError 42501 */
 async function settingPermitted(sql: string, session: SessionPort): Promise<void> {

@@ -9,15 +9,16 @@ import { beginDdl, inShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { comment } from './comment.js';
 import { saidOfStatement } from './errors.js';
+import { alterDefaultPrivileges, grant, grantRoles, refuseLogicalOwner } from './grants.js';
 import { securityLabel } from './label.js';
 import { alterIndex, isMaintenance, maintain } from './maintenance.js';
 import { refreshMaterialisedView } from './materialised.js';
-import { alterType, createExtension, dropObjects, grant, ofTrustedSide } from './objects.js';
+import { alterType, createExtension, dropObjects, ofTrustedSide } from './objects.js';
 import { alterSequence, createSequence } from './owned-sequences.js';
 import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
 import { alterView, createFunction, createView } from './queries.js';
 import { listParts } from './resolve.js';
-import { createRole, dropRoles, grantRoles, grantToLogical, refuseLogicalOwner } from './roles.js';
+import { alterRole, commentOnRole, createRole, dropRoles, renameRole } from './roles.js';
 import { createSchema } from './schemas.js';
 import { createTableAs } from './table-as.js';
 import {
@@ -96,7 +97,7 @@ async function run(
     case 'TruncateStmt':
       return truncate(session, body, queries);
     case 'CommentStmt':
-      return comment(session, body);
+      return fields.objtype === 'OBJECT_ROLE' ? commentOnRole(session, body) : comment(session, body);
     case 'SecLabelStmt':
       return securityLabel(session, deps, body);
     case 'CreateSchemaStmt':
@@ -128,14 +129,13 @@ async function run(
     case 'CreateTrigStmt':
       return createTrigger(session, deps, body);
     case 'GrantStmt':
-      return (await grantToLogical(session, body, fields)) ?? grant(session, body);
-    case 'AlterDefaultPrivilegesStmt': {
-      const done = await grantToLogical(session, body, fields.action as RawFields);
-      if (!done) throw unsupported('ALTER DEFAULT PRIVILEGES for roles of the cloud or of users');
-      return done;
-    }
+      return grant(session, body);
+    case 'AlterDefaultPrivilegesStmt':
+      return alterDefaultPrivileges(session, body);
     case 'CreateRoleStmt':
       return createRole(session, body);
+    case 'AlterRoleStmt':
+      return alterRole(session, body);
     case 'DropRoleStmt':
       return dropRoles(session, body);
     case 'GrantRoleStmt':
@@ -217,6 +217,8 @@ function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fiel
       return alterAttributes(session, deps, body);
     case 'OBJECT_TRIGGER':
       return renameTrigger(session, body);
+    case 'OBJECT_ROLE':
+      return renameRole(session, body);
     default:
       if (ofTrustedSide.has(fields.renameType)) return inShadow(session, body);
       if (areRoutines.has(fields.renameType)) return alterRoutine(session, body);

@@ -3,29 +3,17 @@
  * protected value, or where the object stands there already.
  */
 import { isFilled, type LogicalTable } from '../../catalog/catalog.js';
-import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
-import { FIRST_USER_OID } from '../functions.js';
 import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, str, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { detachCarriers, inCloud, inShadow, runInShadow } from './backends.js';
+import { detachCarriers, inCloud, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { lookAtValues } from './domain-values.js';
 import { lockInCloud } from './locks.js';
-import { nameInCloud } from './owners.js';
 import { viewsOver } from './populated.js';
-import {
-  listParts,
-  nameText,
-  qualifyRelations,
-  rangeParts,
-  resolveRelation,
-  resolveType,
-  typeParts,
-} from './resolve.js';
-import { servedTable, tableOfRelation } from './served.js';
+import { listParts, nameText, resolveRelation, resolveType, typeParts } from './resolve.js';
 import { changeTables } from './tables.js';
 import { defineInCloud, forgetTypes } from './types.js';
 import { refuseOtherLabel, refuseOtherRows, refuseToTell } from './values-of-types.js';
@@ -281,78 +269,4 @@ async function qualifiedRoutine(session: SessionPort, object: RawNode): Promise<
       hint: 'Name its schema.',
     });
   return { [kindOf(object)]: { ...fields, objname: [str(first[0] ?? ''), ...names] } };
-}
-
-/** GRANT and REVOKE: on open tables and on what is no table, on both sides. */
-export async function grant(session: SessionPort, body: DdlBody): Done {
-  const fields = fieldsOf(body.node);
-  const read = readerOn(session.trusted);
-  if (fields.targtype !== 'ACL_TARGET_OBJECT')
-    throw new ClarusError(
-      '0A000',
-      'rights on all tables of a schema are not supported in a database with protected tables',
-      {
-        hint: 'Name the tables.',
-      },
-    );
-  if (fields.objtype === 'OBJECT_TABLE' || fields.objtype === 'OBJECT_SEQUENCE')
-    for (const object of list(fields, 'objects')) {
-      const relation = await resolveRelation(read, rangeParts(fieldsOf(object)));
-      const table = relation && tableOfRelation(session, relation);
-      if (relation && relation.oid < FIRST_USER_OID)
-        throw new ClarusError('0A000', `rights on "${relation.name}", of the system, are not supported`, {
-          detail: 'The catalogue is answered on the trusted side, where its owner is another.',
-        });
-      if (relation && table && servedTable(session, relation).state === 'protected')
-        throw new ClarusError('0A000', `rights on the protected table "${table.name}" are not supported`, {
-          detail: 'The cloud has one user for all users of Clarus, so it cannot tell them apart.',
-          hint: 'Say who may connect under "users" in the configuration.',
-          table: table.name,
-        });
-    }
-  const views = fields.objtype === 'OBJECT_TABLE' ? await onlyInShadow(session, list(fields, 'objects')) : [];
-  if (views.length > 0) {
-    if (views.length === list(fields, 'objects').length) return inShadow(session, body);
-    throw new ClarusError(
-      '0A000',
-      `rights on "${views[0]}" and on tables of the cloud cannot be given at once`,
-      {
-        detail: 'It is a view over protected tables, which stands on the trusted side.',
-        hint: 'Use one statement for each.',
-      },
-    );
-  }
-  for (const object of fields.objtype === 'OBJECT_SEQUENCE' ? list(fields, 'objects') : []) {
-    const sequence = await resolveRelation(read, rangeParts(fieldsOf(object)));
-    if (sequence && !(await inCloud(session, 'to_regclass', quoteQualified(sequence.schema, sequence.name))))
-      throw new ClarusError('0A000', `rights on the sequence "${sequence.name}" are not supported`, {
-        detail: 'It feeds a protected column, so it lives on the trusted side.',
-        hint: 'Say who may connect under "users" in the configuration.',
-      });
-  }
-  const standing = await standingOf(session, fields);
-  if (standing?.length === 0) return inShadow(session, body);
-  const node = standing ? { GrantStmt: { ...fields, objects: standing } } : body.node;
-  return onBothSides(session, body, await qualifyRelations(read, node));
-}
-
-/** The types and functions of a GRANT that stand in the cloud too; undefined: it is about other things. */
-async function standingOf(session: SessionPort, fields: RawFields): Promise<readonly RawNode[] | undefined> {
-  const ofTypes = fields.objtype === 'OBJECT_TYPE' || fields.objtype === 'OBJECT_DOMAIN';
-  if (!ofTypes && !/^OBJECT_(FUNCTION|PROCEDURE|ROUTINE)$/.test(String(fields.objtype))) return undefined;
-  const found: RawNode[] = [];
-  for (const object of list(fields, 'objects'))
-    if ((await nameInCloud(session, fields.objtype, object)) !== undefined) found.push(object);
-  return found;
-}
-
-/** Names of the relations that do not stand in the cloud: views over protected tables. */
-async function onlyInShadow(session: SessionPort, objects: readonly RawNode[]): Promise<readonly string[]> {
-  const names: string[] = [];
-  for (const object of objects) {
-    const found = await resolveRelation(readerOn(session.trusted), rangeParts(fieldsOf(object)));
-    if (found && !(await inCloud(session, 'to_regclass', quoteQualified(found.schema, found.name))))
-      names.push(found.name);
-  }
-  return names;
 }

@@ -37,6 +37,7 @@ const known: Readonly<Record<string, string>> = {
   GrantStmt: 'GRANT',
   GrantRoleStmt: 'GRANT ROLE',
   CreateRoleStmt: 'CREATE ROLE',
+  AlterRoleStmt: 'ALTER ROLE',
   DropRoleStmt: 'DROP ROLE',
   AlterDefaultPrivilegesStmt: 'ALTER DEFAULT PRIVILEGES',
   DefineStmt: 'CREATE AGGREGATE',
@@ -91,7 +92,6 @@ const refused: Readonly<Record<string, string>> = {
 
 /** Roles are those of the configuration on one side, and of the cloud on the other. */
 const ofRoles: Readonly<Record<string, string>> = {
-  AlterRoleStmt: 'ALTER ROLE',
   AlterRoleSetStmt: 'ALTER ROLE ... SET',
 };
 

@@ -1,102 +1,128 @@
 /**
- * Roles of the application and what is granted to them. They stand on the trusted side only (trusted/roles.ts), and no cloud
- * hears of them: what a session may that acts as one is decided before anything is sent (acting/).
+ * CREATE, ALTER and DROP of roles of the application. They stand on the trusted side only (trusted/roles.ts), and no cloud
+ * hears of them.
  */
 import { quoteLiteral } from '../../catalog/quote.js';
 import { textArray } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
 import { OWN_SCHEMA } from '../../trusted/own-schema.js';
-import { isLogicalRole } from '../../trusted/roles.js';
-import { PostgresError } from '../../wire/diagnostic.js';
+import { type Diagnostic, PostgresError } from '../../wire/diagnostic.js';
 import { tell } from '../notices.js';
 import type { SessionPort } from '../ports.js';
-import { fieldsOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
+import { fieldsOf, list, type RawFields, type RawNode, stringOf, text as textOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { inShadow, runInShadow } from './backends.js';
+import { runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
+import { ofConfiguration, roleName, rolesNamed, rolesOfCloud, spelt } from './named-roles.js';
+import { keptPassword, type RoleOptions, roleOptions } from './role-options.js';
 
 type Done = Promise<{ tag: string }>;
 
-/** Roles that a statement names, by whom they are known. */
-interface NamedRoles {
-  readonly logical: ReadonlySet<string>;
-  /** roles of the cloud or of users, and PUBLIC */
-  readonly others: readonly string[];
-  /** roles that are nowhere */
-  readonly missing: ReadonlySet<string>;
+const textsSql = (texts: readonly string[]): string => `${quoteLiteral(textArray(texts))}::pg_catalog.text[]`;
+/** @param role its name, with which PostgreSQL salts a password under md5 */
+async function settingsSql(session: SessionPort, { settings }: RoleOptions, role: string): Promise<string> {
+  const { password } = settings;
+  const [row] = password ? await readerOn(session.trusted)('SHOW password_encryption', []) : [];
+  const kept = row ? { ...settings, password: keptPassword(password!, role, row[0] ?? '') } : settings;
+  return `${quoteLiteral(JSON.stringify(kept))}::pg_catalog.jsonb`;
 }
-
-const hereQuery = `SELECT r.rolname::text, (${isLogicalRole('r.rolname')})::text FROM pg_catalog.pg_roles r
-  WHERE r.rolname = ANY ($1::pg_catalog.text[])`;
-/** The names of roles of the cloud, which is not told which one is looked for. */
-const rolesOfCloud = async (session: SessionPort): Promise<ReadonlySet<string | null | undefined>> =>
-  new Set(
-    (await readerOn(session.cloud)('SELECT r.rolname::text FROM pg_catalog.pg_roles r', [])).map(
-      ([name]) => name,
-    ),
-  );
-
-/** @param specs undefined: PUBLIC, or by another word than its name */
-async function rolesNamed(session: SessionPort, specs: readonly (string | undefined)[]): Promise<NamedRoles> {
-  const names = textArray(specs.filter(name => name !== undefined));
-  const there = await rolesOfCloud(session);
-  const here = new Map(
-    (await readerOn(session.trusted)(hereQuery, [names])).map(([name, logical]) => [name, logical]),
-  );
-  const logical = new Set<string>();
-  const missing = new Set<string>();
-  const others: string[] = [];
-  for (const name of specs)
-    if (name === undefined || there.has(name)) others.push(name ?? 'public');
-    else if (!here.has(name)) missing.add(name);
-    else if (here.get(name) === 'true') logical.add(name);
-    else others.push(name);
-  return { logical, others, missing };
-}
-
-/** The name of a RoleSpec; undefined: PUBLIC, CURRENT_USER and their kin. */
-const roleName = (spec: RawNode | RawFields | undefined): string | undefined =>
-  textOf(((spec as RawNode | undefined)?.RoleSpec ?? spec ?? {}) as RawFields, 'rolename');
-
-/** Who acts as a role of the session's is told by the configuration. */
-const ofConfiguration = (what: string): ClarusError =>
-  new ClarusError('0A000', `${what} is not supported in a database with protected tables`, {
-    hint: 'Say who may connect under "users" in the configuration; make roles of the cloud past Clarus.',
-  });
-
-/** Options by which a role gets nothing; INHERIT is told to the role. */
-const harmless: ReadonlySet<unknown> = new Set([
-  'canlogin',
-  'superuser',
-  'createdb',
-  'createrole',
-  'isreplication',
-  'bypassrls',
-]);
 
 /**
- * CREATE ROLE of a role that nobody logs in as, with no attributes.
- * @throws ClarusError 0A000 for other roles, 42710 for one that is there, in the cloud too
+ * CREATE ROLE, CREATE USER and CREATE GROUP.
+ * @throws ClarusError 42710 for one that is there, in the cloud too, 42704 and 0A000 for roles that it names, PostgresError
  */
 export async function createRole(session: SessionPort, { node }: DdlBody): Done {
   const fields = fieldsOf(node);
   const name = textOf(fields, 'role') ?? '';
-  let inherits = true;
-  if (fields.stmt_type === 'ROLESTMT_USER') throw ofConfiguration('CREATE USER');
   // the functions come with the carriers
   if (!session.residual) throw ofConfiguration('CREATE ROLE');
-  for (const { DefElem: option } of list(fields, 'options')) {
-    const value = (option?.arg as RawNode | undefined)?.Boolean?.boolval === true;
-    if (option?.defname === 'inherit') inherits = value;
-    else if (value || !harmless.has(option?.defname)) throw ofConfiguration('CREATE ROLE with this option');
-  }
+  const options = roleOptions(fields);
+  const isUser = fields.stmt_type === 'ROLESTMT_USER' && !options.taken.includes('canlogin');
+  const given = isUser ? [...new Set(['canlogin', ...options.given])] : options.given;
+  if (options.sysid) await tell(session, [sysidSaid]);
   if ((await rolesOfCloud(session)).has(name))
     throw new ClarusError('42710', `role "${name}" already exists`);
-  await runAsOwner(session, `create_role(${quoteLiteral(name)}, ${inherits})`);
+  await runAsOwner(
+    session,
+    `create_role(${quoteLiteral(name)}, ${textsSql(given)}, ${await settingsSql(session, options, name)})`,
+  );
+  for (const role of await named(session, options.within)) await join(session, role, name);
+  for (const member of await named(session, options.admins)) await join(session, name, member, 'true, true');
+  for (const member of await named(session, options.members)) await join(session, name, member);
   return { tag: 'CREATE ROLE' };
 }
 
-/** @throws ClarusError 0A000 for roles that Clarus did not make, 42704 */
+const join = (session: SessionPort, role: string, member: string, how = 'true, false'): Promise<void> =>
+  runAsOwner(session, `join_role(${quoteLiteral(role)}, ${quoteLiteral(member)}, ${how})`);
+
+const sysidSaid: Diagnostic = {
+  severity: 'NOTICE',
+  code: '00000',
+  message: 'SYSID can no longer be specified',
+};
+
+/** Roles of the application by their names, and the one that the session acts as. @throws ClarusError 42704, 0A000 */
+async function named(session: SessionPort, specs: readonly RawNode[]): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (const spec of specs) {
+    const name = await spelt(session, spec);
+    const isNamed = name !== undefined && name === roleName(spec);
+    if (name === undefined || isNamed) await mustBeLogical(session, name, 'GRANT and REVOKE of roles');
+    if (name !== undefined) names.push(name);
+  }
+  return names;
+}
+
+/** @throws ClarusError 42704, 0A000 for a role that was not made through Clarus */
+async function mustBeLogical(session: SessionPort, name: string | undefined, what: string): Promise<void> {
+  const { logical, others } = await rolesNamed(session, [name]);
+  if (others.length > 0) throw ofConfiguration(what);
+  if (logical.size === 0) throw new ClarusError('42704', `role "${name}" does not exist`);
+}
+
+/**
+ * ALTER ROLE, ALTER USER and ALTER GROUP ... ADD, DROP USER.
+ * @throws ClarusError 0A000 for roles that Clarus did not make, 42704; PostgresError
+ */
+export async function alterRole(session: SessionPort, { node }: DdlBody): Done {
+  const fields = fieldsOf(node);
+  const name = await spelt(session, fields.role as RawFields);
+  await mustBeLogical(session, name, 'ALTER ROLE of a role that was not made through Clarus');
+  const options = roleOptions(fields);
+  if (options.sysid) await tell(session, [sysidSaid]);
+  const { given, taken, settings, members } = options;
+  const arrays = `${textsSql(given)}, ${textsSql(taken)}, ${await settingsSql(session, options, name!)}`;
+  const changes = given.length + taken.length + Object.keys(settings).length > 0;
+  if (changes || members.length === 0)
+    await runAsOwner(session, `alter_role(${quoteLiteral(name!)}, ${arrays})`);
+  const joins = fields.action !== -1;
+  for (const member of await named(session, members)) await join(session, name!, member, `${joins}, false`);
+  return { tag: 'ALTER ROLE' };
+}
+
+/** ALTER ROLE ... RENAME TO. @throws ClarusError 0A000 for roles that Clarus did not make, 42704, 42710; PostgresError */
+export async function renameRole(session: SessionPort, { node }: DdlBody): Done {
+  const fields = fieldsOf(node);
+  const [name, renamed] = [textOf(fields, 'subname') ?? '', textOf(fields, 'newname') ?? ''];
+  await mustBeLogical(session, name, 'RENAME of a role that was not made through Clarus');
+  if ((await rolesOfCloud(session)).has(renamed))
+    throw new ClarusError('42710', `role "${renamed}" already exists`);
+  await runAsOwner(session, `rename_role(${quoteLiteral(name)}, ${quoteLiteral(renamed)})`);
+  return { tag: 'ALTER ROLE' };
+}
+
+/** COMMENT ON ROLE. @throws ClarusError 0A000 for roles that Clarus did not make, 42704; PostgresError */
+export async function commentOnRole(session: SessionPort, { node }: DdlBody): Done {
+  const fields = fieldsOf(node);
+  const name = stringOf(fields.object as RawNode);
+  await mustBeLogical(session, name, 'COMMENT ON ROLE of a role that was not made through Clarus');
+  const words = textOf(fields, 'comment');
+  const comment = words === undefined ? 'NULL' : quoteLiteral(words);
+  await runAsOwner(session, `comment_on_role(${quoteLiteral(name)}, ${comment})`);
+  return { tag: 'COMMENT' };
+}
+
+/** @throws ClarusError 0A000 for roles that Clarus did not make, 42704; PostgresError */
 export async function dropRoles(session: SessionPort, { node }: DdlBody): Done {
   const fields = fieldsOf(node);
   const names = list(fields, 'roles').map(roleName);
@@ -109,7 +135,7 @@ export async function dropRoles(session: SessionPort, { node }: DdlBody): Done {
   }
   // what stands in the way is named by the session's path
   const path = "pg_catalog.current_setting('search_path')";
-  for (const name of logical) await runAsOwner(session, `drop_role(${quoteLiteral(name)}, ${path})`);
+  if (logical.size > 0) await runAsOwner(session, `drop_roles(${textsSql([...logical])}, ${path})`);
   return { tag: 'DROP ROLE' };
 }
 
@@ -122,62 +148,4 @@ async function runAsOwner(session: SessionPort, call: string): Promise<void> {
     throw new PostgresError(told);
   });
   session.transaction.record(sql, []);
-}
-
-/** Is it a role by which the session means its own? */
-const isOwn = (spec: RawNode, own: string | undefined): boolean => {
-  const { roletype, rolename } = spec.RoleSpec ?? {};
-  return roletype === 'ROLESPEC_CURRENT_USER' || roletype === 'ROLESPEC_CURRENT_ROLE' || rolename === own;
-};
-
-/**
- * GRANT and REVOKE of roles to each other, and to the session's own role, which may SET ROLE to them then.
- * @throws ClarusError 0A000 where another one is a role of a user or of the cloud
- */
-export async function grantRoles(session: SessionPort, body: DdlBody): Done {
-  const fields = fieldsOf(body.node);
-  const granted = list(fields, 'granted_roles').map(({ AccessPriv: role }) =>
-    textOf(role ?? {}, 'priv_name'),
-  );
-  const [own] = await readerOn(session.trusted)('SELECT current_user::text', []);
-  const grantees = list(fields, 'grantee_roles').filter(spec => !isOwn(spec, own?.[0] ?? undefined));
-  const { others } = await rolesNamed(session, [...granted, ...grantees.map(roleName)]);
-  if (others.length > 0) throw ofConfiguration('GRANT and REVOKE of roles');
-  return inShadow(session, body);
-}
-
-/**
- * GRANT, REVOKE and ALTER DEFAULT PRIVILEGES for roles of the application, on whatever it be.
- * What is wrong with them, PostgreSQL says.
- * @returns undefined: it is about other roles
- * @throws ClarusError 0A000 where it is about both
- */
-export async function grantToLogical(
-  session: SessionPort,
-  body: DdlBody,
-  grant: RawFields,
-): Promise<{ tag: string } | undefined> {
-  const { logical, others, missing } = await rolesNamed(session, list(grant, 'grantees').map(roleName));
-  if (logical.size + missing.size === 0) return undefined;
-  if (others.length > 0)
-    throw new ClarusError(
-      '0A000',
-      'rights of roles of the application and of others cannot be given at once',
-      {
-        detail: 'Roles that were made through Clarus stand on the trusted side only.',
-        hint: 'Use one statement for each.',
-      },
-    );
-  return inShadow(session, body);
-}
-
-/** @throws ClarusError 0A000 for a role of the application as an owner: no session has its rights */
-export async function refuseLogicalOwner(session: SessionPort, owner: RawFields | undefined): Promise<void> {
-  const name = roleName(owner);
-  const { logical } = await rolesNamed(session, [name]);
-  if (logical.size > 0)
-    throw new ClarusError('0A000', `role "${name}" cannot own objects in a database with protected tables`, {
-      detail: 'It was made through Clarus, and no session acts as it.',
-      hint: 'Leave the owner as it is, and grant the role what it needs.',
-    });
 }
