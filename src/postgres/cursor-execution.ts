@@ -8,6 +8,7 @@ import { HeldRows } from '../sql/execute/held-rows.js';
 import { formatsOf, named } from '../sql/execute/portal.js';
 import type { CursorDeclaration, Plan } from '../sql/plan.js';
 import type { CursorPort, DataRows, ExecuteOutcome } from '../sql/ports.js';
+import type { PartsBody } from '../sql/temporary/beside.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { planOfFetch, taken } from './cursors.js';
 import { expects, internal } from './expectations.js';
@@ -183,10 +184,12 @@ function mustBeFree({ cursors, portals }: CarefulContext, name: string): void {
   if (portal !== undefined && portal.plan.kind !== 'pass') throw taken(name);
 }
 
-const declarationOf = (plan: Plan): CursorDeclaration | undefined =>
-  plan.kind === 'protected' && plan.body.kind === 'cursor'
-    ? (plan.body as CursorBody).declaration
-    : undefined;
+function declarationOf(plan: Plan): CursorDeclaration | undefined {
+  if (plan.kind !== 'protected') return undefined;
+  if (plan.body.kind === 'cursor') return (plan.body as CursorBody).declaration;
+  const { rest } = plan.body.kind === 'parts' ? (plan.body as PartsBody) : { rest: undefined };
+  return rest && 'plan' in rest ? declarationOf(rest.plan) : undefined;
+}
 
 /** The cloud has cursors of its own: it is asked to declare one, too. */
 async function mustBePossible(

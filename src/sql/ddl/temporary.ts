@@ -1,6 +1,10 @@
 /** DDL of temporary objects: it runs in the shadow alone, on the connection that has them, and is no change of the schema. */
 import { quoteQualified } from '../../catalog/quote.js';
+import { oidArray } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
+import { PostgresError } from '../../wire/diagnostic.js';
+import { readNodes } from '../analysed/node.js';
+import { relationsIn } from '../analysed/query.js';
 import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode } from '../raw/node.js';
@@ -24,9 +28,10 @@ export async function temporaryDdl(
   queries: () => QueryRunner,
 ): Promise<{ readonly tag: string } | undefined> {
   const { node } = body;
-  const makes = makesTemporary(node, session);
-  if (!makes && !session.temporary.exist) return undefined;
+  const says = makesTemporary(node, session);
+  if (!says && !session.temporary.exist) return undefined;
   await session.transaction.touchTrusted();
+  const makes = says || (await isViewOfTemporary(session, node));
   if (!makes && !(await isAboutTemporary(session, node))) return undefined;
   if (kindOf(node) === 'CreateTrigStmt')
     throw new ClarusError('0A000', 'triggers on temporary tables are not supported', {
@@ -39,6 +44,24 @@ export async function temporaryDdl(
   session.temporary.changed();
   await mustStandAlone(session);
   return { tag };
+}
+
+/** A view over temporary tables is one itself, whatever it says (DefineView, view.c). */
+async function isViewOfTemporary(session: SessionPort, node: RawNode): Promise<boolean> {
+  if (kindOf(node) !== 'ViewStmt') return false;
+  try {
+    const { parsed } = await session.analyseTentatively(deparse(fieldsOf(node).query as RawNode), []);
+    const oids = relationsIn(parsed.flatMap(readNodes));
+    const rows = await readerOn(session.trusted)(
+      'SELECT FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relnamespace = pg_catalog.pg_my_temp_schema() LIMIT 1',
+      [oidArray(oids)],
+    );
+    return rows.length > 0;
+  } catch (error) {
+    // it is told by the statement itself, by the place where the client wrote it
+    if (error instanceof PostgresError) return false;
+    throw error;
+  }
 }
 
 /** Nobody else waits for a temporary table: PostgreSQL takes no notice of CONCURRENTLY (DefineIndex, indexcmds.c). */

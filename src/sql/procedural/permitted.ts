@@ -22,9 +22,7 @@ export function mustBeAllowed(raw: RawNode): void {
   if (kind === 'CopyStmt')
     throw new ClarusError('0A000', 'COPY is not answered within a function or DO block');
   if (
-    /^(VariableSet|VariableShow|Prepare|Execute|Deallocate|Discard|DeclareCursor|Explain|Load|Lock)Stmt$/.test(
-      kind,
-    )
+    /^(VariableSet|VariableShow|Prepare|Execute|Deallocate|Discard|DeclareCursor|Load|Lock)Stmt$/.test(kind)
   )
     throw new ClarusError(
       '0A000',

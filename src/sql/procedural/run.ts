@@ -10,6 +10,7 @@ import { named } from '../execute/portal.js';
 import type { OutputColumn, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
 import type { ClientPort, DataRows, SessionPort, StatementPort } from '../ports.js';
 import type { RawNode } from '../raw/node.js';
+import { parseOne } from '../raw/parse.js';
 import type { SplitServices } from '../split/cloud-rows.js';
 import { mustTravelExactly } from '../split/exact.js';
 import { copyRows } from '../split/fetch.js';
@@ -102,6 +103,7 @@ export async function runStatement(
   try {
     const types = values.map(v => v.type.oid);
     const plan = await services.planIn(sql, types, statementSession(session, values));
+    if (values.some(v => v.secret) && parseOne(sql).ExplainStmt) throw tellsValues();
     await services.permit(plan, session);
     const outcome = await session.recorded(plan, () => runPlan(plan, values, session, services));
     if (!overGiven || !outcome.secret.includes(true)) return outcome;
@@ -134,17 +136,19 @@ async function runPlan(
       secret = columns.map(() => false);
       break;
     case 'trusted':
-      // a body that catches errors goes back to a savepoint of the cloud alone
-      if (plan.copy || plan.temporary) throw notInBody();
+      if (plan.copy) throw notInBody();
+      // a body that catches errors takes back what it has written here, too
+      if (plan.temporary) await session.transaction.touchTrusted();
       tag = await runOn(session.trusted, physicalOf(plan), texts, formats, kept);
       if (plan.homed) await session.transaction.keepSequences([]);
+      secretCount = plan.temporary !== undefined || values.some(v => v.secret);
       // a sequence of this side feeds a protected column
-      secretCount = values.some(v => v.secret);
       secret = columns.map(() => secretCount || plan.homed === true);
       break;
     case 'protected': {
-      if (plan.copy || /^(cursor|explain|parts)$/.test(plan.body.kind)) throw notInBody();
+      if (plan.copy || /^(cursor|explain)$/.test(plan.body.kind)) throw notInBody();
       await session.transaction.begin();
+      if (plan.body.kind === 'parts') await session.transaction.touchTrusted();
       const bound = { values: texts, formats: texts.map(() => 0 as const) };
       const portal = await services.bind(plan, bound, formats, kept);
       tag = await new Promise<string>((resolve, reject) => {
@@ -161,6 +165,7 @@ async function runPlan(
       secretCount =
         kept.returnsSecrets ??
         ((plan.split === true && tag.startsWith('SELECT')) ||
+          /^(parts|explained)$/.test(plan.body.kind) ||
           fillsTemporary(plan, session) ||
           isInsteadOf(plan));
       break;
@@ -171,7 +176,7 @@ async function runPlan(
   const outputs =
     plan.kind === 'protected' && plan.body.kind === 'calls' ? (plan.body as CallsBody).outputs : undefined;
   // CREATE TABLE AS says SELECT too
-  const isQuery = tag.startsWith('SELECT') && 'shape' in plan && plan.shape?.columns !== undefined;
+  const isQuery = /^(SELECT|EXPLAIN)/.test(tag) && 'shape' in plan && plan.shape?.columns !== undefined;
   return { rows: kept.rows, columns, secret, tag, isQuery, secretCount, ...(outputs ? { outputs } : {}) };
 }
 
@@ -212,6 +217,12 @@ async function runOn(
   portal.close();
   return outcome.kind === 'complete' ? outcome.tag : '';
 }
+
+/** A plan is made with values, and the cloud makes some. */
+const tellsValues = (): ClarusError =>
+  new ClarusError('0A000', 'EXPLAIN with a value that may depend on a protected column is not answered', {
+    hint: 'Explain the statement with a constant.',
+  });
 
 const notInBody = (): ClarusError =>
   new ClarusError('0A000', 'this statement is not answered within a function or DO block', {

@@ -69,7 +69,7 @@ export class Substitution {
   async bind(sql: string): Promise<Bound> {
     const raw = parseOne(sql);
     // PL/pgSQL hands no variables to statements that are not analysed before they run
-    if (!/^(Select|Insert|Update|Delete|Merge|Call|CreateTableAs)Stmt$/.test(kindOf(raw)))
+    if (!/^(Select|Insert|Update|Delete|Merge|Call|CreateTableAs|Explain)Stmt$/.test(kindOf(raw)))
       return this.#done(raw);
     if (this.preference === 'neither') this.#refuseArbiters(raw);
     const everything = await this.#replaced(raw, new Set());

@@ -105,7 +105,7 @@ async function planOver(
   );
   const sql = deparse(given.raw);
   const again = await session.analyse(sql, given.types).catch(orCause(cause));
-  if (!sameColumns(again.shape.columns, analysis.shape.columns)) throw cause;
+  if (!hasSameColumns(again.shape.columns, analysis.shape.columns)) throw cause;
   const left = await touchOf(again, session, homes);
   if (left.temporary.size > 0) throw cause;
   const hidden = new Set(given.types.slice(types.length).map((_, i) => types.length + i + 1));
@@ -152,7 +152,7 @@ async function planInto(
   const own = first.length === 0 && asked.length === 0 ? sql : deparse(tree);
   const all = [...given.types, ...asked.map(({ type }) => type)];
   const again = await session.analyse(own, all).catch(orCause(cause));
-  if (!sameColumns(again.shape.columns, analysis.shape.columns)) throw cause;
+  if (!hasSameColumns(again.shape.columns, analysis.shape.columns)) throw cause;
   const left = await touchOf(again, session, homes);
   if (left.tables.length > 0 || left.catalogue) throw cause;
   mustBeOfTrustedSide(left, homes);
@@ -175,7 +175,8 @@ async function planInto(
 /** A whole row of WITH queries is a record. */
 const RECORD = 2249;
 
-const sameColumns = (
+/** Are columns those of a statement, where rows that it is given stand for relations? */
+export const hasSameColumns = (
   ours: readonly OutputColumn[] | undefined,
   theirs: readonly OutputColumn[] | undefined,
 ): boolean =>

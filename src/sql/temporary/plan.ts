@@ -10,6 +10,7 @@ import { deparse } from '../raw/deparse.js';
 import { kindOf, list, type RawFields, type RawNode, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { planBeside } from './beside.js';
+import { planTemporaryCursor } from './cursor.js';
 import { elsewhere, isOwnTemporary, refused, type TemporaryPlanning } from './own.js';
 
 /**
@@ -26,7 +27,7 @@ export async function planTemporary(raw: RawNode, sql: string, planning: Tempora
       return plan(parseOne(written), written, shape.parameterTypes);
     }
   }
-  if (kindOf(raw) === 'DeclareCursorStmt') throw refused('a cursor');
+  if (kindOf(raw) === 'DeclareCursorStmt') return planTemporaryCursor(parseOne(sql), planning);
   if (touch.catalogue) throw refused('the system catalogue');
   const cause = touch.tables.length > 0 ? refused('another table') : elsewhere(touch, homes);
   if (cause) return planBeside(raw, sql, planning, cause);
