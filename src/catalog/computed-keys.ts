@@ -54,10 +54,12 @@ export async function computedKeysOf(
       keys.push(stands ? column.number : await computed(++last, { key, column, index }, table, deriving));
     }
     computedKeys.push({ name: index.name, index: index.oid, keys });
-    const tags = keys.filter(key => typeof key !== 'number');
+    const learned = keys.flatMap(key =>
+      typeof key === 'number' ? [] : encodingNamed(deriving.registry, KEY_ENCODING).leaks(key).atRest,
+    );
     notices.push({
       message: `unique index "${index.name}" stands on equality tags of what is computed of each row`,
-      detail: `The cloud learns ${tags.map(tag => encodingNamed(deriving.registry, KEY_ENCODING).leaks(tag).atRest).join(' and ')}.`,
+      detail: `The cloud learns ${[...new Set(learned)].join(' and ')}.`,
       hint: 'Leave the index out to tell the cloud less.',
     });
   }

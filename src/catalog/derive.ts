@@ -1,11 +1,6 @@
-/**
- * From what the shadow schema says of a table and what the policy says, the table of the catalogue: the numbers
- * of columns, their encodings with physical names, and the key constraints.
- */
-import type { EncodedColumn, RelationSpec } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
-import type { ColumnPolicy, Policy } from '../policy/policy.js';
+import type { ColumnPolicy } from '../policy/policy.js';
 import {
   type ColumnEncoding,
   isFilled,
@@ -19,11 +14,9 @@ import type { DeriveInput, DeriveNotice } from './derive-input.js';
 import { checksOf, columnsOfKeys, exclusionsOf, keysOf } from './derive-keys.js';
 import { named, namesOfBlocked, physicalName } from './derive-names.js';
 import type { DescribedTable } from './description.js';
-import { type Encodings, encodingsFor, KEY_ENCODING } from './encodings-for.js';
+import { encodingsFor, KEY_ENCODING } from './encodings-for.js';
 import { physicalNames } from './form-names.js';
 import { listedByParent, placeInTree } from './inheritance.js';
-import { HELPER_SCHEMA } from './object-queries.js';
-import { FORM_BYTES_MAX } from './physical-parts.js';
 import {
   columnListedAs,
   columnPolicies,
@@ -32,7 +25,6 @@ import {
   tableListedAs,
   unlistedRefused,
 } from './protection.js';
-import { boundedName, quoteQualified } from './quote.js';
 import { holdsAll } from './type-change.js';
 import { refuseUnsupported } from './unsupported.js';
 

@@ -71,7 +71,7 @@ const planDependent: ReadonlySet<string> = new Set([
 const rowsInErrors =
   /^DETAIL: {2}(?:Key |Failing row contains |Partition key of the failing row contains |Row: \().*\n?|(?<=^CONTEXT: {2}COPY \w+, line \d+): ".*"/gm;
 const ownNotices =
-  /^NOTICE: {2}(?:column ".*" gets equality tags, because .*|the equality tags of column ".*" are comparable with .*|index ".*" has no effect in the cloud)\n(?:(?:DETAIL|HINT): .*\n?)*/gm;
+  /^NOTICE: {2}(?:column ".*" gets equality tags, because .*|the equality tags of column ".*" are comparable with .*|index ".*" has no effect in the cloud|unique index ".*" stands on equality tags of what is computed of each row)\n(?:(?:DETAIL|HINT): .*\n?)*/gm;
 
 /** An answer as it is compared. */
 export const normalised = (output: string, unit: Unit): string =>

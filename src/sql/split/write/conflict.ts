@@ -50,7 +50,7 @@ export async function conflictOf(
     return { kind: 'nothing', keys: [], exclusions: [named], set: [], where: undefined };
   }
   if (!infer && excluding.some(name => !own.includes(name))) throw cause;
-  const arbiters = infer ? await arbitersOf(infer, keys, table, planning) : keys;
+  const arbiters = infer ? await arbitersOf(fields, keys, table, planning) : keys;
   const areKnown = arbiters.every(key => key.plain || (key.computed !== undefined && own.length === 0));
   if (!areKnown || (!isNothing && arbiters.length > 1)) throw cause;
   if (isNothing)
@@ -148,17 +148,20 @@ function computedUnique(json: string): ComputedUnique {
 
 /** The keys by which a row conflicts: those of whole columns are found here, others as PostgreSQL's planner infers them. */
 async function arbitersOf(
-  infer: RawFields,
+  fields: RawFields,
   keys: readonly UniqueIndex[],
   table: LogicalTable,
   { session, cause }: SplitPlanning,
 ): Promise<readonly UniqueIndex[]> {
+  const infer = (fields.onConflictClause as RawFields).infer as RawFields;
   try {
     return [arbiter(infer, keys, cause)];
   } catch (error) {
     if (error !== cause || text(infer, 'conname') !== undefined) throw error;
   }
-  const relation = { schemaname: table.schema, relname: table.name, inh: true, relpersistence: 'p' };
+  const { alias } = fields.relation as RawFields;
+  const name = { schemaname: table.schema, relname: table.name, inh: true, relpersistence: 'p' };
+  const relation = alias === undefined ? name : { ...name, alias };
   const onConflictClause = { action: 'ONCONFLICT_NOTHING', infer };
   const insert = deparse({ InsertStmt: { relation, onConflictClause, override: 'OVERRIDING_NOT_SET' } });
   const plan = await readerOn(session.trusted)(`EXPLAIN (FORMAT JSON, COSTS OFF) ${insert}`, []);
