@@ -264,8 +264,7 @@ export class Planning {
       if (placed.kind === 'pass' && named) refuseCatalogueOfCloud(treesOf([read]));
       if (placed.kind === 'pass')
         absent =
-          (await ofRowType(raw, read, touch, session)) ??
-          (await absence(parseOne(clean), read, touch, session));
+          (await ofRowType(read, touch, session)) ?? (await absence(parseOne(clean), read, touch, session));
       if (placed.kind !== 'pass' || !(named?.cause ?? absent))
         return placed.kind === 'trusted' && own ? { ...placed, sql: own.sql } : placed;
     }

@@ -4,7 +4,6 @@ import type { ClarusError } from '../errors.js';
 import { type Node, numberIn, readNodes, walk } from './analysed/node.js';
 import { FIRST_USER_OID } from './functions.js';
 import type { Analysis, SessionPort } from './ports.js';
-import type { RawNode } from './raw/node.js';
 import { parseOne } from './raw/parse.js';
 import { rowsWithin, rowTypeRefused, typeNamesIn, typesIn } from './row-types.js';
 import type { Touch } from './touch.js';
@@ -44,17 +43,18 @@ function typesOfRows(trees: readonly Node[]): ReadonlySet<number> {
 /**
  * Why the cloud does not run a statement: it has values of the row type of a protected table, or of one made of it, or a
  * function of users has that it calls. Undefined: it has none.
+ * @param names of types that are not among what was analysed
  * @throws ClarusError 0A000 where a column in the clear holds such values, which the cloud has changed with its table
  */
 export async function ofRowType(
-  raw: RawNode,
   { parsed, rewritten, shape }: Analysis,
   { tables, routines }: Pick<Touch, 'tables' | 'routines'>,
   session: SessionPort,
+  names: readonly string[] = [],
 ): Promise<ClarusError | undefined> {
   const trees = [...parsed, ...rewritten].flatMap(readNodes);
   const types = new Set([...typesIn(trees), ...ofUsers(shape.parameterTypes)]);
-  const table = routines?.rowsOf ?? (await rowsWithin(types, typeNamesIn(raw), session));
+  const table = routines?.rowsOf ?? (await rowsWithin(types, names, session));
   if (!table) return undefined;
   await refuseOpenColumns(tables, session);
   return rowTypeRefused(table);

@@ -12,6 +12,7 @@ import { stripComments } from '../raw/comments.js';
 import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { trustedMajor } from '../reading.js';
+import { typeNamesIn } from '../row-types.js';
 import { absence } from '../standing.js';
 import { ofRowType } from '../statements-of-row-types.js';
 import { planTemporaryCopy } from '../temporary/copy.js';
@@ -63,7 +64,8 @@ export async function planCopy(
   };
   if (tables.length === 0) {
     const absent =
-      (await ofRowType(raw, analysis, touch, session)) ?? (await absence(raw, analysis, touch, session));
+      (await ofRowType(analysis, touch, session, typeNamesIn(raw))) ??
+      (await absence(raw, analysis, touch, session));
     if (relation && absent) throw absent;
     const isPlaced = touch.catalogue || touch.tables.length === 0 || absent;
     const placed = isPlaced ? await planning.plan(query) : pass;
