@@ -11,7 +11,10 @@ import type { Analysis, SessionPort } from './ports.js';
 import { fieldsOf, kindOf, type RawFields, type RawNode, rewrite, visit } from './raw/node.js';
 
 /** Could PostgreSQL read a text as a time that depends on the present moment (datetktbl in datetime.c)? */
-export const namesMoment = (text: string): boolean => /\b(now|today|tomorrow|yesterday)\b/i.test(text);
+export const namesMoment = (text: string): boolean => text.search(moments) >= 0;
+
+/** Digits may follow a word, or stand before it, without a space (ParseDateTime in datetime.c). */
+const moments = /(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])/gi;
 
 /** Does a statement hold a literal that may mean the present moment? */
 export function holdsMoment(raw: RawNode): boolean {
@@ -76,8 +79,8 @@ export async function withMoment(
       if (node.kind === 'CONST') types.set(numberIn(node, 'location'), numberIn(node, 'consttype'));
       return true;
     });
-  /** words by the place of their literal */
-  const wanted = new Map<unknown, string>();
+  /** places of the literals */
+  const wanted = new Set<unknown>();
   visit(raw, (kind, fields) => {
     const arg = kind === 'TypeCast' ? (fields.arg as RawNode) : { [kind]: fields };
     const constant = fieldsOf(arg);
@@ -87,19 +90,32 @@ export async function withMoment(
       .map(({ location }) => types.get((location as number | undefined) ?? 0))
       .find(found => found !== undefined && (days.has(found) || clocks.has(found) || composed.has(found)));
     if (type === undefined) return;
-    const word = text.trim().toLowerCase();
-    const known = days.has(type) ? /^(now|today|tomorrow|yesterday)$/ : clocks.has(type) ? /^now$/ : /^$/;
-    if (!known.test(word)) throw together();
-    wanted.set(constant.location, word);
+    if (!canBeWritten(text, type)) throw together();
+    wanted.add(constant.location);
   });
   if (wanted.size === 0) return undefined;
   const [row] = await collect(session.cloud, momentQuery, [], [], []);
-  const moments = new Map(['now', 'today', 'tomorrow', 'yesterday'].map((word, i) => [word, row?.[i]]));
+  const known = new Map(['now', 'today', 'tomorrow', 'yesterday'].map((word, i) => [word, row?.[i]]));
+  const moment = (word: string): string => Buffer.from(known.get(word.toLowerCase()) ?? []).toString();
   return rewrite(raw, (kind, fields) => {
-    const word = kind === 'A_Const' ? wanted.get(fields.location) : undefined;
-    if (word === undefined || textOf(fields) === undefined) return undefined;
-    return { A_Const: { ...fields, sval: { sval: Buffer.from(moments.get(word) ?? []).toString() } } };
+    const text = kind === 'A_Const' && wanted.has(fields.location) ? textOf(fields) : undefined;
+    if (text === undefined) return undefined;
+    const [word = ''] = text.match(moments) ?? [];
+    // a date goes before a time
+    const sval = `${moment(word)} ${text.replace(moments, ' ')}`.trim();
+    return { A_Const: { ...fields, sval: { sval } } };
   });
+}
+
+/**
+ * A day stands for its date wherever that may stand, as in `tomorrow 12:00 EST`. The moment itself has a time and a zone, so
+ * nothing stands beside it.
+ */
+function canBeWritten(text: string, type: number): boolean {
+  const [word = '', ...more] = text.match(moments) ?? [];
+  const isAlone = text.trim() === word;
+  if (!days.has(type)) return clocks.has(type) && isAlone && /^now$/i.test(word);
+  return more.length === 0 && (isAlone || !/^now$/i.test(word));
 }
 
 const textOf = ({ sval }: RawFields): string | undefined => (sval as { sval?: string } | undefined)?.sval;

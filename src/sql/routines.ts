@@ -79,7 +79,11 @@ export function routinesCalled(oids: ReadonlySet<number>, session: SessionPort):
   return routines;
 }
 
-const routineQuery = String.raw`SELECT p.oid::text, p.proname::text, l.lanname::text, p.prosrc, p.prosqlbody::text,
+/** Constructors that CREATE TYPE AS RANGE makes (makeRangeConstructors, typecmds.c), where nothing of users compares bounds. */
+const makesRange = String.raw`l.lanname = 'internal' AND p.prosrc ~ '^(multi)?range_constructor\d$' AND EXISTS (
+    SELECT FROM pg_catalog.pg_range r WHERE p.prorettype IN (r.rngtypid, r.rngmultitypid)
+      AND r.rngcanonical = 0::pg_catalog.oid AND r.rngsubopc < ${FIRST_USER_OID})`;
+const routineQuery = String.raw`SELECT p.oid::text, p.proname::text, CASE WHEN ${makesRange} THEN 'range' ELSE l.lanname::text END, p.prosrc, p.prosqlbody::text,
     CASE WHEN p.prokind <> 'a' AND l.lanname = 'plpgsql' THEN pg_catalog.pg_get_functiondef(p.oid) END,
     p.proargdefaults::text, p.provolatile::text,
     (SELECT pg_catalog.string_agg(CASE WHEN c !~ '^search_path=' THEN 'it changes settings'
@@ -256,7 +260,8 @@ class Search {
     else if (language === 'sql' && body !== null) await this.#stored(storedTrees(body ?? ''), called);
     else if (language === 'sql') named.sql(source ?? '');
     else if (language === 'plpgsql') named.plpgsql(definition ?? '', source ?? '');
-    else named.doubt = `its body is written in ${language}, which Clarus does not read`;
+    else if (language !== 'range')
+      named.doubt = `its body is written in ${language}, which Clarus does not read`;
     if (named.doubt !== undefined) this.#doubt ??= `function "${name}": ${named.doubt}`;
     if (named.unreadable !== undefined) this.#unreadable ??= named.unreadable;
     this.#writes ||= named.writes;
