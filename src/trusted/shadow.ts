@@ -224,6 +224,7 @@ export async function ensureRole(server: TrustedServer, role: ShadowRole): Promi
       await client.query(superusersDdl);
       const [word, preposition] = role.superuser ? ['GRANT', 'TO'] : ['REVOKE', 'FROM'];
       await client.query(`${word} ${SUPERUSERS} ${preposition} ${escapeIdentifier(owner)}`);
+      await grantSettings(client);
     }
     await client.query('COMMIT');
   });
@@ -251,6 +252,17 @@ async function makeRole(client: pg.Client, name: string, superuser: boolean): Pr
         hint: 'Choose another name for the user, or take the rights from the role.',
       },
     );
+}
+
+/**
+ * A setting of superusers that a superuser of the cloud may change, and by which statements end otherwise. No value of it
+ * does harm: PostgreSQL keeps it within what the platform bears (check_max_stack_depth, postgres.c).
+ */
+async function grantSettings(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ known: boolean }>(
+    "SELECT pg_catalog.current_setting('server_version_num')::int >= 150000 AS known",
+  );
+  if (rows[0]!.known) await client.query(`GRANT SET ON PARAMETER max_stack_depth TO ${SUPERUSERS}`);
 }
 
 async function grantOwner(client: pg.Client, database: string, user: string, owner: string): Promise<void> {

@@ -49,6 +49,9 @@ export async function planCopy(
   const fields = raw.CopyStmt!;
   const direction = fields.is_from ? 'in' : 'out';
   const relation = child(fields, 'query') === undefined;
+  // BeginCopyTo (copyto.c)
+  if (child(fields, 'query')?.SelectStmt?.intoClause !== undefined)
+    throw new ClarusError('0A000', 'COPY (SELECT INTO) is not supported');
   const query = child(fields, 'query') ?? selectOf(ownRows(fields), []);
   const { analysis, touch } = await (relation
     ? planning.touch(query).catch(unplaced)

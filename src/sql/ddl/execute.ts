@@ -3,6 +3,7 @@ import { ClarusError } from '../../errors.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
+import { readerOn } from '../reading.js';
 import { alterRoutine, areRoutines } from './altered-routines.js';
 import { alterAttributes } from './attributes.js';
 import { beginDdl, inShadow } from './backends.js';
@@ -17,7 +18,7 @@ import { alterType, createExtension, dropObjects, ofTrustedSide } from './object
 import { alterSequence, createSequence } from './owned-sequences.js';
 import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
 import { alterView, createFunction, createView } from './queries.js';
-import { listParts } from './resolve.js';
+import { listParts, rangeParts, resolveRelation } from './resolve.js';
 import { alterRole, commentOnRole, createRole, dropRoles, renameRole } from './roles.js';
 import { createSchema } from './schemas.js';
 import { createTableAs } from './table-as.js';
@@ -76,11 +77,12 @@ async function run(
     case 'RenameStmt':
       return rename(session, deps, body, fields);
     case 'AlterObjectSchemaStmt':
+      if (fields.objectType === 'OBJECT_VIEW' || (await isView(session, fields)))
+        return alterView(session, body);
       if (fields.objectType === 'OBJECT_TABLE' || fields.objectType === 'OBJECT_MATVIEW')
         return renameTable(session, deps, body);
       if (fields.objectType === 'OBJECT_SEQUENCE')
         return alterSequence(session, deps, body, fields.relation as RawFields);
-      if (fields.objectType === 'OBJECT_VIEW') return alterView(session, body);
       if (ofTrustedSide.has(fields.objectType)) return inShadow(session, body);
       if (areRoutines.has(fields.objectType)) return alterRoutine(session, body);
       if (fields.objectType === 'OBJECT_TYPE' || fields.objectType === 'OBJECT_DOMAIN')
@@ -178,6 +180,7 @@ async function alterRelation(
   switch (fields.objtype) {
     case 'OBJECT_TABLE':
     case 'OBJECT_MATVIEW':
+      if (await isView(session, fields)) return alterView(session, body);
       return alterTable(session, deps, body);
     case 'OBJECT_VIEW':
       return alterView(session, body);
@@ -192,16 +195,24 @@ async function alterRelation(
   }
 }
 
-function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
+/** ALTER TABLE is taken of views too, as far as they have what it changes; PostgreSQL says where they have not. */
+async function isView(session: SessionPort, fields: RawFields): Promise<boolean> {
+  const range = fields.relation as RawFields | undefined;
+  return (range && (await resolveRelation(readerOn(session.trusted), rangeParts(range))))?.kind === 'v';
+}
+
+async function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
   switch (fields.renameType) {
     case 'OBJECT_TABLE':
     case 'OBJECT_MATVIEW':
     case 'OBJECT_TABCONSTRAINT':
+      if (await isView(session, fields)) return alterView(session, body);
       return renameTable(session, deps, body);
     case 'OBJECT_COLUMN':
+      if (fields.relationType === 'OBJECT_VIEW' || (await isView(session, fields)))
+        return alterView(session, body);
       if (fields.relationType === 'OBJECT_TABLE' || fields.relationType === 'OBJECT_MATVIEW')
         return renameTable(session, deps, body);
-      if (fields.relationType === 'OBJECT_VIEW') return alterView(session, body);
       throw unsupported('RENAME COLUMN of this kind of object');
     case 'OBJECT_VIEW':
       return alterView(session, body);

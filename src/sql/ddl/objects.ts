@@ -12,6 +12,7 @@ import { detachCarriers, inCloud, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
 import { lookAtValues } from './domain-values.js';
 import { lockInCloud } from './locks.js';
+import { routineIdentity } from './owners.js';
 import { viewsOver } from './populated.js';
 import { listParts, nameText, resolveRelation, resolveType, typeParts } from './resolve.js';
 import { changeTables } from './tables.js';
@@ -258,6 +259,8 @@ async function qualifiedRoutine(session: SessionPort, object: RawNode): Promise<
   const fields = fieldsOf(object);
   const names = list(fields, 'objname');
   if (names.length !== 1) return object;
+  const found = fields.args_unspecified === true ? undefined : await routineIdentity(session, fields);
+  if (found) return { [kindOf(object)]: { ...fields, objname: [str(found.schema), ...names] } };
   const [first, ...more] = await readerOn(session.trusted)(
     `SELECT DISTINCT n.nspname::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
       WHERE p.proname = $1 AND pg_catalog.pg_function_is_visible(p.oid)`,

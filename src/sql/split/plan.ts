@@ -25,6 +25,7 @@ import type { Routines } from '../routines.js';
 import { type Touch, touchOf } from '../touch.js';
 import { withViewsWritten } from '../view-definitions.js';
 import { withAsked } from './asked.js';
+import { besideCatalogue } from './beside-catalogue.js';
 import { mustPrintExactly } from './exact.js';
 import { joinsTables } from './given-join.js';
 import { readsOneTable } from './given-table.js';
@@ -54,6 +55,7 @@ export interface SplitPlanning {
 export async function planSplit(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
   const { analysis, touch, session, cause } = planning;
   if (kindOf(raw) !== 'SelectStmt') throw cause;
+  if (touch.catalogue) return planSplit(...(await besideCatalogue(raw, planning)));
   const carried = touch.tables.every(table => isInTree(session.catalog(), table));
   const whole = await withoutOnly(raw, planning);
   if (whole) return planSplit(whole.raw, whole.sql, { ...planning, analysis: whole.analysis });
