@@ -192,9 +192,13 @@ export async function alterIndex(session: SessionPort, deps: DdlDependencies, bo
   const tag = await runInShadow(session, body.text);
   if (!table) return { tag };
   refuseBlocked(table);
-  for (const { bare } of await namesInCloud(session, [found.oid])) {
+  for (const { bare, computes } of await namesInCloud(session, [found.oid])) {
     const relation = { schemaname: table.physical.schema, relname: bare, inh: true, relpersistence: 'p' };
-    await session.cloud.run(deparse({ AlterTableStmt: { relation, cmds, objtype: 'OBJECT_INDEX' } }));
+    const there = cmds.filter(({ AlterTableCmd: cmd }) => computes || cmd?.subtype !== 'AT_SetStatistics');
+    if (there.length > 0)
+      await session.cloud.run(
+        deparse({ AlterTableStmt: { relation, cmds: there, objtype: 'OBJECT_INDEX' } }),
+      );
   }
   session.transaction.record(body.text, []);
   return { tag };
@@ -212,6 +216,8 @@ interface IndexInCloud {
   /** qualified */
   readonly name: string;
   readonly bare: string;
+  /** it has expressions there: those over protected columns are tags */
+  readonly computes: boolean;
 }
 
 /** An index, or those of the partitions that it is made up of, as far as they stand in the cloud. */
@@ -240,10 +246,10 @@ async function namesInCloud(session: SessionPort, oids: readonly number[]): Prom
     const bare = nameInCloud(table, logical ?? '');
     const name = quoteQualified(table.physical.schema, bare);
     const [there] = await readerOn(session.cloud)(
-      "SELECT count(*) FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1) AND relkind IN ('i', 'I')",
+      'SELECT indexprs IS NOT NULL FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass($1)',
       [name],
     );
-    if (there?.[0] === '1') found.push({ name, bare });
+    if (there) found.push({ name, bare, computes: there[0] === 't' });
   }
   return found;
 }
