@@ -112,6 +112,10 @@ const toPublic = [
 ];
 
 const asSuperuser = [
+  // answered on the trusted side, by a setting of superusers
+  "SET max_stack_depth = '100kB'",
+  "SELECT repeat('[', 10000)::json",
+  'RESET max_stack_depth',
   'SELECT rolname, rolcanlogin, rolpassword FROM pg_authid WHERE rolname LIKE $$u\\_%$$ ORDER BY 1',
   "SELECT rolsuper FROM pg_roles WHERE rolname = 'app'",
   "ALTER ROLE u_out PASSWORD 'md5012345678901234567890123456789ab'",
