@@ -56,7 +56,7 @@ tables:
 
   test('what is about roles or the server is refused with a reason', async () => {
     for (const [sql, reason] of [
-      ['CREATE ROLE someone LOGIN', /"users"/],
+      ['CREATE ROLE someone IN ROLE pg_monitor', /"users"/],
       ['ALTER ROLE app CREATEDB', /"users"/],
       ['DROP ROLE app', /"users"/],
       ['GRANT app TO app', /"users"/],

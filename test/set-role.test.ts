@@ -307,6 +307,12 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
     await ours.query(
       'CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO closed.things VALUES (7, NEW.note); RETURN NEW; END$$',
     );
+    await ours.query(
+      'CREATE FUNCTION whose(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$SELECT $1 <> CURRENT_USER$$',
+    );
+    await ours.query(
+      `CREATE FUNCTION whose_else(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN whose($1); END$$`,
+    );
     await ours.query('CREATE TABLE watched (id integer, note text)');
     await ours.query('CREATE TRIGGER fired BEFORE INSERT ON watched FOR EACH ROW EXECUTE FUNCTION fired()');
     await ours.query('GRANT INSERT, SELECT ON watched TO reader');
@@ -320,6 +326,8 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
     await refused(
       'SELECT of_tables(), note FROM open',
       'SELECT note FROM open WHERE of_tables() > 0',
+      'SELECT note FROM open WHERE whose(note)',
+      'SELECT note FROM open WHERE whose_else(note)',
       "INSERT INTO watched VALUES (1, 'w')",
       'SELECT * FROM mine',
       "INSERT INTO open (id, note) VALUES (50, 'w')",

@@ -30,6 +30,8 @@ export class BodyNames {
   readonly withinSubqueries = new Set<string>();
   /** it asks for the time, or holds a literal that means it */
   time = false;
+  /** it asks by whom, or over which schemas, it is run */
+  role = false;
   /** why it cannot run over carriers, in words */
   unreadable: string | undefined;
   /** why it is not understood, in words */
@@ -142,6 +144,7 @@ export class BodyNames {
         break;
       case 'SQLValueFunction':
         if (/^SVFOP_(CURRENT_(DATE|TIME)|LOCALTIME)/.test(String(fields.op))) this.time = true;
+        else this.role = true;
         break;
       case 'SelectStmt':
         this.#select(fields);

@@ -32,6 +32,8 @@ export interface Routines {
   readonly builtins: ReadonlySet<number>;
   /** they ask for the time */
   readonly time: boolean;
+  /** they ask by whom, or over which schemas, they are run */
+  readonly role: boolean;
   /** they read the system catalogue */
   readonly catalogue: boolean;
   /** they use sequences */
@@ -149,6 +151,7 @@ class Search {
   #writes = false;
   #volatile = false;
   #time = false;
+  #role = false;
   #catalogue = false;
   #sequences = false;
   #subqueries = false;
@@ -184,6 +187,7 @@ class Search {
       volatile: this.#volatile,
       builtins: this.#builtins,
       time: this.#time,
+      role: this.#role,
       catalogue: this.#catalogue,
       sequences: this.#sequences,
       unreadable: this.#unreadable,
@@ -266,6 +270,7 @@ class Search {
     if (named.unreadable !== undefined) this.#unreadable ??= named.unreadable;
     this.#writes ||= named.writes;
     this.#time ||= named.time;
+    this.#role ||= named.role;
     this.#subqueries ||= named.scalarSubqueries;
     for (const field of nameSets) for (const text of named[field]) this.#names[field].add(text);
   }
@@ -319,6 +324,7 @@ class Search {
             break;
           case 'SQLVALUEFUNCTION':
             this.#time ||= numberIn(node, 'op') <= 8;
+            this.#role ||= numberIn(node, 'op') > 8;
             break;
           case 'NEXTVALUEEXPR':
             this.#sequences = true;

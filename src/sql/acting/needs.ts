@@ -126,6 +126,7 @@ export async function refuseSessionUser({ sql, parameterTypes }: Acted, session:
     });
 }
 
+/** The refusal of a statement that would be told the user who has logged in. */
 export const asksUser = (): ClarusError =>
   new ClarusError(
     '0A000',
@@ -192,6 +193,7 @@ async function refuseRoutines(
     routines.tables.size > 0 ||
     routines.sequences ||
     routines.catalogue ||
+    routines.role ||
     [...routines.builtins].some(homes.asksRole);
   if (!doubtful) return;
   throw new UncheckedRoutine(
