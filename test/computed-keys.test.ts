@@ -142,6 +142,22 @@ test('decide conflicts', () =>
     'SELECT * FROM job ORDER BY id',
   ));
 
+test('tell labels of an enum apart', () =>
+  same(
+    "CREATE TYPE stage AS ENUM ('created', 'active', 'done')",
+    'CREATE TABLE task (id int, queue text, at timestamp, stage stage, policy text)',
+    "INSERT INTO task VALUES (1, 'a', '2020-01-01', 'created', 'p'), (2, 'a', '2020-01-02', 'active', 'p')",
+    "CREATE UNIQUE INDEX task_stage ON task (queue, stage, COALESCE(policy, '')) WHERE stage <= 'active' AND policy = 'p'",
+    "INSERT INTO task VALUES (3, 'a', '2020-01-01', 'created', 'p')",
+    "INSERT INTO task VALUES (3, 'a', '2020-01-01', 'done', 'p'), (4, 'a', '2020-01-01', 'created', 'q')",
+    "INSERT INTO task VALUES (5, 'a', now(), 'active', 'p') ON CONFLICT DO NOTHING",
+    "INSERT INTO task VALUES (5, 'a', '2021-01-01', 'active', 'p') ON CONFLICT (queue, stage, COALESCE(policy, '')) WHERE stage <= 'active' AND policy = 'p' DO UPDATE SET at = excluded.at",
+    "UPDATE task SET stage = 'created' WHERE id = 2",
+    "UPDATE task SET stage = 'done' WHERE id = 1",
+    "UPDATE task SET stage = 'created' WHERE id = 2",
+    'SELECT * FROM task ORDER BY id',
+  ));
+
 test('hold for existing rows, for two sessions at once, and leave no value in the cloud', async () => {
   const { ours, proxy } = sides;
   await ours.query('CREATE TABLE secretly (id int, word text)');

@@ -1,8 +1,8 @@
 /** Unique indexes of expressions, or with a predicate, that read protected columns. */
 import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
-import type { ComputedKey, LogicalColumn, LogicalTable } from './catalog.js';
-import { readsProtected } from './catalog.js';
+import { typeOids } from '../wire/types.js';
+import { type ComputedKey, type LogicalColumn, type LogicalTable, readsProtected } from './catalog.js';
 import type { DeriveInput, DeriveNotice } from './derive-input.js';
 import type { DescribedIndex, DescribedIndexKey } from './description.js';
 import { KEY_ENCODING } from './encodings-for.js';
@@ -66,6 +66,22 @@ export async function computedKeysOf(
   return { columnNumberLast: last, ...(computedKeys.length > 0 ? { computedKeys } : {}) };
 }
 
+/** Smaller OIDs are PostgreSQL's own (FirstNormalObjectId of access/transam.h). */
+const FIRST_USER_OID = 16384;
+/** pg_catalog."default" */
+const DEFAULT_COLLATION = 100;
+
+const label = {
+  type: { oid: typeOids.text, modifier: -1, collation: DEFAULT_COLLATION, deterministic: true },
+  typeName: 'text',
+} as const;
+
+/** Labels of an enum are not renamed while rows hold them in protected columns (sql/ddl/values-of-types.ts). */
+const labelsStay = ({ reads }: DescribedIndex, { columns }: LogicalTable): boolean =>
+  columns.every(
+    ({ attnum, protection, type }) => !reads.includes(attnum) || protection || type.oid < FIRST_USER_OID,
+  );
+
 /** A column that holds tags alone. @param column the one that the key is, where it is one */
 async function computed(
   number: number,
@@ -81,7 +97,8 @@ async function computed(
   table: LogicalTable,
   { registry, numbers, taken }: Deriving,
 ): Promise<LogicalColumn> {
-  const { type, typeName } = column ?? key;
+  // labels of an enum are equal where their texts are
+  const { type, typeName } = key.isEnum && labelsStay(index, table) ? label : (column ?? key);
   const encoding = encodingNamed(registry, KEY_ENCODING);
   const reason = encoding.rejects(type);
   if (reason !== undefined)

@@ -67,8 +67,8 @@ const indexes = `
        (SELECT jsonb_agg(jsonb_build_object('sql', pg_get_indexdef(x.oid, e.attnum::int4, false),
           'type', jsonb_build_object('oid', e.atttypid::int8, 'modifier', e.atttypmod, 'collation', e.attcollation::int8,
             'deterministic', coalesce(el.collisdeterministic, true)),
-          'typeName', format_type(e.atttypid, e.atttypmod)) ORDER BY e.attnum)
-        FROM pg_attribute e LEFT JOIN pg_collation el ON el.oid = e.attcollation
+          'typeName', format_type(e.atttypid, e.atttypmod), 'isEnum', et.typtype = 'e') ORDER BY e.attnum)
+        FROM pg_attribute e JOIN pg_type et ON et.oid = e.atttypid LEFT JOIN pg_collation el ON el.oid = e.attcollation
        WHERE e.attrelid = x.oid AND e.attnum <= i.indnkeyatts) END,
    'definition', pg_get_indexdef(x.oid),
    'constraint', coalesce((SELECT k.oid::int8 FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x') LIMIT 1), 0),

@@ -107,6 +107,8 @@ export interface DescribedIndexKey {
   readonly sql: string;
   readonly type: TypeRef;
   readonly typeName: string;
+  /** it is a label of an enum */
+  readonly isEnum: boolean;
 }
 
 /** What rows a partition may hold. */

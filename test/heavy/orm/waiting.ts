@@ -3,8 +3,6 @@
  * come: the suite fails on both.
  */
 
-const afterQueue = 'pg-boss has no queue';
-
 /** By policy, application and step. */
 export const waiting: Readonly<
   Record<'sensitive' | 'encryptedByDefault', Readonly<Record<string, Readonly<Record<string, string>>>>>
@@ -12,14 +10,7 @@ export const waiting: Readonly<
   sensitive: {},
   encryptedByDefault: {
     'pg-boss': {
-      'make a queue': 'a function that writes: the type of a parameter within a statement of it',
       maintain: 'a write in WITH over a partitioned table',
-      ...Object.fromEntries(
-        ['send', 'fetch', 'complete', 'fetch and fail', 'look', 'size', 'queues', 'work'].map(step => [
-          step,
-          afterQueue,
-        ]),
-      ),
     },
   },
 };

@@ -108,7 +108,8 @@ const indexesQuery = physical(
                 AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indcollation::pg_catalog.oid[]) AS u (k)
                       JOIN pg_catalog.pg_collation l ON l.oid = u.k WHERE NOT l.collisdeterministic)
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                      WHERE a.attrelid = i.indexrelid AND a.attnum <= i.indnkeyatts AND a.atttypid >= ${FIRST_USER_OID})
+                      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attrelid = i.indexrelid
+                        AND a.attnum <= i.indnkeyatts AND a.atttypid >= ${FIRST_USER_OID} AND t.typtype <> 'e')
             THEN pg_catalog.jsonb_build_object(
               'keys', (SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_indexdef(i.indexrelid, n, false) ORDER BY n)
                          FROM pg_catalog.generate_series(1, i.indnkeyatts) AS n),
