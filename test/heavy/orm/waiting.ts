@@ -10,7 +10,9 @@ export const waiting: Readonly<
   sensitive: {},
   encryptedByDefault: {
     'pg-boss': {
+      'fetch and fail': 'a write in WITH over a partitioned table',
       maintain: 'a write in WITH over a partitioned table',
+      ...Object.fromEntries(['size', 'work'].map(step => [step, 'the job that failed is not queued again'])),
     },
   },
 };
