@@ -282,7 +282,7 @@ test('what a protected table cannot have is refused and leaves nothing', () =>
       ['ALTER TABLE t ADD clarus_row int', /reserved/],
       ['ALTER TABLE t ENABLE ROW LEVEL SECURITY', /not supported/],
       ['CREATE UNIQUE INDEX ON t (a) NULLS NOT DISTINCT WHERE plain > 1', /takes NULLs for equal/],
-      ['CREATE UNIQUE INDEX ON t (to_jsonb(a))', /unique index .* is not possible/],
+      ['CREATE UNIQUE INDEX ON t (int4range(a, NULL))', /unique index .* is not possible/],
       ['CREATE TABLE x AS EXECUTE p', /prepared statement/],
       ['CREATE MATERIALIZED VIEW m AS SELECT * FROM t', /materialised view over protected tables/],
       [`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT a FROM t'`, /not proven/],
