@@ -156,7 +156,7 @@ function refuseInExclusion(exclusion: DescribedConstraint, described: DescribedT
 /** ON DELETE SET NULL, SET DEFAULT */
 const setsValues = (action: string): boolean => action === 'n' || action === 'd';
 
-function refuseKindOfTable({ name, kind, persistence, rowSecurity }: DescribedTable): void {
+function refuseKindOfTable({ name, kind, persistence }: DescribedTable): void {
   const what =
     kind === 'm'
       ? 'be a materialised view of the cloud'
@@ -164,9 +164,7 @@ function refuseKindOfTable({ name, kind, persistence, rowSecurity }: DescribedTa
         ? 'be a foreign table'
         : persistence === 't'
           ? 'be temporary'
-          : rowSecurity
-            ? 'have row security'
-            : undefined;
+          : undefined;
   if (what === undefined) return;
   throw refused(
     `table "${name}" cannot ${what}, because it has protected columns`,

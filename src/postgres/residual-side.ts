@@ -10,6 +10,7 @@ import type {
   Residual,
   ResidualNeeds,
   ResidualPort,
+  RunAs,
   SessionSettings,
   StatementPort,
 } from '../sql/ports.js';
@@ -32,6 +33,18 @@ import { TrustedSide } from './trusted-side.js';
 const attach = physicalQuery(`SELECT ${OWN_SCHEMA}.attach($1)`, [1028]);
 const set = physicalQuery(
   `SELECT pg_catalog.set_config(n, v, false)
+     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS u (n, v)`,
+  [1009, 1009],
+);
+/** Settings as the session has them in the cloud. */
+const asked = physicalQuery(
+  `SELECT pg_catalog.current_setting(u.n, true)
+     FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS u (n, place) ORDER BY u.place`,
+  [1009],
+);
+/** What a transaction is run as; its role comes last, for settings are the session's own to set. */
+const actAs = physicalQuery(
+  `SELECT pg_catalog.set_config(n, v, true)
      FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS u (n, v)`,
   [1009, 1009],
 );
@@ -59,6 +72,8 @@ export class ResidualSide implements ResidualPort, CarrierSession {
   #locale = true;
   /** statements that are being finished: the last one's rows are asked for */
   readonly #running: RunningStatement[] = [];
+  /** what the statements that are being finished are run as, where policies count (row-security/) */
+  #acting: string | undefined;
   /** tables whose carriers this session has seen */
   readonly #attached = new Set<number>();
   /** cursors that are being closed */
@@ -112,12 +127,15 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     return this.#side.pipeline;
   }
 
-  async begin(source: RowSource, { tables, localised, writes }: ResidualNeeds): Promise<Residual> {
+  async begin(source: RowSource, { tables, localised, writes, as }: ResidualNeeds): Promise<Residual> {
     const context = this.#context;
     this.#mustKnowSchema();
     const side = this.#side;
     await side.open();
     await this.#releasing;
+    const acting = as && JSON.stringify(as);
+    if (this.#running.length === 0) this.#acting = undefined;
+    else if (this.#acting !== acting) throw otherPolicies();
     this.#unregister ??= this.#options.carriers.register(side.processId, this);
     const reading = await beginReading(context, this.#names(tables), writes);
     const running = new RunningStatement(source, side, reading, context, () => {
@@ -128,6 +146,8 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     try {
       await this.#prepare(port, localised, 'force_custom_plan');
       await this.#attach(port, tables);
+      if (as && this.#acting !== acting) await this.#actAs(port, as);
+      this.#acting = acting;
     } catch (error) {
       this.#forgetSettings();
       this.#settle();
@@ -135,6 +155,20 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     }
     this.#running.push(running);
     return running;
+  }
+
+  /** Until the transaction ends. What the session has not set is not there either. */
+  async #actAs(port: PipelinePort, { role, settings }: RunAs): Promise<void> {
+    const named = settings.length > 0 ? await this.#asked(settings) : [];
+    const all = role === undefined ? named : [...named, ['role', role] as const];
+    if (all.length === 0) return;
+    const [names, values] = [0, 1].map(i => textArray(all.map(setting => setting[i]!)));
+    await port.gather(actAs, [names!, values!], false);
+  }
+
+  async #asked(names: readonly string[]): Promise<readonly (readonly [name: string, value: string])[]> {
+    const { rows } = await this.#context.cloud.gather(asked, [textArray(names)], false);
+    return rows.flatMap(([value], i) => (value ? [[names[i]!, Buffer.from(value).toString()] as const] : []));
   }
 
   get changesSchema(): boolean {
@@ -319,6 +353,11 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     for (const table of tables) this.#attached.add(table);
   }
 }
+
+const otherPolicies = (): ClarusError =>
+  new ClarusError('0A000', 'statements that meet different policies are not finished at the same time', {
+    hint: 'Run the one when the other has ended.',
+  });
 
 const foreignLocale = (): ClarusError =>
   new ClarusError(

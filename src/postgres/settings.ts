@@ -33,6 +33,7 @@ const planning = [
   'array_nulls',
   'statement_timeout',
   'client_min_messages',
+  'row_security',
   ...others,
 ];
 const atOnce = physicalQuery(
@@ -52,13 +53,15 @@ export const settingsByName = (settings: SessionSettings): ReadonlyMap<string, s
     ['bytea_output', settings.byteaOutput],
     ['array_nulls', settings.arrayNulls ? 'on' : 'off'],
     ['statement_timeout', settings.statementTimeout],
+    ['row_security', settings.rowSecurity ? 'on' : 'off'],
     ...settings.literals.split('\n').map((value, i): [string, string] => [others[i]!, value]),
   ]);
 
 /** The settings by which PostgreSQL reads DDL, beside the search path, where the trusted side follows the session's. */
 export function readingSettings(settings: SessionSettings): Readonly<Record<string, string>> {
   const all = [...settingsByName(settings)].filter(
-    ([name]) => !['search_path', 'statement_timeout'].includes(name) && !name.startsWith('lc_'),
+    ([name]) =>
+      !['search_path', 'statement_timeout', 'row_security'].includes(name) && !name.startsWith('lc_'),
   );
   const strings = ['standard_conforming_strings', settings.standardConformingStrings ? 'on' : 'off'] as const;
   return Object.fromEntries([...all, strings]);
@@ -93,6 +96,7 @@ export class SettingsView {
     literals: '',
     statementTimeout: '0',
     clientMinMessages: 'notice',
+    rowSecurity: true,
   };
   #defaults: ReadonlyMap<string, string> | undefined;
   #cloudMajor = Infinity;
@@ -149,6 +153,7 @@ export class SettingsView {
       arrayNulls,
       statementTimeout,
       clientMinMessages,
+      rowSecurity,
       ...literals
     ] = answers.flatMap(({ rows }) => rows[0]!.map(text));
     this.#change({
@@ -162,6 +167,7 @@ export class SettingsView {
       literals: literals.join('\n'),
       statementTimeout: statementTimeout!,
       clientMinMessages: clientMinMessages!,
+      rowSecurity: rowSecurity === 'on',
     });
     this.#defaults ??= new Map(
       (await cloud.gather(startingValues, [], false)).rows.map(([name, value]) => [text(name), text(value)]),

@@ -333,7 +333,9 @@ export class Sql {
     const [residual, services] = [residualOf(bound), this.#splitServices(bound)];
     const hooks =
       body.writes?.triggered && triggerHooks(body, bound, residual, services, this.#routineServices(bound));
-    return bindSplitWrite(body, bound, residual, services, hooks);
+    const portal = bindSplitWrite(body, bound, residual, services, hooks);
+    // whom policies are applied to is shown no row (BuildIndexValueDescription of genam.c), its owner neither
+    return body.as ? withoutDetails(portal) : portal;
   }
 
   #bindInsertSelect(body: InsertSelectBody, bound: Bound): Portal {
@@ -402,6 +404,18 @@ export class Sql {
     if (plans.size > this.services.plansMax) plans.delete(plans.keys().next().value!);
   }
 }
+
+/** A portal whose errors of constraints show no values. */
+const withoutDetails = (portal: Portal): Portal => ({
+  execute: async (rows, listener) => {
+    try {
+      return await portal.execute(rows, listener);
+    } catch (error) {
+      throw withoutRows(error);
+    }
+  },
+  close: () => portal.close(),
+});
 
 /** EXPLAIN (GENERIC_PLAN) and EXPLAIN (CLARUS): a Query brings no values. */
 const isGeneric = ({ body }: ProtectedPlan): boolean =>

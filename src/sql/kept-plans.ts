@@ -14,6 +14,7 @@ export interface MadeWith {
   readonly seeded: boolean;
   /** the role that it is planned for, and the session's user; undefined: the session's own */
   readonly acting: string | undefined;
+  readonly rowSecurity: boolean;
 }
 
 /** The role that statements of a session are planned for. */
@@ -34,6 +35,7 @@ export const madeWith = (session: SessionPort): MadeWith => ({
   temporary: session.temporary.state,
   seeded: session.randomness.seeded,
   acting: rolesIn(session),
+  rowSecurity: session.settings.rowSecurity,
 });
 
 /** May a plan that was made with `made` be run `now`? */
@@ -43,7 +45,8 @@ export const same = (made: MadeWith, now: MadeWith): boolean =>
   made.rounds === now.rounds &&
   made.temporary === now.temporary &&
   made.seeded === now.seeded &&
-  made.acting === now.acting;
+  made.acting === now.acting &&
+  made.rowSecurity === now.rowSecurity;
 
 /** DDL is planned once: what it finds in the shadow schema may change with it. */
 export const keepable = (plan: Plan): boolean =>
@@ -55,14 +58,15 @@ export const keepable = (plan: Plan): boolean =>
 
 /** What a plan depends on beside the catalogue: the statement, its types, who asks, how names resolve and literals are read. */
 export const planKey = (text: string, parameterTypes: readonly number[], session: SessionPort): string => {
-  const { user, settings, residual, secrets, temporary, randomness } = session;
+  const { user, settings, residual, internal, secrets, temporary, randomness } = session;
   const acting = rolesIn(session);
   const from = [
-    residual ? '' : 'fetch',
+    `${residual ? '' : 'fetch'}${internal ? ' internal' : ''}`,
     [...(secrets ?? [])].join(),
     temporary.state,
     `${randomness.seeded}`,
     acting === undefined ? '' : `as ${acting}`,
+    settings.rowSecurity ? '' : 'all rows',
   ];
   const read = [settings.searchPath, readingOf(settings), rounds(settings)];
   return [user, ...read, parameterTypes.join(), ...from, text].join('\0');

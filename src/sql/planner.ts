@@ -38,9 +38,17 @@ import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
 import { child, fieldsOf, kindOf, type RawNode, text } from './raw/node.js';
 import { parseOne, type RawStatement } from './raw/parse.js';
+import { securedCause, securedRefusal } from './row-security/statements.js';
+import {
+  copySecured,
+  refuseExempt,
+  refuseSecuredRoutines,
+  refuseSecuredTriggers,
+} from './row-security/tables.js';
 import { placeSequences } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { readingOf } from './settings.js';
+import { isApplied } from './split/asks.js';
 import { overCatalogue, planCursor } from './split/cursor.js';
 import type { SplitPlanning } from './split/plan.js';
 import { planSplitQuery, planSplitStatement } from './split/write/plan.js';
@@ -91,10 +99,12 @@ export class Planning {
     try {
       const { seeded } = session.randomness;
       const role = actingIn(session);
+      const copied = await copySecured(node, session);
+      const [raw, text] = copied ? [copied, deparse(copied)] : [node, sql];
       const plan = await (role === undefined
-        ? this.#plan(node, sql, parameterTypes, session)
+        ? this.#plan(raw, text, parameterTypes, session)
         : planActing(
-            { node, text: sql, offset },
+            { node: raw, text, offset },
             {
               role,
               session,
@@ -234,11 +244,17 @@ export class Planning {
     // views in the query of a cursor are expanded when it is opened only
     const read = cursor ? await session.analyse(deparse(cursor), shape.parameterTypes) : analysis;
     const touch = mustBeProven(await touchOf(read, session, homes));
+    const secured = isApplied(read, session);
+    if (secured) await refuseExempt(session);
+    if (touch.routines && !secured && !session.internal)
+      await refuseSecuredRoutines(touch.routines.tables, session);
+    if (!session.internal && isOfWrite(raw)) await refuseSecuredTriggers(touch.tables, session);
     mustOnlyRead(read, touch.tables, catalog);
     if (touch.seeds || (touch.homes.has('settings') && /seed|\$/i.test(clean)))
       session.randomness.seeded = true;
     const tables = touch.tables.filter(t => t.state === 'protected');
-    if (touch.temporary.size > 0)
+    if (touch.temporary.size > 0) {
+      if (secured) throw securedRefusal('a statement over temporary tables');
       return planTemporary(raw, clean, {
         analysis,
         touch,
@@ -248,14 +264,17 @@ export class Planning {
         planIn: within => this.#parts(within),
         source: (statement, types) => this.source(statement, session, types),
       });
+    }
     const named = await inFull(clean, analysis, treesOf([analysis, read]), homes, session);
     if (named?.sql) return this.#query(parseOne(named.sql), named.sql, parameterTypes, session);
     const momentary = holdsMoment(raw);
     let absent: ClarusError | undefined;
-    if (touch.views && firesInsteadOf(read, catalog))
+    if (touch.views && firesInsteadOf(read, catalog)) {
+      if (secured) throw securedRefusal('a write that fires triggers');
       return this.#insteadOf(clean, { analysis, touch, homes, session }, momentary);
+    }
     const sequences = await placeSequences(touch.sequences, raw, session);
-    if (tables.length === 0 && !(cursor && isOfCatalogue(touch))) {
+    if (tables.length === 0 && !secured && !(cursor && isOfCatalogue(touch))) {
       const own =
         touch.catalogue && session.residual ? await withoutOwnObjects(clean, shape, session) : undefined;
       const touched = own ? await touchOf(own.analysis, session, homes) : touch;
@@ -279,7 +298,7 @@ export class Planning {
       return planExplained(fresh, { analysis, touch, session, plan: this.#parts(session) });
     if (cursor) return this.#cursor(fresh, analysis, homes, session);
     const compilation = this.#compiling(catalog, homes, analysis.shape, session, sequences.trusted);
-    const unsaid = named?.cause ?? absent;
+    const unsaid = secured ? securedCause() : (named?.cause ?? absent);
     const pushed = unsaid
       ? Promise.reject<ProtectedPlan>(unsaid)
       : planPushed(fresh, analysis, touch, tables, compilation, session);
@@ -429,3 +448,5 @@ export class Planning {
     }
   }
 }
+
+const isOfWrite = (raw: RawNode): boolean => !raw.SelectStmt || raw.SelectStmt.withClause !== undefined;

@@ -127,6 +127,8 @@ export interface SessionSettings {
   readonly statementTimeout: string;
   /** the least severity that the client hears of */
   readonly clientMinMessages: string;
+  /** row_security: a statement that policies would keep rows from is answered, and does not fail */
+  readonly rowSecurity: boolean;
 }
 
 /** Offsets of time zones by name, as the trusted PostgreSQL knows them. */
@@ -134,6 +136,14 @@ export interface ZoneSource {
   /** undefined: not loaded yet */
   known(name: string): ZoneOffsets | undefined;
   load(name: string): Promise<ZoneOffsets>;
+}
+
+/** What a statement needs of the backend that runs it, so that policies mean there what they mean to the session. */
+export interface RunAs {
+  /** the role that the session acts as; undefined: its own */
+  readonly role: string | undefined;
+  /** names of settings of the session that policies ask for */
+  readonly settings: readonly string[];
 }
 
 /** What a statement that is finished on the trusted side needs. */
@@ -144,6 +154,8 @@ export interface ResidualNeeds {
   readonly localised: boolean;
   /** what it does goes on in the transaction that it begins */
   readonly writes: boolean;
+  /** it meets policies of row level security; absent: it is run as the session's own role, which meets none */
+  readonly as?: RunAs;
 }
 
 /** The connection of a session on which statements are finished over rows of a cloud. */

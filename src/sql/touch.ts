@@ -246,7 +246,7 @@ function namesView(parsed: readonly Node[]): boolean {
 }
 
 /** SQLValueFunctionOp 0 to 8 are dates and times; the rest are names of roles and schemas. */
-const isTime = (node: Node): boolean => numberIn(node, 'op') <= 8;
+export const isTime = (node: Node): boolean => numberIn(node, 'op') <= 8;
 
 const blocked = (table: LogicalTable): ClarusError =>
   new ClarusError(

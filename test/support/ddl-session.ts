@@ -124,6 +124,7 @@ export async function openDdlSession(
       literals: '',
       statementTimeout: '0',
       clientMinMessages: 'notice',
+      rowSecurity: true,
     },
     cloudMajor: Infinity,
     cloud: statementPort(cloud, sent),

@@ -12,9 +12,10 @@ import { type Node, nodesIn, numberIn, readNodes, walk } from '../analysed/node.
 import { COMMAND, functionsIn, RTE } from '../analysed/query.js';
 import { constantValue } from '../analysed/types.js';
 import { physical } from '../compilation.js';
+import type { CopyOutBody, CursorBody, ExplainBody, ExplainedBody, SplitBody } from '../execute/bodies.js';
 import { FIRST_USER_OID, type FunctionHomes, LASTVAL, sequenceCalled } from '../functions.js';
 import { inCloudsWords } from '../opaque/index.js';
-import type { Plan, RightsNeeded } from '../plan.js';
+import type { Plan, ProtectedPlan, RightsNeeded } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { readerOn } from '../reading.js';
 import { routinesCalled } from '../routines.js';
@@ -54,16 +55,39 @@ export async function rightsNeeded(
   const analysis = await session.analyse(sql, parameterTypes);
   const trees = [...analysis.parsed, ...analysis.rewritten].flatMap(readNodes);
   const functions = functionsIn(trees);
-  refuseAsking(trees, functions, homes, session);
+  // what the role runs itself is answered for it
+  const runs = plan.kind === 'protected' && runsAsRole(plan.body);
+  if (!runs) refuseAsking(trees, functions, homes, session);
+  else if (session.transaction.authorized !== undefined)
+    await refuseSessionUser({ sql, parameterTypes }, session);
   const isCalls = plan.kind === 'protected' && plan.body.kind === 'calls';
   const ofUsers = [...functions].filter(oid => oid >= FIRST_USER_OID);
-  if (!isCalls) await refuseRoutines(ofUsers, session, homes);
+  if (!isCalls && !runs) await refuseRoutines(ofUsers, session, homes);
   await refuseTargets(targetsOf(trees), session);
   return {
     tries: [physical(`EXPLAIN (COSTS OFF) ${sql}`, analysis.shape.parameterTypes)],
     functions: [...functions],
     sequences: sequencesOf(trees),
   };
+}
+
+/** Is a statement run as the role, because policies are applied to it? */
+function runsAsRole(body: ProtectedPlan['body']): boolean {
+  switch (body.kind) {
+    case 'split':
+      return (body as SplitBody).as !== undefined;
+    case 'cursor':
+      return runsAsRole((body as CursorBody).source);
+    case 'copy-out':
+      return runsAsRole((body as CopyOutBody).read);
+    case 'explain':
+    case 'explained': {
+      const planned = 'planned' in body ? (body as ExplainedBody).planned : (body as ExplainBody).plan;
+      return planned.kind === 'protected' && runsAsRole(planned.body);
+    }
+    default:
+      return false;
+  }
 }
 
 /** @throws ClarusError 0A000 for what other sides would answer for their own user */

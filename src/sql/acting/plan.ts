@@ -24,6 +24,7 @@ import {
 } from '../raw/node.js';
 import { parseOne, type RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
+import { isSecured } from '../row-security/in-force.js';
 import { analysedByOwner } from '../split/fetching.js';
 import {
   asksUser,
@@ -91,9 +92,11 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   const clean = stripComments(sql);
   const acted = (): Promise<string> => startedBy(parseOne(clean), clean, session);
   const alike = await searchesAlike(session);
-  if (alike) await session.analyse(clean, types);
+  const secured = alike && (await meetsPolicies(node, clean, acted, planning));
   const raw = named ? parseOne(sql) : node;
-  const planned = await plan(raw, sql, alike ? analysedByOwner(session) : session).catch(async error => {
+  // where policies are applied, the role itself runs it
+  const within = alike && !secured ? analysedByOwner(session) : session;
+  const planned = await plan(raw, sql, within).catch(async error => {
     // what is not answered may not be permitted either, which PostgreSQL would say
     if (error instanceof ClarusError && error.code === '0A000')
       await explained(await acted(), types, session);
@@ -118,6 +121,19 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
 
 const isAboutRole = ({ RenameStmt: rename, CommentStmt: comment }: RawNode): boolean =>
   rename?.renameType === 'OBJECT_ROLE' || comment?.objtype === 'OBJECT_ROLE';
+
+/** Are policies of row level security applied to it? @throws PostgresError what is wrong with the statement */
+async function meetsPolicies(
+  node: RawNode,
+  sql: string,
+  acted: () => Promise<string>,
+  { session, parameterTypes }: ActingPlanning,
+): Promise<boolean> {
+  const analysis = await session.analyse(sql, parameterTypes);
+  if (node.SelectStmt || node.InsertStmt || node.UpdateStmt || node.DeleteStmt || node.MergeStmt)
+    return isSecured(analysis);
+  return isSecured(await session.analyse(await acted(), parameterTypes));
+}
 
 /** SET, RESET and SHOW of a setting; those of roles and transactions are not for all to be tried. */
 const isSetting = ({ VariableSetStmt: set, VariableShowStmt: show }: RawNode): boolean =>

@@ -20,6 +20,7 @@ import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
 import { alterView, createFunction, createView } from './queries.js';
 import { listParts, rangeParts, resolveRelation } from './resolve.js';
 import { alterRole, commentOnRole, createRole, dropRoles, renameRole } from './roles.js';
+import { altersRowSecurity, changeRowSecurity, tableNamed, tablesOfPolicies } from './row-security.js';
 import { createSchema } from './schemas.js';
 import { createTableAs } from './table-as.js';
 import {
@@ -94,6 +95,9 @@ async function run(
       return changeOwner(session, body);
     case 'DropStmt':
       return drop(session, deps, body, fields);
+    case 'CreatePolicyStmt':
+    case 'AlterPolicyStmt':
+      return changeRowSecurity(session, deps, body, tableNamed(node, 'table'));
     case 'IndexStmt':
       return createIndex(session, deps, body);
     case 'TruncateStmt':
@@ -175,6 +179,8 @@ async function alterRelation(
   for (const { AlterTableCmd: command } of list(fields, 'cmds'))
     if (command?.subtype === 'AT_ChangeOwner')
       await refuseLogicalOwner(session, command.newowner as RawFields | undefined);
+  if (altersRowSecurity(fields))
+    return changeRowSecurity(session, deps, body, tableNamed(body.node, 'relation'));
   const owned = await ownedRelation(session, fields);
   if (owned) return changeOwnerOfRelation(session, body, owned.relation, owned.newowner);
   switch (fields.objtype) {
@@ -230,6 +236,8 @@ async function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody
       return renameTrigger(session, body);
     case 'OBJECT_ROLE':
       return renameRole(session, body);
+    case 'OBJECT_POLICY':
+      return changeRowSecurity(session, deps, body, tableNamed(body.node, 'relation'));
     default:
       if (ofTrustedSide.has(fields.renameType)) return inShadow(session, body);
       if (areRoutines.has(fields.renameType)) return alterRoutine(session, body);
@@ -245,6 +253,8 @@ function drop(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields
       return dropTables(session, deps, body);
     case 'OBJECT_TRIGGER':
       return dropTrigger(session, deps, body);
+    case 'OBJECT_POLICY':
+      return changeRowSecurity(session, deps, body, tablesOfPolicies(fields));
     default:
       return dropObjects(session, deps, body);
   }

@@ -220,7 +220,6 @@ const holdsTables: ReadonlySet<unknown> = new Set([
   'OBJECT_EXTENSION',
   'OBJECT_RULE',
   'OBJECT_TRIGGER',
-  'OBJECT_POLICY',
 ]);
 
 /** The name of an object to drop as the shadow resolves it; one that is not there stays as it is. */

@@ -25,6 +25,7 @@ import {
   rangeParts,
   resolveRelation,
 } from './resolve.js';
+import { joinsTree, refuseInTrees } from './secured-trees.js';
 import { refuseBlocked, servedTable, tableOfRelation } from './served.js';
 import {
   conversions,
@@ -38,9 +39,7 @@ import { changeTables, type TableStatement } from './tables.js';
 import { defineInCloud } from './types.js';
 import { refuseOtherRows, tablesHolding } from './values-of-types.js';
 
-interface Tag {
-  readonly tag: string;
-}
+type Tag = { readonly tag: string };
 
 /**
  * Runs a statement through the pipeline. An open table is changed in the cloud by the client's own statement, with
@@ -86,6 +85,7 @@ export async function createTable(session: SessionPort, deps: DdlDependencies, b
   return run(session, deps, { ...body, node }, undefined, {
     scope: [...(await referencedTables(session, body.node)), ...trees.map(({ oid }) => oid)],
     check: async ({ changed }) => {
+      if (parents.length > 0) await refuseInTrees(session);
       for (const { before, after } of changed) {
         if (before || !after) continue;
         await refuseLikeOfProtected(session, body.node, after.table);
@@ -195,6 +195,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
     readable,
     check: async ({ changed }) => {
       await mustStayFireable(changed, session);
+      if (commands.some(joinsTree)) await refuseInTrees(session);
       await refuseOtherRows(session, deps, changed);
     },
     ...(table.state === 'protected' ? { conversions: conversions(table, commands) } : {}),

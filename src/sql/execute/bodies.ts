@@ -8,8 +8,10 @@ import type { SkippedBy } from '../exclusions/write.js';
 import type { ExplainOptions } from '../explained/options.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
 import type { CursorDeclaration, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
+import type { RunAs } from '../ports.js';
 import type { Output } from '../read/targets.js';
 import type { RoutineVersions } from '../routines.js';
+import type { PolicyChecks } from '../row-security/policies.js';
 import type { Asked } from '../split/asked.js';
 import type { Shown } from '../split/shown.js';
 import type { FiredTriggers } from '../triggers/trigger.js';
@@ -236,6 +238,8 @@ export interface SplitBody {
   readonly joins: boolean;
   /** what it writes; undefined: it only reads */
   readonly writes: SplitWrites | undefined;
+  /** policies of row level security are applied: it is run by carriers, as the role; absent: none are */
+  readonly as?: RunAs;
 }
 
 /** What a split statement writes. */
@@ -261,6 +265,15 @@ export interface SplitWrites {
   readonly first: readonly FirstQuery[];
   /** triggers that it fires on the trusted side; absent: none */
   readonly triggered?: TriggeredWrite;
+  /** policies that updated rows must meet; absent: none */
+  readonly policed?: PolicedUpdate;
+}
+
+/** What policies say of the rows of an UPDATE. */
+export interface PolicedUpdate {
+  readonly policies: PolicyChecks;
+  /** over columns of new rows, as arrays of text: for each row the place of the first policy that it breaks, or -1 */
+  readonly body: SplitBody;
 }
 
 /** What a write does beside writing, where the table that it writes has triggers. */
@@ -302,8 +315,11 @@ export interface GivenRows {
   readonly table: LogicalTable;
   /** computes them; a last field is the place of the first rule that the row breaks */
   readonly body: SplitBody;
-  /** CHECK constraints, then what views check (WITH CHECK OPTION), in the order in which PostgreSQL asks them */
-  readonly rules: readonly { readonly kind: 'check' | 'view'; readonly name: string }[];
+  /** policies, CHECK constraints, then what views check (WITH CHECK OPTION), in the order in which PostgreSQL asks them */
+  readonly rules: readonly (
+    | { readonly kind: 'policy'; readonly name: string | undefined }
+    | { readonly kind: 'check' | 'view'; readonly name: string }
+  )[];
   /** its columns, and their types by name */
   readonly columns: readonly LogicalColumn[];
   readonly types: readonly string[];

@@ -4,12 +4,13 @@
  */
 import { heirsOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
-import type { ExplainedBody } from '../execute/bodies.js';
+import type { ExplainedBody, SplitBody } from '../execute/bodies.js';
 import type { Plan, ProtectedPlan } from '../plan.js';
 import type { Analysis, SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { child, fieldsOf, kindOf, type RawNode } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
+import { securedRefusal } from '../row-security/statements.js';
 import type { Touch } from '../touch.js';
 import { explainOptions } from './options.js';
 
@@ -35,6 +36,10 @@ export async function planExplained(
   const query = queryOf(statement);
   const sql = deparse(query);
   const planned = await explainable(query, sql, shape.parameterTypes, plan);
+  if (planned.kind === 'protected' && planned.body.kind === 'split') {
+    const { as, writes } = planned.body as SplitBody;
+    if (as && writes) throw securedRefusal('EXPLAIN of a write');
+  }
   const makes = query !== statement && kindOf(statement) !== 'DeclareCursorStmt' && options.runs;
   const text = makes ? deparse(statement) : sql;
   const runs = makes ? await explainable(statement, text, shape.parameterTypes, plan) : planned;

@@ -17,6 +17,7 @@ import { type Delivery, deliveryOf, type PlanStatement, type ShowsItself } from 
 import { afterwards, type Fetched, fetch, kept, keptBatch, nothing, rowsOf } from './fetch.js';
 import { FetchCount, type SplitLimits } from './fetch-count.js';
 import type { GivenColumns, GivenFetch } from './given-columns.js';
+import { neverFails } from './in-turn.js';
 import { DeliveredRows, FinishedRows } from './row-cursors.js';
 import { castNames } from './typed-source.js';
 import { allOf, beginWhole, readAll, type WholeTable } from './whole-table.js';
@@ -127,6 +128,7 @@ export class CloudRows implements RowSource {
 
   async open(sql: string, parameters: readonly (Uint8Array | null)[]): Promise<RowCursor> {
     const query = readCarrierQuery(sql);
+    if (this.#statement.secured) refuseComputedOrder(query);
     if (!query.columns.includes('ctid')) return this.#open(sql, query, parameters);
     const { writes } = this;
     if (!writes) throw new Error('a carrier of a statement that reads is asked for ctid');
@@ -336,6 +338,18 @@ export class CloudRows implements RowSource {
     const bytes = this.#kept.get(sql);
     return bytes && kept(bytes);
   }
+}
+
+/** What is computed to put rows in order would be computed of rows that policies hide. @throws ClarusError 0A000 */
+function refuseComputedOrder({ order }: CarrierQuery): void {
+  if (!order.every(({ tree }) => neverFails(tree)))
+    throw new ClarusError(
+      '0A000',
+      'an order is computed of rows under row level security that policies may hide',
+      {
+        hint: 'Put what is computed into a subquery with OFFSET 0, and order by its columns.',
+      },
+    );
 }
 
 /**

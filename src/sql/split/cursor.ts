@@ -118,9 +118,10 @@ class CursorPortal implements Portal {
     const { session, bound } = this.bound;
     await session.cursors.check(declaration);
     const { shown, apart } = source;
+    const secured = source.as !== undefined;
     let before: CloudRows | undefined;
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const rows = new CloudRows(session, this.services, { shown, apart, bound });
+      const rows = new CloudRows(session, this.services, { shown, apart, bound, secured });
       if (await this.#attempt(rows, before)) {
         await session.cursors.declared(declaration);
         return { kind: 'complete', tag: 'DECLARE CURSOR' };

@@ -57,6 +57,8 @@ export interface ShowsItself {
   readonly bound: BoundParameters;
   /** absent: rows are fetched once */
   readonly seeds?: Seeds;
+  /** policies keep rows from it */
+  readonly secured?: boolean;
 }
 
 /** What was found out for a catalogue, as long as it is in force. */

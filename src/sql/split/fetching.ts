@@ -11,8 +11,9 @@ export const fetching = (
   client: ClientPort = session.client,
   residual?: SessionPort['residual'],
   settings = (): SessionPort['settings'] => session.settings,
+  internal = session.internal === true,
 ): SessionPort => ({
-  ...(session.internal ? { internal: true } : {}),
+  ...(internal ? { internal } : {}),
   residual,
   user: session.user,
   database: session.database,
@@ -48,7 +49,7 @@ export const fetching = (
 /** The session as parts of a statement are planned in it: by its own role. */
 export const internally = (session: SessionPort): SessionPort =>
   session.internal || session.transaction.acting === undefined
-    ? fetching(session)
+    ? fetching(session, undefined, undefined, undefined, true)
     : { ...analysedByOwner(session), residual: undefined, asksLast: () => false, internal: true };
 
 /**

@@ -71,7 +71,7 @@ const parts: ReadonlySet<string> = new Set([
 ]);
 
 /** Is a condition of such a kind that PostgreSQL can evaluate it for every row? */
-function neverFails(tree: RawNode): boolean {
+export function neverFails(tree: RawNode): boolean {
   let safe = true;
   visit(tree, (kind, fields) => {
     // fields are visited too

@@ -14,7 +14,8 @@ import { protectedColumns } from '../columns.js';
 import { physical } from '../compilation.js';
 import type { Relation } from '../ddl/resolve.js';
 import type { SplitBody, SplitWrites } from '../execute/bodies.js';
-import { FIRST_USER_OID, type FunctionHomes, isOfSequence } from '../functions.js';
+import { FIRST_USER_OID, type FunctionHomes } from '../functions.js';
+import { actingIn } from '../kept-plans.js';
 import type { Plan, ProtectedPlan, Shape } from '../plan.js';
 import type { Analysis, SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
@@ -22,9 +23,12 @@ import { kindOf, type RawNode } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import type { Routines } from '../routines.js';
+import { settingsAsked } from '../row-security/in-force.js';
+import type { PolicyChecks } from '../row-security/policies.js';
 import { type Touch, touchOf } from '../touch.js';
 import { withViewsWritten } from '../view-definitions.js';
 import { withAsked } from './asked.js';
+import { asksAny, asksItself, isApplied, mustRunOverCarriers } from './asks.js';
 import { besideCatalogue } from './beside-catalogue.js';
 import { mustPrintExactly } from './exact.js';
 import { joinsTables } from './given-join.js';
@@ -46,6 +50,10 @@ export interface SplitPlanning {
   readonly plan: (raw: RawNode, sql: string, parameterTypes: readonly number[]) => Promise<Plan>;
   /** some of its parameters hold rows that may be of protected columns */
   readonly hides?: true;
+  /** policies of row level security are applied to the statement that this is a part of */
+  readonly secured?: true;
+  /** what they say of the rows that it inserts */
+  readonly policies?: PolicyChecks;
 }
 
 /**
@@ -55,6 +63,8 @@ export interface SplitPlanning {
 export async function planSplit(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
   const { analysis, touch, session, cause } = planning;
   if (kindOf(raw) !== 'SelectStmt') throw cause;
+  // policies may read the catalogue too
+  if (touch.catalogue && isApplied(analysis, session)) throw cause;
   if (touch.catalogue) return planSplit(...(await besideCatalogue(raw, planning)));
   const carried = touch.tables.every(table => isInTree(session.catalog(), table));
   const whole = await withoutOnly(raw, planning);
@@ -105,7 +115,7 @@ function withInheritance<T>(value: T): T {
 export async function splitBody(
   raw: RawNode,
   sql: string,
-  { analysis, touch, homes, session, cause, hides }: SplitPlanning,
+  { analysis, touch, homes, session, cause, hides, secured = isApplied(analysis, session) }: SplitPlanning,
   writes: SplitWrites | undefined,
 ): Promise<SplitBody> {
   if (!session.residual || touch.catalogue) throw cause;
@@ -116,17 +126,21 @@ export async function splitBody(
   if (touch.homes.has('storage')) throw tellsStorage();
   const { routines } = touch;
   if (routines) mustRunOverCarriers(routines, homes);
+  // SESSION_USER is another one on the trusted side
+  if (secured && routines?.role) throw cause;
   mustPrintExactly(session);
   const { shape } = analysis;
   const tree = runUnderSettings(raw, analysis, routines, session.settings);
-  const asks = touch.time || touch.homes.has('cloud') || asksSetting(analysis);
-  const answerable = asks ? await askingOnce(tree, shape, session, homes, writes === undefined) : undefined;
+  // what policies ask for is not the statement's
+  const asks = secured ? asksItself(analysis, homes) : asksAny(analysis, touch);
+  const expands = writes === undefined && !secured;
+  const answerable = asks ? await askingOnce(tree, shape, session, homes, expands) : undefined;
   if (asks && !answerable) throw touch.views ? viewAsks(cause) : cause;
   const { text, asked } = answerable ?? { text: tree === raw ? sql : deparse(tree), asked: [] };
   for (const home of ['statistics', 'sequence-values', 'settings', 'unproven'])
     if (touch.homes.has(home)) throw cause;
   const types = [...shape.parameterTypes, ...asked.map(({ type }) => type)];
-  const isPure = asked.length === 0 && !touch.homes.has('random') && !touch.homes.has('clock');
+  const isPure = !secured && asked.length === 0 && !touch.homes.has('random') && !touch.homes.has('clock');
   const oneTable =
     isPure &&
     (!writes || (isPlainWrite(writes) && touch.tables.every(({ bounds }) => bounds !== 'trusted'))) &&
@@ -138,7 +152,12 @@ export async function splitBody(
     joinsTables(touch);
   const isGiven = oneTable || joins;
   const whole = { ...shape, parameterTypes: types };
-  const inOrder = isGiven ? text : await turned(text, whole, touch.views, writes !== undefined, session);
+  const inOrder = isGiven
+    ? text
+    : secured
+      ? inTurn(text, true)
+      : await turned(text, whole, touch.views, writes !== undefined, session);
+  const as = secured && { role: actingIn(session), settings: settingsAsked(analysis, homes) };
   return {
     kind: 'split',
     statement: physical(inOrder, types),
@@ -156,6 +175,7 @@ export async function splitBody(
     oneTable,
     joins,
     writes,
+    ...(as ? { as } : {}),
   };
 }
 
@@ -197,7 +217,9 @@ async function askingOnce(
   const types = [...shape.parameterTypes, ...asked.map(({ type }) => type)];
   const again = asked.length > 0 ? await session.analyse(text, types) : undefined;
   const left = again && (await touchOf(again, session, homes));
-  if (again && left && !left.time && !left.homes.has('cloud') && !asksSetting(again)) return { text, asked };
+  const isAsking =
+    again && left && (isApplied(again, session) ? asksItself(again, homes) : asksAny(again, left));
+  if (isAsking === false) return { text, asked };
   const expanded = expands ? await overDefinitions(tree, shape, session) : undefined;
   return expanded && askingOnce(expanded, shape, session, homes, false);
 }
@@ -284,27 +306,6 @@ const tellsStorage = (): ClarusError =>
 const isPlainWrite = ({ returns, computed, locks, first }: SplitWrites): boolean =>
   !returns && !computed && locks.length === 0 && first.length === 0;
 
-/** @throws ClarusError 0A000 for functions of users that the trusted side would run otherwise than PostgreSQL */
-function mustRunOverCarriers(routines: Routines, homes: FunctionHomes): void {
-  const calls = new Set([...routines.builtins].filter(oid => !isOfSequence(oid)).map(oid => homes.home(oid)));
-  const asks = (['cloud', 'random', 'clock', 'statistics', 'sequence-values', 'settings'] as const).some(
-    home => calls.has(home),
-  );
-  const why =
-    routines.time || asks || routines.sequences
-      ? 'it asks for the time, a setting, a sequence or something else that the cloud answers'
-      : routines.writes
-        ? 'it writes'
-        : routines.tables.size > 0
-          ? routines.unreadable
-          : undefined;
-  if (why !== undefined)
-    throw new ClarusError('0A000', 'a function of users cannot be run over protected tables', {
-      detail: `A function that the statement calls cannot run on the trusted side: ${why}.`,
-      hint: 'Give it what it asks for as an argument, or write what it does in the statement itself.',
-    });
-}
-
 function columnsOf(
   { rewritten }: Analysis,
   routines: Routines | undefined,
@@ -341,14 +342,6 @@ function isLocalised({ rewritten }: Analysis, { routines, tables }: Touch): bool
       return !found;
     });
   return found;
-}
-
-/** current_setting with one and with two arguments (pg_proc.dat): the residual's session has not all settings */
-const ofSettings: readonly number[] = [2077, 3294];
-
-function asksSetting({ rewritten }: Analysis): boolean {
-  const called = functionsIn(rewritten.flatMap(readNodes));
-  return ofSettings.some(oid => called.has(oid));
 }
 
 /**

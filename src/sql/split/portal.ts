@@ -79,7 +79,13 @@ class SplitPortal implements Portal {
   #newRows(): CloudRows {
     const { body, bound } = this;
     const { shown, apart } = body;
-    return new CloudRows(bound.session, this.services, { shown, apart, bound: bound.bound });
+    const secured = body.as !== undefined;
+    return new CloudRows(bound.session, this.services, {
+      shown,
+      apart,
+      bound: bound.bound,
+      secured,
+    });
   }
 
   async execute(maxRows: number): Promise<ExecuteOutcome> {
@@ -103,7 +109,7 @@ class SplitPortal implements Portal {
     if (joined) return (await this.#held?.give(maxRows, client, 'SELECT')) ?? joined;
     const alone = await this.#withoutTables();
     if (alone) return (await this.#held?.give(maxRows, client, 'SELECT')) ?? alone;
-    if (this.residual.changesSchema) {
+    if (this.residual.changesSchema && !this.body.as) {
       const outcome = await this.#overTables();
       if (outcome) return (await this.#held?.give(maxRows, client, 'SELECT')) ?? outcome;
     }
@@ -212,7 +218,7 @@ class SplitPortal implements Portal {
   /** Runs a statement that reads no table. @returns undefined: it reads some, or what its functions read must be looked at */
   async #withoutTables(): Promise<ExecuteOutcome | undefined> {
     const { body, bound } = this;
-    if (body.tables.length > 0 || body.routines) return undefined;
+    if (body.tables.length > 0 || body.routines || body.as) return undefined;
     this.#over = true;
     if (body.asked.some(value => value.ofTransaction)) await bound.session.transaction.begin();
     return this.#overRows(body, await askCloud(body.asked, bound.session));
@@ -339,10 +345,11 @@ export function bindGiven(
 }
 
 /** What a statement needs of the residual engine. */
-export const needsOf = ({ tables, localised, writes }: SplitBody): ResidualNeeds => ({
+export const needsOf = ({ tables, localised, writes, as }: SplitBody): ResidualNeeds => ({
   tables,
   localised,
   writes: writes !== undefined,
+  ...(as ? { as } : {}),
 });
 
 /** Runs a portal to its end. */

@@ -10,6 +10,7 @@ import { collect, fieldsAt, type Row } from '../../execute/collect.js';
 import { statement } from '../../execute/convert.js';
 import type { Bound } from '../../execute/portal.js';
 import type { ClientPort, DataRows, ResidualPort, SessionPort, StatementPort } from '../../ports.js';
+import { violation } from '../../row-security/policies.js';
 import { livesInCloud, sequenceInCloud } from '../../sequences.js';
 import type { SplitServices } from '../cloud-rows.js';
 import { fetching } from '../fetching.js';
@@ -58,11 +59,19 @@ export async function computeGiven(
   };
   const portal = bindSplit(given.body, source, residual, services);
   await portal.execute(0, { done: () => undefined, failed: () => undefined });
+  for (const row of kept.rows) mustMeetPolicies(row, given);
   if (given.checked) for (const row of kept.rows) mustBeAllowed(row, given);
   const counted: Row[] = [];
   for (const { sequence } of given.counters)
     counted.push(await nextValues(sequence, kept.rows.length, bound.session));
   return kept.rows.map((row, i) => [...row.slice(0, -1), ...counted.map(values => values[i]!)]);
+}
+
+/** PostgreSQL looks at policies before constraints (ExecInsert of nodeModifyTable.c). */
+function mustMeetPolicies(row: Row, { table, rules }: GivenRows): void {
+  const broken = row.at(-1);
+  const rule = broken && rules[Number(Buffer.from(broken).toString())];
+  if (rule && rule.kind === 'policy') throw violation(table, rule.name);
 }
 
 /** ExecConstraints of execMain.c: NOT NULL, column by column, then CHECK; then what views check (ExecWithCheckOptions). */
@@ -76,7 +85,9 @@ function mustBeAllowed(row: Row, { table, columns, rules }: GivenRows): void {
       );
   const broken = row.at(-1);
   if (!broken) return;
-  const { kind, name } = rules[Number(Buffer.from(broken).toString())]!;
+  const rule = rules[Number(Buffer.from(broken).toString())]!;
+  if (rule.kind === 'policy') return;
+  const { kind, name } = rule;
   if (kind === 'view') throw new ClarusError('44000', `new row violates check option for view "${name}"`);
   throw new ClarusError('23514', `new row for relation "${table.name}" violates check constraint "${name}"`, {
     schema: table.schema,

@@ -21,6 +21,7 @@ import { assignment } from '../../execute/convert.js';
 import { deparse, deparseExpression } from '../../raw/deparse.js';
 import { child, fieldsOf, list, type RawFields, type RawNode, renumberAll } from '../../raw/node.js';
 import { parseExpression, parseOne } from '../../raw/parse.js';
+import { broken } from '../../row-security/policies.js';
 import { touchOf } from '../../touch.js';
 import { printingExactly } from '../exact.js';
 import { type SplitPlanning, splitBody } from '../plan.js';
@@ -117,7 +118,13 @@ export async function planGivenRows(
     : '';
   const whole = `SELECT ${targets.map((sql, i) => `${sql} AS ${quoteName(columns[i]!.name)}`).join(', ')}${given.length > 0 ? from : rows.length > 1 ? ` FROM pg_catalog.generate_series(1, ${rows.length})` : ''}`;
   const checks = checked ? await checksOf(table, session) : [];
+  const policies = planning.policies;
   const rules = [
+    ...(policies?.checks ?? []).map(check => ({
+      kind: 'policy' as const,
+      name: check.name,
+      breaks: broken(check, table, 'SELECT g.*'),
+    })),
     ...checks.map(({ name, sql }) => ({ kind: 'check' as const, name, breaks: `NOT (${sql})` })),
     ...(through?.checks(columns) ?? []).map(({ name, sql }) => ({
       kind: 'view' as const,
@@ -125,10 +132,13 @@ export async function planGivenRows(
       breaks: `(${sql}) IS NOT TRUE`,
     })),
   ];
-  const broken = rules.map(({ breaks }, i) => `WHEN ${breaks} THEN ${i}`);
+  const cases = rules.map(({ breaks }, i) => `WHEN ${breaks} THEN ${i}`);
   // a check of a column that is counted could not be asked
   const counted = [...fillings].some(
-    ([{ attnum }, { kind }]) => kind === 'counter' && checks.some(({ attnums }) => attnums.includes(attnum)),
+    ([column, { kind }]) =>
+      kind === 'counter' &&
+      (checks.some(({ attnums }) => attnums.includes(column.attnum)) ||
+        policies?.columns.includes(column) === true),
   );
   if (counted) throw cause;
   // a check may read what is computed of the row
@@ -141,7 +151,7 @@ export async function planGivenRows(
   const generated = read.map(({ column, sql }) => `, ${sql} AS ${quoteName(column.name)}`).join('');
   const all = generated === '' ? whole : `SELECT g.*${generated} FROM (${whole}) AS g`;
   const shown = generated === '' ? 'g.*' : columns.map(({ name }) => `g.${quoteName(name)}`).join(', ');
-  const sql = `SELECT ${shown}, ${rules.length > 0 ? `CASE ${broken.join(' ')} END` : 'NULL'} FROM (${all}) AS g`;
+  const sql = `SELECT ${shown}, ${rules.length > 0 ? `CASE ${cases.join(' ')} END` : 'NULL'} FROM (${all}) AS g`;
   const inner = await session.analyse(sql, analysis.shape.parameterTypes).catch(error => {
     // a view may check what is not known yet: the next value of a sequence, a generated column
     throw rules.some(({ kind }) => kind === 'view') ? cause : error;
@@ -151,7 +161,7 @@ export async function planGivenRows(
   const types = [...columns.map(c => c.type.oid), rules.length > 0 ? typeOids.int4 : typeOids.text];
   return {
     table,
-    rules: rules.map(({ kind, name }) => ({ kind, name })),
+    rules: rules.map(({ breaks: _, ...rule }) => rule),
     body: { ...body, statement: printingExactly(body.statement, types, session.settings) },
     columns,
     checked,

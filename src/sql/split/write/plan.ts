@@ -14,8 +14,10 @@ import type { ProtectedPlan } from '../../plan.js';
 import { deparse } from '../../raw/deparse.js';
 import { kindOf, type RawNode } from '../../raw/node.js';
 import { parseOne } from '../../raw/parse.js';
+import { policedUpdate, securedRefusal, securedWrite } from '../../row-security/statements.js';
 import { touchOf } from '../../touch.js';
 import { planTriggered } from '../../triggers/plan.js';
+import { isApplied } from '../asks.js';
 import {
   isPlainRead,
   mustBeReadable,
@@ -51,6 +53,7 @@ export async function planSplitStatement(
   planning: SplitPlanning,
 ): Promise<ProtectedPlan> {
   const sampled = await withoutSamples(raw, planning);
+  if (sampled && isApplied(planning.analysis, planning.session)) throw securedRefusal('TABLESAMPLE');
   const planned = await (sampled
     ? planWay(sampled.raw, sampled.sql, sampled.planning)
     : planWay(raw, sql, planning));
@@ -74,6 +77,7 @@ export async function planSplitQuery(
   planning: SplitPlanning,
 ): Promise<ProtectedPlan> {
   const sampled = await withoutSamples(raw, planning);
+  if (sampled && isApplied(planning.analysis, planning.session)) throw securedRefusal('TABLESAMPLE');
   return sampled ? planSplit(sampled.raw, sampled.sql, sampled.planning) : planSplit(raw, sql, planning);
 }
 
@@ -81,6 +85,7 @@ async function planWay(raw: RawNode, sql: string, planning: SplitPlanning): Prom
   const { cause } = planning;
   const whole = await withoutOnly(raw, planning);
   if (whole) return planWay(whole.raw, whole.sql, { ...planning, analysis: whole.analysis });
+  if (isApplied(planning.analysis, planning.session)) return planSecured(raw, sql, planning);
   const triggered = await planTriggered(raw, planning);
   if (triggered) return triggered;
   if (kindOf(raw) === 'InsertStmt') {
@@ -90,6 +95,22 @@ async function planWay(raw: RawNode, sql: string, planning: SplitPlanning): Prom
     if (copied) return copied;
   }
   return planSplitWrite(raw, sql, planning) ?? planSplit(raw, sql, planning);
+}
+
+/** A statement to which policies are applied: PostgreSQL applies them to what is read, and Clarus to what is written. */
+async function planSecured(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
+  const write = await securedWrite(raw, planning);
+  const within: SplitPlanning = { ...planning, secured: true };
+  if (kindOf(raw) !== 'SelectStmt' && (await planTriggered(raw, planning)))
+    throw securedRefusal('a write that fires triggers, or that exclusion constraints look at,');
+  if (!write?.policies) return planSplitWrite(raw, sql, within) ?? planSplit(raw, sql, within);
+  const { kind, policies } = write;
+  if (kind === 'INSERT') return planSplitWrite(raw, sql, { ...within, policies })!;
+  const planned = await planSplitWrite(raw, sql, within)!;
+  const body = planned.body as SplitBody;
+  const policed = await policedUpdate(policies, within);
+  // all columns are kept of the rows that are found
+  return { ...planned, body: { ...body, writes: { ...body.writes!, returns: true, policed } } as SplitBody };
 }
 
 /**

@@ -21,6 +21,7 @@ import type {
   ResidualPort,
   StatementPort,
 } from '../../ports.js';
+import { mustMeetPolicies } from '../../row-security/updated-rows.js';
 import { CloudRows, type SplitServices } from '../cloud-rows.js';
 import { copyRows } from '../fetch.js';
 import { givenTable } from '../given-table.js';
@@ -187,7 +188,7 @@ class WritingPortal implements Portal {
   /** In a transaction that has changed the schema there are no carriers: what reads no table needs none. */
   get #isAllGiven(): boolean {
     const { tables, routines } = this.body;
-    return this.residual.changesSchema && tables.length === 0 && !routines && !this.hooks;
+    return this.residual.changesSchema && tables.length === 0 && !routines && !this.hooks && !this.body.as;
   }
 
   /** Writes rows that were all given. */
@@ -225,7 +226,13 @@ class WritingPortal implements Portal {
     if (this.hooks) writes.keepOrder();
     const found = this.#locks.find();
     const { shown, apart } = body;
-    const shows = { shown, apart, bound: this.#bound.bound, seeds: this.#seeds };
+    const shows = {
+      shown,
+      apart,
+      bound: this.#bound.bound,
+      seeds: this.#seeds,
+      secured: body.as !== undefined,
+    };
     const rows = new CloudRows(session, services, shows, writes);
     const residual = await this.residual.begin(rows, needsOf(body));
     const computed = await this.#compute(residual, rows, writes, found).catch(error => {
@@ -257,6 +264,8 @@ class WritingPortal implements Portal {
       await residual.startOver();
       return undefined;
     }
+    if (this.writes.policed)
+      await mustMeetPolicies(this.writes.policed, writes, this.bound, this.residual, services);
     let refused: unknown;
     const guarded = (work: () => Promise<void>): Promise<void> =>
       this.writes.arbiters.length === 0
