@@ -120,6 +120,39 @@ test('COPY, triggers, generated columns, partitions and actions of foreign keys 
   );
 });
 
+test('stay when the index is built anew, and are not left to other values', async () => {
+  const { ours, plain } = sides;
+  await same(
+    'CREATE TABLE rebuilt (id int, word text, n int)',
+    'CREATE UNIQUE INDEX rebuilt_word ON rebuilt (lower(word)) WHERE n > 1',
+    "INSERT INTO rebuilt VALUES (1, 'A', 2), (2, 'A', 1)",
+    'REINDEX INDEX CONCURRENTLY rebuilt_word',
+    "INSERT INTO rebuilt VALUES (3, 'a', 2)",
+    'REINDEX TABLE rebuilt',
+    "INSERT INTO rebuilt VALUES (3, 'a', 2)",
+    'ALTER TABLE rebuilt ADD COLUMN more text',
+    "INSERT INTO rebuilt VALUES (3, 'a', 2), (4, 'b', 2)",
+    "INSERT INTO rebuilt VALUES (4, 'b', 2)",
+    'UPDATE rebuilt SET n = 2 WHERE id = 2',
+  );
+  for (const sql of [
+    'ALTER TABLE rebuilt ALTER n TYPE int USING n * 2',
+    'ALTER TABLE rebuilt ALTER word TYPE varchar',
+  ])
+    await assert.rejects(ours.query(sql), { code: '0A000', constraint: 'rebuilt_word' });
+  for (const client of [ours, plain]) {
+    await client.query('DROP INDEX rebuilt_word');
+    await client.query('ALTER TABLE rebuilt ALTER n TYPE int USING n * 2');
+  }
+  await same(
+    'CREATE UNIQUE INDEX rebuilt_word ON rebuilt (lower(word)) WHERE n > 1',
+    'UPDATE rebuilt SET n = 0 WHERE id = 2',
+    'CREATE UNIQUE INDEX rebuilt_word ON rebuilt (lower(word)) WHERE n > 1',
+    'UPDATE rebuilt SET n = 2 WHERE id = 2',
+    'SELECT * FROM rebuilt ORDER BY id',
+  );
+});
+
 test('decide conflicts', () =>
   same(
     'CREATE TABLE job (id int PRIMARY KEY, queue text, state text, n int DEFAULT 1)',

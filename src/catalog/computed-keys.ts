@@ -31,19 +31,16 @@ export async function computedKeysOf(
   table: LogicalTable,
   deriving: Deriving,
 ): Promise<Pick<LogicalTable, 'computedKeys' | 'columnNumberLast'>> {
-  const { described, previous, notices } = deriving;
+  const { described, notices } = deriving;
   const indexes = described.indexes.filter(
     ({ keys, reads, constraint }) => keys !== null && constraint === 0 && readsProtected(table, reads),
   );
   let last = table.columnNumberLast!;
   const computedKeys: ComputedKey[] = [];
   for (const index of indexes) {
-    const before = previous?.computedKeys?.find(key => key.index === index.oid);
-    const stand = before?.keys.every(
-      key => typeof key !== 'number' || table.columns.some(c => c.number === key && !c.protection),
-    );
-    if (before && stand) {
-      computedKeys.push({ ...before, name: index.name });
+    const before = standing(index, table, deriving);
+    if (before) {
+      computedKeys.push({ ...before, name: index.name, index: index.oid });
       continue;
     }
     const keys: ComputedKey['keys'][number][] = [];
@@ -64,6 +61,34 @@ export async function computedKeysOf(
     });
   }
   return { columnNumberLast: last, ...(computedKeys.length > 0 ? { computedKeys } : {}) };
+}
+
+/**
+ * What an index stands on already. REINDEX CONCURRENTLY gives it another OID; so does ALTER TYPE, after which it stands on
+ * other values.
+ */
+function standing(
+  index: DescribedIndex,
+  table: LogicalTable,
+  { described, previous, converted }: Deriving,
+): ComputedKey | undefined {
+  const before =
+    previous?.computedKeys?.find(key => key.index === index.oid) ??
+    previous?.computedKeys?.find(
+      key => key.name === index.name && !described.indexes.some(({ oid }) => oid === key.index),
+    );
+  if (!before) return undefined;
+  const stands = before.keys.every(
+    key => typeof key !== 'number' || table.columns.some(c => c.number === key && !c.protection),
+  );
+  if (before.index === index.oid) return stands ? before : undefined;
+  const isSame = table.columns
+    .filter(({ attnum }) => index.reads.includes(attnum))
+    .every(column => {
+      const old = previous?.columns.find(({ number }) => number === column.number);
+      return old?.typeName === column.typeName && !converted?.has(old.name);
+    });
+  return stands && isSame ? before : undefined;
 }
 
 /** Smaller OIDs are PostgreSQL's own (FirstNormalObjectId of access/transam.h). */

@@ -92,8 +92,8 @@ function canStand(index: DescribedIndex, table: LogicalTable): boolean {
 export const withoutEffect = (index: DescribedIndex, table: LogicalTable): boolean =>
   index.constraint === 0 && !canStand(index, table) && !computedKeyOf(index, table);
 
-const computedKeyOf = ({ oid }: DescribedIndex, { computedKeys }: LogicalTable): ComputedKey | undefined =>
-  computedKeys?.find(({ index }) => index === oid);
+const computedKeyOf = ({ name }: DescribedIndex, { computedKeys }: LogicalTable): ComputedKey | undefined =>
+  computedKeys?.find(key => key.name === name);
 
 /** The index over the tags of what is computed, and over unprotected columns. */
 function computedIndex(

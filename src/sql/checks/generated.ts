@@ -38,10 +38,10 @@ const expressionsQuery = physical(
 
 /** Unique indexes of expressions, or with a predicate: what it says, and each of their keys. */
 const keysQuery = physical(
-  `SELECT i.indexrelid::pg_catalog.text, coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), ''),
+  `SELECT c.relname, coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), ''),
           (SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_indexdef(i.indexrelid, n, false) ORDER BY n)
              FROM pg_catalog.generate_series(1, i.indnkeyatts) AS n)::pg_catalog.text
-     FROM pg_catalog.pg_index i
+     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = $1 AND i.indisunique AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)`,
   [26],
 );
@@ -156,13 +156,13 @@ async function readKeys(table: LogicalTable, session: SessionPort): Promise<Gene
   const found = new Map(
     rows!.map(row => {
       const [index, predicate, keys] = row.map(field => Buffer.from(field ?? []).toString());
-      return [Number(index), { predicate: predicate!, keys: JSON.parse(keys!) as readonly string[] }];
+      return [index!, { predicate: predicate!, keys: JSON.parse(keys!) as readonly string[] }];
     }),
   );
   const casts = await castNames(columns, session);
-  const of = (table.computedKeys ?? []).flatMap(({ index, name, keys }) =>
+  const of = (table.computedKeys ?? []).flatMap(({ name, keys }) =>
     keys.flatMap((column, i) => {
-      const said = found.get(index);
+      const said = found.get(name);
       if (!said) throw new CatalogueBehind('the shadow lacks a unique index');
       if (typeof column === 'number') return [];
       return { column, name, text: keySql(said.keys[i]!, said.predicate) };

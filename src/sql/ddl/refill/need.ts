@@ -61,7 +61,7 @@ export async function refillsOf(
     if (!before || !after) continue;
     const error = neededEmpty(before.table, after.table, session.catalog().policy);
     const concerned = columnsConcerned(before.table, after);
-    const keys = keysConcerned(before.table, after);
+    const keys = keysConcerned(before, after);
     if (
       (!error && concerned.length === 0 && keys.length === 0) ||
       !(await mayHoldRows(session, before.table))
@@ -98,26 +98,22 @@ function columnsConcerned(
 
 /** What new unique indexes stand on. */
 function keysConcerned(
-  before: LogicalTable,
+  before: NonNullable<ChangedTable['before']>,
   { table, described }: NonNullable<ChangedTable['after']>,
 ): readonly RefilledColumn[] {
-  const known = new Set(computedColumns(before).map(({ number }) => number));
+  const known = new Set(computedColumns(before.table).map(({ number }) => number));
   return (table.computedKeys ?? []).flatMap(({ index, keys }) => {
     if (keys.every(column => typeof column === 'number' || known.has(column.number))) return [];
     const said = described.indexes.find(({ oid }) => oid === index)!;
-    const changed = table.columns.find(column => {
-      const old = before.columns.find(({ attnum }) => attnum === column.attnum);
-      const isSame = old && old.number === column.number && old.typeName === column.typeName;
-      return said.reads.includes(column.attnum) && !isSame;
-    });
-    if (changed)
+    // one that was there has been made anew, because columns that it reads get other values
+    if (before.described.indexes.some(({ name }) => name === said.name))
       throw new ClarusError(
         '0A000',
-        `column "${changed.name}" of table "${table.name}" cannot be altered so beside the unique index "${said.name}"`,
+        `what the unique index "${said.name}" of table "${table.name}" reads cannot be altered so`,
         {
           detail:
-            'What the index stands on would have to be computed of values that are computed by the same statement.',
-          hint: 'Drop the index, alter the column, and make the index again.',
+            'What the index stands on would have to be computed of values that the same statement computes.',
+          hint: 'Drop the index, alter the table, and make the index again.',
           table: table.name,
           constraint: said.name,
         },
