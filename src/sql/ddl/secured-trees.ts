@@ -8,8 +8,8 @@ import { readerOn } from '../reading.js';
 /** PostgreSQL applies no policies to foreign tables, which these are made while their rows are carried. */
 const inTreesQuery = `SELECT c.relname::text FROM pg_catalog.pg_class c
   WHERE c.relrowsecurity AND c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i
-    JOIN pg_catalog.pg_class h ON h.oid = i.inhrelid WHERE c.oid IN (i.inhrelid, i.inhparent)
-      AND h.relnamespace <> '${OWN_SCHEMA}'::pg_catalog.regnamespace) LIMIT 1`;
+    JOIN pg_catalog.pg_class h ON h.oid = i.inhrelid JOIN pg_catalog.pg_namespace n ON n.oid = h.relnamespace
+   WHERE c.oid IN (i.inhrelid, i.inhparent) AND n.nspname <> '${OWN_SCHEMA}') LIMIT 1`;
 
 /** @throws ClarusError 0A000 where a table with row security has become a partition or heir, or has some */
 export async function refuseInTrees(session: SessionPort): Promise<void> {
