@@ -195,11 +195,7 @@ suite('what a review asked for', { timeout: 300_000 }, () => {
       "INSERT INTO patient (id) VALUES (9) ON CONFLICT ((name = 'SENTINEL')) DO NOTHING",
       "INSERT INTO patient (id) VALUES (9) ON CONFLICT (id, (name || 'SENTINEL')) DO NOTHING",
     ]) {
-      assert.match(
-        await errorOf(sql),
-        /^ErrorResponse ERROR (0A000 .*needs protected column|0A000 .*cannot be written back)/,
-        sql,
-      );
+      assert.match(await errorOf(sql), /^ErrorResponse ERROR 42P10 /, sql);
     }
     assert.deepEqual(leaked('SENTINEL'), []);
   });
