@@ -159,6 +159,7 @@ suite('row level security', { timeout: 300_000 }, () => {
       'UPDATE mine SET title = title',
       'SELECT id FROM document ORDER BY 1 / (level - 5)',
       'EXPLAIN DELETE FROM document',
+      'SELECT id FROM quotient',
       'COPY (DELETE FROM note RETURNING *) TO STDOUT',
       'COPY (UPDATE note SET body = body RETURNING *) TO STDOUT',
       "COPY (INSERT INTO note (tenant) VALUES ('red') RETURNING *) TO STDOUT",

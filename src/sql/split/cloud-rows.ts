@@ -12,7 +12,9 @@ import type { ExecutionServices, Portal } from '../execute/portal.js';
 import type { BoundParameters, ProtectedPlan } from '../plan.js';
 import type { ClientPort, ExecuteOutcome, OneSnapshot, SessionPort } from '../ports.js';
 import type { RowCursor, RowSource, RowsWritten } from '../residual.js';
+import { refuseBeforePolicies } from '../row-security/before-policies.js';
 import { type CarrierQuery, readCarrierQuery } from './carrier-query.js';
+import { comparisonsOnly } from './comparisons.js';
 import { type Delivery, deliveryOf, type PlanStatement, type ShowsItself } from './delivery.js';
 import { afterwards, type Fetched, fetch, kept, keptBatch, nothing, rowsOf } from './fetch.js';
 import { FetchCount, type SplitLimits } from './fetch-count.js';
@@ -128,7 +130,6 @@ export class CloudRows implements RowSource {
 
   async open(sql: string, parameters: readonly (Uint8Array | null)[]): Promise<RowCursor> {
     const query = readCarrierQuery(sql);
-    if (this.#statement.secured) refuseComputedOrder(query);
     if (!query.columns.includes('ctid')) return this.#open(sql, query, parameters);
     const { writes } = this;
     if (!writes) throw new Error('a carrier of a statement that reads is asked for ctid');
@@ -178,6 +179,7 @@ export class CloudRows implements RowSource {
     parameters: readonly (Uint8Array | null)[],
   ): Promise<RowCursor> {
     const { session, services } = this;
+    if (this.#statement.secured) refuseBeforePolicies(query);
     const table = this.#table(query.table);
     const delivery = await deliveryOf(sql, query, table, session, services.plan, this.#statement);
     const width = query.columns.length + (query.expressions?.length ?? 0);
@@ -338,18 +340,6 @@ export class CloudRows implements RowSource {
     const bytes = this.#kept.get(sql);
     return bytes && kept(bytes);
   }
-}
-
-/** What is computed to put rows in order would be computed of rows that policies hide. @throws ClarusError 0A000 */
-function refuseComputedOrder({ order }: CarrierQuery): void {
-  if (!order.every(({ tree }) => neverFails(tree)))
-    throw new ClarusError(
-      '0A000',
-      'an order is computed of rows under row level security that policies may hide',
-      {
-        hint: 'Put what is computed into a subquery with OFFSET 0, and order by its columns.',
-      },
-    );
 }
 
 /**

@@ -7,7 +7,17 @@
  */
 import { OWN_SCHEMA } from '../../trusted/own-schema.js';
 import { deparse } from '../raw/deparse.js';
-import { child, list, type RawFields, type RawNode, str, stringOf, visit } from '../raw/node.js';
+import {
+  child,
+  list,
+  paramRef,
+  type RawFields,
+  type RawNode,
+  rewrite,
+  str,
+  stringOf,
+  visit,
+} from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { conjuncts } from './carrier-query.js';
 import { comparisonsOnly } from './comparisons.js';
@@ -23,12 +33,44 @@ const places: ReadonlySet<string> = new Set(['whereClause', 'quals', 'havingClau
  */
 export function inTurn(sql: string, views: boolean): string {
   const raw = parseOne(sql);
-  const found = conditionsIn(raw).filter(tree => !comparisonsOnly(tree) && !isSample(tree));
+  const found = moreThanComparisons(raw);
   const others = views ? 1 : 0;
   if (found.length + others < 2) return sql;
-  const mayFail = new Set(found.filter(tree => isAlone(tree) && !neverFails(tree) && !joins(tree)));
-  return mayFail.size === 0 ? sql : deparse(replaced(raw, mayFail));
+  return inTurnOf(
+    sql,
+    raw,
+    found.filter(tree => isAlone(tree) && !neverFails(tree) && !joins(tree)),
+  );
 }
+
+/**
+ * @param sql a statement to which policies of row level security are applied
+ * @returns the same, or one whose conditions that may fail come behind those of policies, whatever they are about
+ */
+export function behindPolicies(sql: string): string {
+  const raw = parseOne(sql);
+  return inTurnOf(
+    sql,
+    raw,
+    moreThanComparisons(raw).filter(tree => !neverFails(besideSubqueries(tree))),
+  );
+}
+
+const moreThanComparisons = (raw: RawNode): readonly RawNode[] =>
+  conditionsIn(raw).filter(tree => !comparisonsOnly(tree) && !isSample(tree));
+
+const inTurnOf = (sql: string, raw: RawNode, mayFail: readonly RawNode[]): string =>
+  mayFail.length === 0 ? sql : deparse(replaced(raw, new Set(mayFail)));
+
+/** What a subquery gives is to the condition around it as a parameter is; the subquery has conditions of its own. */
+const besideSubqueries = (tree: RawNode): RawNode =>
+  rewrite(tree, (kind, { testexpr, operName }) => {
+    if (kind !== 'SubLink') return undefined;
+    if (testexpr === undefined) return paramRef(1);
+    return {
+      A_Expr: { kind: 'AEXPR_OP', name: operName ?? [str('=')], lexpr: testexpr, rexpr: paramRef(1) },
+    };
+  });
 
 function conditionsIn(value: unknown): readonly RawNode[] {
   const found: RawNode[] = [];
@@ -47,6 +89,8 @@ function conditionsIn(value: unknown): readonly RawNode[] {
 const operators: ReadonlySet<string> = new Set(['=', '<>', '<', '<=', '>', '>=', '~~', '!~~', '~~*', '!~~*']);
 const kinds: ReadonlySet<unknown> = new Set([
   'AEXPR_OP',
+  'AEXPR_OP_ANY',
+  'AEXPR_OP_ALL',
   'AEXPR_LIKE',
   'AEXPR_ILIKE',
   'AEXPR_DISTINCT',
@@ -56,6 +100,7 @@ const kinds: ReadonlySet<unknown> = new Set([
 /** One of users that has such a name goes to no carrier. */
 const functions: ReadonlySet<string> = new Set(['lower', 'upper', 'length', 'btrim', 'ltrim', 'rtrim']);
 const parts: ReadonlySet<string> = new Set([
+  'A_ArrayExpr',
   'A_Const',
   'BoolExpr',
   'BooleanTest',
@@ -63,6 +108,7 @@ const parts: ReadonlySet<string> = new Set([
   'CaseWhen',
   'CoalesceExpr',
   'ColumnRef',
+  'Integer',
   'List',
   'MinMaxExpr',
   'NullTest',
@@ -77,6 +123,7 @@ export function neverFails(tree: RawNode): boolean {
     // fields are visited too
     if (!/^[A-Z]/.test(kind)) return;
     if (kind === 'A_Expr') safe &&= kinds.has(fields.kind) && isSafe(fields);
+    else if (kind === 'TypeCast') safe &&= isSafeCast(fields);
     else if (kind === 'FuncCall') safe &&= functions.has(stringOf(list(fields, 'funcname').at(-1)));
     else safe &&= parts.has(kind);
   });
@@ -88,8 +135,22 @@ function isSafe(comparison: RawFields): boolean {
   const operator = stringOf(list(comparison, 'name').at(-1));
   if (!operators.has(operator)) return false;
   if (!operator.includes('~')) return true;
-  const pattern = child(comparison, 'rexpr')?.A_Const?.sval as { readonly sval?: string } | undefined;
+  const right = child(comparison, 'rexpr');
+  const constant = right?.TypeCast ? child(right.TypeCast, 'arg') : right;
+  const pattern = constant?.A_Const?.sval as { readonly sval?: string } | undefined;
   return pattern !== undefined && !(pattern.sval ?? '').includes('\\');
+}
+
+/** What is cast is the same for every row, or may become a text. */
+function isSafeCast(cast: RawFields): boolean {
+  const arg = child(cast, 'arg');
+  if (arg?.A_Const || arg?.ParamRef) return true;
+  const { names, typmods, arrayBounds } = cast.typeName as RawFields;
+  return (
+    stringOf((names as readonly RawNode[]).at(-1)) === 'text' &&
+    typmods === undefined &&
+    arrayBounds === undefined
+  );
 }
 
 /** Has a condition no subquery? One that has goes to no carrier. */

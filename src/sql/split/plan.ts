@@ -33,7 +33,7 @@ import { besideCatalogue } from './beside-catalogue.js';
 import { mustPrintExactly } from './exact.js';
 import { joinsTables } from './given-join.js';
 import { readsOneTable } from './given-table.js';
-import { inTurn } from './in-turn.js';
+import { behindPolicies, inTurn } from './in-turn.js';
 import { keepsApart } from './separate.js';
 import { comparisonsShown } from './shown.js';
 import { runUnderSettings } from './subqueries.js';
@@ -155,7 +155,7 @@ export async function splitBody(
   const inOrder = isGiven
     ? text
     : secured
-      ? inTurn(text, true)
+      ? behindPolicies(text)
       : await turned(text, whole, touch.views, writes !== undefined, session);
   const as = secured && { role: actingIn(session), settings: settingsAsked(analysis, homes) };
   return {
