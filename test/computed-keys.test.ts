@@ -83,7 +83,7 @@ test('COPY, triggers, generated columns, partitions and actions of foreign keys 
     'CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1)',
     'CREATE TABLE part2 PARTITION OF part FOR VALUES IN (2)',
     'CREATE UNIQUE INDEX part_b ON part (a, lower(b))',
-    "CREATE UNIQUE INDEX part2_c ON part2 (c) WHERE b > 'm'",
+    "CREATE UNIQUE INDEX part2_b ON part2 (reverse(b)) WHERE b > 'm'",
     "INSERT INTO part VALUES (1, 'x'), (2, 'x')",
     "INSERT INTO part VALUES (1, 'X')",
     "INSERT INTO part VALUES (2, 'X')",
@@ -151,6 +151,78 @@ test('stay when the index is built anew, and are not left to other values', asyn
     'UPDATE rebuilt SET n = 2 WHERE id = 2',
     'SELECT * FROM rebuilt ORDER BY id',
   );
+});
+
+test('stand on values of types with lengths as they are', () =>
+  same(
+    "CREATE TABLE coded (id int, code char(4), upper text GENERATED ALWAYS AS (upper(code)) STORED, CHECK (code <> 'ab'))",
+    'CREATE UNIQUE INDEX coded_code ON coded (lower(code))',
+    "INSERT INTO coded (id, code) VALUES (1, 'ac'), (2, 'ad')",
+    "INSERT INTO coded (id, code) VALUES (3, 'AC')",
+    "INSERT INTO coded (id, code) VALUES (3, 'ab')",
+    "INSERT INTO coded (id, code) VALUES (3, 'a')",
+    'DROP INDEX coded_code',
+    'CREATE UNIQUE INDEX coded_code ON coded (lower(code))',
+    "INSERT INTO coded (id, code) VALUES (4, 'AC')",
+    'SELECT * FROM coded ORDER BY id',
+  ));
+
+test('follow the protection of the columns that they read, and of what is renamed', async () => {
+  const { ours } = sides;
+  const twice = async (index: string, sql: string): Promise<void> => {
+    await ours.query(`${sql}`);
+    await assert.rejects(
+      ours.query(sql.replace("'A'", "'a'").replace("'w'", index === 'label_email' ? "'v'" : "'w'")),
+      { code: '23505', constraint: index },
+    );
+    await ours.query('DELETE FROM label');
+  };
+  const insert = "INSERT INTO label VALUES (1, 'A', 'w')";
+  await ours.query('CREATE TABLE label (id int, email text, ward text)');
+  await ours.query('CREATE UNIQUE INDEX label_email ON label (lower(email))');
+  await ours.query('CREATE UNIQUE INDEX label_ward ON label (ward, (id + 0)) WHERE lower(email) <> $$b$$');
+  await twice('label_email', insert);
+  for (const [column, label] of [
+    ['ward', 'none'],
+    ['email', 'none'],
+    ['id', 'none'],
+    ['email', 'encrypt'],
+    ['ward', 'encrypt'],
+    ['id', 'encrypt'],
+  ]) {
+    await ours.query(`SECURITY LABEL FOR clarus ON COLUMN label.${column} IS '${label}'`);
+    await twice('label_email', insert);
+    await ours.query('DROP INDEX label_email');
+    await twice('label_ward', insert);
+    await ours.query('CREATE UNIQUE INDEX label_email ON label (lower(email))');
+  }
+  await ours.query(insert);
+  await ours.query('REINDEX INDEX CONCURRENTLY label_email');
+  await ours.query('ALTER INDEX label_email RENAME TO label_mail');
+  await assert.rejects(ours.query("INSERT INTO label VALUES (2, 'a', 'v')"), { constraint: 'label_mail' });
+  await assert.rejects(ours.query('ALTER TABLE label ALTER email TYPE text COLLATE "C"'), { code: '0A000' });
+});
+
+test('are refused where what they stand on is not known, or would not stay', async () => {
+  const { ours } = sides;
+  await ours.query("CREATE TYPE tint AS ENUM ('red', 'blue')");
+  await ours.query('CREATE FUNCTION norm(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$SELECT lower($1)$$');
+  await ours.query(
+    'CREATE TABLE odd (id int, word text, made text GENERATED ALWAYS AS (word || $$!$$) STORED, tint tint)',
+  );
+  for (const sql of [
+    'CREATE UNIQUE INDEX odd_i ON odd (lower(made))',
+    'CREATE UNIQUE INDEX odd_i ON odd (word) WHERE made > $$m$$',
+    'CREATE UNIQUE INDEX odd_i ON odd ((hash_record_extended(odd, 0)))',
+    "CREATE UNIQUE INDEX odd_i ON odd (id, (CASE WHEN word = 'x' THEN 'red'::tint ELSE 'blue'::tint END))",
+  ])
+    await assert.rejects(ours.query(sql), { code: '0A000' }, sql);
+  await ours.query('CREATE UNIQUE INDEX odd_norm ON odd (norm(word))');
+  await ours.query("INSERT INTO odd (id, word) VALUES (1, 'A')");
+  for (const sql of ['REINDEX INDEX odd_norm', 'REINDEX TABLE odd', 'REINDEX SCHEMA public'])
+    await assert.rejects(ours.query(sql), { code: '0A000', constraint: 'odd_norm' }, sql);
+  await assert.rejects(ours.query("INSERT INTO odd (id, word) VALUES (1, 'a')"), { code: '23505' });
+  await ours.query('DROP TABLE odd');
 });
 
 test('decide conflicts', () =>

@@ -189,6 +189,25 @@ test('DDL takes part in transactions and savepoints', () =>
     await client.query('DROP TABLE t, v');
   }));
 
+test('a table that comes to stand open has its columns in their order', () =>
+  connected(proxy, async client => {
+    await client.query('CREATE TABLE opened (a text, b text, c text, d text)');
+    for (const column of ['c', 'b', 'a', 'd'])
+      await client.query(`SECURITY LABEL FOR clarus ON COLUMN opened.${column} IS 'none'`);
+    assert.deepEqual(await columnsBehind('opened'), ['a', 'b', 'c', 'd']);
+    await client.query("INSERT INTO opened VALUES ('a', 'b', 'c', 'd')");
+    assert.deepEqual((await client.query('SELECT c, b, a FROM opened')).rows, [{ c: 'c', b: 'b', a: 'a' }]);
+    await client.query('CREATE TABLE disordered (a text, b text, c text)');
+    for (const column of ['c', 'b'])
+      await client.query(`SECURITY LABEL FOR clarus ON COLUMN disordered.${column} IS 'none'`);
+    await client.query("INSERT INTO disordered VALUES ('a', 'b', 'c')");
+    await assert.rejects(client.query('ALTER TABLE disordered DROP COLUMN a'), { code: '0A000' });
+    await client.query('DELETE FROM disordered');
+    await client.query('ALTER TABLE disordered DROP COLUMN a');
+    assert.deepEqual(await columnsBehind('disordered'), ['b', 'c']);
+    await client.query('DROP TABLE opened, disordered');
+  }));
+
 test('sessions that change the same table at once all have their effect', async () => {
   await connected(proxy, client => client.query('CREATE TABLE busy (a int)'));
   await Promise.all(

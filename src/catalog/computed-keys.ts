@@ -1,4 +1,5 @@
 /** Unique indexes of expressions, or with a predicate, that read protected columns. */
+import { isDeepStrictEqual } from 'node:util';
 import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { typeOids } from '../wire/types.js';
@@ -78,21 +79,23 @@ function standing(
       key => key.name === index.name && !described.indexes.some(({ oid }) => oid === key.index),
     );
   if (!before) return undefined;
-  const stands = before.keys.every(
-    key => typeof key !== 'number' || table.columns.some(c => c.number === key && !c.protection),
+  const columnOf = (i: number): LogicalColumn | undefined =>
+    table.columns.find(({ attnum }) => attnum === index.columns[i]);
+  const stands = before.keys.every((key, i) =>
+    typeof key === 'number'
+      ? columnOf(i)?.number === key && !columnOf(i)!.protection
+      : !index.keys![i]!.isEnum || columnOf(i)?.protection,
   );
   if (before.index === index.oid) return stands ? before : undefined;
   const isSame = table.columns
     .filter(({ attnum }) => index.reads.includes(attnum))
     .every(column => {
       const old = previous?.columns.find(({ number }) => number === column.number);
-      return old?.typeName === column.typeName && !converted?.has(old.name);
+      return isDeepStrictEqual(old?.type, column.type) && !converted?.has(old!.name);
     });
   return stands && isSame ? before : undefined;
 }
 
-/** Smaller OIDs are PostgreSQL's own (FirstNormalObjectId of access/transam.h). */
-const FIRST_USER_OID = 16384;
 /** pg_catalog."default" */
 const DEFAULT_COLLATION = 100;
 
@@ -100,12 +103,6 @@ const label = {
   type: { oid: typeOids.text, modifier: -1, collation: DEFAULT_COLLATION, deterministic: true },
   typeName: 'text',
 } as const;
-
-/** Labels of an enum are not renamed while rows hold them in protected columns (sql/ddl/values-of-types.ts). */
-const labelsStay = ({ reads }: DescribedIndex, { columns }: LogicalTable): boolean =>
-  columns.every(
-    ({ attnum, protection, type }) => !reads.includes(attnum) || protection || type.oid < FIRST_USER_OID,
-  );
 
 /** A column that holds tags alone. @param column the one that the key is, where it is one */
 async function computed(
@@ -122,8 +119,8 @@ async function computed(
   table: LogicalTable,
   { registry, numbers, taken }: Deriving,
 ): Promise<LogicalColumn> {
-  // labels of an enum are equal where their texts are
-  const { type, typeName } = key.isEnum && labelsStay(index, table) ? label : (column ?? key);
+  // labels of an enum are equal where their texts are, and none that a protected column holds is renamed
+  const { type, typeName } = key.isEnum && column?.protection ? label : (column ?? key);
   const encoding = encodingNamed(registry, KEY_ENCODING);
   const reason = encoding.rejects(type);
   if (reason !== undefined)

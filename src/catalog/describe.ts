@@ -59,6 +59,7 @@ const indexes = `
        SELECT u.k::int AS k FROM unnest(i.indkey::int2[]) u (k) WHERE u.k <> 0
        UNION SELECT p.refobjsubid FROM pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = x.oid
          AND p.refclassid = 'pg_class'::regclass AND p.refobjid = i.indrelid AND p.refobjsubid > 0) r),
+   'readsRow', coalesce(i.indexprs::text, '') || coalesce(i.indpred::text, '') ~ ':varattno (0|-d+) ',
    'predicate', pg_get_expr(i.indpred, i.indrelid),
    'usualEquality', NOT EXISTS (SELECT FROM unnest(i.indclass::oid[]) u (k) JOIN pg_opclass oc ON oc.oid = u.k WHERE oc.opcnamespace <> 'pg_catalog'::regnamespace)
      AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u (k) JOIN pg_collation ic ON ic.oid = u.k WHERE NOT ic.collisdeterministic),

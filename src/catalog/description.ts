@@ -88,6 +88,8 @@ export interface DescribedIndex {
   /** every column that the index reads: keys, expressions, predicate, INCLUDE */
   readonly reads: readonly number[];
   readonly predicate: string | null;
+  /** an expression or the predicate reads the whole row, or a column of the system */
+  readonly readsRow: boolean;
   /** false: an operator class of users, or a nondeterministic collation, decides what is equal */
   readonly usualEquality: boolean;
   readonly nullsNotDistinct: boolean;

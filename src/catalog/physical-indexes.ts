@@ -26,7 +26,7 @@ export function physicalIndexes(
       ? []
       : [
           {
-            key: ['index', index.oid, ...tagNames(table, index.columns)].join(':'),
+            key: ['index', index.oid, ...standsOn(index, table)].join(':'),
             name: index.name,
             definition,
           },
@@ -79,6 +79,8 @@ const isProtected = (table: LogicalTable, attnum: number): boolean =>
 
 /** Does an index over a protected column have a physical form? */
 function canStand(index: DescribedIndex, table: LogicalTable): boolean {
+  // the row of the cloud is another one
+  if (index.readsRow && table.state === 'protected') return false;
   if (!index.reads.some(attnum => isProtected(table, attnum))) return true;
   if (index.predicate !== null || index.columns.includes(0)) return false;
   if (index.method !== 'btree' && index.method !== 'hash') return false;
@@ -95,17 +97,24 @@ export const withoutEffect = (index: DescribedIndex, table: LogicalTable): boole
 const computedKeyOf = ({ name }: DescribedIndex, { computedKeys }: LogicalTable): ComputedKey | undefined =>
   computedKeys?.find(key => key.name === name);
 
+/** The tags that an index stands on: where they are others than before, it is made anew. */
+function standsOn(index: DescribedIndex, table: LogicalTable): readonly string[] {
+  const computed = computedKeyOf(index, table);
+  return computed ? ['computed', ...computedNames(computed, table)] : tagNames(table, index.columns);
+}
+
+/** Names of the columns of the cloud that it stands on. */
+const computedNames = ({ keys }: ComputedKey, table: LogicalTable): readonly string[] =>
+  keys.map(key => keyColumnName(typeof key === 'number' ? table.columns.find(c => c.number === key)! : key)!);
+
 /** The index over the tags of what is computed, and over unprotected columns. */
 function computedIndex(
   index: DescribedIndex,
-  { keys }: ComputedKey,
+  computed: ComputedKey,
   table: LogicalTable,
   target: string,
 ): string {
-  const names = keys.map(key => {
-    const column = typeof key === 'number' ? table.columns.find(c => c.number === key) : key;
-    return quoteName(keyColumnName(column!)!);
-  });
+  const names = computedNames(computed, table).map(quoteName);
   const nulls = index.nullsNotDistinct ? ' NULLS NOT DISTINCT' : '';
   return `CREATE UNIQUE INDEX ${quoteName(index.name)} ON ${target} USING btree (${names.join(', ')})${nulls}`;
 }

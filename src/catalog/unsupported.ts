@@ -2,7 +2,7 @@
 import { ClarusError } from '../errors.js';
 import type { ColumnPolicy } from '../policy/policy.js';
 import { readByExclusion } from './derive-keys.js';
-import type { DescribedColumn, DescribedConstraint, DescribedTable } from './description.js';
+import type { DescribedColumn, DescribedConstraint, DescribedIndex, DescribedTable } from './description.js';
 import { acts } from './foreign-keys.js';
 
 const refused = (message: string, detail: string, hint: string, fields: object = {}): ClarusError =>
@@ -54,8 +54,9 @@ export function refuseUnsupported(
       );
   }
   for (const index of described.indexes) {
-    const touches = index.reads.some(c => isProtected.has(c));
+    const touches = index.readsRow || index.reads.some(c => isProtected.has(c));
     if (!index.unique || !touches) continue;
+    if (index.keys !== null) refuseRowInIndex(index, described);
     if (index.predicate !== null && index.nullsNotDistinct)
       throw refused(
         `unique index "${index.name}" has a predicate, and takes NULLs for equal`,
@@ -93,6 +94,23 @@ function refuseGenerated(
       'A virtual column has no stored value that could be protected.',
       'Write STORED behind its expression.',
     );
+}
+
+/** What a unique index stands on is computed with the generated columns, of the other columns. */
+function refuseRowInIndex({ name: index, reads, readsRow }: DescribedIndex, described: DescribedTable): void {
+  const generated = described.columns.find(
+    column => column.generated !== '' && reads.includes(column.attnum),
+  );
+  if (!generated && !readsRow) return;
+  const what = generated ? `the generated column "${generated.name}"` : 'the whole row or a system column';
+  throw refused(
+    `unique index "${index}" of table "${described.name}" reads ${what}`,
+    'It has an expression or a predicate, and what it stands on is computed before the row is sent to the cloud.',
+    generated
+      ? 'Write the expression of the generated column in its place.'
+      : 'Name the columns that it compares.',
+    { constraint: index },
+  );
 }
 
 /** A check is evaluated on the trusted side over values of columns: what else a row has is the cloud's. */

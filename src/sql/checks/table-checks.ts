@@ -7,6 +7,7 @@ import { functionsIn } from '../analysed/query.js';
 import { physical } from '../compilation.js';
 import { plainExpressions } from '../defaults.js';
 import type { Row } from '../execute/collect.js';
+import { quotedType } from '../execute/convert.js';
 import { FIRST_USER_OID } from '../functions.js';
 import { readsMoment } from '../moment.js';
 import { withTime } from '../operand.js';
@@ -89,7 +90,7 @@ const typesQuery = physical(
             THEN (SELECT pg_catalog.format(' COLLATE %I.%I', n.nspname, c.collname) FROM pg_catalog.pg_collation c
                     JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = a.attcollation) END,
           (t.typlen = -1 AND t.typelem <> 0 AND t.typcategory = 'A')::pg_catalog.text,
-          (t.oid >= ${FIRST_USER_OID} AND t.typtype NOT IN ('e', 'd'))::pg_catalog.text
+          (t.oid >= ${FIRST_USER_OID} AND t.typtype NOT IN ('e', 'd'))::pg_catalog.text, t.oid::pg_catalog.text
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`,
   [26],
@@ -195,7 +196,7 @@ function typesOf(
   const wanted = new Set(checks.flatMap(({ columns }) => columns));
   const types = new Map<number, CheckedType>();
   for (const column of wanted) {
-    const [, name, collation, isArray, isComposed] = rows.find(
+    const [, name, collation, isArray, isComposed, oid] = rows.find(
       ([attnum]) => Number(attnum) === column.attnum,
     )!;
     if (isComposed === 'true')
@@ -205,7 +206,12 @@ function typesOf(
         'it reads a column of a composed type of users',
         kind,
       );
-    types.set(column.number, { name: name!, collation: collation!, isArray: isArray === 'true' });
+    types.set(column.number, {
+      // without a length, which some names would mean
+      name: quotedType(Number(oid), name!),
+      collation: collation!,
+      isArray: isArray === 'true',
+    });
   }
   return types;
 }

@@ -9,6 +9,7 @@ import { PostgresError } from '../../wire/diagnostic.js';
 import { type CheckedValues, firstBroken } from '../checks/broken.js';
 import { eachStored, storedColumns } from '../checks/stored.js';
 import type { TableChecks } from '../checks/table-checks.js';
+import { quotedType } from '../execute/convert.js';
 import type { SessionPort } from '../ports.js';
 import type { RawFields, RawNode } from '../raw/node.js';
 import { readerOn } from '../reading.js';
@@ -78,7 +79,7 @@ async function readAsText(
   session: SessionPort,
 ): Promise<TableChecks> {
   const [row] = await readerOn(session.trusted)(
-    'SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum = $2::pg_catalog.int2',
+    'SELECT pg_catalog.format_type(a.atttypid, NULL), a.atttypid::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum = $2::pg_catalog.int2',
     [String(table.oid), String(column.attnum)],
   );
   // true of every value, though the value must be there to tell
@@ -87,7 +88,9 @@ async function readAsText(
   return {
     table,
     checks: [check],
-    types: new Map([[column.number, { name: row![0]!, collation: '', isArray: true }]]),
+    types: new Map([
+      [column.number, { name: quotedType(Number(row![1]), row![0]!), collation: '', isArray: true }],
+    ]),
   };
 }
 

@@ -56,6 +56,8 @@ async function reindexes(
   }
   refuseBlocked(table);
   mustNotBeFired(session, table, 'REINDEX');
+  const computed = [table, ...heirsOf(session.catalog(), table)].filter(({ computedKeys }) => computedKeys);
+  await mustComputeTheSame(session, computed);
   const several = concurrently || 'pI'.includes(found.kind);
   if (several) mustBeFirst(session, body);
   const isIndex = fields.kind === 'REINDEX_OBJECT_INDEX';
@@ -69,12 +71,43 @@ async function reindexes(
     return standing.map(({ name }) => `REINDEX INDEX${word} ${name}`);
   };
   // afterwards the indexes are others
-  if (several) return apart(session, body, await work());
+  // the shadow has no rows; CONCURRENTLY would give its indexes other OIDs
+  const text = concurrently && computed.length > 0 ? withoutConcurrently(body.node) : body.text;
+  if (several) return apart(session, { ...body, text }, await work());
   await beginDdl(session, deps);
   await holdWrites(session, deps, [table], 'SHARE');
   const tag = await runInShadow(session, body.text);
   for (const sql of await work()) await session.cloud.run(sql);
   return { tag };
+}
+
+function withoutConcurrently({ ReindexStmt: fields }: RawNode): string {
+  const params = list(fields!, 'params').filter(
+    option => textOf(option.DefElem!, 'defname') !== 'concurrently',
+  );
+  return deparse({ ReindexStmt: { ...fields!, params } });
+}
+
+/**
+ * REINDEX computes anew what an index stands on, which matters where a function of users has been replaced.
+ * @throws ClarusError 0A000 where such an index calls one
+ */
+async function mustComputeTheSame(session: SessionPort, tables: readonly LogicalTable[]): Promise<void> {
+  const indexes = tables.flatMap(({ computedKeys }) => (computedKeys ?? []).map(({ index }) => index));
+  if (indexes.length === 0) return;
+  const [row] = await readerOn(session.trusted)(
+    `SELECT pg_catalog.min(c.relname::text) FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
+      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = ANY ($1::pg_catalog.oid[])
+        AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass`,
+    [`{${indexes.join()}}`],
+  );
+  if (row?.[0] != null)
+    throw new ClarusError('0A000', `unique index "${row[0]}" is not rebuilt`, {
+      detail:
+        'It calls a function of users, and what it stands on in the cloud is computed when rows are written.',
+      hint: 'Drop the index and make it again.',
+      constraint: row[0],
+    });
 }
 
 /** REINDEX of a schema or a database: the cloud says whether that may be done, whose tables they are. */
@@ -92,6 +125,17 @@ async function reindexMany(session: SessionPort, body: DdlBody, fields: RawField
         hint: 'Leave VERBOSE out.',
       },
     );
+  const computed = [...session.catalog().tables.values()].filter(({ computedKeys }) => computedKeys);
+  if (computed.length > 0 && hasOption(fields, 'concurrently'))
+    throw new ClarusError(
+      '0A000',
+      'CONCURRENTLY of many tables is not supported beside such unique indexes',
+      {
+        detail: `Table "${computed[0]!.name}" has one of expressions, or with a predicate, over protected columns.`,
+        hint: 'Rebuild the indexes of one table after the other.',
+      },
+    );
+  await mustComputeTheSame(session, computed);
   const word = words[fields.kind as string];
   const options = hasOption(fields, 'concurrently') ? ' CONCURRENTLY' : '';
   const name = textOf(fields, 'name');

@@ -28,6 +28,7 @@ import type { DdlDependencies } from './body.js';
 import { requireKnownBounds } from './bounds.js';
 import { type ChangedTable, keepsForms } from './changed-table.js';
 import { validateChecks } from './checks.js';
+import { inOrderOfColumns } from './column-order.js';
 import { runPhysical } from './errors.js';
 import { validateExclusions } from './exclusions.js';
 import { type PreparedRefill, prepareRefill, refillsOf } from './refill/index.js';
@@ -313,7 +314,8 @@ async function runDifferences(
       ...difference,
       refill: inOpaqueNames(refills.get(changed[i]!.after?.table.oid ?? 0)?.physical, changed[i]!),
     }));
-    const { first, last } = changePhases(changes, statement.cascade);
+    const ordered = await inOrderOfColumns(session, changed, changes);
+    const { first, last } = changePhases(ordered, statement.cascade);
     await runPhysical(cloud, first, concerned);
     for (const refill of refills.values()) await refill.run();
     await runPhysical(cloud, last, concerned);

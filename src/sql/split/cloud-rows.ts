@@ -289,12 +289,14 @@ export class CloudRows implements RowSource {
     return beginWhole(given, bound, session, services.context, how, take);
   }
 
-  #fetch(delivery: Delivery, table: LogicalTable): Fetched | Promise<Fetched> {
+  async #fetch(delivery: Delivery, table: LogicalTable): Promise<Fetched> {
     if (this.#made.length < boundAgainMax) this.#made.push({ delivery, table });
     const bound = this.#bound.get(delivery.sql)?.shift();
     if (bound) return bound;
+    const fetched = await this.#begin(delivery, table);
+    // what is not bound yet is not proven by what is asked meanwhile
     this.fetches++;
-    return this.#begin(delivery, table);
+    return fetched;
   }
 
   async #begin(delivery: Delivery, table: LogicalTable): Promise<Fetched> {

@@ -61,14 +61,12 @@ export async function refillsOf(
     if (!before || !after) continue;
     const error = neededEmpty(before.table, after.table, session.catalog().policy);
     const concerned = columnsConcerned(before.table, after);
-    const keys = keysConcerned(before, after);
-    if (
-      (!error && concerned.length === 0 && keys.length === 0) ||
-      !(await mayHoldRows(session, before.table))
-    )
+    const anyKey = computedColumns(after.table).some(key => !isKnown(before.table, key));
+    if ((!error && concerned.length === 0 && !anyKey) || !(await mayHoldRows(session, before.table)))
       continue;
     if (error) throw error;
     const using = conversions?.table === after.table.oid ? conversions.protected : new Map();
+    const keys = keysConcerned(before, after);
     const columns = [...(await withSources(concerned, after, using, session)), ...keys];
     if (columns.length > 0) refills.set(after.table.oid, { before, table: after.table, columns });
   }
@@ -96,14 +94,16 @@ function columnsConcerned(
   });
 }
 
+const isKnown = (table: LogicalTable, { number }: LogicalColumn): boolean =>
+  computedColumns(table).some(column => column.number === number);
+
 /** What new unique indexes stand on. */
 function keysConcerned(
   before: NonNullable<ChangedTable['before']>,
   { table, described }: NonNullable<ChangedTable['after']>,
 ): readonly RefilledColumn[] {
-  const known = new Set(computedColumns(before.table).map(({ number }) => number));
   return (table.computedKeys ?? []).flatMap(({ index, keys }) => {
-    if (keys.every(column => typeof column === 'number' || known.has(column.number))) return [];
+    if (keys.every(column => typeof column === 'number' || isKnown(before.table, column))) return [];
     const said = described.indexes.find(({ oid }) => oid === index)!;
     // one that was there has been made anew, because columns that it reads get other values
     if (before.described.indexes.some(({ name }) => name === said.name))
@@ -119,7 +119,7 @@ function keysConcerned(
         },
       );
     return keys.flatMap((column, i): RefilledColumn[] => {
-      if (typeof column === 'number' || known.has(column.number)) return [];
+      if (typeof column === 'number' || isKnown(before.table, column)) return [];
       const tree = parseExpression(keySql(said.keys![i]!.sql, said.predicate ?? ''));
       return [{ column, encodings: column.protection!.encodings, source: { kind: 'conversion', tree } }];
     });

@@ -2,6 +2,7 @@
 import type { LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
 import { quoteName } from '../../../catalog/quote.js';
 import { ClarusError } from '../../../errors.js';
+import { PostgresError } from '../../../wire/diagnostic.js';
 import { physical } from '../../compilation.js';
 import { plainExpressions } from '../../defaults.js';
 import { FIRST_USER_OID } from '../../functions.js';
@@ -165,7 +166,12 @@ async function arbitersOf(
   const relation = alias === undefined ? name : { ...name, alias };
   const onConflictClause = { action: 'ONCONFLICT_NOTHING', infer };
   const insert = deparse({ InsertStmt: { relation, onConflictClause, override: 'OVERRIDING_NOT_SET' } });
-  const plan = await readerOn(session.trusted)(`EXPLAIN (FORMAT JSON, COSTS OFF) ${insert}`, []);
+  const plan = await readerOn(session.trusted)(`EXPLAIN (FORMAT JSON, COSTS OFF) ${insert}`, []).catch(
+    error => {
+      // a parameter decides
+      throw error instanceof PostgresError && error.code === '42P02' ? cause : error;
+    },
+  );
   const [found] = JSON.parse(plan.map(([line]) => line).join('\n')) as readonly [
     { readonly Plan: { readonly 'Conflict Arbiter Indexes'?: readonly string[] } },
   ];

@@ -319,9 +319,9 @@ class WritingPortal implements Portal {
         },
       },
     );
-    await mustHaveRunAsPlanned(body, residual, bound.session);
     portal.close();
     if (!(await fetched.areOfOneSnapshot(residual))) return undefined;
+    await mustHaveRunAsPlanned(body, residual, bound.session);
     await sink?.fillCounters(bound.session);
     const count = outcome.kind === 'complete' ? Number(/\d+$/.exec(outcome.tag)?.[0] ?? 0) : 0;
     return { rows: sink?.count ?? count, held };
