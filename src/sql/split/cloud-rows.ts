@@ -14,12 +14,10 @@ import type { ClientPort, ExecuteOutcome, OneSnapshot, SessionPort } from '../po
 import type { RowCursor, RowSource, RowsWritten } from '../residual.js';
 import { refuseBeforePolicies } from '../row-security/before-policies.js';
 import { type CarrierQuery, readCarrierQuery } from './carrier-query.js';
-import { comparisonsOnly } from './comparisons.js';
 import { type Delivery, deliveryOf, type PlanStatement, type ShowsItself } from './delivery.js';
 import { afterwards, type Fetched, fetch, kept, keptBatch, nothing, rowsOf } from './fetch.js';
 import { FetchCount, type SplitLimits } from './fetch-count.js';
 import type { GivenColumns, GivenFetch } from './given-columns.js';
-import { neverFails } from './in-turn.js';
 import { DeliveredRows, FinishedRows } from './row-cursors.js';
 import { castNames } from './typed-source.js';
 import { allOf, beginWhole, readAll, type WholeTable } from './whole-table.js';
