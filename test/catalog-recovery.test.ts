@@ -71,7 +71,7 @@ class Installation {
       return made;
     };
     const made = new Installation(name, pool('state'), pool('cloud'), pool('shadow'));
-    await inTransaction(made.state, client => migrate(client));
+    await inTransaction(made.state, client => migrate(client, false));
     await made.save([{ kind: 'put-policy', policy: first, origin: 'test' }]);
     return made;
   }

@@ -29,6 +29,7 @@ import { openJournal } from '../trusted/journal.js';
 import type { KeyStore } from '../trusted/keys.js';
 import { openTrusted, type Trusted } from '../trusted/open.js';
 import { openKeyStore } from '../trusted/open-keys.js';
+import { attributesSetting } from '../trusted/roles.js';
 import { cloudWitness, type LeaseWitness } from '../trusted/witness.js';
 import { finishAtStart, STARTING } from './abandoned.js';
 import { adminPool, localeOf, type ResolveSecret } from './cloud.js';
@@ -208,11 +209,16 @@ async function openDoor(
   const token = randomBytes(24).toString('base64url');
   const door = new CarrierDoor(randomUUID(), token);
   const port = await door.listen(carrierHost);
-  const why = await ensureCarriers(trusted.shadowAdmin(database), { host: carrierHost, port, token });
+  const endpoint = { host: carrierHost, port, token };
+  const why = await ensureCarriers(trusted.shadowAdmin(database), endpoint, roles =>
+    log('warning', ofOthers, { roles: roles.join(', ') }),
+  );
   if (why === undefined) return door;
   door.close();
   return refused(why);
 }
+
+const ofOthers = `roles of the trusted server that bear no mark of Clarus are not the application's, and what sessions could do by them is taken back: of one that was made through Clarus, ALTER ROLE ... SET ${attributesSetting} TO '' there, and start again`;
 
 /** Carriers read from this machine only. */
 const carrierHost = '127.0.0.1';

@@ -15,7 +15,7 @@
 import pg from 'pg';
 import { catalogueViewsDdl } from './catalogue-views.js';
 import { CARRIER_SERVER, OWN_SCHEMA } from './own-schema.js';
-import { roleFunctions, superusersDdl } from './roles.js';
+import { roleFunctions, strayMemberships, superusersDdl } from './roles.js';
 
 /** Where carriers read from. */
 export interface CarrierEndpoint {
@@ -206,11 +206,13 @@ export const detachSql = (table: number): string => `SELECT ${OWN_SCHEMA}.detach
 /**
  * Makes in a shadow database what carriers need, and tells it where they read from.
  * @param shadow administrator's connections to the shadow database
+ * @param onStrays is told the roles of others that superusers of clouds were able to reach, and are not any more
  * @returns why there are none, in words; undefined: they can be used
  */
 export async function ensureCarriers(
   shadow: pg.Pool,
   endpoint: CarrierEndpoint,
+  onStrays: (roles: readonly string[]) => void,
 ): Promise<string | undefined> {
   const client = await shadow.connect();
   try {
@@ -220,6 +222,7 @@ export async function ensureCarriers(
     await client.query(objects);
     await client.query(superusersDdl);
     await client.query(catalogueViewsDdl);
+    const strays = await client.query<{ role: string }>(strayMemberships);
     await client.query(roleFunctions);
     const { host, port, token } = endpoint;
     await client.query(
@@ -227,6 +230,7 @@ export async function ensureCarriers(
        ALTER USER MAPPING FOR PUBLIC SERVER ${CARRIER_SERVER} OPTIONS (SET password ${escapeLiteral(token)})`,
     );
     await client.query('COMMIT');
+    if (strays.rows.length > 0) onStrays([...new Set(strays.rows.map(({ role }) => role))].sort());
     return undefined;
   } catch (error) {
     await client.query('ROLLBACK');

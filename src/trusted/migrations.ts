@@ -2,8 +2,51 @@
 import type { ClientBase } from 'pg';
 import { ClarusError } from '../errors.js';
 
-/** The first migration has number 1. docs/spec/state.md describes each table. */
-const migrations: readonly string[] = [
+/**
+ * Marks roles that were made through Clarus, as `create_role` marks them (roles.ts). In an embedded server no others are
+ * without LOGIN. In one of the owner's they are told by what `create_role` has granted to whoever made them, a user or a marked
+ * role: ADMIN OPTION alone. A superuser of the cloud is granted nothing, and so a role of its making cannot be told.
+ */
+const markRoles = (embedded: boolean): string => `
+DO $do$
+DECLARE
+  role name;
+BEGIN
+  IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+    RETURN;
+  END IF;
+  FOR role IN
+    WITH marked AS (
+      SELECT s.setrole FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS mark (setting)
+       WHERE s.setdatabase = 0 AND mark.setting LIKE 'clarus.attributes=%'
+    ), makers AS (
+      SELECT a.grantee AS oid FROM clarus.shadows s JOIN pg_catalog.pg_database d ON d.datname = s.database,
+             pg_catalog.aclexplode(d.datacl) a
+       WHERE a.privilege_type = 'CREATE'
+      UNION SELECT setrole FROM marked
+    )
+    SELECT r.rolname FROM pg_catalog.pg_roles r
+     WHERE r.oid >= 16384 AND r.rolname <> 'clarus_superusers' AND r.oid NOT IN (SELECT setrole FROM marked)
+       AND NOT (r.rolcanlogin OR r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication)
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting acted WHERE ('role=' || r.rolname) = ANY (acted.setconfig))
+       AND (${embedded} OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m
+         WHERE m.roleid = r.oid AND m.admin_option AND m.member IN (SELECT oid FROM makers)
+           -- of PostgreSQL 16 and later, where the grantor is the superuser that initdb made
+           AND pg_catalog.to_jsonb(m) ->> 'inherit_option' IS DISTINCT FROM 'true'
+           AND pg_catalog.to_jsonb(m) ->> 'set_option' IS DISTINCT FROM 'true'
+           AND m.grantor IN (10, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))))
+  LOOP
+    EXECUTE pg_catalog.format('ALTER ROLE %I SET clarus.attributes TO %L', role, '');
+  END LOOP;
+END
+$do$;
+`;
+
+/**
+ * The first migration has number 1. docs/spec/state.md describes each table. One that is a function is asked whether the
+ * server is embedded.
+ */
+const migrations: readonly (string | ((embedded: boolean) => string))[] = [
   `
 CREATE TABLE clarus.installation (
   only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
@@ -101,6 +144,7 @@ CREATE TABLE clarus.workers (
 ALTER TABLE clarus.policy_versions ADD COLUMN file json;
 UPDATE clarus.policy_versions SET file = policy WHERE starts_with(origin, 'file ');
 `,
+  markRoles,
 ];
 
 /** The schema version that this Clarus works with. */
@@ -112,10 +156,11 @@ export const initialisationLock = '109339044803955';
 /**
  * Brings the state database to this Clarus's schema, in the caller's transaction. The caller holds
  * `initialisationLock`, so that of two proxies that start at once one does it.
+ * @param embedded the server was started by Clarus, and nothing else lives in it
  * @returns true when the database was new
  * @throws ClarusError 55000 when a newer Clarus has been here
  */
-export async function migrate(client: ClientBase): Promise<boolean> {
+export async function migrate(client: ClientBase, embedded: boolean): Promise<boolean> {
   await client.query(`
     CREATE SCHEMA IF NOT EXISTS clarus;
     CREATE TABLE IF NOT EXISTS clarus.migrations (
@@ -134,7 +179,8 @@ export async function migrate(client: ClientBase): Promise<boolean> {
       },
     );
   for (let number = applied + 1; number <= schemaVersion; number++) {
-    await client.query(migrations[number - 1]!);
+    const migration = migrations[number - 1]!;
+    await client.query(typeof migration === 'string' ? migration : migration(embedded));
     await client.query('INSERT INTO clarus.migrations (number) VALUES ($1)', [number]);
   }
   return applied === 0;

@@ -69,6 +69,26 @@ test('a state database of a newer Clarus is refused', async () => {
   await trusted.state.query('DELETE FROM clarus.migrations WHERE number = 10000');
 });
 
+test('roles that stood in an embedded server before roles were marked are marked as the application’s, once', async () => {
+  const { state } = trusted;
+  const marked = async (): Promise<string[]> =>
+    (
+      await state.query<{ name: string }>(
+        "SELECT setrole::regrole::text AS name FROM pg_db_role_setting WHERE setconfig = '{clarus.attributes=}' ORDER BY 1",
+      )
+    ).rows.map(({ name }) => name);
+  await state.query(
+    'CREATE ROLE former; CREATE ROLE login LOGIN; CREATE ROLE owning; ALTER ROLE login SET role = owning; CREATE ROLE powerful CREATEROLE',
+  );
+  await state.query('DELETE FROM clarus.migrations WHERE number = 3');
+  await (await openIn(directory, { server: trusted.server })).close();
+  assert.deepEqual(await marked(), ['former']);
+  await state.query('CREATE ROLE later');
+  await (await openIn(directory, { server: trusted.server })).close();
+  assert.deepEqual(await marked(), ['former']);
+  await state.query('DROP ROLE former, login, owning, powerful, later');
+});
+
 test('a session of a local user makes what an application makes in the shadow, and reaches nothing else', async () => {
   assert.deepEqual(await trusted.ensureShadow('hospital'), []);
   assert.deepEqual(await trusted.ensureShadow('hospital'), []);

@@ -114,7 +114,7 @@ export async function openTrusted(options: OpenTrustedOptions): Promise<Trusted>
   try {
     if (options.server === undefined) await prepareServer(server, rootKey);
     const state = poolOf(STATE_DATABASE, stateConnections_max);
-    const { major, superuser: asSuperuser, warnings } = await prepareState(state, rootKey);
+    const { major, superuser: asSuperuser, warnings } = await prepareState(state, rootKey, server);
     return {
       server,
       major,
@@ -217,10 +217,11 @@ function reachable(server: TrustedServer, rootKey: Uint8Array, error: unknown): 
 async function prepareState(
   state: pg.Pool,
   rootKey: Uint8Array,
+  { embedded }: TrustedServer,
 ): Promise<Pick<Trusted, 'major' | 'superuser' | 'warnings'>> {
   return inTransaction(state, async client => {
     await client.query('SELECT pg_advisory_xact_lock($1)', [initialisationLock]);
-    await migrate(client);
+    await migrate(client, embedded);
     await client.query(
       `INSERT INTO clarus.installation (root_fingerprint, root_check) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
       [rootKeyFingerprint(rootKey), rootKeyCheck(rootKey)],

@@ -2,8 +2,9 @@
  * Roles of the application that stand in the trusted database only. To the trusted server each is a group that nobody logs
  * in as, without attributes; what the application was told of it beside that (LOGIN, CREATEROLE ...) is a setting of the
  * role, `clarus.attributes`, which is the whole server's as the role is, follows its transaction and its name, and counts
- * here and in views of the catalogue alone. Sessions may not make roles themselves; these functions make, alter and drop
- * such roles, and no others, for the role that a session acts as, by the rules of PostgreSQL's user.c.
+ * here and in views of the catalogue alone. It is there for each of them, if only empty, and so is the mark by which they are
+ * told from groups that others keep on the server. Sessions may not make roles themselves; these functions make, alter and
+ * drop such roles, and no others, for the role that a session acts as, by the rules of PostgreSQL's user.c.
  */
 import { OWN_SCHEMA } from './own-schema.js';
 
@@ -13,20 +14,38 @@ import { OWN_SCHEMA } from './own-schema.js';
  */
 export const SUPERUSERS = 'clarus_superusers';
 
-/** Setting of a role that holds the attributes that the application was told of. */
-const attributesSetting = 'clarus.attributes';
+/** Setting of a role of the application that holds the attributes that it was told of: a list, which may be empty. */
+export const attributesSetting = 'clarus.attributes';
 
 /** The role that a session acts as, seen from a function that runs as its owner. */
 const acting = "CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END";
 
 /**
- * Is a role, by its name, one of the application? Those of users log in, or users act as them.
+ * Is a role, by its name, one of the application? Such a role was made through Clarus, which has marked it, and has no power
+ * over the server: what a session does as it, the server lets it do. Those of users log in, or users act as them.
  * @param name as SQL that means nothing within: a parameter, or a column with the name of its table
  */
 export const isLogicalRole = (name: string): string => `EXISTS (
-    SELECT FROM pg_catalog.pg_roles logical WHERE logical.rolname = ${name} AND NOT logical.rolcanlogin AND logical.oid >= 16384
+    SELECT FROM pg_catalog.pg_roles logical WHERE logical.rolname = ${name} AND logical.oid >= 16384 AND NOT (logical.rolcanlogin
+         OR logical.rolsuper OR logical.rolcreaterole OR logical.rolcreatedb OR logical.rolreplication)
+       AND EXISTS (SELECT FROM pg_catalog.pg_db_role_setting marked, pg_catalog.unnest(marked.setconfig) AS mark (setting)
+         WHERE marked.setrole = logical.oid AND marked.setdatabase = 0 AND mark.setting LIKE '${attributesSetting}=%')
        AND logical.rolname <> '${SUPERUSERS}' AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting acted
          WHERE ('role=' || logical.rolname) = ANY (acted.setconfig)))`;
+
+/**
+ * Memberships by which superusers of clouds could reach roles that are not the application's, as SQL: those in which
+ * SUPERUSERS administers such a role, and those that it, or one of its members, has granted. Before PostgreSQL 16 the grantor
+ * may be gone, and none needs to be named.
+ * Columns: role, member, grantor.
+ */
+export const strayMemberships = `SELECT stray.rolname AS role, member.rolname AS member, coalesce(grantor.rolname, current_user) AS grantor
+    FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles stray ON stray.oid = m.roleid
+      JOIN pg_catalog.pg_roles member ON member.oid = m.member LEFT JOIN pg_catalog.pg_roles grantor ON grantor.oid = m.grantor
+   WHERE stray.oid >= 16384 AND stray.rolname <> '${SUPERUSERS}' AND NOT ${isLogicalRole('stray.rolname')}
+     AND (member.rolname = '${SUPERUSERS}' AND m.admin_option OR grantor.rolname = '${SUPERUSERS}'
+       OR NOT grantor.rolsuper AND EXISTS (SELECT FROM pg_catalog.pg_auth_members s JOIN pg_catalog.pg_roles g ON g.oid = s.roleid
+         WHERE g.rolname = '${SUPERUSERS}' AND s.member = m.grantor))`;
 
 /** Attributes that the application was told of a role, as SQL of type text[]. @param oid of the role */
 export const toldAttributes = (oid: string): string =>
@@ -57,7 +76,12 @@ export const roleFunctions = `
 DO $do$
 DECLARE
   role name;
+  held record;
 BEGIN
+  FOR held IN ${strayMemberships} LOOP
+    -- what was granted by it goes too
+    EXECUTE pg_catalog.format('REVOKE %I FROM %I GRANTED BY %I CASCADE', held.role, held.member, held.grantor);
+  END LOOP;
   FOR role IN SELECT r.rolname FROM pg_catalog.pg_roles r WHERE ${isLogicalRole('r.rolname')}
       AND NOT pg_catalog.pg_has_role('${SUPERUSERS}', r.oid, 'MEMBER WITH ADMIN OPTION') LOOP
     EXECUTE pg_catalog.format('GRANT %I TO ${SUPERUSERS} WITH ADMIN OPTION', role);
@@ -148,11 +172,7 @@ BEGIN
     'VALID UNTIL ' || quote_literal(settings ->> 'validUntil'),
     -- it lets nobody in: the role may not log in
     CASE WHEN settings ? 'password' THEN 'PASSWORD ' || coalesce(quote_literal(settings ->> 'password'), 'NULL') END));
-  IF attributes = '{}' THEN
-    EXECUTE format('ALTER ROLE %I RESET ${attributesSetting}', role);
-  ELSE
-    EXECUTE format('ALTER ROLE %I SET ${attributesSetting} TO %L', role, array_to_string(attributes, ','));
-  END IF;
+  EXECUTE format('ALTER ROLE %I SET ${attributesSetting} TO %L', role, array_to_string(attributes, ','));
 END
 $function$;
 

@@ -10,7 +10,7 @@ import pg from 'pg';
 import type { Encoding } from '../../src/encodings/encoding.js';
 import { encodingRegistry } from '../../src/encodings/registry.js';
 import { parseConfig } from '../../src/policy/parse.js';
-import { prepare, startWorker, type Worker } from '../../src/proxy.js';
+import { type Prepared, prepare, startWorker, type Worker } from '../../src/proxy.js';
 import type { Trusted } from '../../src/trusted/open.js';
 import { startServer, type TestServer, type TestServerOptions } from './server.js';
 
@@ -62,6 +62,8 @@ export interface TestProxy extends Target {
   sessions(): number;
   /** starts another worker of the proxy, and says where it listens; it runs no split statements */
   second(): Promise<Target>;
+  /** ends Clarus and starts it again; returns where it listens now */
+  restart(): Promise<Target>;
   stop(): Promise<void>;
 }
 
@@ -89,8 +91,11 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       log: (level: string, message: string, fields: object = {}) =>
         void log.push(`${level}: ${message} ${JSON.stringify(fields)}`),
     };
-    const prepared = await prepare(inputs);
-    const worker = await startWorker({ ...inputs, worker: 0, prepared });
+    const start = async (): Promise<{ prepared: Prepared; worker: Worker }> => {
+      const prepared = await prepare(inputs);
+      return { prepared, worker: await startWorker({ ...inputs, worker: 0, prepared }) };
+    };
+    let { worker, prepared } = await start();
     const others: Worker[] = [];
     const { host, port } = worker.gateway.address();
     const target = (at: { host: string; port: number }, database: string, password: string): Target => ({
@@ -106,7 +111,9 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       behind: target(cloud, served, cloud.password),
       plain: target(cloud, unserved, cloud.password),
       directory: join(directory, 'trusted'),
-      trusted: prepared.trusted,
+      get trusted() {
+        return prepared.trusted;
+      },
       log,
       sessions: () => worker.gateway.sessions,
       async second() {
@@ -114,6 +121,11 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
           await startWorker({ ...inputs, worker: others.length + 1, server: prepared.trusted.server }),
         );
         return target(others.at(-1)!.gateway.address(), served, appPassword);
+      },
+      async restart() {
+        await worker.close(1_000);
+        ({ worker, prepared } = await start());
+        return target(worker.gateway.address(), served, appPassword);
       },
       async stop() {
         for (const other of others) await other.close(1_000);
