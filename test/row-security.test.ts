@@ -160,6 +160,8 @@ suite('row level security', { timeout: 300_000 }, () => {
       'SELECT id FROM document ORDER BY 1 / (level - 5)',
       'EXPLAIN DELETE FROM document',
       'SELECT id FROM quotient',
+      "SELECT id FROM document WHERE read_setting('app.tenant') = tenant",
+      'SELECT id FROM document WHERE clarus_version() = tenant',
       'COPY (DELETE FROM note RETURNING *) TO STDOUT',
       'COPY (UPDATE note SET body = body RETURNING *) TO STDOUT',
       "COPY (INSERT INTO note (tenant) VALUES ('red') RETURNING *) TO STDOUT",
@@ -182,6 +184,11 @@ suite('row level security', { timeout: 300_000 }, () => {
     await ours.query("CREATE POLICY now ON own USING (now() > '2000-01-01')");
     await refused('SELECT * FROM own');
     await ours.query('DROP POLICY now ON own');
+    for (const name of ['clarus.version', 'postgres_fdw.application_name', 'plpgsql.check_asserts']) {
+      await ours.query(`CREATE POLICY others ON own USING (current_setting('${name}', true) = word)`);
+      await refused('SELECT * FROM own');
+      await ours.query('DROP POLICY others ON own');
+    }
   });
 
   test('no cloud is told of policies, nor of values that they compare', async () => {

@@ -355,9 +355,13 @@ export class ResidualSide implements ResidualPort, CarrierSession {
 }
 
 const otherPolicies = (): ClarusError =>
-  new ClarusError('0A000', 'statements that meet different policies are not finished at the same time', {
-    hint: 'Run the one when the other has ended.',
-  });
+  new ClarusError(
+    '0A000',
+    'statements that meet different policies, or read different settings, are not finished at the same time',
+    {
+      hint: 'Run the one when the other has ended.',
+    },
+  );
 
 const foreignLocale = (): ClarusError =>
   new ClarusError(

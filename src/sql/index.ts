@@ -335,7 +335,7 @@ export class Sql {
       body.writes?.triggered && triggerHooks(body, bound, residual, services, this.#routineServices(bound));
     const portal = bindSplitWrite(body, bound, residual, services, hooks);
     // whom policies are applied to is shown no row (BuildIndexValueDescription of genam.c), its owner neither
-    return body.as ? withoutDetails(portal) : portal;
+    return body.as?.secured ? withoutDetails(portal) : portal;
   }
 
   #bindInsertSelect(body: InsertSelectBody, bound: Bound): Portal {

@@ -138,12 +138,14 @@ export interface ZoneSource {
   load(name: string): Promise<ZoneOffsets>;
 }
 
-/** What a statement needs of the backend that runs it, so that policies mean there what they mean to the session. */
+/** What a statement needs of the backend that runs it, so that policies and functions mean there what they mean to the session. */
 export interface RunAs {
   /** the role that the session acts as; undefined: its own */
   readonly role: string | undefined;
-  /** names of settings of the session that policies ask for */
+  /** names of settings of the session that policies and functions ask for */
   readonly settings: readonly string[];
+  /** policies are applied to it */
+  readonly secured: boolean;
 }
 
 /** What a statement that is finished on the trusted side needs. */
@@ -154,7 +156,7 @@ export interface ResidualNeeds {
   readonly localised: boolean;
   /** what it does goes on in the transaction that it begins */
   readonly writes: boolean;
-  /** it meets policies of row level security; absent: it is run as the session's own role, which meets none */
+  /** it meets policies of row level security, or asks for settings; absent: it is run as the session's own role, which meets none */
   readonly as?: RunAs;
 }
 

@@ -32,6 +32,10 @@ export class BodyNames {
   time = false;
   /** it asks by whom, or over which schemas, it is run */
   role = false;
+  /** names of the settings that it reads, where it says them */
+  readonly settings = new Set<string>();
+  /** it computes the name of a setting that it reads */
+  computesSetting = false;
   /** why it cannot run over carriers, in words */
   unreadable: string | undefined;
   /** why it is not understood, in words */
@@ -123,6 +127,8 @@ export class BodyNames {
         break;
       case 'FuncCall':
         this.functions.add(joined(list(fields, 'funcname').map(stringOf)));
+        if (stringOf(list(fields, 'funcname').at(-1)) === 'current_setting')
+          this.#setting(list(fields, 'args'));
         break;
       case 'CallStmt':
         this.functions.add(joined(list(fields.funccall as RawFields, 'funcname').map(stringOf)));
@@ -175,6 +181,12 @@ export class BodyNames {
   #typeName(parts: readonly string[]): void {
     if (parts[0] !== 'pg_catalog') this.types.add(parts.map(quoteName).join('.'));
     else if (parts[1] === 'money') this.types.add('money');
+  }
+
+  #setting([name]: readonly RawNode[]): void {
+    const { sval } = (name?.A_Const?.sval ?? {}) as { readonly sval?: string };
+    if (sval === undefined) this.computesSetting = true;
+    else this.settings.add(sval);
   }
 
   #operator(name: readonly RawNode[]): void {

@@ -14,6 +14,7 @@ import type { SessionPort, StatementPort } from './ports.js';
 import { readerOn } from './reading.js';
 import { BodyNames, joined, partsOf } from './routine-bodies.js';
 import { rowsWithin, typesIn } from './row-types.js';
+import { ofSettings, settingRead } from './setting-names.js';
 import type { Needed } from './standing.js';
 
 /** Functions of users that a statement calls, themselves and by others. */
@@ -34,6 +35,8 @@ export interface Routines {
   readonly time: boolean;
   /** they ask by whom, or over which schemas, they are run */
   readonly role: boolean;
+  /** names of the settings that they read; undefined: they compute one */
+  readonly settings: readonly string[] | undefined;
   /** they read the system catalogue */
   readonly catalogue: boolean;
   /** they use sequences */
@@ -129,8 +132,6 @@ export async function versionsOf(oids: readonly number[], port: StatementPort): 
 const MONEY = 790;
 const REFCURSOR = 1790;
 const passesCursor = 'it gives or takes a cursor';
-/** current_setting with one and with two arguments (pg_proc.dat): the residual's session has not all settings */
-const ofSettings: ReadonlySet<number> = new Set([2077, 3294]);
 
 /** One search, from functions to what they call. */
 class Search {
@@ -152,6 +153,8 @@ class Search {
   #volatile = false;
   #time = false;
   #role = false;
+  readonly #settings = new Set<string>();
+  #computesSetting = false;
   #catalogue = false;
   #sequences = false;
   #subqueries = false;
@@ -175,7 +178,6 @@ class Search {
     await this.#follow(ofChecks);
     for (const oid of this.#builtins) {
       if (isOfSequence(oid)) this.#sequences = true;
-      if (ofSettings.has(oid)) this.#unreadable ??= 'it reads a setting';
     }
     // a cursor of a body is no cursor of the trusted side
     if (this.#cursors && this.#tables.size === 0) this.#doubt ??= passesCursor;
@@ -188,6 +190,7 @@ class Search {
       builtins: this.#builtins,
       time: this.#time,
       role: this.#role,
+      settings: this.#computesSetting ? undefined : [...this.#settings],
       catalogue: this.#catalogue,
       sequences: this.#sequences,
       unreadable: this.#unreadable,
@@ -271,6 +274,8 @@ class Search {
     this.#writes ||= named.writes;
     this.#time ||= named.time;
     this.#role ||= named.role;
+    for (const name of named.settings) this.#settings.add(name);
+    this.#computesSetting ||= named.computesSetting;
     this.#subqueries ||= named.scalarSubqueries;
     for (const field of nameSets) for (const text of named[field]) this.#names[field].add(text);
   }
@@ -329,6 +334,9 @@ class Search {
           case 'NEXTVALUEEXPR':
             this.#sequences = true;
             break;
+          case 'FUNCEXPR':
+            if (ofSettings.has(numberIn(node, 'funcid'))) this.#setting(settingRead(node));
+            break;
           case 'CURRENTOFEXPR':
             this.#doubt ??= 'it writes the row of a cursor';
             break;
@@ -337,6 +345,11 @@ class Search {
         return true;
       });
     return relations;
+  }
+
+  #setting(name: string | undefined): void {
+    if (name === undefined) this.#computesSetting = true;
+    else this.#settings.add(name);
   }
 
   #query(query: Node): void {
@@ -377,6 +390,7 @@ class Search {
     for (const [oid] of await this.#read(namedOperators, [textArray(names.operators)])) {
       called.add(Number(oid));
       this.#nested = true;
+      if (ofSettings.has(Number(oid))) this.#computesSetting = true;
     }
     if (names.attributes.size > 0)
       for (const [oid] of await this.#read(namedAttributes, [textArray(names.attributes)]))

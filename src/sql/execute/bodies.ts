@@ -238,7 +238,7 @@ export interface SplitBody {
   readonly joins: boolean;
   /** what it writes; undefined: it only reads */
   readonly writes: SplitWrites | undefined;
-  /** policies of row level security are applied: it is run by carriers, as the role; absent: none are */
+  /** policies of row level security are applied, or functions read settings: it is run by carriers, so; absent: neither */
   readonly as?: RunAs;
 }
 

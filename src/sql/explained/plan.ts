@@ -38,7 +38,7 @@ export async function planExplained(
   const planned = await explainable(query, sql, shape.parameterTypes, plan);
   if (planned.kind === 'protected' && planned.body.kind === 'split') {
     const { as, writes } = planned.body as SplitBody;
-    if (as && writes) throw securedRefusal('EXPLAIN of a write');
+    if (as?.secured && writes) throw securedRefusal('EXPLAIN of a write');
   }
   const makes = query !== statement && kindOf(statement) !== 'DeclareCursorStmt' && options.runs;
   const text = makes ? deparse(statement) : sql;

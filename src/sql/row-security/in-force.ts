@@ -6,9 +6,9 @@
  */
 import { ClarusError } from '../../errors.js';
 import { flag, isNode, type Node, nodesIn, numberIn, readNodes, type Value, walk } from '../analysed/node.js';
-import { constantValue } from '../analysed/types.js';
 import type { FunctionHomes } from '../functions.js';
 import type { Analysis } from '../ports.js';
+import { isOfApplication, ofSettings, settingRead } from '../setting-names.js';
 
 /** WCO_VIEW_CHECK of WCOKind (parsenodes.h); the others are of policies */
 const VIEW_CHECK = 0;
@@ -60,8 +60,6 @@ function policiesIn(trees: readonly Node[]): readonly Value[] {
   return found;
 }
 
-/** current_setting with one and with two arguments (pg_proc.dat) */
-const ofSettings: ReadonlySet<number> = new Set([2077, 3294]);
 /** SQLValueFunctionOp up to here ask for dates and times (primnodes.h) */
 const LAST_TIME = 8;
 /** SVFOP_SESSION_USER (primnodes.h) */
@@ -95,14 +93,12 @@ function refuseValue(asked: number): void {
   if (asked === SESSION_USER) throw asks('SESSION_USER, which is another one there');
 }
 
-/** Settings of users have a dot in their names; others are those of a server. */
 function settingNamed(call: Node): string {
-  const [name] = nodesIn(call, 'args');
-  const value = name?.kind === 'CONST' ? constantValue(name) : undefined;
-  const text = value ? Buffer.from(value).toString() : undefined;
-  if (text === undefined) throw asks('a setting whose name it computes');
-  if (!text.includes('.') && text !== 'role') throw asks(`the setting "${text}", which is one of a server`);
-  return text;
+  const name = settingRead(call);
+  if (name === undefined) throw asks('a setting whose name it computes');
+  if (!isOfApplication(name) && name !== 'role')
+    throw asks(`the setting "${name}", which is not one of the application`);
+  return name;
 }
 
 const asks = (what: string): ClarusError =>

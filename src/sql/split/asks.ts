@@ -6,6 +6,7 @@ import { type FunctionHomes, isOfSequence } from '../functions.js';
 import type { Analysis, SessionPort } from '../ports.js';
 import type { Routines } from '../routines.js';
 import { isSecured, withoutPolicies } from '../row-security/in-force.js';
+import { isOfApplication, ofSettings } from '../setting-names.js';
 import { isTime, type Touch } from '../touch.js';
 
 /** Does the session's statement meet policies? What Clarus asks for itself meets none. */
@@ -22,19 +23,16 @@ export function asksItself({ rewritten }: Analysis, homes: FunctionHomes): boole
       if (node.kind === 'SQLVALUEFUNCTION' && isTime(node)) time = true;
       return !time;
     });
-  return time || called.some(oid => ofSettings.includes(oid) || homes.home(oid) === 'cloud');
+  return time || called.some(oid => ofSettings.has(oid) || homes.home(oid) === 'cloud');
 }
 
 /** Does a statement ask the cloud for something: the time, a setting? */
 export const asksAny = (analysis: Analysis, { time, homes }: Touch): boolean =>
   time || homes.has('cloud') || asksSetting(analysis);
 
-/** current_setting with one and with two arguments (pg_proc.dat): the residual's session has not all settings */
-const ofSettings: readonly number[] = [2077, 3294];
-
 function asksSetting({ rewritten }: Analysis): boolean {
   const called = functionsIn(rewritten.flatMap(readNodes));
-  return ofSettings.some(oid => called.has(oid));
+  return [...ofSettings].some(oid => called.has(oid));
 }
 
 /** @throws ClarusError 0A000 for functions of users that the trusted side would run otherwise than PostgreSQL */
@@ -46,11 +44,13 @@ export function mustRunOverCarriers(routines: Routines, homes: FunctionHomes): v
   const why =
     routines.time || asks || routines.sequences
       ? 'it asks for the time, a setting, a sequence or something else that the cloud answers'
-      : routines.writes
-        ? 'it writes'
-        : routines.tables.size > 0
-          ? routines.unreadable
-          : undefined;
+      : !routines.settings?.every(isOfApplication)
+        ? 'it reads a setting that is not one of the application, or whose name it computes'
+        : routines.writes
+          ? 'it writes'
+          : routines.tables.size > 0
+            ? routines.unreadable
+            : undefined;
   if (why !== undefined)
     throw new ClarusError('0A000', 'a function of users cannot be run over protected tables', {
       detail: `A function that the statement calls cannot run on the trusted side: ${why}.`,

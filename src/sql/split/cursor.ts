@@ -118,7 +118,7 @@ class CursorPortal implements Portal {
     const { session, bound } = this.bound;
     await session.cursors.check(declaration);
     const { shown, apart } = source;
-    const secured = source.as !== undefined;
+    const secured = source.as?.secured === true;
     let before: CloudRows | undefined;
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const rows = new CloudRows(session, this.services, { shown, apart, bound, secured });

@@ -140,7 +140,12 @@ export async function splitBody(
   for (const home of ['statistics', 'sequence-values', 'settings', 'unproven'])
     if (touch.homes.has(home)) throw cause;
   const types = [...shape.parameterTypes, ...asked.map(({ type }) => type)];
-  const isPure = !secured && asked.length === 0 && !touch.homes.has('random') && !touch.homes.has('clock');
+  const isPure =
+    !secured &&
+    !routines?.settings?.length &&
+    asked.length === 0 &&
+    !touch.homes.has('random') &&
+    !touch.homes.has('clock');
   const oneTable =
     isPure &&
     (!writes || (isPlainWrite(writes) && touch.tables.every(({ bounds }) => bounds !== 'trusted'))) &&
@@ -157,7 +162,11 @@ export async function splitBody(
     : secured
       ? behindPolicies(text)
       : await turned(text, whole, touch.views, writes !== undefined, session);
-  const as = secured && { role: actingIn(session), settings: settingsAsked(analysis, homes) };
+  const settings = [...(routines?.settings ?? []), ...(secured ? settingsAsked(analysis, homes) : [])];
+  const as =
+    secured || settings.length > 0
+      ? { role: secured && actingIn(session), settings: [...new Set(settings)], secured: secured === true }
+      : undefined;
   return {
     kind: 'split',
     statement: physical(inOrder, types),

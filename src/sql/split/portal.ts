@@ -79,7 +79,7 @@ class SplitPortal implements Portal {
   #newRows(): CloudRows {
     const { body, bound } = this;
     const { shown, apart } = body;
-    const secured = body.as !== undefined;
+    const secured = body.as?.secured === true;
     return new CloudRows(bound.session, this.services, {
       shown,
       apart,

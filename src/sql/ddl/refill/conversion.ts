@@ -159,7 +159,12 @@ async function mustBeComputed(
   if (routines?.doubt !== undefined) throw refused(table, routines.doubt);
   if (touch.tables.length > 0 || touch.catalogue || routines?.writes)
     throw refused(table, 'it calls a function that reads or writes a table');
-  if (routines?.time || routines?.sequences || routines?.unreadable !== undefined)
+  if (
+    routines?.time ||
+    routines?.sequences ||
+    routines?.unreadable !== undefined ||
+    (routines && routines.settings?.length !== 0)
+  )
     throw refused(table, 'it calls a function whose answer only the cloud can give');
   if ([...touch.homes].some(home => !computes.has(home)))
     throw refused(table, 'it calls a function whose answer only the cloud can give');

@@ -231,7 +231,7 @@ class WritingPortal implements Portal {
       apart,
       bound: this.#bound.bound,
       seeds: this.#seeds,
-      secured: body.as !== undefined,
+      secured: body.as?.secured === true,
     };
     const rows = new CloudRows(session, services, shows, writes);
     const residual = await this.residual.begin(rows, needsOf(body));
