@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
-import { bodies, changes, made, policy, reads, writes } from './row-security/schema.js';
+import { bodies, changes, fired, firing, made, policy, reads, writes } from './row-security/schema.js';
 import { copied } from './support/copying.js';
 import { fullOutcomeOf, type Step } from './support/outcome.js';
 import { RawClient } from './support/raw-client.js';
@@ -189,6 +189,23 @@ suite('row level security', { timeout: 300_000 }, () => {
       await refused('SELECT * FROM own');
       await ours.query('DROP POLICY others ON own');
     }
+  });
+
+  test('what the cloud runs by itself is refused where policies would be applied to it', async () => {
+    await ours.query('RESET ROLE');
+    for (const sql of fired) await ours.query(sql);
+    await ours.query('ALTER TABLE note FORCE ROW LEVEL SECURITY');
+    for (const sql of firing) assert.equal((await fullOutcomeOf(ours, sql, false)).code, '0A000', sql);
+    assert.equal((await ours.query('SELECT * FROM gathered')).rows.length, 0);
+    await ours.query('ALTER TABLE note NO FORCE ROW LEVEL SECURITY');
+    for (const sql of [
+      'INSERT INTO written VALUES (1)',
+      'TRUNCATE emptied',
+      'REFRESH MATERIALIZED VIEW shown_notes',
+    ])
+      await ours.query(sql);
+    assert.ok((await ours.query('SELECT notes() AS n')).rows[0].n > 0);
+    assert.ok((await ours.query('SELECT * FROM gathered')).rows.length > 0);
   });
 
   test('no cloud is told of policies, nor of values that they compare', async () => {

@@ -38,13 +38,9 @@ import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
 import { child, fieldsOf, kindOf, type RawNode, text } from './raw/node.js';
 import { parseOne, type RawStatement } from './raw/parse.js';
+import { refuseSecuredRoutines, refuseSecuredTriggers } from './row-security/routines.js';
 import { securedCause, securedRefusal } from './row-security/statements.js';
-import {
-  copySecured,
-  refuseExempt,
-  refuseSecuredRoutines,
-  refuseSecuredTriggers,
-} from './row-security/tables.js';
+import { copySecured, refuseExempt } from './row-security/tables.js';
 import { placeSequences } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { readingOf } from './settings.js';
@@ -246,9 +242,9 @@ export class Planning {
     const touch = mustBeProven(await touchOf(read, session, homes));
     const secured = isApplied(read, session);
     if (secured) await refuseExempt(session);
-    if (touch.routines && !secured && !session.internal)
-      await refuseSecuredRoutines(touch.routines.tables, session);
-    if (!session.internal && isOfWrite(raw)) await refuseSecuredTriggers(touch.tables, session);
+    if (touch.routines && !secured && !session.internal) await refuseSecuredRoutines(touch.routines, session);
+    if (!session.internal && (isOfWrite(raw) || touch.routines?.writes))
+      await refuseSecuredTriggers(touch.tables, session);
     mustOnlyRead(read, touch.tables, catalog);
     if (touch.seeds || (touch.homes.has('settings') && /seed|\$/i.test(clean)))
       session.randomness.seeded = true;

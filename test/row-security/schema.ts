@@ -232,6 +232,12 @@ export const changes = [
   'SELECT count(*) FROM own',
   'ALTER TABLE own FORCE ROW LEVEL SECURITY',
   'SELECT count(*) FROM own',
+  'ALTER TABLE note FORCE ROW LEVEL SECURITY',
+  'CREATE TABLE kept AS SELECT * FROM note',
+  'SELECT * FROM kept ORDER BY id',
+  'SELECT id, body INTO chosen FROM note',
+  'SELECT * FROM chosen ORDER BY id',
+  'ALTER TABLE note NO FORCE ROW LEVEL SECURITY',
   'SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class WHERE relname IN ($$own$$, $$document$$) ORDER BY 1',
 ];
 
@@ -257,4 +263,41 @@ export const bodies = [
   'SELECT count(*), sum(level) FROM (SELECT * FROM document OFFSET 0) d WHERE 1 / (level - 5) < 100',
   'SELECT a.id FROM document a JOIN document b ON a.level + 1 = b.level OR 1 / (b.level - 5) > 7 ORDER BY 1',
   'SELECT d.id FROM document d LEFT JOIN account a ON a.name = d.owner AND 10 / (a.clearance - 5) < 100 ORDER BY 1',
+];
+
+/** What the cloud runs by itself, and what reads the open table `note` there. */
+export const fired = [
+  'CREATE TABLE gathered (LIKE note)',
+  'CREATE FUNCTION notes() RETURNS bigint STABLE LANGUAGE sql AS $$SELECT count(*) FROM note$$',
+  `CREATE FUNCTION gather() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO gathered SELECT * FROM note; RETURN NULL; END$$`,
+  'CREATE MATERIALIZED VIEW shown_notes AS SELECT * FROM note',
+  'CREATE TABLE written (id integer)',
+  'CREATE TRIGGER g AFTER INSERT ON written EXECUTE FUNCTION gather()',
+  'CREATE TABLE emptied (id integer)',
+  'CREATE TRIGGER g AFTER TRUNCATE ON emptied EXECUTE FUNCTION gather()',
+  'CREATE TABLE parent (id integer PRIMARY KEY)',
+  'CREATE TABLE child (parent integer REFERENCES parent ON DELETE CASCADE)',
+  'CREATE TRIGGER g AFTER DELETE ON child EXECUTE FUNCTION gather()',
+  'CREATE TABLE listed (id integer) PARTITION BY LIST (id)',
+  'CREATE TABLE listed_1 PARTITION OF listed DEFAULT',
+  'CREATE TRIGGER g AFTER INSERT ON listed_1 FOR EACH ROW EXECUTE FUNCTION gather()',
+  'CREATE TABLE checked (id bigint CHECK (notes() >= 0))',
+];
+
+/** Refused as long as policies of `note` are applied. */
+export const firing = [
+  'COPY written FROM STDIN',
+  'INSERT INTO written VALUES (1)',
+  'TRUNCATE emptied',
+  'DELETE FROM parent',
+  'INSERT INTO listed VALUES (1)',
+  'INSERT INTO checked VALUES (1)',
+  'ALTER TABLE checked ALTER COLUMN id TYPE bigint USING notes()',
+  'ALTER TABLE written ADD COLUMN more bigint DEFAULT notes()',
+  'CREATE INDEX ON written ((notes()))',
+  'CREATE TABLE counted AS SELECT notes()',
+  'SELECT notes()',
+  'REFRESH MATERIALIZED VIEW shown_notes',
+  'CREATE MATERIALIZED VIEW others AS SELECT * FROM note',
 ];

@@ -12,6 +12,7 @@ import { stripComments } from '../raw/comments.js';
 import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { trustedMajor } from '../reading.js';
+import { refuseSecuredTriggers } from '../row-security/routines.js';
 import { typeNamesIn } from '../row-types.js';
 import { isApplied } from '../split/asks.js';
 import { absence } from '../standing.js';
@@ -71,6 +72,7 @@ export async function planCopy(
       (await ofRowType(analysis, touch, session, typeNamesIn(raw))) ??
       (await absence(raw, analysis, touch, session));
     if (relation && absent) throw absent;
+    if (direction === 'in') await refuseSecuredTriggers(touch.tables, session);
     // of a relation, `copySecured` has made a query of it; a view is copied by nobody
     const secured = !relation && isApplied(analysis, session);
     const isPlaced = touch.catalogue || touch.tables.length === 0 || absent || secured;

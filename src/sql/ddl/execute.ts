@@ -4,6 +4,7 @@ import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
+import { refuseSecuredExpressions } from '../row-security/routines.js';
 import { alterRoutine, areRoutines } from './altered-routines.js';
 import { alterAttributes } from './attributes.js';
 import { beginDdl, inShadow } from './backends.js';
@@ -70,6 +71,7 @@ async function run(
 ): Done {
   const { node } = body;
   const fields = fieldsOf(node);
+  if (node.AlterTableStmt || node.IndexStmt) await refuseSecuredExpressions(node, session);
   switch (kindOf(node)) {
     case 'CreateStmt':
       return createTable(session, deps, body);

@@ -10,6 +10,7 @@ import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, type RawFields } from '../raw/node.js';
 import { readerOn, trustedMajor } from '../reading.js';
+import { refuseSecuredView } from '../row-security/routines.js';
 import type { DdlBody, DdlDependencies, QueryRunner, TextValues } from './body.js';
 import { refuseFlowsOf } from './flows.js';
 import { setPopulated } from './populated.js';
@@ -33,6 +34,10 @@ export async function refreshMaterialisedView(
   const view = await viewToRefresh(session, relation as RawFields);
   const populated = view.materialised !== 'unpopulated';
   if (!isFilled(view)) {
+    const [own] = await qualified(readerOn(session.trusted), () =>
+      describeTables(readerOn(session.trusted), [view.oid]),
+    );
+    if (!how.empties) await refuseSecuredView(view.oid, withoutEnd(own?.query ?? ''), session);
     const name = quoteQualified(view.schema, view.name);
     const word = how.concurrently ? 'CONCURRENTLY ' : '';
     await session.cloud.run(`REFRESH MATERIALIZED VIEW ${word}${name}${how.empties ? ' WITH NO DATA' : ''}`);

@@ -7,6 +7,8 @@ import type { SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
+import { callsSecured, ofView } from '../row-security/routines.js';
+import { isApplied } from '../split/asks.js';
 import { runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { refuseFlowsOf } from './flows.js';
@@ -69,9 +71,13 @@ export async function createTableAs(
   if (await resolveRelation(read, rangeParts(relation)))
     return { tag: await runInShadow(session, table.empty) };
   const doubt = await doubtOfQuery({ session, homes: deps.homes }, table.query, types);
+  // the cloud would make it without policies
+  const analysis = await session.analyse(table.query, types);
+  const secured = isApplied(analysis, session) || (await callsSecured(analysis, session));
+  if (secured && isView) throw ofView('Policies are applied to its query.');
   const hidden = table.columns.some(({ protect }) => protect);
   const empty = into.skipData === true;
-  if (doubt === undefined && !hidden && types.length === 0)
+  if (doubt === undefined && !secured && !hidden && types.length === 0)
     return mirrored(session, deps, table, isView && !empty);
   if (isView && !session.residual) throw viewRefused(doubt);
   return computed(session, deps, { ...table, hidden, isView }, empty ? undefined : queries());

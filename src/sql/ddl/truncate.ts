@@ -9,6 +9,7 @@ import { tell } from '../notices.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, list, type RawFields } from '../raw/node.js';
 import { readerOn } from '../reading.js';
+import { refuseSecuredTriggers } from '../row-security/routines.js';
 import { firedBy, triggersOf } from '../triggers/catalogue.js';
 import type { FiredTriggers, Trigger } from '../triggers/trigger.js';
 import { detachCarriers, runInShadow } from './backends.js';
@@ -51,6 +52,7 @@ export async function truncate(
         for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
     }
   }
+  await refuseSecuredTriggers(tables, session, true);
   await lockInCloud(session, [...tables, ...heirsOfAll]);
   const catalog = session.catalog();
   const inTree = tables.filter(table => table.state === 'protected' && isInTree(catalog, table));

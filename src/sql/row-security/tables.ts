@@ -1,20 +1,18 @@
 /** Tables with row level security, where no analysed statement tells whether policies are applied. */
-import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
-import { oidArray } from '../../catalog/reader.js';
+import type { Catalog } from '../../catalog/catalog.js';
 import { ClarusError } from '../../errors.js';
 import { rangeParts, resolveRelation } from '../ddl/resolve.js';
 import { actingIn } from '../kept-plans.js';
 import type { SessionPort } from '../ports.js';
 import { child, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { routinesCalled } from '../routines.js';
 
 const tablesQuery = 'SELECT c.oid::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relrowsecurity';
 
 const known = new WeakMap<Catalog, Promise<ReadonlySet<number>>>();
 
 /** Tables that have it, by their OIDs in the shadow; read once for each state of the schema. */
-function securedTables(session: SessionPort): Promise<ReadonlySet<number>> {
+export function securedTables(session: SessionPort): Promise<ReadonlySet<number>> {
   const catalog = session.catalog();
   const found = known.get(catalog) ?? read(session);
   known.set(catalog, found);
@@ -28,7 +26,7 @@ const read = async (session: SessionPort): Promise<ReadonlySet<number>> =>
 const activeQuery = 'SELECT pg_catalog.row_security_active($1::pg_catalog.oid)::pg_catalog.text';
 
 /** Are policies applied to what the session does with a table? @throws PostgresError where row_security is off */
-async function isActive(oid: number, session: SessionPort): Promise<boolean> {
+export async function isActive(oid: number, session: SessionPort): Promise<boolean> {
   if (!(await securedTables(session)).has(oid)) return false;
   const [row] = await readerOn(session.trusted)(activeQuery, [String(oid)]);
   return row?.[0] === 'true';
@@ -90,42 +88,4 @@ export async function copySecured(raw: RawNode, session: SessionPort): Promise<R
   };
   const { relation: _relation, attlist: _attlist, ...rest } = fields;
   return { CopyStmt: { ...rest, query } };
-}
-
-/**
- * A function of users is run where no policies are applied to what it reads, unless the trusted PostgreSQL runs the statement.
- * @param tables that it touches
- * @throws ClarusError 0A000 where policies would be applied
- */
-export async function refuseSecuredRoutines(
-  tables: ReadonlySet<number>,
-  session: SessionPort,
-): Promise<void> {
-  for (const oid of tables)
-    if (await isActive(oid, session))
-      throw new ClarusError(
-        '0A000',
-        'a function of users touches a table to which policies of row level security are applied',
-        { hint: 'Name the table in the statement itself.' },
-      );
-}
-
-const firedQuery = `SELECT DISTINCT t.tgfoid::pg_catalog.oid::pg_catalog.text FROM pg_catalog.pg_trigger t
-  WHERE t.tgrelid = ANY ($1::pg_catalog.oid[]) AND NOT t.tgisinternal`;
-
-/**
- * The cloud fires the triggers of open tables, and applies no policies to what they do.
- * @param tables that a statement writes
- * @throws ClarusError 0A000 where policies would be applied
- */
-export async function refuseSecuredTriggers(
-  tables: readonly LogicalTable[],
-  session: SessionPort,
-): Promise<void> {
-  const open = tables.filter(({ state }) => state === 'open').map(({ oid }) => oid);
-  if (open.length === 0 || (await securedTables(session)).size === 0) return;
-  const rows = await readerOn(session.trusted)(firedQuery, [oidArray(open)]);
-  if (rows.length === 0) return;
-  const { tables: touched } = await routinesCalled(new Set(rows.map(([oid]) => Number(oid))), session);
-  await refuseSecuredRoutines(touched, session);
 }
