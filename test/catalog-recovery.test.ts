@@ -310,13 +310,29 @@ test('tables made past Clarus are taken in as the policy says', async () => {
     const { version } = await installation.catalog();
     await installation.takeIn();
     assert.equal((await installation.catalog()).version, version);
-    // Changed, dropped and made past Clarus again.
+    // Changed, dropped and made past Clarus again, with policies in the shadow alone.
+    await installation.shadow.query(
+      `ALTER TABLE s.parent ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY mine ON s.parent TO CURRENT_USER USING (id > 1);
+      CREATE POLICY "Less" ON s.parent AS RESTRICTIVE FOR UPDATE USING (n > 1) WITH CHECK (n < 9);
+      ALTER TABLE child ENABLE ROW LEVEL SECURITY; CREATE POLICY of_parent ON child AS RESTRICTIVE USING (p IN (SELECT id FROM s.parent));
+      ALTER TABLE part ENABLE ROW LEVEL SECURITY; CREATE POLICY lost ON part USING (v IN (SELECT a FROM open))`,
+    );
+    const policies = async () =>
+      (
+        await installation.shadow.query(
+          `SELECT relname, relrowsecurity, relforcerowsecurity, policyname, permissive, roles::text, cmd, qual, with_check
+             FROM pg_class c LEFT JOIN pg_policies p ON p.tablename = relname WHERE relname IN ('parent', 'child') ORDER BY 1, 4`,
+        )
+      ).rows;
+    const secured = await policies();
     await installation.cloud.query(
       'ALTER TABLE s.parent ADD extra text; DROP TABLE secret CASCADE; ALTER TABLE open ADD b text; CREATE TABLE late (a int)',
     );
     const before = [...(await installation.catalog()).tables.values()].find(t => t.name === 'parent');
     // What was dropped in the cloud with its table is not missed.
     assert.deepEqual((await installation.takeIn()).underived, []);
+    assert.deepEqual(await policies(), secured);
+    assert.equal(secured.length, 3);
     const now = await installation.catalog();
     assert.deepEqual(states(now), {
       parent: 'open',

@@ -11,6 +11,7 @@ import { describeDatabase, describeTables, qualified } from './describe.js';
 import type { DatabaseDescription, DescribedTable } from './description.js';
 import type { Encodings } from './encodings-for.js';
 import { fallsWith } from './gone.js';
+import { type KeptPolicies, missingOf, policiesIn } from './kept-policies.js';
 import { columnPolicies } from './protection.js';
 import { quoteQualified } from './quote.js';
 import type { Reader, SchemaConnection } from './reader.js';
@@ -62,6 +63,7 @@ export async function takeIn(input: TakeInInput): Promise<TakenIn> {
     changes.push({ kind: 'put-table', table: { ...table, state: 'protected', reason: undefined } });
   for (const table of compared.missing) changes.push({ kind: 'drop-table', number: table.number });
   const isGone = await fallsWith(shadow.read, catalog, new Set(compared.missing.map(({ oid }) => oid)));
+  const policies = await qualified(shadow.read, () => policiesIn(shadow.read));
   const { now, changed } = await dropStale(input, shadow, cloud, before, compared.missing);
   const wanted = [...compared.unknown, ...changed];
   // What fell with a table is made again with it: from the cloud, or as it stood in the shadow alone.
@@ -71,8 +73,17 @@ export async function takeIn(input: TakeInInput): Promise<TakenIn> {
   const { items, underived } = shadowDdl({ tables: wanted, objects: [...objects, ...lost] });
   const gone = new Set(lost.filter(isGone).map(({ kind, identity }) => `${kind} ${identity}`));
   const failed = (await applyItems(shadow, items)).filter(({ what }) => !gone.has(what));
-  changes.push(...(await tableChanges(input, wanted)));
-  return { changes, underived: [...underived, ...failed], ddl };
+  // a table that is made again has the policies that it had, or is not served; those that read one fall with it
+  const lostPolicies = await qualified(shadow.read, () => missingOf(policies, shadow.read));
+  const unsecured = await applyItems(shadow, lostPolicies);
+  const open = lostPolicies.filter(({ what }) => unsecured.some(one => one.what === what));
+  changes.push(...(await tableChanges(input, wanted, open)));
+  for (const { schema, name } of open) {
+    const table = tableNamed(catalog, schema, name);
+    if (table && !wanted.some(one => one.schema === schema && one.name === name))
+      changes.push({ kind: 'put-table', table: { ...table, state: 'blocked', reason: policiesLost } });
+  }
+  return { changes, underived: [...underived, ...failed, ...unsecured], ddl };
 }
 
 /**
@@ -101,9 +112,13 @@ async function dropStale(
   }
 }
 
+const policiesLost =
+  'It, or what its policies read, was changed past Clarus, and its row level security cannot be applied any more.';
+
 async function tableChanges(
   { catalog, cloud, registry, numbers, shadow }: TakeInInput,
   wanted: readonly DescribedTable[],
+  unsecured: readonly KeptPolicies[],
 ): Promise<readonly CatalogChange[]> {
   if (wanted.length === 0) return [];
   const names = new Set(wanted.map(({ schema, name }) => JSON.stringify([schema, name])));
@@ -124,7 +139,8 @@ async function tableChanges(
       tables: made,
       tableOf: (oid: number) => made.get(oid),
     };
-    const reason = blockedBecause(columnPolicies(policy, described, previous));
+    const lost = unsecured.some(kept => kept.schema === schema && kept.name === name);
+    const reason = lost ? policiesLost : blockedBecause(columnPolicies(policy, described, previous));
     if (reason !== undefined) {
       const number = previous?.number ?? (await numbers.table());
       made.set(described.oid, deriveBlocked({ ...base, previous }, number, reason));
