@@ -72,7 +72,8 @@ async function reindexes(
   };
   // afterwards the indexes are others
   // the shadow has no rows; CONCURRENTLY would give its indexes other OIDs
-  const text = concurrently && computed.length > 0 ? withoutConcurrently(body.node) : body.text;
+  const strips = concurrently && computed.length > 0 && !session.transaction.block;
+  const text = strips ? withoutConcurrently(body.node) : body.text;
   if (several) return apart(session, { ...body, text }, await work());
   await beginDdl(session, deps);
   await holdWrites(session, deps, [table], 'SHARE');
@@ -125,8 +126,11 @@ async function reindexMany(session: SessionPort, body: DdlBody, fields: RawField
         hint: 'Leave VERBOSE out.',
       },
     );
-  const computed = [...session.catalog().tables.values()].filter(({ computedKeys }) => computedKeys);
-  if (computed.length > 0 && hasOption(fields, 'concurrently'))
+  const schema = fields.kind === 'REINDEX_OBJECT_SCHEMA' ? textOf(fields, 'name') : undefined;
+  const isMeant = (table: LogicalTable): boolean =>
+    fields.kind !== 'REINDEX_OBJECT_SYSTEM' && (schema === undefined || table.schema === schema);
+  const computed = [...session.catalog().tables.values()].filter(t => t.computedKeys && isMeant(t));
+  if (computed.length > 0 && hasOption(fields, 'concurrently') && !session.transaction.block)
     throw new ClarusError(
       '0A000',
       'CONCURRENTLY of many tables is not supported beside such unique indexes',
