@@ -80,15 +80,18 @@ async function load(client: pg.Client, from: number, to: number): Promise<void> 
 /** Bytes of the state database and the shadow database, vacuumed of what is dead. */
 async function size(): Promise<number> {
   let bytes = 0;
-  for (const pool of [poolOf(proxy.database), poolOf('clarus')]) {
+  for (const database of [proxy.database, 'clarus']) {
+    // a pool does not wait for its connections to end, and the server is stopped soon
+    const client = new pg.Client(connectionConfig(proxy.trusted.server, database));
+    await client.connect();
     try {
-      await pool.query('VACUUM');
-      const { rows } = await pool.query<{ size: string }>(
+      await client.query('VACUUM');
+      const { rows } = await client.query<{ size: string }>(
         'SELECT pg_database_size(current_database()) AS size',
       );
       bytes += Number(rows[0]?.size);
     } finally {
-      await pool.end();
+      await client.end();
     }
   }
   return bytes;
