@@ -38,6 +38,8 @@ const system: Readonly<Record<string, string>> = {
   pg_matviews: `schemaname <> '${OWN_SCHEMA}'`,
   pg_db_role_setting: `${ownSettings} IS NOT NULL`,
   pg_auth_members: `${superusers} NOT IN (member, roleid)`,
+  // the first superuser owns every parameter
+  pg_parameter_acl: `EXISTS (SELECT FROM pg_catalog.aclexplode(paracl) WHERE grantee NOT IN (10, ${superusers}))`,
   pg_roles: 'true',
   pg_shadow: 'true',
   pg_user: 'true',
@@ -178,6 +180,7 @@ const changed: Readonly<Record<string, string>> = {
   relhasindex: `(relhasindex OR ${isCarried} AND EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = pg_class.oid)) AS relhasindex`,
   relhastriggers: `(relhastriggers OR ${isCarried} AND EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = pg_class.oid)) AS relhastriggers`,
   setconfig: `${ownSettings} AS setconfig`,
+  paracl: `ARRAY(SELECT item FROM pg_catalog.unnest(paracl) AS item WHERE item::text NOT LIKE '${SUPERUSERS}=%') AS paracl`,
   // a view can have no column of type anyarray
   attmissingval: 'attmissingval::pg_catalog.text',
 };
@@ -216,6 +219,8 @@ BEGIN
       return `('${schema}', '${relation}', $filter$${filter}$filter$)`;
     })
     .join(', ')}) AS r (schema, name, filter) LOOP
+    -- an earlier version of the server has not all of them
+    CONTINUE WHEN pg_catalog.to_regclass(format('%I.%I', relation.schema, relation.name)) IS NULL;
     SELECT string_agg(CASE attname ${Object.entries(changed)
       .map(([name, column]) => `WHEN '${name}' THEN $column$${column}$column$`)
       .join(' ')} ELSE quote_ident(attname) END, ', ' ORDER BY attnum)

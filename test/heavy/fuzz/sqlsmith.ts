@@ -50,7 +50,12 @@ export async function smithStatements(
 const steady = (text: string, unsteady: Unsteady): string =>
   text
     .replace(/\btablesample (system|bernoulli) \([\d.]+\)/g, '')
-    .replace(/\blimit (\d+)( offset \d+)?/g, (whole, _count, offset) =>
+    // equal values may be told apart in print: 1 day, 24:00:00
+    .replace(
+      /\bselect (\w+) from ([\w.]+)\s+(limit \d+ offset \d+)/g,
+      'select $1 from $2 order by $1, $1::text $3',
+    )
+    .replace(/(?<!::text )\blimit (\d+)( offset \d+)?/g, (whole, _count, offset) =>
       offset === undefined ? '' : `order by 1 ${whole}`,
     )
     .replace(/\bpg_catalog\.(\w+)\(\)/g, (whole, name) => {
