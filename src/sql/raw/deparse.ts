@@ -54,11 +54,13 @@ const tied = { ParamRef: { number: 2_147_483_647 } };
 
 type TableAs = Parameters<Deparser['CreateTableAsStmt']>[0];
 
+type Type = Parameters<Deparser['TypeName']>[0];
+
 type Option = Parameters<Deparser['DefElem']>[0];
 
 /**
- * The deparser, which leaves WITH TIES out by itself, and UNLOGGED in CREATE TABLE AS, and writes texts of storage options as
- * what they look like.
+ * The deparser, which leaves WITH TIES out by itself, and UNLOGGED in CREATE TABLE AS, writes texts of storage options as
+ * what they look like, and names of types that are keywords without quotes.
  */
 class Writer extends Deparser {
   override SelectStmt(node: Select, context: Context): string {
@@ -75,6 +77,21 @@ class Writer extends Deparser {
     const rel = { ...into.rel, relpersistence: 'p' };
     const sql = super.CreateTableAsStmt({ ...node, into: { ...into, rel } }, context);
     return sql.replace(/^CREATE TABLE/, 'CREATE UNLOGGED TABLE');
+  }
+
+  override TypeName(node: Type, context: Context): string {
+    const sql = super.TypeName(node, context);
+    const [name, within] = list(node as RawFields, 'names').map(stringOf);
+    // the deparser forgets that this one is an array
+    if (sql === '"char"' || sql === 'pg_catalog.char')
+      return (
+        sql +
+        list(node as RawFields, 'arrayBounds')
+          .map(() => '[]')
+          .join('')
+      );
+    if (within !== undefined || !keywords.has(name ?? '')) return sql;
+    return sql.startsWith(name!) ? `"${name}"${sql.slice(name!.length)}` : sql;
   }
 
   override DefElem(node: Option, context: Context): string {
@@ -102,18 +119,34 @@ class QualifyingWriter extends Writer {
   }
 }
 
-/** Types that have no keyword: the grammar reads them with a schema and without as different names. */
+/** Types whose names are keywords: without quotes the grammar reads another type, or one of another length (bit is bit(1)). */
+const keywords: ReadonlySet<string> = new Set([
+  'bit',
+  'char',
+  'interval',
+  'json',
+  'numeric',
+  'time',
+  'timestamp',
+  'varchar',
+]);
+
+/** Types that the grammar reads with a schema and without as different names. */
 const unqualified: ReadonlySet<string> = new Set([
+  'bit',
   'bytea',
+  'char',
   'date',
   'json',
   'jsonb',
+  'money',
   'name',
   'oid',
   'regclass',
   'text',
   'tid',
   'uuid',
+  'varbit',
   'xid',
 ]);
 
