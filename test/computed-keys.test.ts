@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
 import { besideEncrypted } from './support/beside-encrypted.js';
+import { copied } from './support/copying.js';
+import { RawClient, say, told } from './support/raw-client.js';
 
 const sides = besideEncrypted(({ code, message, table, constraint }) => ({
   code,
@@ -77,7 +79,7 @@ test('keep rows of a predicate unique, and no others', () =>
     'DROP TABLE bed',
   ));
 
-test('COPY, triggers, generated columns, partitions and actions of foreign keys keep to them', async () => {
+test('triggers, generated columns, partitions and actions of foreign keys keep to them', async () => {
   await same(
     'CREATE TABLE part (a int, b text, c text GENERATED ALWAYS AS (b || $$!$$) STORED) PARTITION BY LIST (a)',
     'CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1)',
@@ -246,6 +248,124 @@ test('decide conflicts', () =>
     "INSERT INTO job VALUES (10, NULL, 'new'), (11, NULL, 'new') ON CONFLICT (queue) WHERE state <> 'done' DO UPDATE SET n = 0",
     'SELECT * FROM job ORDER BY id',
   ));
+
+test('tell upserts whether a row is new', () =>
+  same(
+    'CREATE TABLE upsert (id int, email text, kind text)',
+    "INSERT INTO upsert VALUES (1, 'A', 'x'), (2, 'a', 'y')",
+    "CREATE UNIQUE INDEX CONCURRENTLY upsert_email ON upsert (lower(email)) WHERE kind = 'x'",
+    "INSERT INTO upsert VALUES (3, 'a', 'x')",
+    ...['a', 'A!', 'b'].map(
+      email =>
+        `INSERT INTO upsert VALUES (3, '${email}', 'x') ON CONFLICT (lower(email)) WHERE kind = 'x' DO UPDATE SET id = excluded.id, email = upsert.email || '!' RETURNING *, (xmax = 0) AS made, upsert.xmax <> 0`,
+    ),
+    "INSERT INTO upsert VALUES (4, 'c', 'x'), (5, 'B', 'x') ON CONFLICT DO NOTHING RETURNING id, xmax = 0",
+    'CREATE TABLE alike (LIKE upsert INCLUDING ALL)',
+    "INSERT INTO alike VALUES (3, 'a', 'x')",
+    "INSERT INTO alike VALUES (3, 'A', 'x')",
+    "SELECT indexdef FROM pg_indexes WHERE tablename = 'alike'",
+    'DROP INDEX CONCURRENTLY upsert_email',
+    "INSERT INTO upsert VALUES (6, 'B', 'x') RETURNING (xmax = 0)",
+    'SELECT * FROM upsert ORDER BY id, email, kind',
+    'DROP TABLE upsert, alike',
+  ));
+
+test('of which upserts ask more than that of xmax are refused', async () => {
+  await sides.ours.query(
+    'CREATE TABLE asked (id int, word text); CREATE UNIQUE INDEX ON asked (lower(word))',
+  );
+  const upsert = "INSERT INTO asked VALUES (1, 'a') ON CONFLICT (lower(word)) DO UPDATE SET id = 2";
+  for (const more of ['RETURNING xmax', 'RETURNING xmax = 1', 'RETURNING xmin', 'WHERE asked.xmax = 0'])
+    await assert.rejects(sides.ours.query(`${upsert} ${more}`), { code: '0A000' });
+  await sides.ours.query('DROP TABLE asked');
+});
+
+test('stand in an order and a collation of their own, and beside columns that are not compared', () =>
+  same(
+    'CREATE TABLE ordered (id int, email text, kind text)',
+    'CREATE UNIQUE INDEX ordered_email ON ordered (lower(email) COLLATE "C" DESC) INCLUDE (kind)',
+    "INSERT INTO ordered VALUES (3, 'a', 'x')",
+    "INSERT INTO ordered VALUES (3, 'A', 'x')",
+    "MERGE INTO ordered o USING (VALUES (3, 'q'), (4, 'r')) v (i, e) ON o.id = v.i WHEN MATCHED THEN UPDATE SET email = v.e WHEN NOT MATCHED THEN INSERT VALUES (v.i, v.e, 'm')",
+    "MERGE INTO ordered o USING (VALUES (4, 'Q')) v (i, e) ON o.id = v.i WHEN MATCHED THEN UPDATE SET email = v.e",
+    'SELECT * FROM ordered ORDER BY id',
+    'BEGIN ISOLATION LEVEL SERIALIZABLE',
+    "INSERT INTO ordered VALUES (9, 'nine', 'x')",
+    'SAVEPOINT s',
+    "INSERT INTO ordered VALUES (10, 'NINE', 'x')",
+    'ROLLBACK TO s',
+    "INSERT INTO ordered VALUES (10, 'ten', 'x')",
+    'COMMIT',
+    'SELECT * FROM ordered ORDER BY id',
+    'DROP TABLE ordered',
+  ));
+
+test('COPY keeps to them', async () => {
+  await same(
+    'CREATE TABLE loaded (id int, email text, kind text)',
+    "CREATE UNIQUE INDEX loaded_email ON loaded (lower(email)) WHERE kind = 'x'",
+  );
+  const sessions = [await RawClient.connect(sides.proxy), await RawClient.connect(sides.proxy.plain)];
+  try {
+    for (const data of [
+      '1\tA\tx\n2\tb\tx\n3\ta\ty\n4\tA\ty\n5\t\\N\tx\n6\t\\N\tx\n',
+      '7\tc\tx\n8\ta\tx\n',
+      '7\tc\tx\n8\tC\tx\n',
+      '9\tc\tx\n10\tC\t\\N\n',
+    ])
+      for (const extended of [false, true]) {
+        const [ours, theirs] = [
+          await copied(sessions[0]!, 'COPY loaded FROM STDIN', data, extended),
+          await copied(sessions[1]!, 'COPY loaded FROM STDIN', data, extended),
+        ];
+        assert.deepEqual(ours, theirs, data);
+      }
+  } finally {
+    for (const session of sessions) await session.close();
+  }
+  await same('SELECT * FROM loaded ORDER BY id, email, kind', 'DROP TABLE loaded');
+});
+
+test('hold for what was bound before they were made', async () => {
+  const { ours, proxy } = sides;
+  await ours.query("CREATE TABLE early (id int, word text); INSERT INTO early VALUES (1, 'one')");
+  const session = await RawClient.connect(proxy);
+  try {
+    session.send(say.parse('INSERT INTO early VALUES ($1, $2)', 'ins', [23, 25]), say.sync);
+    await session.until();
+    for (const [ddl, word, code] of [
+      ['CREATE UNIQUE INDEX early_word ON early (lower(word))', 'ONE', '23505'],
+      ["ALTER TABLE early ADD CHECK (word <> 'two')", 'two', '23514'],
+      ['ALTER TABLE early ADD UNIQUE (word)', 'one', '23505'],
+    ] as const) {
+      session.send(say.query('BEGIN'));
+      await session.until();
+      session.send(say.bind('ins', 'p', ['3', word]), say.flush);
+      assert.equal((await session.next())?.kind, 'BindComplete');
+      await ours.query(ddl);
+      session.send(say.execute('p'), say.sync, say.query('ROLLBACK'));
+      assert.match(told(await session.until()).join(), new RegExp(code), ddl);
+      await session.until();
+    }
+    assert.deepEqual((await ours.query('SELECT * FROM early')).rows, [{ id: 1, word: 'one' }]);
+  } finally {
+    await session.close();
+    await ours.query('DROP TABLE early');
+  }
+});
+
+test('are refused where an operator class compares otherwise than the type', async () => {
+  const { ours } = sides;
+  await ours.query('CREATE TABLE classed (id int, word text, short varchar(5), padded char(5))');
+  for (const key of ['word bpchar_ops', '(lower(short)) bpchar_ops', 'short bpchar_pattern_ops'])
+    for (const where of ['', 'WHERE id > 0'])
+      await assert.rejects(ours.query(`CREATE UNIQUE INDEX classed_key ON classed (${key}) ${where}`), {
+        code: '0A000',
+      });
+  for (const key of ['padded bpchar_ops', 'word text_pattern_ops', 'padded bpchar_pattern_ops'])
+    await ours.query(`CREATE UNIQUE INDEX ON classed (${key}) WHERE id > 0`);
+  await ours.query('DROP TABLE classed');
+});
 
 test('tell labels of an enum apart', () =>
   same(

@@ -1,5 +1,6 @@
 /** Reads a database's schema from its pg_catalog (PostgreSQL 14 to 18). */
 import { ClarusError } from '../errors.js';
+import { typeOids } from '../wire/types.js';
 import type { DatabaseDescription, DescribedObject, DescribedTable } from './description.js';
 import { objectQueries, ownObject, users } from './object-queries.js';
 import { oidArray, type Reader, readJson, readOne } from './reader.js';
@@ -51,6 +52,18 @@ const constraints = `
    ) ORDER BY k.oid)
  FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n')`;
 
+/**
+ * Do all keys of an index `i` (pg_index) compare as = of their types does? Operator classes of users may compare otherwise,
+ * those of character(n) leave out spaces at the end of other texts, and a collation may hold different texts for equal.
+ */
+export const USUAL_EQUALITY = `NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest(i.indclass::pg_catalog.oid[]), pg_catalog.unnest(i.indcollation::pg_catalog.oid[])) WITH ORDINALITY AS u (class, coll, n)
+      JOIN pg_catalog.pg_opclass uc ON uc.oid = u.class
+      JOIN pg_catalog.pg_attribute ua ON ua.attrelid = i.indexrelid AND ua.attnum = u.n
+      JOIN pg_catalog.pg_type ut ON ut.oid = ua.atttypid
+      LEFT JOIN pg_catalog.pg_collation ul ON ul.oid = u.coll
+    WHERE uc.opcnamespace <> 'pg_catalog'::pg_catalog.regnamespace OR NOT ul.collisdeterministic
+       OR uc.opcintype = ${typeOids.bpchar} AND coalesce(nullif(ut.typbasetype, 0), ut.oid) <> ${typeOids.bpchar})`;
+
 const indexes = `
 (SELECT jsonb_agg(jsonb_build_object(
    'oid', x.oid::int8, 'name', x.relname, 'unique', i.indisunique, 'method', am.amname,
@@ -61,8 +74,7 @@ const indexes = `
          AND p.refclassid = 'pg_class'::regclass AND p.refobjid = i.indrelid AND p.refobjsubid > 0) r),
    'readsRow', coalesce(i.indexprs::text, '') || coalesce(i.indpred::text, '') ~ ':varattno (0|-d+) ',
    'predicate', pg_get_expr(i.indpred, i.indrelid),
-   'usualEquality', NOT EXISTS (SELECT FROM unnest(i.indclass::oid[]) u (k) JOIN pg_opclass oc ON oc.oid = u.k WHERE oc.opcnamespace <> 'pg_catalog'::regnamespace)
-     AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u (k) JOIN pg_collation ic ON ic.oid = u.k WHERE NOT ic.collisdeterministic),
+   'usualEquality', ${USUAL_EQUALITY},
    'nullsNotDistinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
    'keys', CASE WHEN i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL) THEN
        (SELECT jsonb_agg(jsonb_build_object('sql', pg_get_indexdef(x.oid, e.attnum::int4, false),

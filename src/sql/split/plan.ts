@@ -358,16 +358,21 @@ function isLocalised({ rewritten }: Analysis, { routines, tables }: Touch): bool
  * it only.
  * @param answers can carriers answer a query of the statement?
  * @param carried its tables are foreign ones themselves, which tell their OIDs, and have rows of their own (trusted/carriers.ts)
+ * @param otherwise which expressions are answered in another way
  */
 export function mustBeReadable(
   { parsed, rewritten }: Analysis,
   answers: (query: Node) => boolean,
   cause: ClarusError,
   carried = false,
+  otherwise?: (trees: readonly Node[]) => ReadonlySet<Node>,
 ): void {
   const inserted = new Set<Node>();
-  for (const tree of [...parsed, ...rewritten].flatMap(readNodes))
+  const trees = [...parsed, ...rewritten].flatMap(readNodes);
+  const others = otherwise?.(trees);
+  for (const tree of trees)
     walk(tree, node => {
+      if (others?.has(node)) return false;
       if (node.kind === 'QUERY') {
         if (!answers(node)) throw cause;
         if (numberIn(node, 'commandType') === COMMAND.insert)

@@ -30,7 +30,7 @@ import {
 } from './computed-plan.js';
 import { columnsOf, conflictOf, equals, isIn, keysOf, type UniqueIndex } from './conflict.js';
 import { aliasOfTarget, planGivenRows, writesInWith } from './given-rows.js';
-import { returnedRows, rowsReturned } from './returned-rows.js';
+import { returnedRows, rowsReturned, withXmax } from './returned-rows.js';
 import type { ViewTarget } from './view-target.js';
 import { callsVolatile } from './volatile.js';
 
@@ -60,7 +60,7 @@ export async function planComputedInsert(
   for (const cte of nodesIn(query, 'cteList'))
     if (await callsVolatile(cte.fields.ctequery as Node, session)) throw cause;
   const which = rowsReturned(query, cause);
-  if (view && which.size > 0) throw cause;
+  if (which.size > (view ? 0 : which.has('xmax') ? 1 : 2)) throw cause;
   refuseExcludedRow(fields, cause);
   const isReturning = nodesIn(query, 'returningList').length > 0;
   const generated = isReturning ? (await allGeneratedOf(table, session)).expressions : [];
@@ -170,13 +170,14 @@ export async function planComputedInsert(
     return [`${value} AS ${quoteName(column.name)}`];
   });
   const written = `SELECT ${final.join(', ')}`;
-  const stored = generated.length === 0 ? written : withGenerated(written, table, generated);
+  const whole = generated.length === 0 ? written : withGenerated(written, table, generated);
+  const stored = which.has('xmax') ? withXmax(whole, `${rows}.clarus_action = 1`) : whole;
   const before = table.columns.map(
     ({ name }, i) =>
       `${isUpdate ? `CASE WHEN ${rows}.clarus_action = 1 THEN ${rows}.t${i} END` : `NULL::${types.get(name)}`} AS ${quoteName(name)}`,
   );
   const beside =
-    which.size > 0
+    which.has('old') || which.has('new')
       ? returnedRows(
           fields,
           query,
@@ -188,7 +189,7 @@ export async function planComputedInsert(
         )
       : undefined;
   const answer = beside?.columns ?? returning.flatMap(value => returned(value, alias, names));
-  const whole = `${common}SELECT ${[
+  const sql = `${common}SELECT ${[
     ...[
       'clarus_action',
       'clarus_ctid',
@@ -216,7 +217,7 @@ export async function planComputedInsert(
         ]
       : []),
   ];
-  return computedPlan(whole, [...parameterTypes, ...all.map(() => arrayOids.text), ...keyTypes], {
+  return computedPlan(sql, [...parameterTypes, ...all.map(() => arrayOids.text), ...keyTypes], {
     command: 'INSERT',
     planning,
     writes: {

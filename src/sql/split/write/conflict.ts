@@ -1,5 +1,6 @@
 /** ON CONFLICT: by which keys rows conflict, and what is done then. */
 import type { LogicalColumn, LogicalTable } from '../../../catalog/catalog.js';
+import { USUAL_EQUALITY } from '../../../catalog/describe.js';
 import { quoteName } from '../../../catalog/quote.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
@@ -104,10 +105,7 @@ const indexesQuery = physical(
           i.indisexclusion,
           CASE WHEN (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
                 AND NOT coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::pg_catalog.bool, false)
-                AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indclass::pg_catalog.oid[]) AS u (k)
-                      JOIN pg_catalog.pg_opclass o ON o.oid = u.k WHERE o.opcnamespace <> 'pg_catalog'::pg_catalog.regnamespace)
-                AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indcollation::pg_catalog.oid[]) AS u (k)
-                      JOIN pg_catalog.pg_collation l ON l.oid = u.k WHERE NOT l.collisdeterministic)
+                AND ${USUAL_EQUALITY}
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                       JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attrelid = i.indexrelid
                         AND a.attnum <= i.indnkeyatts AND a.atttypid >= ${FIRST_USER_OID} AND t.typtype <> 'e')

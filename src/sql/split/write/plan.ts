@@ -33,6 +33,7 @@ import { declassifiedBy, refuseFlows, refuseLateSight, storedBy, type Write, wri
 import { hoistWrites, mustHoist } from './hoist.js';
 import { planInsertSelect } from './insert.js';
 import { isLocking, planLocking, withoutLocking } from './locking.js';
+import { xmaxTests } from './returned-rows.js';
 import { viewTarget } from './view-target.js';
 
 const commands: Readonly<Record<string, string>> = {
@@ -276,6 +277,8 @@ async function planComputed(
     analysis,
     query => numberIn(query, 'commandType') !== COMMAND.select || isPlainRead(query),
     cause,
+    false,
+    xmaxTests,
   );
   if (kindOf(raw) === 'MergeStmt') {
     if (!write.table) throw cause;

@@ -4,6 +4,8 @@
  */
 import { quoteName } from '../../../catalog/quote.js';
 import { type Node, nodesIn, numberIn, walk } from '../../analysed/node.js';
+import { COMMAND } from '../../analysed/query.js';
+import { constantValue } from '../../analysed/types.js';
 import { deparseExpression } from '../../raw/deparse.js';
 import { child, fieldsOf, list, type RawFields, type RawNode } from '../../raw/node.js';
 import { returningNames } from '../../write/returning.js';
@@ -20,11 +22,25 @@ export interface ReturnedRow {
 /** VarReturningType (primnodes.h) */
 const RETURNING_OLD = 1;
 
-/** Which of OLD and NEW does RETURNING read? @throws cause for whole rows and system columns of the target */
-export function rowsReturned(query: Node, cause: Error): ReadonlySet<'old' | 'new'> {
-  const found = new Set<'old' | 'new'>();
+/** MaxTransactionIdAttributeNumber (sysattr.h) */
+const XMAX = -4;
+
+/** xid = int4, xid <> int4 (pg_operator.dat) */
+const xidBesideInt4: ReadonlySet<number> = new Set([353, 3316]);
+
+/**
+ * Which of OLD and NEW does RETURNING read, and does it ask whether `xmax` is 0, as upserts do to tell rows that are new?
+ * @throws cause for whole rows and other system columns of the target
+ */
+export function rowsReturned(query: Node, cause: Error): ReadonlySet<'old' | 'new' | 'xmax'> {
+  const found = new Set<'old' | 'new' | 'xmax'>();
+  const tests = xmaxTests([query]);
   for (const target of nodesIn(query, 'returningList'))
     walk(target, node => {
+      if (tests.has(node)) {
+        found.add('xmax');
+        return false;
+      }
       if (node.kind !== 'VAR') return true;
       const which = numberIn(node, 'varreturningtype');
       const isOwn =
@@ -35,6 +51,42 @@ export function rowsReturned(query: Node, cause: Error): ReadonlySet<'old' | 'ne
     });
   return found;
 }
+
+/** Expressions of RETURNING that ask whether `xmax` of the row that is written is 0: whether an upsert made it. */
+export function xmaxTests(trees: readonly Node[]): ReadonlySet<Node> {
+  const found = new Set<Node>();
+  for (const tree of trees)
+    walk(tree, query => {
+      if (query.kind === 'QUERY' && numberIn(query, 'commandType') === COMMAND.insert)
+        for (const target of nodesIn(query, 'returningList'))
+          walk(target, node => {
+            const isTest = isXmaxTest(node, numberIn(query, 'resultRelation'));
+            if (isTest) found.add(node);
+            return !isTest;
+          });
+      return true;
+    });
+  return found;
+}
+
+/** `xmax = 0` and `xmax <> 0` of a row as it is */
+function isXmaxTest(node: Node, resultRelation: number): boolean {
+  if (node.kind !== 'OPEXPR' || !xidBesideInt4.has(numberIn(node, 'opno'))) return false;
+  const [variable, constant] = nodesIn(node, 'args');
+  return (
+    variable?.kind === 'VAR' &&
+    numberIn(variable, 'varlevelsup') === 0 &&
+    numberIn(variable, 'varno') === resultRelation &&
+    numberIn(variable, 'varattno') === XMAX &&
+    numberIn(variable, 'varreturningtype') === 0 &&
+    constant?.kind === 'CONST' &&
+    constantValue(constant)?.every(byte => byte === 0) === true
+  );
+}
+
+/** The row with `xmax` as a column, of which it is only told whether it is 0. */
+export const withXmax = (row: string, isUpdated: string): string =>
+  `SELECT clarus_stored.*, (CASE WHEN ${isUpdated} THEN '1' ELSE '0' END)::pg_catalog.xid AS xmax FROM (${row}) AS clarus_stored`;
 
 /**
  * @param fields of the statement
