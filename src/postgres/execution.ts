@@ -2,18 +2,18 @@ import { whenKnown } from '../awaitable.js';
 import { ClarusError } from '../errors.js';
 import { cannotBeRun } from '../sql/execute/given.js';
 import type { Plan } from '../sql/plan.js';
-import type { ExecuteOutcome, OutcomeListener } from '../sql/ports.js';
 import { backendTypes } from '../wire/protocol.js';
 import { mustActAlike, mustBePermitted, settledRole } from './acting-role.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { executeCursor, mustBeDeclarable } from './cursor-execution.js';
-import { type AnswerHandler, expects, forwarded, step, type Work } from './expectations.js';
+import { type AnswerHandler, expects, forwarded, step } from './expectations.js';
 import { aborted } from './failure.js';
 import { planned } from './planned.js';
 import type { ProtectedPortal } from './planner-port.js';
 import type { ClientPortal } from './prepared.js';
 import { prepareChecked } from './preparing.js';
+import { completion, QueuedOutcome } from './queued-outcome.js';
 import { type Recording, recorded } from './recording.js';
 import { writeBindValues, writeExecute } from './server-statements.js';
 import { executeSetConfig, executeSetting } from './setting-execution.js';
@@ -354,62 +354,4 @@ function executeProtected(
     if (copyOut !== undefined) pipeline.own(messages.copyDone);
     pipeline.own(completion(execution));
   });
-}
-
-const completion = (outcome: ExecuteOutcome): Buffer =>
-  outcome.kind === 'suspended' ? messages.suspended : commandComplete(outcome.tag);
-
-/** An outcome that has its place in the pipeline: later messages are sent before it is known. */
-class QueuedOutcome implements OutcomeListener, Work {
-  settled = false;
-  wake: (() => void) | undefined;
-  readonly #context: CarefulContext;
-  readonly #recording: Recording;
-  /** work of ours may fail after the cloud has answered */
-  readonly #fallible: boolean;
-  #outcome: ExecuteOutcome | undefined;
-  #error: unknown;
-
-  constructor(context: CarefulContext, recording: Recording, fallible: boolean) {
-    this.#context = context;
-    this.#recording = recording;
-    this.#fallible = fallible;
-  }
-
-  /** Takes its place. */
-  wait(): void {
-    if (this.#fallible) this.#context.pending++;
-    this.#context.cloud.pipeline.wait(this);
-  }
-
-  done(outcome: ExecuteOutcome): void {
-    this.#recording.outcome(outcome);
-    this.#outcome = outcome;
-    this.#settle();
-  }
-
-  failed(error: unknown): void {
-    this.#recording.failed(error);
-    this.#error = error;
-    this.#settle();
-  }
-
-  finish(): void {
-    const { trusted, output } = this.#context;
-    // the client's Sync may have been before: an error that it made must not stand when the next statement comes
-    trusted.settle();
-    if (this.#outcome === undefined) this.#context.failAtTurn(this.#error);
-    else output.bytes(completion(this.#outcome));
-    this.dropped();
-  }
-
-  dropped(): void {
-    if (this.#fallible) this.#context.workSettled();
-  }
-
-  #settle(): void {
-    this.settled = true;
-    if (this.wake !== undefined) this.wake();
-    else this.#context.cloud.pipeline.advance();
-  }
 }

@@ -2,100 +2,31 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Awaitable } from '../awaitable.js';
 import type { Catalog } from '../catalog/catalog.js';
-import type { Payloads } from '../crypto/payloads.js';
 import { ClarusError } from '../errors.js';
 import type { PostgresError } from '../wire/diagnostic.js';
 import { mustBePermitted } from './acting/permitted.js';
 import { withoutRows } from './acting/told.js';
 import { BesideDdl, isWrite } from './beside-ddl.js';
-import { type ChangingTables, onlyReads } from './changing.js';
+import { Binding } from './binding.js';
+import { onlyReads } from './changing.js';
 import { logicalError } from './client-error.js';
 import { CatalogueBehind } from './columns.js';
-import type { DdlBody, QueryRunner } from './ddl/body.js';
-import type {
-  CopyInBody,
-  CopyOutBody,
-  CursorBody,
-  ExplainBody,
-  ExplainedBody,
-  InsertBody,
-  InsertSelectBody,
-  ReadBody,
-  RoutedCopyBody,
-  SplitBody,
-  TriggeredCopyBody,
-  UpdateBody,
-} from './execute/bodies.js';
-import { startCopyIn } from './execute/copy-in.js';
-import type { CopyOutFormat } from './execute/copy-out.js';
-import {
-  type Bound,
-  type ExecutionServices,
-  formatsOf,
-  named,
-  type Portal,
-  unbound,
-} from './execute/portal.js';
-import { bindRead } from './execute/read-portal.js';
-import { bindInsert, bindUpdate } from './execute/write-portal.js';
+import type { Portal } from './execute/portal.js';
 import { asksClarus } from './explain.js';
-import { bindClarus } from './explained/clarus.js';
-import { bindExplained } from './explained/portal.js';
 import { keepable, type MadeWith, madeWith, planKey, rolesIn, same } from './kept-plans.js';
 import type { BoundParameters, Plan, ProtectedPlan } from './plan.js';
-import { type DdlPlanner, Planning, type PlanningServices } from './planner.js';
-import type { CopyInExecution, ResidualPort, SessionPort } from './ports.js';
-import { bindBlock } from './procedural/blocks.js';
-import type { CallsBody, DoBody } from './procedural/bodies.js';
-import { bindCalls } from './procedural/calls.js';
-import type { RoutineServices } from './procedural/run.js';
-import { queryRunner } from './query-rows.js';
+import { Planning } from './planner.js';
+import type { CopyInExecution, SessionPort } from './ports.js';
 import type { RawNode } from './raw/node.js';
 import { parseStatements, type RawStatement } from './raw/parse.js';
+import type { SqlServices } from './services.js';
 import { noteTransaction } from './snapshots.js';
-import type { SplitServices } from './split/cloud-rows.js';
-import { bindCursor } from './split/cursor.js';
-import { mustPrintExactly } from './split/exact.js';
-import type { SplitLimits } from './split/fetch-count.js';
-import { fetching, internally, withSecrets } from './split/fetching.js';
-import { bindSplit } from './split/portal.js';
-import { bindInsertSelect } from './split/write/insert.js';
-import { bindSplitWrite } from './split/write/portal.js';
-import { startRoutedCopy } from './split/write/routed-copy.js';
-import type { PartsBody } from './temporary/beside.js';
-import { startTemporaryCopy, type TemporaryCopyBody } from './temporary/copy.js';
-import { bindParts } from './temporary/portal.js';
 import { touching } from './touch.js';
-import { startTriggeredCopy } from './triggers/copy.js';
-import { triggerHooks } from './triggers/rows.js';
+
+export type { DdlRunner, SqlServices } from './services.js';
 
 /** How often a statement is planned anew because the catalogue changed meanwhile. */
 const attemptsMax = 20;
-
-/** DDL also runs what it plans. */
-export interface DdlRunner extends DdlPlanner {
-  execute(
-    plan: ProtectedPlan,
-    session: SessionPort,
-    queries: () => QueryRunner,
-  ): Promise<{ readonly tag: string }>;
-}
-
-/** What planning and execution need of the proxy, for one worker. */
-export interface SqlServices extends PlanningServices, ExecutionServices {
-  readonly ddl: DdlRunner;
-  /** payloads of notifications */
-  readonly payloads: Payloads;
-  /** plans kept for one snapshot of the catalogue */
-  readonly plansMax: number;
-  readonly splitLimits: SplitLimits;
-  /** what other sessions are about to change */
-  readonly changing: ChangingTables;
-  /** Waits until every commit of DDL that has begun is in the catalogue. @throws ClarusError 55P03 */
-  settle(): Promise<void>;
-  /** @throws ClarusError 57P03 while this worker may have missed a change of the catalogue */
-  mustBeLive(): void;
-}
 
 /** One statement of a query string. */
 export interface Statement extends RawStatement {
@@ -110,10 +41,15 @@ export class Sql {
   readonly #plans = new WeakMap<Catalog, Map<string, Plan>>();
   readonly #madeWith = new WeakMap<Plan, MadeWith>();
   readonly #besideDdl: BesideDdl;
+  readonly #binding: Binding;
 
   constructor(private readonly services: SqlServices) {
     this.#planning = new Planning(services);
     this.#besideDdl = new BesideDdl(services.changing, services.settle);
+    this.#binding = new Binding(services, {
+      plan: (statement, types, session) => this.plan(statement, types, session),
+      source: (sql, session, types) => this.#planning.source(sql, session, types),
+    });
   }
 
   homes(session: SessionPort): ReturnType<Planning['homes']> {
@@ -241,160 +177,11 @@ export class Sql {
     session: SessionPort,
     portal: string | undefined,
   ): Awaitable<Portal> {
-    const context = this.services.context(session);
-    const needed = plan.shape.parameterTypes.length;
-    if (bound.values.length !== needed && !(bound.values.length === 0 && isGeneric(plan)))
-      throw new ClarusError(
-        '08P01',
-        `bind message supplies ${bound.values.length} parameters, but the prepared statement requires ${needed}`,
-      );
-    const b: Bound = {
-      plan,
-      bound,
-      formats: formatsOf(resultFormats, plan.shape.columns?.length ?? 0),
-      session,
-      context,
-      portal,
-    };
-    switch (plan.body.kind) {
-      case 'read':
-        return bindRead(plan.body as ReadBody, b);
-      case 'insert':
-        return bindInsert(plan.body as InsertBody, b, this.services);
-      case 'update':
-        return bindUpdate(plan.body as UpdateBody, b);
-      case 'copy-out': {
-        const { read, copy } = plan.body as CopyOutBody;
-        const copied = { ...b, formats: new Array<0 | 1>(copy.columns).fill(copy.format) };
-        return read.kind === 'split' ? this.#bindSplit(read, copied, copy) : bindRead(read, copied, copy);
-      }
-      case 'insert-select':
-        return this.#bindInsertSelect(plan.body as InsertSelectBody, b);
-      case 'split': {
-        const body = plan.body as SplitBody;
-        return body.writes ? this.#bindWrite(body, b) : this.#bindSplit(body, b);
-      }
-      case 'parts':
-        return bindParts(plan.body as PartsBody, b, residualOf(b), this.#splitServices(b));
-      case 'calls':
-        return bindCalls(plan.body as CallsBody, b, this.#routineServices(b));
-      case 'do':
-        return bindBlock(plan.body as DoBody, b, this.#routineServices(b));
-      case 'cursor':
-        return bindCursor(plan.body as CursorBody, b, residualOf(b), this.#splitServices(b));
-      case 'explain':
-      case 'explained': {
-        const services = { residual: session.residual, split: this.#splitServices(b) };
-        if (plan.body.kind === 'explain') return bindClarus(plan.body as ExplainBody, b, services);
-        return bindExplained(plan.body as ExplainedBody, b, services);
-      }
-      case 'ddl':
-        return this.#bindDdl(plan.body as DdlBody, b);
-      default:
-        throw new Error(`no executor for ${plan.body.kind}`);
-    }
+    return this.#binding.bind(plan, bound, resultFormats, session, portal);
   }
 
   copyIn(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
-    switch (plan.body.kind) {
-      case 'temporary-copy':
-        return startTemporaryCopy(plan.body as TemporaryCopyBody, session);
-      case 'routed-copy':
-        return this.#startRoutedCopy(plan.body as RoutedCopyBody, session);
-      case 'triggered-copy':
-        return this.#startTriggeredCopy(plan, session);
-      default:
-        return this.#startCopyIn(plan.body as CopyInBody, session);
-    }
-  }
-
-  async #startRoutedCopy(body: RoutedCopyBody, session: SessionPort): Promise<CopyInExecution> {
-    if (body.leaves.some(changesState)) await session.transaction.begin();
-    return startRoutedCopy(body, session, this.services.context(session), this.services);
-  }
-
-  #startTriggeredCopy(plan: ProtectedPlan, session: SessionPort): Promise<CopyInExecution> {
-    const b = unbound(plan, session, this.services.context(session));
-    const [services, routines] = [this.#splitServices(b), this.#routineServices(b)];
-    return startTriggeredCopy(plan.body as TriggeredCopyBody, b, residualOf(b), services, routines);
-  }
-
-  async #startCopyIn(body: CopyInBody, session: SessionPort): Promise<CopyInExecution> {
-    // Nothing can be asked of the cloud between the rows.
-    if (changesState(body)) await session.transaction.begin();
-    return startCopyIn(body, session, this.services.context(session), this.services);
-  }
-
-  #bindSplit(body: SplitBody, bound: Bound, copy?: CopyOutFormat): Portal {
-    return bindSplit(body, bound, residualOf(bound), this.#splitServices(bound), copy);
-  }
-
-  #bindWrite(body: SplitBody, bound: Bound): Portal {
-    const [residual, services] = [residualOf(bound), this.#splitServices(bound)];
-    const hooks =
-      body.writes?.triggered && triggerHooks(body, bound, residual, services, this.#routineServices(bound));
-    const portal = bindSplitWrite(body, bound, residual, services, hooks);
-    // whom policies are applied to is shown no row (BuildIndexValueDescription of genam.c), its owner neither
-    return body.as?.secured ? withoutDetails(portal) : portal;
-  }
-
-  #bindInsertSelect(body: InsertSelectBody, bound: Bound): Portal {
-    return bindInsertSelect(body, bound, residualOf(bound), this.#splitServices(bound), copy =>
-      this.#startCopyIn(copy, bound.session),
-    );
-  }
-
-  #bindDdl({ secrets }: DdlBody, bound: Bound): Portal {
-    const own = secrets?.size ? { ...bound, session: withSecrets(bound.session, secrets) } : bound;
-    return {
-      execute: async () => {
-        const { tag } = await this.services.ddl.execute(own.plan, own.session, () => this.#queries(own));
-        return { kind: 'complete', tag };
-      },
-      close: () => undefined,
-    };
-  }
-
-  #queries(bound: Bound): QueryRunner {
-    const { session } = bound;
-    const types = bound.plan.shape.parameterTypes;
-    const { bind, readsZoneNames } = this.#splitServices(bound);
-    return queryRunner(session, {
-      bind,
-      readsZoneNames,
-      bound: bound.bound,
-      parameterTypes: types,
-      plan: sql => this.plan({ text: sql }, types, session),
-      source: sql => this.#planning.source(sql, session, types),
-      copyIn: body => this.#startCopyIn(body, session),
-      registry: this.services.registry,
-      routines: this.#routineServices(bound),
-    });
-  }
-
-  #splitServices({ session, context }: Bound): SplitServices {
-    // a setting may be another one than when the statement was planned
-    mustPrintExactly(session);
-    return {
-      limits: this.services.splitLimits,
-      plan: (sql, types = []) => this.plan({ text: sql }, types, internally(session)),
-      context,
-      registry: this.services.registry,
-      rowIds: (table, count) => this.services.rowIds(table, count),
-      bind: (plan, bound, formats, client) =>
-        this.bind(plan, bound, formats, fetching(session, client, session.residual), named),
-      readsZoneNames: session.residual?.readsZoneNames ?? true,
-    };
-  }
-
-  #routineServices(bound: Bound): RoutineServices {
-    const { bind } = this.#splitServices(bound);
-    return {
-      bind,
-      planIn: (sql, types, session) => this.plan({ text: sql }, types, session),
-      permit: (plan, session) => this.permit(plan, session),
-      payloads: this.services.payloads,
-    };
+    return this.#binding.copyIn(plan, session);
   }
 
   #keep(catalog: Catalog, name: string, plan: Plan): void {
@@ -403,34 +190,6 @@ export class Sql {
     plans.set(name, plan);
     if (plans.size > this.services.plansMax) plans.delete(plans.keys().next().value!);
   }
-}
-
-/** A portal whose errors of constraints show no values. */
-const withoutDetails = (portal: Portal): Portal => ({
-  execute: async (rows, listener) => {
-    try {
-      return await portal.execute(rows, listener);
-    } catch (error) {
-      throw withoutRows(error);
-    }
-  },
-  close: () => portal.close(),
-});
-
-/** EXPLAIN (GENERIC_PLAN) and EXPLAIN (CLARUS): a Query brings no values. */
-const isGeneric = ({ body }: ProtectedPlan): boolean =>
-  body.kind === 'explain'
-    ? (body as ExplainBody).runs === undefined
-    : body.kind === 'explained' && (body as ExplainedBody).options.generic;
-
-/** Does what a COPY writes change the state of encodings? */
-const changesState = ({ written }: Pick<CopyInBody, 'written'>): boolean =>
-  written.some(({ forms }) => forms.some(({ encoding }) => encoding.changesState));
-
-/** A plan that needs the residual engine was made in a session that has it. */
-function residualOf({ session: { residual } }: Bound): ResidualPort {
-  if (!residual) throw new Error('a split statement without a residual engine');
-  return residual;
 }
 
 /** Waits for the next catalogue: a session that changes the schema is not told before every worker has it. */
