@@ -142,7 +142,7 @@ test('catalogue, shadow and cloud agree after kill -9', limit, async context => 
         return false;
       },
     );
-    await delay(random.integer(0, 60));
+    await delay(random.integer(0, 200));
     await installation.kill(random.pick(['first', 'all']));
     kills++;
     statements += last.statements.length;
@@ -159,7 +159,7 @@ test('catalogue, shadow and cloud agree after kill -9', limit, async context => 
     schema = outcome;
     const checked = await installation.command(['check']);
     assert.equal(checked.status, 0, checked.stdout + checked.stderr);
-    await useEach(address, schema, kills);
+    await useEach(address, schema, -kills);
   }
   context.diagnostic(`${statements} statements, ${kills} kills, ${undone} undone; seed ${seed}`);
 });

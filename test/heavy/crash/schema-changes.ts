@@ -51,6 +51,9 @@ function one(schema: Schema, random: Random): SchemaChange {
       return `ALTER TABLE ${table} ADD COLUMN ${fresh} ${random.pick(['text', 'integer', 'date'])}`;
     },
     () => `CREATE INDEX ON ${table} (id)`,
+    () => `INSERT INTO ${table} (id) VALUES (${++names}), (${++names})`,
+    // rows that stand get tags of what is computed of them
+    () => `CREATE UNIQUE INDEX ON ${table} ((id * 2)) WHERE id > ${random.integer(0, names)}`,
     () => {
       after.delete(table);
       return `DROP TABLE ${table}`;
