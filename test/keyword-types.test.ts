@@ -25,3 +25,15 @@ test('"char", bpchar and numbers without a length are what they are', () =>
     `UPDATE named SET many = '{q}'::"char"[], b = b || 'x' RETURNING *`,
     'DROP TABLE named',
   ));
+
+test('arrays whose elements have a length are assigned to each other', () =>
+  same(
+    'CREATE TABLE arrays (id int, c varchar(2)[], d varchar(2)[], p char(2)[], w text, b bit(3)[])',
+    "INSERT INTO arrays VALUES (1, '{1}', '{2}', '{a}', 'w', '{101}')",
+    'UPDATE arrays SET c = d, p = p || d::bpchar[], w = upper(w), b = b || b RETURNING c, b, p',
+    'UPDATE arrays SET c = c || d || ARRAY[w], w = lower(w) RETURNING c',
+    "UPDATE arrays SET c = c || 'abc'::varchar, w = lower(w) RETURNING c",
+    'UPDATE arrays SET c = d RETURNING w',
+    'SELECT * FROM arrays',
+    'DROP TABLE arrays',
+  ));

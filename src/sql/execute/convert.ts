@@ -155,10 +155,14 @@ const arraysWithLength: Readonly<
   1563: { name: 'pg_catalog.varbit', more: 0 },
 };
 
+/** What an array that is assigned is called meanwhile: it is no column of a table. */
+export const ASSIGNED = 'clarus_assigned';
+
 /** A cast would cut elements in silence: each is assigned first, and what is too long is an error. */
 function ofArray(sql: string, { name, more }: { name: string; more: number }, modifier: number): string {
-  const assigned = `SELECT pg_catalog.count(${name}(e.v, ${modifier}, false)) FROM pg_catalog.unnest(x.v) AS e (v)`;
-  return `(SELECT CASE WHEN (${assigned}) >= 0 THEN x.v::${name}(${modifier - more})[] END FROM (SELECT ${sql} AS v OFFSET 0) AS x)`;
+  const [element, whole] = [`${ASSIGNED}.e`, `${ASSIGNED}.a`];
+  const assigned = `SELECT pg_catalog.count(${name}(${element}, ${modifier}, false)) FROM pg_catalog.unnest(${whole}) AS ${ASSIGNED} (e)`;
+  return `(SELECT CASE WHEN (${assigned}) >= 0 THEN ${whole}::${name}(${modifier - more})[] END FROM (SELECT ${sql} AS a OFFSET 0) AS ${ASSIGNED})`;
 }
 
 const statements = new Map<string, PhysicalStatement>();

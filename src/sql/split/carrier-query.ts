@@ -5,6 +5,7 @@
  */
 import { ClarusError } from '../../errors.js';
 import { OWN_SCHEMA } from '../../trusted/own-schema.js';
+import { ASSIGNED } from '../execute/convert.js';
 import { child, fieldsOf, list, type RawNode, stringOf, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { type Sample, sampleOf } from './sample-condition.js';
@@ -128,7 +129,9 @@ export function condition(tree: RawNode): Condition {
 export function columnsIn(tree: unknown): ReadonlySet<string> {
   const columns = new Set<string>();
   visit(tree, (kind, fields) => {
-    if (kind === 'ColumnRef') columns.add(stringOf(list(fields, 'fields').at(-1)));
+    if (kind !== 'ColumnRef') return;
+    const names = list(fields, 'fields').map(stringOf);
+    if (names.length === 1 || names[0] !== ASSIGNED) columns.add(names.at(-1)!);
   });
   return columns;
 }
