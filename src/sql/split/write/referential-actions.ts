@@ -87,6 +87,8 @@ interface Change {
   readonly values: Map<string, Uint8Array | null>;
   /** columns that the statement itself gives values to */
   readonly own: ReadonlySet<string>;
+  /** the statement itself writes the row */
+  readonly isOwn: boolean;
 }
 
 /** Rows of one table that have been changed, and what follows of that is not known yet. */
@@ -117,13 +119,18 @@ class Consequences {
   ) {}
 
   async of(batches: readonly IdentifiedBatch[]): Promise<WithActions> {
-    const inserts = batches.filter(({ batch }) => batch.kind === 'insert');
+    const isInsert = ({ batch }: IdentifiedBatch): boolean => batch.kind === 'insert';
+    // a key may be free only when its row is gone
+    const from = batches.findIndex(batch => !isInsert(batch));
+    const [earlier, later] =
+      from < 0 ? [batches, []] : [batches.slice(0, from), batches.slice(from).filter(isInsert)];
     for (const { batch, rows } of batches) if (batch.kind !== 'insert') this.#begin(batch, rows);
     for (let event = this.#events.shift(); event && !this.#isRefused; event = this.#events.shift())
       for (const key of await keysTo(event.table, this.session))
         if (!this.#isRefused)
           await (event.kind === 'delete' ? this.#afterDelete(event, key) : this.#afterUpdate(event, key));
-    return { batches: [...inserts, ...this.#batches()], isRefused: this.#isRefused };
+    const [own, consequences] = [this.#batches(true), this.#batches(false)];
+    return { batches: [...earlier, ...own, ...later, ...consequences], isRefused: this.#isRefused };
   }
 
   #begin({ table, kind, columns, ctids, values }: RowsToWrite, rows: Float64Array): void {
@@ -131,7 +138,7 @@ class Consequences {
     const changes = this.#changesOf(table);
     for (const [i, ctid] of ctids.entries()) {
       const given = new Map(kind === 'update' ? columns.map((name, k) => [name, values[i]![k]!]) : []);
-      changes.set(rows[i]!, { kind, ctid, values: given, own: new Set(columns) });
+      changes.set(rows[i]!, { kind, ctid, values: given, own: new Set(columns), isOwn: true });
     }
     this.#events.push({ table, kind, rows: [...rows], columns });
   }
@@ -247,7 +254,7 @@ class Consequences {
       const known = changes.get(row);
       if (known?.kind === 'delete') continue;
       if (known) mustNotOwn(known, names, key.name);
-      changes.set(row, { kind: 'delete', ctid, values: new Map(), own: new Set() });
+      changes.set(row, { kind: 'delete', ctid, values: new Map(), own: new Set(), isOwn: false });
       rows.push(row);
     }
     if (rows.length > 0) this.#events.push({ table: child, kind: 'delete', rows, columns: [] });
@@ -306,7 +313,7 @@ class Consequences {
       const known = changes.get(row);
       if (known?.kind === 'delete') continue;
       if (known) mustNotOwn(known, [name], key);
-      const change: Change = known ?? { kind: 'update', ctid, values: new Map(), own: new Set() };
+      const change: Change = known ?? { ...nothing, ctid, values: new Map() };
       changes.set(row, change);
       if (change.values.has(name) && sameBytes(change.values.get(name)!, values[i]!)) continue;
       change.values.set(name, values[i]!);
@@ -315,11 +322,15 @@ class Consequences {
     if (rows.length > 0) this.#events.push({ table, kind: 'update', rows, columns: [name] });
   }
 
-  /** All changes, those of the same columns of a table together. */
-  #batches(): readonly IdentifiedBatch[] {
+  /**
+   * All changes, those of the same columns of a table together.
+   * @param which those of rows that the statement itself writes, or the others
+   */
+  #batches(which: boolean): readonly IdentifiedBatch[] {
     const found = new Map<string, { readonly batch: Growing; readonly rows: number[] }>();
     for (const [table, changes] of this.#changes)
-      for (const [row, { kind, ctid, values }] of changes) {
+      for (const [row, { kind, ctid, values, isOwn }] of changes) {
+        if (isOwn !== which) continue;
         const columns = [...values.keys()].sort();
         const id = `${table.number} ${kind} ${JSON.stringify(columns)}`;
         const known = found.get(id) ?? { batch: { table, kind, columns, ctids: [], values: [] }, rows: [] };
@@ -331,6 +342,8 @@ class Consequences {
     return [...found.values()].map(({ batch, rows }) => ({ batch, rows: Float64Array.from(rows) }));
   }
 }
+
+const nothing = { kind: 'update', own: new Set<string>(), isOwn: false } as const;
 
 type Growing = RowsToWrite & { readonly ctids: string[]; readonly values: RowsToWrite['values'][number][] };
 
