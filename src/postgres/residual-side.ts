@@ -21,7 +21,7 @@ import type { CarrierSession } from './carrier-connection.js';
 import { carrierName, type ResidualOptions } from './carriers.js';
 import type { CarefulContext } from './context.js';
 import { physicalQuery } from './own-statements.js';
-import { RunningStatement } from './running-statement.js';
+import { RunningStatement, startOver } from './running-statement.js';
 import { settingsByName } from './settings.js';
 import { SnapshotProof } from './snapshot-proof.js';
 import type { PipelinePort } from './statement-port.js';
@@ -188,13 +188,14 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     }
   }
 
-  async reads(tables: readonly number[]): Promise<OneSnapshot & Pick<Residual, 'finish'>> {
+  async reads(tables: readonly number[]): Promise<OneSnapshot & Pick<Residual, 'finish' | 'startOver'>> {
     const context = this.#context;
     const reading = await beginReading(context, this.#names(tables), false);
     return Object.assign(new SnapshotProof(context, reading), {
       finish: async () => {
         if (reading.ours) await endReading(context);
       },
+      startOver: (error?: unknown) => startOver(context, reading, error),
     });
   }
 

@@ -90,12 +90,21 @@ export class RunningStatement implements Residual {
     await this.side.pipeline.drained();
   }
 
-  async startOver(error?: unknown): Promise<void> {
-    if (this.reading.frozen) await abandonReading(this.context);
-    else if (error !== undefined && this.reading.snapshot === undefined) throw error;
+  startOver(error?: unknown): Promise<void> {
+    return startOver(this.context, this.reading, error);
   }
 
   undoable<T>(work: () => Promise<T>): Promise<T> {
     return inSubtransaction(this.context, work);
   }
+}
+
+/**
+ * Makes ready to read anew.
+ * @param error what the cloud said to what was read; undefined: nothing
+ * @throws error where the client's transaction keeps its snapshot
+ */
+export async function startOver(context: CarefulContext, reading: Reading, error?: unknown): Promise<void> {
+  if (reading.frozen) await abandonReading(context);
+  else if (error !== undefined && reading.snapshot === undefined) throw error;
 }

@@ -213,19 +213,21 @@ function splitFacts(
   command: string,
   catalog: Catalog,
 ): StatementFacts {
-  // parts that run first read too
+  // parts that run before and after it read too
   const read = [...columns, ...(written?.computed?.given?.body.columns ?? [])];
   const uses = read.flatMap(({ table, name }): Use[] => [
     { table, column: name, direction: 'from-cloud', protection: 'sealed' },
     ...comparable(catalog, table, name),
   ]);
   const own = facts(statement.sql, command, uses, catalog, undefined);
-  const first = (written?.first ?? []).map(({ plan }) => factsOf(plan, catalog));
+  const parts = [...(written?.first ?? []), ...(written?.then ?? [])].map(({ plan }) =>
+    factsOf(plan, catalog),
+  );
   return {
     ...own,
     plan: 'split',
-    tables: [...new Set([...own.tables, ...first.flatMap(({ tables }) => tables)])],
-    columns: [...own.columns, ...first.flatMap(part => part.columns)],
+    tables: [...new Set([...own.tables, ...parts.flatMap(({ tables }) => tables)])],
+    columns: [...own.columns, ...parts.flatMap(part => part.columns)],
   };
 }
 

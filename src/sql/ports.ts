@@ -181,7 +181,7 @@ export interface ResidualPort {
    * Begins to read tables one after the other.
    * @param tables their OIDs in the shadow
    */
-  reads(tables: readonly number[]): Promise<OneSnapshot & Pick<Residual, 'finish'>>;
+  reads(tables: readonly number[]): Promise<OneSnapshot & Pick<Residual, 'finish' | 'startOver'>>;
   /**
    * Runs a statement over rows that are given: in a transaction of its own, or, where the session's has changed the
    * schema, in that one.

@@ -67,6 +67,8 @@ export const writes: Readonly<Record<string, readonly Step[]>> = {
     'WITH u AS (UPDATE patient SET weight = weight + 1 RETURNING id, weight) SELECT sum(weight) FROM u',
     'WITH u AS (UPDATE patient SET weight = weight + 1 RETURNING id, weight) SELECT p.weight, u.weight FROM patient p JOIN u USING (id) ORDER BY 1',
     "WITH i AS (INSERT INTO patient (id, name, weight) VALUES (600, 'New Born', 3.5) RETURNING id, name, weight) INSERT INTO visit (id, who, patient, cost) SELECT 600, name, id, weight * 2 FROM i RETURNING *",
+    "WITH i AS (INSERT INTO patient (id, name) VALUES (900, 'zz') RETURNING id) SELECT count(*), count(name) FROM patient",
+    "WITH i AS (INSERT INTO ward (code, beds) VALUES ('z', 1) ON CONFLICT DO NOTHING RETURNING code) SELECT i.code, (SELECT count(*) FROM ward) FROM i",
     "WITH i AS (INSERT INTO counted (name) VALUES ('x'), ('y') RETURNING id, name) SELECT id > 0, upper(name) FROM i ORDER BY name",
     "WITH w AS (INSERT INTO ward (code, beds) VALUES ('n', 1) RETURNING code) UPDATE patient SET ward = w.code FROM w WHERE name LIKE 'Ann%' RETURNING id, ward",
     'WITH d AS (DELETE FROM visit WHERE cost > 10 RETURNING *), i AS (INSERT INTO counted (name, amount) SELECT who, sum(cost) FROM d GROUP BY who ORDER BY who RETURNING *) SELECT count(*), sum(amount) FROM i',

@@ -263,6 +263,10 @@ export interface SplitWrites {
   readonly planned?: PhysicalStatement;
   /** queries that run first; each of their columns is a parameter after those of the client */
   readonly first: readonly FirstQuery[];
+  /** writes that run when it has run, with these parameters too; absent: there are none */
+  readonly then?: readonly FirstQuery[];
+  /** all parts are computed before any is written, because some read what others write; absent: each is written at once */
+  readonly together?: true;
   /** triggers that it fires on the trusted side; absent: none */
   readonly triggered?: TriggeredWrite;
   /** policies that updated rows must meet; absent: none */
@@ -304,10 +308,12 @@ export interface RowLock {
   readonly wait: '' | 'SKIP LOCKED' | 'NOWAIT';
 }
 
-/** A part of a statement that runs before the rest. */
+/** A part of a statement that runs before the rest, or after it. */
 export interface FirstQuery {
   readonly plan: Extract<Plan, { kind: 'pass' | 'protected' }>;
   readonly columns: number;
+  /** OIDs of the tables that later parts write: what a foreign key says of this one may be mended by them; absent: none */
+  readonly later?: ReadonlySet<number>;
 }
 
 /** The rows that an INSERT gives. */

@@ -312,8 +312,8 @@ const tellsStorage = (): ClarusError =>
   });
 
 /** Does a statement write what it says, and nothing beside? */
-const isPlainWrite = ({ returns, computed, locks, first }: SplitWrites): boolean =>
-  !returns && !computed && locks.length === 0 && first.length === 0;
+const isPlainWrite = ({ returns, computed, locks, first, then = [] }: SplitWrites): boolean =>
+  !returns && !computed && locks.length === 0 && first.length === 0 && then.length === 0;
 
 function columnsOf(
   { rewritten }: Analysis,

@@ -8,11 +8,5 @@ export const waiting: Readonly<
   Record<'sensitive' | 'encryptedByDefault', Readonly<Record<string, Readonly<Record<string, string>>>>>
 > = {
   sensitive: {},
-  encryptedByDefault: {
-    'pg-boss': {
-      'fetch and fail': 'a write in WITH over a partitioned table',
-      maintain: 'a write in WITH over a partitioned table',
-      ...Object.fromEntries(['size', 'work'].map(step => [step, 'the job that failed is not queued again'])),
-    },
-  },
+  encryptedByDefault: {},
 };

@@ -19,6 +19,9 @@ export interface RowsToWrite {
   readonly values: readonly Row[];
 }
 
+/** ctids of rows that a statement has written, by the number of their table. */
+export type Written = Map<number, Set<string>>;
+
 /** Where a row is among those that are written. */
 export interface Place {
   readonly batch: RowsToWrite;
@@ -33,7 +36,6 @@ const heldBytesMax = 256 * 1024 * 1024;
 /** Collects the writes of one statement. */
 export class CloudWrites {
   readonly #fetched = new Map<number, WritableRows>();
-  readonly #written = new Map<number, Set<string>>();
   readonly #batches: Open[] = [];
   readonly #old = new Map<string, Row>();
   readonly #standing = new Map<LogicalTable, Set<string>>();
@@ -43,10 +45,12 @@ export class CloudWrites {
   /**
    * @param returns the statement returns columns of what it writes
    * @param skipped ctids of rows that are left out, by the number of their table
+   * @param written what other parts of the statement have written
    */
   constructor(
     readonly returns: boolean,
     private readonly skipped: ReadonlyMap<number, ReadonlySet<string>>,
+    private readonly written: Written = new Map(),
   ) {}
 
   /** Rows of a table that may be written. */
@@ -129,12 +133,12 @@ export class CloudWrites {
 
   /** Has the statement written a row? */
   isWritten(table: LogicalTable, ctid: string): boolean {
-    return this.#written.get(table.number)?.has(ctid) ?? false;
+    return this.written.get(table.number)?.has(ctid) ?? false;
   }
 
   #first(table: LogicalTable, ctid: string): boolean {
-    const written = this.#written.get(table.number) ?? new Set();
-    this.#written.set(table.number, written);
+    const written = this.written.get(table.number) ?? new Set();
+    this.written.set(table.number, written);
     if (written.has(ctid)) return false;
     written.add(ctid);
     return true;

@@ -28,7 +28,7 @@ export interface FlushServices extends BatchServices, Pick<ExecutionServices, 'r
 
 /** Writes what a statement has computed. @throws PostgresError what the cloud says to it */
 export async function flushWrites(
-  writes: CloudWrites,
+  writes: Pick<CloudWrites, 'batches'>,
   locked: LockedRows,
   session: SessionPort,
   services: FlushServices,

@@ -1,4 +1,9 @@
 /** Parts of a statement that are run as statements of their own. */
+import type { Catalog } from '../../../catalog/catalog.js';
+import { treeOf } from '../../../catalog/trees.js';
+import { ClarusError } from '../../../errors.js';
+import { PostgresError } from '../../../wire/diagnostic.js';
+import { logicalError } from '../../client-error.js';
 import { physical } from '../../compilation.js';
 import type { FirstQuery } from '../../execute/bodies.js';
 import { named } from '../../execute/portal.js';
@@ -50,4 +55,36 @@ export async function runPart(
   });
   portal.close();
   return outcome;
+}
+
+/**
+ * PostgreSQL looks at foreign keys when the whole statement has ended, the cloud when a part of it has.
+ * @param error that a part has failed with
+ * @param later OIDs of the tables that other parts have not written yet
+ * @returns undefined: none of them could make it whole
+ */
+export function mayBeMended(
+  error: unknown,
+  later: ReadonlySet<number>,
+  catalog: Catalog,
+): ClarusError | undefined {
+  if (!(error instanceof PostgresError) || error.code !== '23503') return undefined;
+  const { constraint } = logicalError(error, catalog).diagnostic;
+  const tables = [...catalog.tables.values()];
+  // whose key it is, and to which it refers; a name may be that of several
+  const concerned = tables.flatMap(table =>
+    table.keys
+      .filter(({ name, references }) => references && name === constraint)
+      .flatMap(({ references }) => [table, ...tables.filter(({ number }) => number === references!.table)]),
+  );
+  const isConcerned = concerned.some(table => treeOf(catalog, table).some(({ oid }) => later.has(oid)));
+  if (!isConcerned) return undefined;
+  return new ClarusError(
+    '0A000',
+    'the parts of a statement are written one after the other, and a foreign key does not hold in between',
+    {
+      detail: `A later part writes a table that foreign key "${constraint}" is about.`,
+      hint: 'Declare it DEFERRABLE INITIALLY DEFERRED, or write several statements.',
+    },
+  );
 }

@@ -4,7 +4,7 @@
  */
 
 import type { LogicalTable } from '../../../catalog/catalog.js';
-import { heirsOf } from '../../../catalog/trees.js';
+import { heirsOf, treeOf } from '../../../catalog/trees.js';
 import { flag, type Node, nodesIn, numberIn, readNodes, walk } from '../../analysed/node.js';
 import { COMMAND } from '../../analysed/query.js';
 import { allGeneratedOf } from '../../checks/generated.js';
@@ -175,13 +175,19 @@ async function planHoisted(
   const { session, analysis, cause, homes, touch } = planning;
   const catalog = session.catalog();
   // a function would see what has been written before it is called
-  if (writes.some(({ table }) => table && touch.routines?.tables.has(table.oid))) throw cause;
+  const { routines } = touch;
+  if (
+    writes.some(({ table }) => table && treeOf(catalog, table).some(({ oid }) => routines?.tables.has(oid)))
+  )
+    throw cause;
   for (const tree of [...analysis.parsed, ...analysis.rewritten].flatMap(readNodes))
     refuseFlows(writesOf(tree, catalog), touch, catalog);
   const {
     raw: rest,
     planning: left,
     first,
+    then,
+    together,
   } = await hoistWrites(raw, query, planning, async (part, types, given) => {
     const sql = deparse(part);
     if (!given) {
@@ -199,8 +205,10 @@ async function planHoisted(
   });
   const [main] = left.analysis.parsed.flatMap(readNodes);
   if (!main) throw cause;
-  const planned = await plan(rest, deparse(rest), writesOf(main, catalog), left, first);
-  return { ...planned, shape: analysis.shape };
+  const planned = await plan(rest, deparse(rest), writesOf(main, catalog), left, first, then);
+  const body = planned.body as SplitBody;
+  const whole = together ? { ...body, writes: { ...body.writes!, together: true as const } } : body;
+  return { ...planned, body: whole, shape: analysis.shape };
 }
 
 async function plan(
@@ -209,13 +217,14 @@ async function plan(
   writes: readonly Write[],
   planning: SplitPlanning,
   first: SplitWrites['first'],
+  then: NonNullable<SplitWrites['then']> = [],
 ): Promise<ProtectedPlan> {
   const { analysis, touch, session, cause } = planning;
   refuseLateSight(writes, touch);
   if (kindOf(raw) === 'InsertStmt' || kindOf(raw) === 'MergeStmt') {
     const planned = await planComputed(raw, writes, planning);
     const body = planned.body as SplitBody;
-    return { ...planned, body: { ...body, writes: { ...body.writes!, first } } as SplitBody };
+    return { ...planned, body: { ...body, writes: { ...body.writes!, first, then } } as SplitBody };
   }
   const command = commands[kindOf(raw)];
   if (command === undefined) throw cause;
@@ -241,6 +250,7 @@ async function plan(
     computed: undefined,
     locks: [],
     first,
+    then,
   });
   return { kind: 'protected', command, shape: analysis.shape, split: true, writes: true, body };
 }

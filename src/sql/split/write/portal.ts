@@ -6,7 +6,6 @@
 import type { LogicalTable } from '../../../catalog/catalog.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
-import { logicalError } from '../../client-error.js';
 import type { ComputedWrites, FirstQuery, GivenRows, SplitBody, SplitWrites } from '../../execute/bodies.js';
 import type { Row } from '../../execute/collect.js';
 import { cannotBeRun } from '../../execute/given.js';
@@ -27,38 +26,30 @@ import { copyRows } from '../fetch.js';
 import { givenTable } from '../given-table.js';
 import { bindResidual, mustHaveRunAsPlanned, needsOf, residualParameters, run } from '../portal.js';
 import type { Seeds } from '../sample-condition.js';
-import { CloudWrites } from './cloud-writes.js';
+import { CloudWrites, type Written } from './cloud-writes.js';
 import { boundWith, ComputedSink, computeGiven, KeptRows, withColumns } from './computed-writes.js';
 import { flushWrites } from './flush.js';
 import { writeGiven } from './given-write.js';
-import { runPart } from './parts.js';
+import { mayBeMended, runPart } from './parts.js';
 import { mustBeWritable, readOnly } from './read-only.js';
 import { routeWrites } from './routing.js';
 import { type LockedRows, lock } from './row-locks.js';
+import {
+  attemptsMax,
+  type Computed,
+  isConflict,
+  type Run,
+  serialisation,
+  tooFast,
+  type WriteHooks,
+} from './run.js';
 import { type FoundRows, StatementLocks, takeLocks } from './statement-locks.js';
+import { type Computing, type TogetherPart, writeTogether } from './together.js';
 
 /** Bytes of RETURNING that may be kept until everything is written. */
 const heldBytesMax = 64 * 1024 * 1024;
-/** How often a statement begins anew because others change what it reads. */
-const attemptsMax = 50;
 /** How often it does so to leave out rows that others hold: at least one each time. */
 const skipsMax = 10_000;
-
-/** What is done in place of writing the rows at once: triggers are fired. */
-export interface WriteHooks {
-  /** before anything is computed */
-  begin(): Promise<void>;
-  /**
-   * Brings the rows to the cloud.
-   * @param guarded does what may fail because a row has come since that conflicts with one of these
-   * @returns how many were written, and what the statement returns
-   */
-  write(
-    writes: CloudWrites,
-    locked: LockedRows,
-    guarded: (work: () => Promise<void>) => Promise<void>,
-  ): Promise<Computed>;
-}
 
 /**
  * @param residual of the session
@@ -74,13 +65,7 @@ export function bindSplitWrite(
   return new WritingPortal(body, body.writes!, bound, residual, services, hooks);
 }
 
-/** What a statement came to. */
-export interface Computed {
-  readonly rows: number;
-  readonly held: HeldRows;
-}
-
-class WritingPortal implements Portal {
+class WritingPortal implements Portal, Computing {
   #held: HeldRows | undefined;
   /** rows that the statement gives, and what it is bound with */
   #given: readonly Row[] = [];
@@ -93,8 +78,8 @@ class WritingPortal implements Portal {
   #over = false;
 
   constructor(
-    private readonly body: SplitBody,
-    private readonly writes: SplitWrites,
+    readonly body: SplitBody,
+    readonly writes: SplitWrites,
     private readonly bound: Bound,
     private readonly residual: ResidualPort,
     private readonly services: SplitServices,
@@ -128,27 +113,26 @@ class WritingPortal implements Portal {
   }
 
   async #write(listener: OutcomeListener): Promise<Computed | typeof pipelined> {
-    const { computed, first, locks } = this.writes;
-    const { residual, services } = this;
+    const { first, then = [], together } = this.writes;
+    if (together) return writeTogether(this.#parts(), this.bound, this.residual, this.services);
     // all parts of the statement are of one transaction
-    if (first.length > 0 || this.hooks) await this.bound.session.transaction.begin();
+    if (first.length + then.length > 0 || this.hooks) await this.bound.session.transaction.begin();
     await this.hooks?.begin();
-    for (const query of first) this.#bound = await this.#boundWithFirst(query);
-    if (computed) {
-      await mustBeWritable(this.bound.plan.command, this.bound.session);
-      if (computed.given) this.#given = await computeGiven(computed.given, this.#bound, residual, services);
-      if (this.hooks && computed.given && this.writes.arbiters.length === 0)
-        return this.#insertGiven(computed.given, this.hooks);
-      // with triggers, what the client gets is computed of the rows that they have made
-      const formats = this.hooks ? [] : this.#bound.formats;
-      this.#bound = boundWith(computed, this.#given, { ...this.#bound, formats });
-    }
-    const { formats } = this.#bound;
-    if (locks.length > 0)
-      this.#bound = { ...this.#bound, formats: [...formats, ...new Array<0>(2 * locks.length).fill(0)] };
+    for (const query of first) this.#bound = await this.#boundWith(query, this.#bound);
+    let parts = this.#bound;
+    const done = await this.#writeRest(listener);
+    for (const query of then) parts = await this.#boundWith(query, parts);
+    return done;
+  }
+
+  async #writeRest(listener: OutcomeListener): Promise<Computed | typeof pipelined> {
+    const { computed, locks } = this.writes;
+    await this.#prepare();
+    if (this.hooks && computed?.given && this.writes.arbiters.length === 0)
+      return this.#insertGiven(computed.given, this.hooks);
     if (computed && this.#isAllGiven) return this.#writeGiven(computed);
     const attempts = locks.some(({ wait }) => wait === 'SKIP LOCKED') ? skipsMax : attemptsMax;
-    const { body, bound } = this;
+    const { body, bound, residual, services } = this;
     // triggers are fired on rows that carriers give
     let given = this.hooks ? undefined : await givenTable(body, bound, services);
     for (let attempt = 0; attempt < attempts; attempt++) {
@@ -171,9 +155,24 @@ class WritingPortal implements Portal {
       const done = await this.#attempt();
       if (done) return done;
     }
-    throw new ClarusError('40001', 'rows change faster than the statement can be run over them', {
-      hint: 'Try again, or lock the rows first (SELECT ... FOR UPDATE).',
-    });
+    throw tooFast();
+  }
+
+  /** Computes the rows that the statement gives, and binds it with them. */
+  async #prepare(): Promise<void> {
+    const { computed, locks } = this.writes;
+    if (computed) {
+      await mustBeWritable(this.bound.plan.command, this.bound.session);
+      const { given } = computed;
+      if (given) this.#given = await computeGiven(given, this.#bound, this.residual, this.services);
+      // with triggers, what the client gets is computed of the rows that they have made
+      const formats = this.hooks ? [] : this.#bound.formats;
+      this.#bound = boundWith(computed, this.#given, { ...this.#bound, formats });
+    }
+    if (locks.length > 0) {
+      const formats = [...this.#bound.formats, ...new Array<0>(2 * locks.length).fill(0)];
+      this.#bound = { ...this.#bound, formats };
+    }
   }
 
   /** Rows that conflict with none are inserted as they are given. */
@@ -209,20 +208,40 @@ class WritingPortal implements Portal {
     return { rows: sink.count, held };
   }
 
-  /** Runs a part of the statement that comes first; its columns become parameters. */
-  async #boundWithFirst({ plan, columns }: FirstQuery): Promise<Bound> {
-    const { bound } = this.#bound;
+  /** Runs a part of the statement that comes first, or after the rest; its columns become parameters. */
+  async #boundWith({ plan, columns, later }: FirstQuery, bound: Bound): Promise<Bound> {
     const kept = new KeptRows();
     const formats = new Array<0>(columns).fill(0);
-    await runPart(plan, bound, formats, kept, this.bound.session, this.services);
-    return withColumns(this.#bound, kept.rows, columns);
+    const { session } = this.bound;
+    await runPart(plan, bound.bound, formats, kept, session, this.services).catch(error => {
+      throw (later && mayBeMended(error, later, session.catalog())) ?? error;
+    });
+    return withColumns(bound, kept.rows, columns);
   }
 
-  /** @returns undefined: it is to begin anew */
-  async #attempt(): Promise<Computed | undefined> {
+  /** What is to be computed one after the other, and written together. */
+  #parts(): readonly TogetherPart[] {
+    const { bound, residual, services } = this;
+    const { first, then = [] } = this.writes;
+    const part = ({ plan, columns }: FirstQuery): TogetherPart => {
+      if (plan.kind !== 'protected' || plan.body.kind !== 'split')
+        throw new Error('a part of a statement is not computed on the trusted side');
+      const body = plan.body as SplitBody;
+      const own = { ...bound, plan, formats: new Array<0>(columns).fill(0) };
+      return { run: new WritingPortal(body, body.writes!, own, residual, services, undefined), columns };
+    };
+    return [...first.map(part), { run: this, columns: undefined }, ...then.map(part)];
+  }
+
+  compute(parameters: BoundParameters, written: Written): Promise<Run> {
+    this.#bound = { ...this.bound, bound: parameters };
+    return this.#prepare().then(() => this.#run(written));
+  }
+
+  /** Computes what is to be written. */
+  async #run(written?: Written): Promise<Run> {
     const { body, bound, services } = this;
-    const { session } = bound;
-    const writes = new CloudWrites(this.writes.returns, this.#locks.skipped);
+    const writes = new CloudWrites(this.writes.returns, this.#locks.skipped, written);
     if (this.hooks) writes.keepOrder();
     const found = this.#locks.find();
     const { shown, apart } = body;
@@ -233,7 +252,7 @@ class WritingPortal implements Portal {
       seeds: this.#seeds,
       secured: body.as?.secured === true,
     };
-    const rows = new CloudRows(session, services, shows, writes);
+    const rows = new CloudRows(bound.session, services, shows, writes);
     const residual = await this.residual.begin(rows, needsOf(body));
     const computed = await this.#compute(residual, rows, writes, found).catch(error => {
       rows.close();
@@ -244,6 +263,29 @@ class WritingPortal implements Portal {
     residual.over();
     this.#before = rows;
     await residual.settled();
+    return { residual, writes, found, computed };
+  }
+
+  /** Brings what has been computed to the tables that take it. */
+  route({ writes }: Run): Promise<void> {
+    return routeWrites(writes, this.writes.names, this.writes.computed?.once, this.bound.session);
+  }
+
+  /**
+   * Locks the rows that are to be written.
+   * @returns undefined: the statement is to begin anew
+   * @throws PostgresError of the cloud
+   */
+  async lock({ residual, writes, found }: Run): Promise<LockedRows | undefined> {
+    return (await this.#stillStand(residual, writes)) ? this.#locks.take(found, writes) : undefined;
+  }
+
+  /** @returns undefined: it is to begin anew */
+  async #attempt(): Promise<Computed | undefined> {
+    const { bound, services } = this;
+    const { session } = bound;
+    const run = await this.#run();
+    const { residual, writes, computed } = run;
     if (!computed) {
       await residual.startOver();
       return undefined;
@@ -251,10 +293,10 @@ class WritingPortal implements Portal {
     // what is written its triggers write, by statements of their own
     if (this.hooks && this.writes.triggered?.insteadOf) return this.hooks.write(writes, new Map(), unguarded);
     // with triggers, which partition takes a row is known when they have been fired
-    if (!this.hooks) await routeWrites(writes, this.writes.names, this.writes.computed?.once, session);
+    if (!this.hooks) await this.route(run);
     let locked: LockedRows | undefined;
     try {
-      if (await this.#stillStand(residual, writes)) locked = await this.#locks.take(found, writes);
+      locked = await this.lock(run);
     } catch (error) {
       if (!(error instanceof PostgresError) || error.code !== '40001') throw error;
       await residual.startOver(error);
@@ -358,11 +400,8 @@ class WritingPortal implements Portal {
     return table;
   }
 
-  /** Has another session inserted a row that this one conflicts with? */
   #isConflict(error: unknown): boolean {
-    if (!(error instanceof PostgresError) || error.code !== '23505') return false;
-    const { constraint } = logicalError(error, this.bound.session.catalog()).diagnostic;
-    return constraint !== undefined && this.writes.arbiters.includes(constraint);
+    return isConflict(error, this.writes.arbiters, this.bound.session.catalog());
   }
 }
 
@@ -378,7 +417,3 @@ async function plan(
 
 /** Nothing is to be unguarded alone. */
 const unguarded = (work: () => Promise<void>): Promise<void> => work();
-
-/** ExecCheckTIDVisible of nodeModifyTable.c */
-const serialisation = (): ClarusError =>
-  new ClarusError('40001', 'could not serialize access due to concurrent update');
