@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import type pg from 'pg';
+import type { FrontendMessage } from '../src/wire/messages.js';
 import { Clients } from './support/clients.js';
 import { startProxy, type TestProxy } from './support/proxy.js';
+import { RawClient, say, told } from './support/raw-client.js';
 
 /** Long enough for a statement that does not wait to have ended. */
 const waits_ms = 300;
@@ -323,6 +325,54 @@ ${wasOpen.map((_, i) => `  public.open${i}: { columns: { id: { protect: none }, 
     assert.equal((await changing.query("INSERT INTO slower VALUES (2, 'b')")).rowCount, 1);
     await computed;
     await changing.query('DROP TABLE slower');
+  });
+
+  test('a portal that was bound before goes on by what is there now, or where it has begun as it was', async () => {
+    await changer.query(
+      "CREATE TABLE held (id int, body text); INSERT INTO held VALUES (1, 'a'), (2, 'b'); CREATE TABLE plain (id int)",
+    );
+    await changer.query("SECURITY LABEL FOR clarus ON COLUMN plain.id IS 'none'");
+    const raw = await RawClient.connect(proxy);
+    const ask = async (...messages: readonly FrontendMessage[]): Promise<string> => {
+      raw.send(...messages);
+      return told(await raw.until()).join('; ');
+    };
+    const bound = (sql: string): Promise<string> => ask(say.parse(sql), say.bind('', 'p'), say.sync);
+    try {
+      for (const [sql, ddl, outcome] of [
+        ["UPDATE held SET body = 'a'", 'CREATE UNIQUE INDEX held_body ON held (body)', /23505/],
+        ["INSERT INTO held VALUES (3, 'c')", "ALTER TABLE held ADD CHECK (body <> 'c')", /23514/],
+        ['DELETE FROM held', 'CREATE TRIGGER stay BEFORE DELETE ON held EXECUTE FUNCTION stay()', /P0001/],
+      ] as const) {
+        if (/TRIGGER/.test(ddl))
+          await changer.query(
+            "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no'; END$$",
+          );
+        await ask(say.query('BEGIN'));
+        assert.match(await bound(sql), /BindComplete/);
+        await changer.query(ddl);
+        assert.match(await ask(say.execute('p'), say.sync), outcome, sql);
+        await ask(say.query('ROLLBACK'));
+      }
+      // one that has begun
+      await ask(say.query('BEGIN'));
+      assert.match(await bound('UPDATE held SET body = body || id RETURNING id'), /BindComplete/);
+      assert.match(await ask(say.execute('p', 1), say.sync), /PortalSuspended/);
+      await changer.query('CREATE TABLE elsewhere (id int)');
+      assert.match(await ask(say.execute('p'), say.sync), /UPDATE/);
+      await ask(say.query('ROLLBACK'));
+      // one of the cloud's, which holds the lock that the DDL waits for
+      await ask(say.query('BEGIN'));
+      assert.match(await bound('INSERT INTO plain VALUES (1)'), /BindComplete/);
+      const altered = changer.query('ALTER TABLE plain ADD CHECK (id < 100)');
+      await sleep(waits_ms);
+      assert.match(await ask(say.execute('p'), say.sync), /INSERT 0 1/);
+      await ask(say.query('COMMIT'));
+      await altered;
+    } finally {
+      await raw.close();
+      await changer.query('DROP TABLE held, plain, elsewhere');
+    }
   });
 
   test('no statement of other sessions fails while a table is altered again and again', async () => {

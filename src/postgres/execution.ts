@@ -7,7 +7,7 @@ import { mustActAlike, mustBePermitted, settledRole } from './acting-role.js';
 import { PassCopy, ProtectedCopy } from './client-copy.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { executeCursor, mustBeDeclarable } from './cursor-execution.js';
-import { type AnswerHandler, expects, forwarded, step } from './expectations.js';
+import { type AnswerHandler, expects, forwarded, internal, step } from './expectations.js';
 import { aborted } from './failure.js';
 import { planned } from './planned.js';
 import type { ProtectedPortal } from './planner-port.js';
@@ -15,7 +15,7 @@ import type { ClientPortal } from './prepared.js';
 import { prepareChecked } from './preparing.js';
 import { completion, QueuedOutcome } from './queued-outcome.js';
 import { type Recording, recorded } from './recording.js';
-import { writeBindValues, writeExecute } from './server-statements.js';
+import { writeBindValues, writeClose, writeExecute } from './server-statements.js';
 import { executeSetConfig, executeSetting } from './setting-execution.js';
 import { commandComplete, copyResponse, messages } from './shapes.js';
 import { checkSameResult, deallocate, discard, executePrepared, prepareBySql } from './sql-statements.js';
@@ -67,6 +67,11 @@ async function renew(context: CarefulContext, portal: ClientPortal): Promise<voi
   const plan = await planned(context, portal.prepared);
   checkSameResult(portal.plan, plan);
   portal.protected?.close();
+  if (portal.plan.kind === 'pass' && portal.name !== '') {
+    const { pipeline } = context.cloud;
+    writeClose(pipeline.writer, 0x50, portal.name);
+    pipeline.expect(internal(expects.close));
+  }
   portal.plan = plan;
   await bind(context, portal);
 }

@@ -49,7 +49,7 @@ export interface Planner {
    * An error of the cloud as the client may see it: in logical names, without protected forms. Absent: as it is.
    */
   clientError?(error: PostgresError, session: SessionPort): PostgresError | ClarusError;
-  /** Does a plan write to a table that another session is about to change? It is to be made anew. */
+  /** Does a plan write to a table that another session changes, or by a catalogue of before? It is to be made anew. */
   overtaken?(plan: Plan, session: SessionPort): boolean;
   /**
    * May the role that the session acts as run a plan? Absent: sessions act as no other.

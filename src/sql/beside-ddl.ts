@@ -1,7 +1,6 @@
 /** Plans beside DDL of other sessions: which to make anew, and when (changing.ts). */
 import type { Catalog, LogicalTable } from '../catalog/catalog.js';
 import { childrenOf } from '../catalog/foreign-keys.js';
-import { ClarusError } from '../errors.js';
 import type { ChangingTables } from './changing.js';
 import { factsOf } from './facts.js';
 import type { Plan } from './plan.js';
@@ -11,11 +10,6 @@ import type { RawNode } from './raw/node.js';
 /** What planning asks about changes of other sessions. Tables are `schema.table`. */
 export class BesideDdl {
   readonly #tables = new WeakMap<Plan, readonly string[]>();
-  /** the catalogue that a plan was made by, and which tables of it the plan goes by */
-  readonly #madeBy = new WeakMap<
-    Plan,
-    { readonly catalog: Catalog; readonly tables: readonly LogicalTable[] }
-  >();
 
   constructor(
     private readonly changing: ChangingTables,
@@ -34,8 +28,6 @@ export class BesideDdl {
       plan,
       [...tables].map(({ schema, name }) => `${schema}.${name}`),
     );
-    const known = [...tables].filter(table => catalog.tables.get(table.oid) === table);
-    this.#madeBy.set(plan, { catalog, tables: known });
   }
 
   /** Tables that a statement names and another session changes: it would be analysed beside that. */
@@ -58,12 +50,12 @@ export class BesideDdl {
   /**
    * Is a plan about a table that another session changes, or a write by a catalogue that is not the one of now? Reads of
    * protected tables name columns that are gone then.
+   * @param madeBy the catalogue that the plan was made by; undefined: it asks none
    */
-  isOvertaken(plan: Plan, session: SessionPort): boolean {
+  isOvertaken(plan: Plan, session: SessionPort, madeBy: Catalog | undefined): boolean {
     if (!mustBeCurrent(plan)) return false;
     if (this.changedTables(plan, session).length > 0) return true;
-    const made = plan.kind === 'protected' ? this.#madeBy.get(plan) : undefined;
-    return made !== undefined && made.catalog !== session.catalog();
+    return plan.kind === 'protected' && madeBy !== undefined && madeBy !== session.catalog();
   }
 
   /**
@@ -73,19 +65,8 @@ export class BesideDdl {
    */
   running(plan: Plan, session: SessionPort): (() => void) | undefined {
     if (!mustBeCurrent(plan)) return undefined;
-    if (plan.kind === 'protected' && this.#hasChanged(plan, session))
-      throw new ClarusError('40001', 'the schema has changed since the statement was planned', {
-        hint: 'Try again.',
-      });
     const tables = this.#tablesOf(plan, session);
     return tables.length === 0 ? undefined : this.changing.sending(tables, session, isWrite(plan));
-  }
-
-  #hasChanged(plan: Plan, session: SessionPort): boolean {
-    const made = this.#madeBy.get(plan);
-    const catalog = session.catalog();
-    if (made === undefined || made.catalog === catalog) return false;
-    return made.tables.some(table => catalog.tables.get(table.oid) !== table);
   }
 
   #tablesOf(plan: Plan, session: SessionPort): readonly string[] {

@@ -157,7 +157,7 @@ export class Sql {
   }
 
   overtaken(plan: Plan, session: SessionPort): boolean {
-    return this.#besideDdl.isOvertaken(plan, session);
+    return this.#besideDdl.isOvertaken(plan, session, this.#madeWith.get(plan)?.catalog);
   }
 
   running(plan: Plan, session: SessionPort): (() => void) | undefined {

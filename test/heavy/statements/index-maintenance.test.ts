@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import pg from 'pg';
-import { type Beside, beside } from './support/beside.js';
-import type { Step } from './support/outcome.js';
+import { type Beside, beside } from '../../support/beside.js';
+import type { Step } from '../../support/outcome.js';
 
 const columns = `tables:
   public.person:

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import pg from 'pg';
-import { beside } from './support/beside.js';
-import type { Step } from './support/outcome.js';
+import { beside } from '../../support/beside.js';
+import type { Step } from '../../support/outcome.js';
 
 const policy = `unlisted: encrypt
 tables:

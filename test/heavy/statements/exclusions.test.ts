@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import pg from 'pg';
-import { CopySide } from './differential/copy.js';
-import { beside } from './support/beside.js';
-import type { Step } from './support/outcome.js';
+import { CopySide } from '../../differential/copy.js';
+import { beside } from '../../support/beside.js';
+import type { Step } from '../../support/outcome.js';
 
 const policy = `unlisted: pass
 tables:
