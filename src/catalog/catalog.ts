@@ -48,10 +48,38 @@ export interface KeyConstraint {
   readonly kind: 'primary' | 'unique' | 'foreign';
   readonly name: string;
   readonly columns: readonly number[];
-  /** foreign keys: number of the referenced table and its columns */
-  readonly references?: { readonly table: number; readonly columns: readonly number[] };
+  /** foreign keys: number of the referenced table, its columns, and whether the cloud collects these (key-tables.ts) */
+  readonly references?: {
+    readonly table: number;
+    readonly columns: readonly number[];
+    readonly collected?: true;
+  };
   /** foreign keys that do more than refuse; absent: NO ACTION and RESTRICT */
   readonly actions?: ForeignKeyActions;
+  /** foreign keys of a partition that are part of one of the table whose partition it is */
+  readonly inherited?: true;
+  /** foreign keys that refer to a partitioned table: their names where a row of a partition is concerned; absent: none */
+  readonly parts?: readonly { readonly name: string; readonly schema: string; readonly table: string }[];
+}
+
+/** A key of a partitioned table to which foreign keys refer: the cloud collects it in a table (key-tables.ts). */
+export interface ReferredKey {
+  /** catalogue-wide, in the name of the table in the cloud */
+  readonly generation: number;
+  /** numbers of its columns, ascending */
+  readonly columns: readonly number[];
+  /** the domain of the tags of each; null for an unprotected one */
+  readonly domains: readonly (number | null)[];
+}
+
+/** A key of its own rows that a partition adds to those of an ancestor. */
+export interface CollectedKey {
+  /** of the `ReferredKey` */
+  readonly generation: number;
+  /** own numbers of its columns, in the order of the `ReferredKey` */
+  readonly columns: readonly number[];
+  /** numbers of the columns of the ancestor */
+  readonly of: readonly number[];
 }
 
 /** What a foreign key does to the rows that refer to one that goes or gets another key. */
@@ -133,6 +161,10 @@ export interface LogicalTable {
   readonly parents?: readonly number[];
   /** it has partitions, and no rows of its own */
   readonly partitioned?: true;
+  /** partitioned tables: keys to which foreign keys refer; absent: none */
+  readonly referredKeys?: readonly ReferredKey[];
+  /** partitions: keys of its rows that are collected with those of other partitions; absent: none */
+  readonly collectedKeys?: readonly CollectedKey[];
   /** partitions: who sees to it that it holds its own rows only; `trusted` where the cloud cannot tell */
   readonly bounds?: 'cloud' | 'trusted';
   /**

@@ -36,6 +36,8 @@ export interface DeriveInput {
   readonly tableOf: (oid: number) => LogicalTable | undefined;
   /** attnums of this table that foreign keys of other tables refer to */
   readonly referenced?: readonly number[];
+  /** columns of a partitioned table to which each foreign key refers, by attnums; absent: those that are known already */
+  readonly referredKeys?: readonly (readonly number[])[];
   /** true: columns that exist take the policy's protection too (an empty table whose policy changes) */
   readonly reprotect?: boolean;
   /** true: a new materialised view is filled by the trusted side, and not the cloud's own */

@@ -45,8 +45,14 @@ export function keysOf(
       kind: 'foreign',
       name,
       columns: numbersOf(table, columns),
-      references: { table: referenced.number, columns: numbersOf(referenced, references.columns) },
+      references: {
+        table: referenced.number,
+        columns: numbersOf(referenced, references.columns),
+        ...(referenced.partitioned && referenced.state === 'protected' ? { collected: true as const } : {}),
+      },
       ...actionsOf(constraint, table),
+      ...(constraint.inherited ? { inherited: true as const } : {}),
+      ...(constraint.parts.length > 0 ? { parts: constraint.parts } : {}),
     });
   }
   for (const index of described.indexes)
@@ -91,7 +97,8 @@ export function exclusionsOf(described: DescribedTable, table: LogicalTable): re
     }));
 }
 
-function numbersOf(table: LogicalTable, attnums: readonly number[]): readonly number[] {
+/** Numbers of columns. @param attnums in the shadow schema */
+export function numbersOf(table: LogicalTable, attnums: readonly number[]): readonly number[] {
   return attnums.map(attnum => {
     const column = table.columns.find(c => c.attnum === attnum);
     if (!column) throw new ClarusError('XX000', `table "${table.name}" has no column with attnum ${attnum}`);

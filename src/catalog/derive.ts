@@ -11,12 +11,20 @@ import {
 } from './catalog.js';
 import { computedKeysOf } from './computed-keys.js';
 import type { DeriveInput, DeriveNotice } from './derive-input.js';
-import { checksOf, columnsOfKeys, exclusionsOf, keysOf } from './derive-keys.js';
+import { checksOf, columnsOfKeys, exclusionsOf, keysOf, numbersOf } from './derive-keys.js';
 import { named, namesOfBlocked, physicalName } from './derive-names.js';
 import type { DescribedTable } from './description.js';
 import { encodingsFor, KEY_ENCODING } from './encodings-for.js';
+import { refuseMovingActions } from './foreign-keys.js';
 import { physicalNames } from './form-names.js';
 import { listedByParent, placeInTree } from './inheritance.js';
+import {
+  collectedKeysOf,
+  domainCollected,
+  partitionedAbove,
+  referredKeysOf,
+  refuseUncollected,
+} from './key-tables.js';
 import {
   columnListedAs,
   columnPolicies,
@@ -53,6 +61,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   const keyColumns = new Set([...columnsOfKeys(described), ...(input.referenced ?? [])]);
   const taken = takenNames(described, policies, previous);
   const notices: DeriveNotice[] = [];
+  const above = partitionedAbove(place, input.tables.values());
   const columns: LogicalColumn[] = [];
   let last = previous?.columnNumberLast ?? Math.max(0, ...(previous?.columns ?? []).map(c => c.number));
   for (const [i, column] of described.columns.entries()) {
@@ -75,7 +84,9 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
     const address = { table: number, column: columnNumber };
     const key: KeyNeed = {
       needed: keyColumns.has(column.attnum),
-      domain: forKeysOnly(base.policy) ? domainReferred(input, column.attnum, columns) : undefined,
+      domain:
+        (base.policy.domain === undefined ? domainCollected(column.name, above) : undefined) ??
+        (forKeysOnly(base.policy) ? domainReferred(input, column.attnum, columns) : undefined),
     };
     columns.push({
       ...base,
@@ -111,14 +122,23 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   const checks = checksOf(described, table);
   const exclusions = exclusionsOf(described, table);
   const computed = isProtected && (await computedKeysOf(table, { ...input, taken, notices }));
+  const referring =
+    input.referredKeys?.map(attnums => numbersOf(table, attnums)) ??
+    previous?.referredKeys?.map(key => key.columns);
   const made = {
     ...table,
     ...(computed || {}),
     keys,
+    ...(await referredKeysOf(table, referring ?? [], previous?.referredKeys ?? [], numbers)),
+    ...collectedKeysOf(table, above),
     ...(checks.length > 0 ? { checks } : {}),
     ...(exclusions.length > 0 ? { exclusions } : {}),
   };
-  return { table: isProtected ? await named(made, described, input) : made, notices };
+  if (!isProtected) return { table: made, notices };
+  refuseMovingActions(made, described);
+  const hidden = await named(made, described, input);
+  refuseUncollected(hidden, described, above);
+  return { table: hidden, notices };
 }
 
 /** From which columns a protected one is computed. */

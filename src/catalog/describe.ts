@@ -36,6 +36,10 @@ const columns = `
    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)`;
 
+/** Does a foreign key that refers to a partitioned table have this for one of its partitions? */
+const isPart = (key: string): string =>
+  `EXISTS (SELECT FROM pg_constraint whole WHERE whole.oid = ${key}.conparentid AND whole.conrelid = ${key}.conrelid)`;
+
 const constraints = `
 (SELECT jsonb_agg(jsonb_build_object(
    'oid', k.oid::int8, 'name', k.conname, 'kind', k.contype, 'columns', coalesce(to_jsonb(k.conkey), '[]'),
@@ -48,9 +52,13 @@ const constraints = `
    'deferrable', k.condeferrable, 'deferred', k.condeferred, 'validated', k.convalidated,
    'nullsNotDistinct', coalesce((SELECT (to_jsonb(i) ->> 'indnullsnotdistinct')::bool FROM pg_index i WHERE i.indexrelid = k.conindid AND k.contype IN ('p', 'u')), false),
    'period', coalesce((to_jsonb(k) ->> 'conperiod')::bool, false),
-   'inherited', k.conparentid <> 0 OR (NOT k.conislocal AND k.coninhcount > 0)
+   'inherited', k.conparentid <> 0 OR (NOT k.conislocal AND k.coninhcount > 0),
+   'parts', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', r.conname, 'schema', rn.nspname, 'table', rc.relname) ORDER BY r.oid), '[]')
+      FROM pg_constraint r JOIN pg_class rc ON rc.oid = r.confrelid JOIN pg_namespace rn ON rn.oid = rc.relnamespace
+     WHERE k.contype = 'f' AND r.conrelid = k.conrelid AND r.contype = 'f' AND r.conkey = k.conkey AND ${isPart('r')}
+       AND k.confrelid IN (SELECT s.relid FROM pg_partition_ancestors(r.confrelid) s))
    ) ORDER BY k.oid)
- FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n')`;
+ FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n' AND NOT ${isPart('k')})`;
 
 /**
  * Do all keys of an index `i` (pg_index) compare as = of their types does? Operator classes of users may compare otherwise,
@@ -93,7 +101,7 @@ const indexes = `
 const partition = `
 CASE WHEN c.relispartition THEN (SELECT jsonb_build_object('constraint', pg_get_partition_constraintdef(c.oid),
    'columns', coalesce(jsonb_agg(DISTINCT pa.attname) FILTER (WHERE pa.attname IS NOT NULL), '[]'),
-   'plain', bool_and(pt.partstrat <> 'h' AND u.k <> 0))
+   'plain', bool_and(pt.partstrat <> 'h' AND u.k <> 0), 'computed', bool_or(u.k = 0))
  FROM pg_partition_ancestors(c.oid) s JOIN pg_partitioned_table pt ON pt.partrelid = s.relid AND s.relid <> c.oid
    CROSS JOIN LATERAL unnest(pt.partattrs::int2[]) u (k)
    LEFT JOIN pg_attribute pa ON pa.attrelid = s.relid AND pa.attnum = u.k AND u.k <> 0) END`;

@@ -75,6 +75,8 @@ export interface DescribedConstraint {
   readonly period: boolean;
   /** inherited from a partitioned parent: not made by itself */
   readonly inherited: boolean;
+  /** foreign keys that refer to a partitioned table: what PostgreSQL calls them where a row of a partition is concerned */
+  readonly parts: readonly { readonly name: string; readonly schema: string; readonly table: string }[];
 }
 
 /** An index (pg_index), that of a constraint included. */
@@ -121,6 +123,8 @@ export interface DescribedPartition {
   readonly columns: readonly string[];
   /** false: some ancestor is partitioned by hash or by an expression */
   readonly plain: boolean;
+  /** some ancestor is partitioned by an expression */
+  readonly computed: boolean;
 }
 
 /** What holds rows: a table, partitioned or foreign table, or materialised view (pg_class). */

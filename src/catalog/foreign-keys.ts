@@ -1,6 +1,8 @@
 /** Foreign keys whose actions the trusted side runs: those with a protected column, because the cloud cannot reseal. */
 import { ClarusError } from '../errors.js';
 import type { Catalog, ComputedKey, ForeignKeyActions, KeyConstraint, LogicalTable } from './catalog.js';
+import type { DescribedTable } from './description.js';
+import { partitionedAbove } from './key-tables.js';
 
 /** A foreign key that refers to a table. */
 export interface ReferringKey {
@@ -15,11 +17,45 @@ export const acts = (action: string): boolean => 'cnd'.includes(action);
 
 const known = new WeakMap<Catalog, Map<number, readonly ReferringKey[]>>();
 
-/** The foreign keys that refer to a table and whose actions the trusted side runs. */
+/** The foreign keys that refer to a table, or to one whose partition it is, and whose actions the trusted side runs. */
 export function actionsOn(catalog: Catalog, table: LogicalTable): readonly ReferringKey[] {
   const found = known.get(catalog) ?? referringKeys(catalog.tables.values());
   known.set(catalog, found);
-  return found.get(table.number) ?? [];
+  return referredAs(catalog, table).flatMap(one =>
+    (found.get(one.number) ?? []).map(key => ({ ...key, references: referencesOf(key, table, one) })),
+  );
+}
+
+const knownAs = new WeakMap<Catalog, Map<LogicalTable, readonly LogicalTable[]>>();
+
+/** The tables by which foreign keys refer to rows of a table: itself, and those whose partition it is. */
+export function referredAs(catalog: Catalog, table: LogicalTable): readonly LogicalTable[] {
+  if (!table.bounds) return [table];
+  const tables = knownAs.get(catalog) ?? new Map<LogicalTable, readonly LogicalTable[]>();
+  knownAs.set(catalog, tables);
+  const found = tables.get(table) ?? [table, ...partitionedAbove(table, catalog.tables.values())];
+  tables.set(table, found);
+  return found;
+}
+
+/** Does a foreign key of one table refer to rows of another? */
+export const refersTo = (catalog: Catalog, { keys }: LogicalTable, table: LogicalTable): boolean =>
+  keys.some(({ references }) =>
+    referredAs(catalog, table).some(({ number }) => number === references?.table),
+  );
+
+/** What a foreign key refers to, by the columns of a partition. @param whole the table that it names */
+export function referencesOf(
+  { references }: Pick<ReferringKey, 'references'>,
+  table: LogicalTable,
+  whole: LogicalTable,
+): ReferringKey['references'] {
+  if (table.number === whole.number) return references;
+  const columns = references.columns.map(number => {
+    const { name } = whole.columns.find(column => column.number === number)!;
+    return table.columns.find(column => column.name === name)!.number;
+  });
+  return { ...references, table: table.number, columns };
 }
 
 const knownChildren = new WeakMap<Catalog, ReadonlyMap<number, ReadonlySet<LogicalTable>>>();
@@ -36,7 +72,7 @@ export function childrenOf(catalog: Catalog, table: LogicalTable): Iterable<Logi
     children = found;
     knownChildren.set(catalog, children);
   }
-  return children.get(table.number) ?? [];
+  return referredAs(catalog, table).flatMap(({ number }) => [...(children.get(number) ?? [])]);
 }
 
 function referringKeys(tables: Iterable<LogicalTable>): Map<number, readonly ReferringKey[]> {
@@ -44,7 +80,8 @@ function referringKeys(tables: Iterable<LogicalTable>): Map<number, readonly Ref
   for (const child of tables)
     for (const key of child.keys) {
       const { references, actions } = key;
-      if (!references || !actions || !actsHere(child, key)) continue;
+      // the rows of a partitioned table are those of its partitions, which have its keys
+      if (!references || !actions || child.partitioned || !actsHere(child, key)) continue;
       const keys = found.get(references.table) ?? [];
       found.set(references.table, [...keys, { child, key, references, actions }]);
     }
@@ -52,7 +89,8 @@ function referringKeys(tables: Iterable<LogicalTable>): Map<number, readonly Ref
 }
 
 /** Does the trusted side run the actions of a foreign key? */
-export const actsHere = (child: LogicalTable, key: KeyConstraint): boolean => isProtected(child, key.columns);
+export const actsHere = (child: LogicalTable, key: KeyConstraint): boolean =>
+  key.references?.collected === true || isProtected(child, key.columns);
 
 const isProtected = ({ columns }: LogicalTable, numbers: readonly number[]): boolean =>
   columns.some(({ number, protection }) => protection !== undefined && numbers.includes(number));
@@ -67,7 +105,10 @@ export function refuseHiddenActions(tables: readonly LogicalTable[]): void {
   const referring = referringKeys(tables);
   for (const table of tables) {
     if (table.state !== 'protected') continue;
-    for (const { key, references, actions } of referring.get(table.number) ?? []) {
+    const others = [table, ...partitionedAbove(table, tables)].flatMap(one =>
+      (referring.get(one.number) ?? []).map(key => ({ ...key, references: referencesOf(key, table, one) })),
+    );
+    for (const { key, references, actions } of others) {
       const computed = table.columns.find(c => c.generatedFrom && references.columns.includes(c.number));
       if (computed && acts(actions.onUpdate))
         throw new ClarusError(
@@ -80,10 +121,9 @@ export function refuseHiddenActions(tables: readonly LogicalTable[]): void {
           },
         );
     }
-    for (const { name, columns, actions } of table.keys) {
-      if (!actions || isProtected(table, columns)) continue;
+    for (const { name, columns, actions, references } of table.keys) {
+      if (!actions || isProtected(table, columns) || references?.collected) continue;
       const changed = changedBy(actions, columns);
-      const others = referring.get(table.number) ?? [];
       const behind =
         (actions.onDelete === 'c' && others.find(other => acts(other.actions.onDelete))?.key.name) ||
         others.find(
@@ -116,3 +156,30 @@ const changedBy = (
   columns: readonly number[],
 ): ReadonlySet<number> =>
   new Set([...(acts(onUpdate) ? columns : []), ...('nd'.includes(onDelete) ? deleteColumns : [])]);
+
+/**
+ * Actions change rows where they stand: what would bring them to another partition is not done.
+ * @throws ClarusError 0A000
+ */
+export function refuseMovingActions(table: LogicalTable, { partition }: DescribedTable): void {
+  if (!partition || table.partitioned) return;
+  for (const key of table.keys) {
+    if (!key.actions || !actsHere(table, key)) continue;
+    const changed = changedBy(key.actions, key.columns);
+    const moves = table.columns.some(
+      ({ number, name, generatedFrom }) =>
+        (changed.has(number) || generatedFrom?.some(n => changed.has(n))) && partition.columns.includes(name),
+    );
+    if (changed.size > 0 && (moves || partition.computed))
+      throw new ClarusError(
+        '0A000',
+        `an action of foreign key "${key.name}" would bring rows of table "${table.name}" to other partitions`,
+        {
+          detail: 'It changes columns by which the rows are partitioned.',
+          hint: 'Leave ON UPDATE at NO ACTION, and ON DELETE at NO ACTION or CASCADE.',
+          table: table.name,
+          constraint: key.name,
+        },
+      );
+  }
+}

@@ -114,7 +114,8 @@ const triggers = `${row({
   table: 'c.oid',
 })}
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND ${users('n')} AND ${ownObject('pg_class', 'c.oid')} ORDER BY t.oid`;
+WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND ${users('n')}
+  AND NOT EXISTS (SELECT FROM pg_proc f JOIN pg_namespace fn ON fn.oid = f.pronamespace WHERE f.oid = t.tgfoid AND fn.nspname = '${HELPER_SCHEMA}') AND ${ownObject('pg_class', 'c.oid')} ORDER BY t.oid`;
 
 const rules = `${row({
   kind: "'rule'",

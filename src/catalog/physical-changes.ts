@@ -6,6 +6,13 @@ import { ClarusError } from '../errors.js';
 import { ROW_COLUMN } from './catalog.js';
 import type { DescribedSequence } from './description.js';
 import { dropExclusionLock, makeExclusionLock } from './exclusion-lock.js';
+import {
+  dropCollectors,
+  dropKeyTables,
+  forgetPartitions,
+  makeCollectors,
+  makeKeyTables,
+} from './key-table-changes.js';
 import { HELPER_SCHEMA } from './object-queries.js';
 import type {
   PhysicalColumn,
@@ -51,7 +58,10 @@ export function changePhases(changes: readonly PhysicalChange[], cascade = false
   return {
     first: [
       ...kept.flatMap(change => dropConstraints(change, kind => kind === 'foreign')),
+      ...changes.flatMap(dropCollectors),
       ...dropTables(gone, cascade),
+      ...forgetPartitions(changes),
+      ...dropKeyTables(changes),
       ...kept.flatMap(change => dropConstraints(change, kind => kind !== 'foreign')),
       ...kept.flatMap(dropIndexes),
       ...kept.flatMap(rename),
@@ -64,6 +74,8 @@ export function changePhases(changes: readonly PhysicalChange[], cascade = false
       ...kept.flatMap(addConstraintsAndIndexes),
       ...kept.flatMap(change => (change.refill ? [] : changeSideTables(change))),
       ...kept.flatMap(changeExclusionLock),
+      ...changes.flatMap(makeKeyTables),
+      ...changes.flatMap(makeCollectors),
       ...made.flatMap(after => foreignKeys(after, after.constraints)),
       ...kept.flatMap(({ before, after }) =>
         foreignKeys(after, added(before.constraints, after.constraints)),

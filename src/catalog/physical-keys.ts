@@ -3,8 +3,11 @@ import type { Operator } from '../encodings/encoding.js';
 import { encodingNamed } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { encodingOf, type LogicalColumn, type LogicalTable, readsProtected } from './catalog.js';
+import { numbersOf } from './derive-keys.js';
 import type { DescribedConstraint, DescribedTable } from './description.js';
 import { KEY_ENCODING } from './encodings-for.js';
+import { acts } from './foreign-keys.js';
+import { collectedName, keyTableOf, referredKey } from './key-tables.js';
 import type { PhysicalConstraint, PhysicalContext } from './physical-parts.js';
 import { quoteName, quoteQualified } from './quote.js';
 import { standIn } from './stand-in.js';
@@ -49,7 +52,10 @@ export function physicalKeys(
 function tagsOf(constraint: DescribedConstraint, table: LogicalTable, { tableOf }: PhysicalContext): string {
   const { columns, references } = constraint;
   const referenced = references && (references.table === table.oid ? table : tableOf(references.table));
+  const collected =
+    referenced && references && referredKey(referenced, numbersOf(referenced, references.columns));
   const tags = [
+    ...(collected ? [`keys${collected.generation}`] : []),
     ...tagNames(table, columns),
     ...(referenced && references ? tagNames(referenced, references.columns) : []),
   ];
@@ -119,16 +125,8 @@ function foreignKey(constraint: DescribedConstraint, table: LogicalTable, contex
     references && (references.table === table.oid ? table : context.tableOf(references.table));
   if (!references || !referenced)
     throw new ClarusError('XX000', `foreign key "${constraint.name}" refers to an unknown table`);
-  if ((referenced.partitioned || referenced.bounds) && referenced.state === 'protected')
-    throw new ClarusError(
-      '0A000',
-      `foreign key "${constraint.name}" refers to "${referenced.name}", which is partitioned or a partition and has protected columns`,
-      {
-        detail: 'In the cloud each partition is a table by itself, and its rows may go to another.',
-        hint: 'Leave the foreign key out, or make one table of the partitions.',
-        constraint: constraint.name,
-      },
-    );
+  const collected = referenced.partitioned && referenced.state === 'protected';
+  if (collected) requireCollectable(constraint, table, referenced);
   let anyProtected = false;
   for (const [i, attnum] of constraint.columns.entries()) {
     const from = table.columns.find(c => c.attnum === attnum);
@@ -147,14 +145,60 @@ function foreignKey(constraint: DescribedConstraint, table: LogicalTable, contex
       );
     }
   }
-  if (!anyProtected) return constraint.definition;
+  if (!anyProtected && !collected) return constraint.definition;
   const match = constraint.match === 'f' ? ' MATCH FULL' : '';
   const validity = constraint.validated ? '' : ' NOT VALID';
+  const to = collected
+    ? collectedColumns(constraint, referenced, references.columns)
+    : `${quoteQualified(referenced.physical.schema, referenced.physical.name)} (${nameList(referenced, references.columns)})`;
   return (
-    `FOREIGN KEY (${nameList(table, constraint.columns)}) REFERENCES ` +
-    `${quoteQualified(referenced.physical.schema, referenced.physical.name)} (${nameList(referenced, references.columns)})` +
-    `${match}${restrictions(constraint)}${deferral(constraint)}${validity}`
+    `FOREIGN KEY (${nameList(table, constraint.columns)}) REFERENCES ${to}` +
+    `${match}${collected ? restriction(constraint) : restrictions(constraint)}${deferral(constraint)}${validity}`
   );
+}
+
+/** Where the key of a partitioned table stands in the cloud. */
+function collectedColumns(
+  { name }: DescribedConstraint,
+  referenced: LogicalTable,
+  attnums: readonly number[],
+): string {
+  const numbers = numbersOf(referenced, attnums);
+  const key = referredKey(referenced, numbers);
+  if (!key)
+    throw new ClarusError('XX000', `the keys to which foreign key "${name}" refers are not collected`);
+  return `${keyTableOf(key)} (${numbers.map(collectedName).join(', ')})`;
+}
+
+/** A key that is collected goes when its row goes, and when that gets another key. */
+const restriction = ({ onDelete, onUpdate }: DescribedConstraint): string =>
+  onDelete === 'r' || (acts(onDelete) && onUpdate === 'r') ? ' ON DELETE RESTRICT' : '';
+
+/** @throws ClarusError 0A000 for what a foreign key to a partitioned table cannot be */
+function requireCollectable(
+  { name, onDelete, onUpdate, deferrable }: DescribedConstraint,
+  table: LogicalTable,
+  referenced: LogicalTable,
+): void {
+  const refuse = (detail: string, hint: string): ClarusError =>
+    new ClarusError(
+      '0A000',
+      `foreign key "${name}" refers to "${referenced.name}", which is partitioned and has protected columns`,
+      { detail, hint, constraint: name, table: table.name },
+    );
+  if (table.state !== 'protected')
+    throw refuse(
+      `The table "${table.name}" has no protected columns, so it stands in the cloud as it is.`,
+      'Leave the foreign key out, or protect a column of the table.',
+    );
+  if (table.opaque)
+    throw refuse('The names of the tables are hidden from the cloud.', 'Leave the foreign key out.');
+  const restricts = [onDelete, onUpdate].filter(action => action === 'r').length;
+  if (restricts === 1 && (onDelete === 'a' || (onUpdate === 'a' && deferrable)))
+    throw refuse(
+      'It is RESTRICT for one of DELETE and UPDATE and NO ACTION for the other; the cloud cannot tell them apart there.',
+      'Say RESTRICT or NO ACTION for both.',
+    );
 }
 
 interface ColumnOf {

@@ -51,6 +51,26 @@ export interface PhysicalSideTable {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 
+/** A table of the cloud that collects a key of the rows of all partitions, for foreign keys to refer to (key-tables.ts). */
+export interface PhysicalKeyTable {
+  /** qualified and quoted */
+  readonly name: string;
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+}
+
+/** What keeps the key of a partition's rows in such a table. */
+export interface PhysicalCollector {
+  readonly key: string;
+  /** name of its function, which its triggers have too */
+  readonly name: string;
+  /** qualified name of the table */
+  readonly keyTable: string;
+  /** number of the partition */
+  readonly partition: number;
+  /** names of the columns of the partition, and of those of the table, in order */
+  readonly columns: readonly { readonly own: string; readonly collected: string }[];
+}
+
 /** A table as the cloud holds it, with the side tables of its encodings. */
 export interface PhysicalTable {
   readonly schema: string;
@@ -64,6 +84,10 @@ export interface PhysicalTable {
   readonly sideTables: readonly PhysicalSideTable[];
   /** qualified name of the table whose one row is changed by whoever writes rows that may conflict; absent: none */
   readonly exclusionLock?: string;
+  /** of a partitioned table; absent: none */
+  readonly keyTables?: readonly PhysicalKeyTable[];
+  /** of a partition; absent: none */
+  readonly collectors?: readonly PhysicalCollector[];
 }
 
 /** SQL of the shadow schema in the names that a cloud knows (opaque.ts). Each throws ClarusError 0A000 for what it cannot spell. */

@@ -8,9 +8,10 @@ import { encodingNamed } from '../encodings/registry.js';
 import { computedColumns, isFilled, type LogicalColumn, type LogicalTable, ROW_COLUMN } from './catalog.js';
 import type { DescribedColumn, DescribedTable } from './description.js';
 import { exclusionLockOf } from './exclusion-lock.js';
+import { physicalCollectors, physicalKeyTables } from './key-tables.js';
 import { inOpaqueNames } from './opaque.js';
 import { physicalIndexes } from './physical-indexes.js';
-import { physicalKeys } from './physical-keys.js';
+import { keyColumnName, physicalKeys } from './physical-keys.js';
 import type {
   PhysicalColumn,
   PhysicalConstraint,
@@ -65,9 +66,13 @@ export function physicalTable(
     indexes: table.state === 'blocked' ? [] : physicalIndexes(described, table, registry),
     sideTables,
     ...(table.exclusions ? { exclusionLock: exclusionLockOf(table) } : {}),
+    ...(table.referredKeys ? { keyTables: physicalKeyTables(table, columns, nameInKeys) } : {}),
+    ...(table.collectedKeys ? { collectors: physicalCollectors(table, nameInKeys) } : {}),
   };
   return table.opaque ? inOpaqueNames(shown, table.opaque, context.spelling) : shown;
 }
+
+const nameInKeys = (column: LogicalColumn): string => keyColumnName(column) ?? '';
 
 const relationWords = { r: 'TABLE', p: 'TABLE', m: 'MATERIALIZED VIEW', f: 'FOREIGN TABLE' } as const;
 

@@ -37,11 +37,14 @@ export function refuseUnsupported(
       refuseRowInCheck(constraint, described, isProtected);
       continue;
     }
-    const inTree = described.kind === 'p' || described.parents.length > 0 || described.hasChildren;
+    const inTree =
+      described.kind !== 'p' &&
+      !described.partition &&
+      (described.parents.length > 0 || described.hasChildren);
     if (constraint.kind === 'f' && inTree && (acts(constraint.onDelete) || acts(constraint.onUpdate)))
       throw refused(
         `foreign key "${constraint.name}" of table "${name}" has an action on a protected column`,
-        'The table is partitioned or takes part in inheritance.',
+        'The table takes part in inheritance.',
         'Leave ON DELETE and ON UPDATE at NO ACTION.',
         { constraint: constraint.name },
       );

@@ -6,6 +6,7 @@ import { type Catalog, type LogicalTable, tableNamed } from '../catalog/catalog.
 import { BOUNDS } from '../catalog/physical.js';
 import { encodingRegistry } from '../encodings/registry.js';
 import { type Diagnostic, PostgresError } from '../wire/diagnostic.js';
+import { ofPartitions } from './partition-references.js';
 import { tellsContext } from './procedural/places.js';
 
 /**
@@ -24,6 +25,10 @@ export function logicalError(error: PostgresError, catalog: Catalog): PostgresEr
   if (diagnostic.code === '23514' && isOfForms(diagnostic.constraint, table)) return changedMeanwhile();
   const { detail, where, hint: _hint, internalQuery: _query, constraint, ...kept } = diagnostic;
   const column = logicalColumn(diagnostic.column, table);
+  if (diagnostic.code === '23503' || diagnostic.code === '23001') {
+    const told = ofPartitions(diagnostic, table, catalog);
+    if (told) return new PostgresError({ ...kept, ...told });
+  }
   return new PostgresError({
     ...kept,
     ...(detail !== undefined && (detail === mixedKey || namesOpenKey(detail, table)) ? { detail } : {}),

@@ -1,5 +1,6 @@
 /** Errors of the cloud about physical tables, told in logical names. */
 import type { LogicalTable } from '../../catalog/catalog.js';
+import { partitionForgotten } from '../../catalog/key-tables.js';
 import { BOUNDS } from '../../catalog/physical.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
@@ -17,9 +18,34 @@ export async function runPhysical(
     try {
       await run(sql);
     } catch (error) {
-      throw error instanceof PostgresError ? logicalError(error, tables) : error;
+      throw error instanceof PostgresError
+        ? (ofRemovedPartition(error, sql, tables) ?? logicalError(error, tables))
+        : error;
     }
   }
+}
+
+/** A partition that goes has rows to which others refer (RI_PartitionRemove_Check of ri_triggers.c). */
+function ofRemovedPartition(
+  { code, diagnostic }: PostgresError,
+  sql: string,
+  tables: readonly LogicalTable[],
+): Error | undefined {
+  const number = partitionForgotten(sql);
+  const partition = tables.find(table => table.number === number);
+  if (code !== '23503' && code !== '23001') return undefined;
+  const child = tables.find(({ schema, name }) => schema === diagnostic.schema && name === diagnostic.table);
+  const key = child?.keys.find(({ kind, name }) => kind === 'foreign' && name === diagnostic.constraint);
+  if (!partition || !child || !key) return undefined;
+  const part = key.parts?.find(
+    ({ schema, table }) => schema === partition.schema && table === partition.name,
+  );
+  const constraint = part?.name ?? key.name;
+  return new ClarusError(
+    '23503',
+    `removing partition "${partition.name}" violates foreign key constraint "${constraint}"`,
+    { schema: child.schema, table: child.name, constraint },
+  );
 }
 
 /** Tags and cells in a DETAIL say nothing to a client, so it goes with the physical names. */

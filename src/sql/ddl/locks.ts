@@ -94,10 +94,15 @@ export async function lockToAlter(
   commands: readonly RawNode[],
   all: readonly LogicalTable[],
 ): Promise<boolean> {
-  const isAlone = standsAlone(table, session.catalog());
-  const goesOn = commands.every(
-    command => addsForeignKey(command) || (isAlone && readable.has(command.AlterTableCmd?.subtype)),
-  );
+  const catalog = session.catalog();
+  const isAlone = standsAlone(table, catalog);
+  // the trusted PostgreSQL lets no foreign key refer to partitions while they are carried
+  const hasPartitions = all.some(one => one.state === 'protected' && (one.partitioned || one.bounds));
+  const goesOn =
+    !hasPartitions &&
+    commands.every(
+      command => addsForeignKey(command) || (isAlone && readable.has(command.AlterTableCmd?.subtype)),
+    );
   if (!goesOn) await lockBoth(session, deps, all);
   else {
     if (commands.some(changesWrites)) await holdWrites(session, deps, all);

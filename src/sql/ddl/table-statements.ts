@@ -1,5 +1,5 @@
 /** CREATE, ALTER, RENAME, DROP of tables and their indexes, over the pipeline of tables.ts. */
-import type { LogicalTable } from '../../catalog/catalog.js';
+import { type LogicalTable, tableNumbered } from '../../catalog/catalog.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { hasHeirs, treeOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
@@ -80,10 +80,14 @@ export async function createTable(session: SessionPort, deps: DdlDependencies, b
   if (body.node.CreateStmt?.if_not_exists === true && (await resolveRelation(read, parts)))
     return { tag: await runInShadow(session, body.text) };
   const parents = await tablesNamed(session, list(fieldsOf(body.node), 'inhRelations').map(fieldsOf));
-  const trees = parents.flatMap(parent => treeOf(session.catalog(), parent));
+  const referenced = await referencedTables(session, body.node);
+  const trees = [
+    ...parents.flatMap(parent => treeOf(session.catalog(), parent)),
+    ...treesOf([...referenced, ...referredBy(parents, session)], session),
+  ];
   if (trees.some(({ state }) => state === 'protected')) await lockBoth(session, deps, trees);
   return run(session, deps, { ...body, node }, undefined, {
-    scope: [...(await referencedTables(session, body.node)), ...trees.map(({ oid }) => oid)],
+    scope: [...referenced, ...trees.map(({ oid }) => oid)],
     check: async ({ changed }) => {
       if (parents.length > 0) await refuseInTrees(session);
       for (const { before, after } of changed) {
@@ -128,6 +132,26 @@ async function referencedTables(session: SessionPort, node: RawNode): Promise<re
   }
   return oids;
 }
+
+/** Does a command make a table a partition, or one by itself? */
+const ofPartition = ({ AlterTableCmd: command }: RawNode): boolean =>
+  command?.subtype === 'AT_AttachPartition' || command?.subtype === 'AT_DetachPartition';
+
+/** Partitioned tables to which foreign keys of tables refer, which partitions have too. @returns OIDs in the shadow */
+function referredBy(tables: Iterable<LogicalTable>, session: SessionPort): readonly number[] {
+  const numbers = [...tables].flatMap(({ keys }) =>
+    keys.flatMap(({ references }) => (references?.collected ? [references.table] : [])),
+  );
+  return numbers.map(number => tableNumbered(session.catalog(), number)!.oid);
+}
+
+/** What makes up those tables that are protected and partitioned, or partitions. @param oids in the shadow */
+const treesOf = (oids: readonly number[], session: SessionPort): readonly LogicalTable[] =>
+  oids.flatMap(oid => {
+    const table = session.catalog().tables.get(oid);
+    const isTree = table?.state === 'protected' && (table.partitioned || table.bounds);
+    return table && isTree ? treeOf(session.catalog(), table) : [];
+  });
 
 /** The tables of the catalogue that names resolve to. */
 async function tablesNamed(
@@ -178,7 +202,10 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   }
   if (table.state === 'protected' && hasHeirs(session.catalog(), table)) refuseTypesBelow(table, commands);
   const tied = await tiedTables(session, commands);
-  const trees = new Set([table, ...tied].flatMap(one => treeOf(session.catalog(), one)));
+  const referenced = await referencedBy(session, commands);
+  const own = [table, ...tied].flatMap(one => treeOf(session.catalog(), one));
+  const joined = commands.some(ofPartition) ? referredBy(own, session) : [];
+  const trees = new Set([...own, ...treesOf([...referenced, ...joined], session)]);
   const views = await viewsOver(
     session,
     [...trees].map(({ oid }) => oid),
@@ -186,10 +213,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
   const readable = await lockToAlter(session, deps, table, commands, [...new Set([...trees, ...views])]);
   if (!readable) await detachCarriers(session, await tablesHolding(session, [table.oid]));
   const cascades = commands.some(({ AlterTableCmd: command }) => command?.behavior === 'DROP_CASCADE');
-  const scope = [
-    ...[...trees].flatMap(one => [one.oid, ...neighbours(session, one)]),
-    ...(await referencedBy(session, commands)),
-  ];
+  const scope = [...[...trees].flatMap(one => [one.oid, ...neighbours(session, one)]), ...referenced];
   return run(session, deps, body, table, {
     scope: cascades ? undefined : scope,
     readable,

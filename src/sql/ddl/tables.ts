@@ -13,6 +13,7 @@ import { deriveTable } from '../../catalog/derive.js';
 import { describeTables, qualified } from '../../catalog/describe.js';
 import type { DescribedTable } from '../../catalog/description.js';
 import { refuseHiddenActions } from '../../catalog/foreign-keys.js';
+import { readsRows } from '../../catalog/key-table-changes.js';
 import { nameInCloud } from '../../catalog/opaque.js';
 import { physicalTable } from '../../catalog/physical.js';
 import { changePhases, type PhysicalChange, type Refilled } from '../../catalog/physical-changes.js';
@@ -23,11 +24,13 @@ import { hiddenNamesOf, spellingOf } from '../opaque/index.js';
 import { type HiddenNames, relationKey } from '../opaque/names.js';
 import type { SessionPort } from '../ports.js';
 import { readerOn } from '../reading.js';
+import { keepsSnapshot } from '../snapshots.js';
 import { runInShadow } from './backends.js';
 import type { DdlDependencies } from './body.js';
 import { requireKnownBounds } from './bounds.js';
 import { type ChangedTable, keepsForms } from './changed-table.js';
 import { validateChecks } from './checks.js';
+import { keysStay, referringColumns, unseenRows, withCollected } from './collected-keys.js';
 import { inOrderOfColumns } from './column-order.js';
 import { runPhysical } from './errors.js';
 import { validateExclusions } from './exclusions.js';
@@ -82,10 +85,11 @@ export async function changeTables(
   const shadow = readerOn(session.trusted);
   const catalog = session.catalog();
   const known = [...catalog.tables.keys()];
-  const before = await qualified(shadow, () => describeTables(shadow, statement.scope ?? known));
+  const scope = statement.scope && withCollected(statement.scope, catalog);
+  const before = await qualified(shadow, () => describeTables(shadow, scope ?? known));
   const tag = statement.text === undefined ? '' : await runInShadow(session, statement.text);
   const after = await qualified(shadow, async () => {
-    const still = await describeTables(shadow, statement.scope ?? known);
+    const still = await describeTables(shadow, scope ?? known);
     return [...still, ...(await describeTables(shadow, undefined, known))];
   });
   const changed = await deriveChanges(session, deps, statement, before, after);
@@ -134,13 +138,14 @@ async function deriveChanges(
   const old = new Map(before.map(described => [described.oid, described]));
   const changed: ChangedTable[] = [];
   const referenced = referencedColumns(after);
+  const referring = referringColumns(before, after, tables);
   for (const described of inOrder(after)) {
     const was = old.get(described.oid);
     const table = tables.get(described.oid);
     const computed = conversions?.table === described.oid ? conversions.computed : undefined;
     const stays =
       !statement.reprotect && !computed?.size && JSON.stringify(was) === JSON.stringify(described);
-    if (was && table && stays) continue;
+    if (was && table && stays && keysStay(table, referring.get(described.oid), derived)) continue;
     const { table: made, notices } = await deriveTable({
       described,
       previous: table,
@@ -151,6 +156,7 @@ async function deriveChanges(
       tables: derived,
       tableOf: oid => derived.get(oid),
       referenced: referenced.get(described.oid) ?? [],
+      referredKeys: referring.get(described.oid) ?? [],
       ...(statement.reprotect ? { reprotect: true } : {}),
       ...(statement.fills ? { fills: true } : {}),
       ...(computed ? { converted: computed } : {}),
@@ -315,6 +321,7 @@ async function runDifferences(
       refill: inOpaqueNames(refills.get(changed[i]!.after?.table.oid ?? 0)?.physical, changed[i]!),
     }));
     const ordered = await inOrderOfColumns(session, changed, changes);
+    if (ordered.some(readsRows) && (await keepsSnapshot(session))) throw unseenRows();
     const { first, last } = changePhases(ordered, statement.cascade);
     await runPhysical(cloud, first, concerned);
     for (const refill of refills.values()) await refill.run();

@@ -45,12 +45,7 @@ export async function truncate(
     const heirs = only === '' && table.state === 'protected' ? byLevel(session.catalog(), table) : [];
     heirsOfAll.push(...heirs);
     wholeTables.push(table, ...heirs);
-    for (const { physical, columns } of [table, ...heirs]) {
-      names.push(only + quoteQualified(physical.schema, physical.name));
-      // Side tables refer to the row ids of their table, so they are emptied with it.
-      for (const { protection } of columns)
-        for (const { encoded } of protection?.encodings ?? []) names.push(...Object.values(encoded.tables));
-    }
+    for (const one of [table, ...heirs]) names.push(...namesOf(one, only));
   }
   await refuseSecuredTriggers(tables, session, true);
   await lockInCloud(session, [...tables, ...heirsOfAll]);
@@ -66,6 +61,12 @@ export async function truncate(
       : text;
   const whole = [...new Set(wholeTables)];
   const empties = await emptied(whole, cascade !== '', session);
+  // in the cloud the foreign keys that refer to a partitioned table do not refer to its partitions
+  const cascaded = empties.flatMap(({ oid }) => {
+    const table = catalog.tables.get(oid);
+    return table?.state === 'protected' && !whole.some(one => one.oid === oid) ? [table] : [];
+  });
+  names.push(...cascaded.flatMap(table => namesOf(table, 'ONLY ')));
   const fired = await firedOn(whole, empties, session);
   const triggered = empties.filter(({ triggers }) => triggers.length > 0);
   if (restart !== '' && triggered.length > 0) throw restartRefused(triggered[0]!);
@@ -90,6 +91,14 @@ export async function truncate(
   if (restart !== '') session.transaction.record(shadowText, []);
   return { tag };
 }
+
+/** Side tables refer to the row ids of their table, so they are emptied with it. */
+const namesOf = ({ physical, columns }: LogicalTable, only: 'ONLY ' | ''): readonly string[] => [
+  only + quoteQualified(physical.schema, physical.name),
+  ...columns.flatMap(({ protection }) =>
+    (protection?.encodings ?? []).flatMap(({ encoded }) => Object.values(encoded.tables)),
+  ),
+];
 
 /** Partitions and heirs of a table, level by level, in the order of their OIDs (find_all_inheritors of pg_inherits.c). */
 function byLevel({ tables }: Pick<Catalog, 'tables'>, table: LogicalTable): readonly LogicalTable[] {

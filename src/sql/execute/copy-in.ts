@@ -179,7 +179,7 @@ class ProtectingCopy implements CopyInExecution {
   /** Does what the cloud is asked for, between two of its COPYs. */
   async #paused<T>(work: () => Promise<T>): Promise<T> {
     const { table } = this.body;
-    if (refersToItself(table)) throw needsNumbers(table.name);
+    if (refersToItself(table, this.session.catalog())) throw needsNumbers(table.name);
     if (!(await this.#inserted())) throw new CloudSaid(this.#early!.said);
     this.#ended = true;
     const done = await work();

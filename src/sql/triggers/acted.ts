@@ -13,8 +13,12 @@ const actedQuery = `WITH RECURSIVE acting AS (
     SELECT conrelid, confrelid, confdeltype IN ('c', 'n', 'd') AS deletes, confupdtype IN ('c', 'n', 'd') AS updates
       FROM pg_catalog.pg_constraint WHERE contype = 'f'),
   acted AS (
-    SELECT conrelid FROM acting WHERE confrelid = $1::pg_catalog.oid AND (deletes AND $2::boolean OR updates AND $3::boolean)
-    UNION SELECT a.conrelid FROM acting a JOIN acted ON a.confrelid = acted.conrelid WHERE a.deletes OR a.updates)
+    SELECT conrelid FROM acting JOIN pg_catalog.pg_partition_ancestors($1::pg_catalog.oid::pg_catalog.regclass) s ON s.relid = confrelid
+      WHERE deletes AND $2::boolean OR updates AND $3::boolean
+    UNION SELECT conrelid FROM acting WHERE confrelid = $1::pg_catalog.oid AND (deletes AND $2::boolean OR updates AND $3::boolean)
+    UNION SELECT x.conrelid FROM acted, LATERAL (
+      SELECT a.conrelid FROM acting a WHERE a.confrelid = acted.conrelid AND (a.deletes OR a.updates)
+      UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = acted.conrelid) x (conrelid))
   SELECT conrelid::text FROM acted`;
 
 /**

@@ -43,12 +43,16 @@ export const textsOf = (row: TableRow): Row => row.map(({ text }) => text);
 export function batchesOf(changes: readonly Change[]): readonly RowsToWrite[] {
   const batches = new Map<string, RowsToWrite & { readonly ctids: string[]; readonly values: Row[] }>();
   const known = new Map<LogicalTable, ReadonlyMap<string, number>>();
-  for (const { kind, table, ctid, columns, new: row } of changes) {
+  for (const { kind, table, ctid, columns, new: row, part } of changes) {
     const places = known.get(table) ?? new Map(table.columns.map(({ name }, i) => [name, i]));
     known.set(table, places);
     const names = kind === 'delete' ? [] : columns;
-    const key = [kind, table.number, ...names.map(quoteName)].join('\0');
-    const batch = batches.get(key) ?? { kind, table, columns: names, ctids: [], values: [] };
+    const leaves = part === 'leaves';
+    const key = [kind, leaves, table.number, ...names.map(quoteName)].join('\0');
+    const batch = batches.get(key) ?? {
+      ...{ kind, table, columns: names, ctids: [], values: [] },
+      ...(leaves ? { leaves } : {}),
+    };
     batches.set(key, batch);
     if (ctid !== undefined) batch.ctids.push(ctid);
     if (row) batch.values.push(names.map(name => row[places.get(name)!]!.text));

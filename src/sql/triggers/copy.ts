@@ -92,7 +92,7 @@ class TriggeredCopy implements CopyInExecution {
     this.triggered = (body.insert.body as SplitBody).writes!.triggered!;
     this.fired = new FiredRows(this.triggered, bound.session, routines);
     this.making = new MakingRows(this.triggered, this.fired, bound.session);
-    this.together = refersToItself(body.table);
+    this.together = refersToItself(body.table, bound.session.catalog());
     this.input = new CopyInput(body, batches, bound.session, (rows, endsEarly) =>
       this.#take(rows, endsEarly),
     );
@@ -232,7 +232,7 @@ class TriggeredCopy implements CopyInExecution {
 
   /** Each row is inserted before the function of the next one runs, which may look for it. */
   async #oneByOne(rows: readonly Row[], lines: readonly number[]): Promise<void> {
-    if (this.#read > 1) mustNotReferToItself(this.body.table);
+    if (this.#read > 1) mustNotReferToItself(this.body.table, this.bound.session.catalog());
     const changes = rows.map(row => this.#change(row));
     await this.making.look(changes);
     for (const [i, change] of changes.entries()) {

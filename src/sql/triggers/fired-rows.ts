@@ -1,5 +1,6 @@
 /** The rows of one statement as its triggers see them and make them. */
-import type { LogicalTable } from '../../catalog/catalog.js';
+import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
+import { refersTo } from '../../catalog/foreign-keys.js';
 import { ClarusError } from '../../errors.js';
 import type { TriggeredWrite } from '../execute/bodies.js';
 import type { Row } from '../execute/collect.js';
@@ -160,12 +161,12 @@ function take(
 }
 
 /** Does a foreign key of a table refer to itself? */
-export const refersToItself = ({ number, keys }: LogicalTable): boolean =>
-  keys.some(({ references }) => references?.table === number);
+export const refersToItself = (table: LogicalTable, catalog: Catalog): boolean =>
+  refersTo(catalog, table, table);
 
 /** Of rows that refer to each other the cloud would miss one, if they came one by one. @throws ClarusError 0A000 */
-export function mustNotReferToItself(table: LogicalTable): void {
-  if (!refersToItself(table)) return;
+export function mustNotReferToItself(table: LogicalTable, catalog: Catalog): void {
+  if (!refersToItself(table, catalog)) return;
   throw new ClarusError(
     '0A000',
     `the rows of the table "${table.name}", which refers to itself, cannot be written one by one`,

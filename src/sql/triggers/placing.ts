@@ -3,7 +3,15 @@ import type { LogicalTable } from '../../catalog/catalog.js';
 import { heirsOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
-import { type Bounds, boundsOf, keysOf, type Place, partitionOf, placesOf } from '../split/write/routing.js';
+import {
+  type Bounds,
+  boundsOf,
+  keysOf,
+  mustMayLeave,
+  type Place,
+  partitionOf,
+  placesOf,
+} from '../split/write/routing.js';
 import { type Change, shaped, textsOf } from './change.js';
 import type { TableRow } from './fire.js';
 
@@ -77,7 +85,10 @@ export class Placing {
         : await this.#placeOf(named, table, change.new!);
     if (found?.table.number === table.number) return undefined;
     const bounds = await this.#boundsOf(named);
-    const to = (): LogicalTable => partitionOf(found, bounds);
+    const to = (): LogicalTable => {
+      mustMayLeave(table, named, this.session.catalog());
+      return partitionOf(found, bounds);
+    };
     if (named.number === table.number) to();
     return to;
   }

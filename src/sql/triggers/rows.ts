@@ -66,7 +66,8 @@ class TriggeredRows implements WriteHooks {
     const making = this.#making;
     const changes = await this.#changes(writes);
     if (this.triggered.seesActions) mustBeOneRow(this.#table, changes.length);
-    if (this.triggered.rowByRow && changes.length > 1) mustNotReferToItself(this.#table);
+    if (this.triggered.rowByRow && changes.length > 1)
+      mustNotReferToItself(this.#table, this.bound.session.catalog());
     const { rowByRow, insteadOf } = this.triggered;
     let written: Change[] = [];
     await guarded(async () => {

@@ -268,6 +268,10 @@ function conflict(
       `ON CONFLICT DO UPDATE on protected table "${table.name}" is not answered yet`,
       { hint: 'Use DO NOTHING and an UPDATE.' },
     );
+  if (table.collectedKeys)
+    throw new ClarusError('0A000', `ON CONFLICT on partition "${table.name}" is not answered by the cloud`, {
+      detail: 'The key of a row that is left out would stand among those to which foreign keys refer.',
+    });
   if (fields.infer?.whereClause)
     throw new ClarusError('0A000', 'ON CONFLICT with a predicate is not answered on protected tables yet', {
       hint: 'Name the columns of the key only.',

@@ -17,6 +17,8 @@ export interface RowsToWrite {
   readonly ctids: readonly string[];
   /** values in text form, one list a row */
   readonly values: readonly Row[];
+  /** `delete`: an UPDATE brings the rows to other partitions */
+  readonly leaves?: true;
 }
 
 /** ctids of rows that a statement has written, by the number of their table. */

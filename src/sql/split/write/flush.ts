@@ -1,7 +1,8 @@
 /**
  * Brings what a statement writes to the cloud: what was computed from rows that are locked now is protected and written.
  */
-import { actsHere } from '../../../catalog/foreign-keys.js';
+import { actsHere, refersTo } from '../../../catalog/foreign-keys.js';
+import { keyTableIn } from '../../../catalog/key-tables.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
 import { logicalError } from '../../client-error.js';
@@ -20,7 +21,7 @@ import {
 } from './batch-statement.js';
 import type { CloudWrites, RowsToWrite } from './cloud-writes.js';
 import { lockStrength } from './key-change.js';
-import { type IdentifiedBatch, isActedOn, withActions } from './referential-actions.js';
+import { type IdentifiedBatch, isActedOn, mustNotLeaveActions, withActions } from './referential-actions.js';
 import type { Locked, LockedRows } from './row-locks.js';
 
 /** What writing needs beside the session. */
@@ -33,7 +34,26 @@ export async function flushWrites(
   session: SessionPort,
   services: FlushServices,
 ): Promise<void> {
-  if (writes.batches.some(batch => isActedOn(batch, session)) || mustBeTogether(writes.batches)) {
+  for (const batch of writes.batches) mustNotLeaveActions(batch, session);
+  await flushBatches(writes, locked, session, services).catch(error => {
+    throw writes.batches.some(({ leaves }) => leaves) ? ofWholeTable(error) : error;
+  });
+}
+
+/** Of a row that goes to another partition PostgreSQL tells by the name of the partitioned table. */
+function ofWholeTable(error: unknown): unknown {
+  if (!(error instanceof PostgresError) || keyTableIn(error.message) === undefined) return error;
+  const { where: _partition, ...told } = error.diagnostic;
+  return new PostgresError(told);
+}
+
+async function flushBatches(
+  writes: Pick<CloudWrites, 'batches'>,
+  locked: LockedRows,
+  session: SessionPort,
+  services: FlushServices,
+): Promise<void> {
+  if (writes.batches.some(batch => isActedOn(batch, session)) || mustBeTogether(writes.batches, session)) {
     const own: IdentifiedBatch[] = [];
     for (const batch of writes.batches)
       own.push({ batch, rows: await rowsOf(batch, locked.get(batch), services) });
@@ -60,16 +80,26 @@ export async function flushWrites(
  * PostgreSQL looks at foreign keys, and at keys that are deferrable, when the statement ends, not after each batch or
  * part of one.
  */
-function mustBeTogether(batches: readonly RowsToWrite[]): boolean {
+function mustBeTogether(batches: readonly RowsToWrite[], session: SessionPort): boolean {
   const isParted = (batch: RowsToWrite): boolean => rowCount(batch) > ROWS_MAX;
   if (batches.length === 1 && !isParted(batches[0]!)) return false;
-  const tables = new Set(batches.map(({ table }) => table.number));
+  const catalog = session.catalog();
   return batches.some(
     batch =>
-      batch.table.keys.some(({ references }) => references && tables.has(references.table)) ||
+      (batches.length > 1 && changesCollected(batch)) ||
+      batches.some(other => refersTo(catalog, batch.table, other.table)) ||
       (isParted(batch) && batch.kind === 'update' && lockStrength(batch) === 'UPDATE'),
   );
 }
+
+/** The key of a row may go from one partition to another within a statement. */
+const changesCollected = ({ kind, table, columns }: RowsToWrite): boolean =>
+  kind !== 'insert' &&
+  (table.collectedKeys ?? []).some(
+    key =>
+      kind === 'delete' ||
+      table.columns.some(({ number, name }) => key.columns.includes(number) && columns.includes(name)),
+  );
 
 const rowCount = ({ ctids, values }: RowsToWrite): number => Math.max(ctids.length, values.length);
 
@@ -170,7 +200,7 @@ const textOf = (field: Uint8Array | null | undefined): string => Buffer.from(fie
  * where an action should have changed it, and the statement itself gives no references.
  */
 function isOfUnseenRow(error: unknown, own: readonly IdentifiedBatch[], session: SessionPort): boolean {
-  if (!(error instanceof PostgresError) || error.code !== '23503') return false;
+  if (!(error instanceof PostgresError) || !['23503', '23001'].includes(error.code)) return false;
   const catalog = session.catalog();
   const { schema, table: name, constraint } = logicalError(error, catalog).diagnostic;
   const child = [...catalog.tables.values()].find(t => t.schema === schema && t.name === name);

@@ -1,6 +1,7 @@
 /** The foreign keys that refer to a table, as PostgreSQL comes to them when its rows are deleted or get another key. */
 import type { Catalog, KeyConstraint, LogicalTable } from '../../../catalog/catalog.js';
-import { actsHere } from '../../../catalog/foreign-keys.js';
+import { actsHere, referencesOf, referredAs } from '../../../catalog/foreign-keys.js';
+import { oidArray } from '../../../catalog/reader.js';
 import type { SessionPort } from '../../ports.js';
 import { readerOn } from '../../reading.js';
 
@@ -20,10 +21,20 @@ export interface KeyTo {
   readonly deferral: 'never' | 'possible' | 'initially';
 }
 
-/** The triggers of foreign keys are named by their OIDs, and fire by their names: those of a key made first come first. */
-const keysQuery = `SELECT conrelid::text, conname::text, confdeltype::text, confupdtype::text,
-    CASE WHEN condeferred THEN 'initially' WHEN condeferrable THEN 'possible' ELSE 'never' END
-  FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = $1::pg_catalog.oid ORDER BY oid`;
+/**
+ * The triggers of foreign keys are named by their OIDs, and fire by their names: those of a key made first come first. One of
+ * a partitioned table has one for all partitions. What PostgreSQL makes of a key for each partition that it refers to is left out.
+ */
+const keysQuery = `SELECT k.conrelid::text, k.conname::text, k.confdeltype::text, k.confupdtype::text,
+    CASE WHEN k.condeferred THEN 'initially' WHEN k.condeferrable THEN 'possible' ELSE 'never' END, k.confrelid::text
+  FROM pg_catalog.pg_constraint k CROSS JOIN LATERAL (
+    WITH RECURSIVE up AS (
+      SELECT k.oid, k.conparentid
+      UNION ALL SELECT p.oid, p.conparentid FROM pg_catalog.pg_constraint p JOIN up ON p.oid = up.conparentid)
+    SELECT up.oid FROM up WHERE up.conparentid = 0) whole
+  WHERE k.contype = 'f' AND k.confrelid = ANY ($1::pg_catalog.oid[]) AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid)
+  ORDER BY whole.oid, k.oid`;
 
 const known = new WeakMap<Catalog, Map<number, Promise<readonly KeyTo[]>>>();
 
@@ -38,21 +49,19 @@ export function keysTo(table: LogicalTable, session: SessionPort): Promise<reado
   return keys;
 }
 
-async function read(
-  { oid }: LogicalTable,
-  catalog: Catalog,
-  session: SessionPort,
-): Promise<readonly KeyTo[]> {
-  const rows = await readerOn(session.trusted)(keysQuery, [String(oid)]);
-  return rows.flatMap(([relation, name, onDelete, onUpdate, deferral]): KeyTo[] => {
+async function read(table: LogicalTable, catalog: Catalog, session: SessionPort): Promise<readonly KeyTo[]> {
+  const whole = referredAs(catalog, table);
+  const rows = await readerOn(session.trusted)(keysQuery, [oidArray(whole.map(({ oid }) => oid))]);
+  return rows.flatMap(([relation, name, onDelete, onUpdate, deferral, referred]): KeyTo[] => {
     const child = catalog.tables.get(Number(relation));
     const key = child?.keys.find(k => k.kind === 'foreign' && k.name === name);
-    if (child?.state !== 'protected' || !key?.references) return [];
+    const named = whole.find(({ oid }) => oid === Number(referred));
+    if (child?.state !== 'protected' || child.partitioned || !key?.references || !named) return [];
     return [
       {
         child,
         key,
-        references: key.references,
+        references: referencesOf({ references: key.references }, table, named),
         onDelete: onDelete!,
         onUpdate: onUpdate!,
         deleteColumns: key.actions?.deleteColumns ?? [],

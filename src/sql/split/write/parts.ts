@@ -68,13 +68,15 @@ export function mayBeMended(
   later: ReadonlySet<number>,
   catalog: Catalog,
 ): ClarusError | undefined {
-  if (!(error instanceof PostgresError) || error.code !== '23503') return undefined;
+  if (!(error instanceof PostgresError) || !['23503', '23001'].includes(error.code)) return undefined;
   const { constraint } = logicalError(error, catalog).diagnostic;
   const tables = [...catalog.tables.values()];
   // whose key it is, and to which it refers; a name may be that of several
   const concerned = tables.flatMap(table =>
     table.keys
-      .filter(({ name, references }) => references && name === constraint)
+      .filter(({ name, references, parts }) => {
+        return references && (name === constraint || parts?.some(part => part.name === constraint));
+      })
       .flatMap(({ references }) => [table, ...tables.filter(({ number }) => number === references!.table)]),
   );
   const isConcerned = concerned.some(table => treeOf(catalog, table).some(({ oid }) => later.has(oid)));

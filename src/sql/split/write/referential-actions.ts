@@ -44,6 +44,29 @@ export function isActedOn({ kind, table, columns }: RowsToWrite, session: Sessio
   );
 }
 
+/**
+ * A row that goes to another partition gets another key for foreign keys that refer to the partitioned table.
+ * @throws ClarusError 0A000 where one of these acts on that
+ */
+export function mustNotLeaveActions({ leaves, table }: RowsToWrite, session: SessionPort): void {
+  if (!leaves) return;
+  const acting = actionsOn(session.catalog(), table).find(
+    ({ key }) => key.references?.table !== table.number,
+  );
+  if (!acting) return;
+  throw new ClarusError(
+    '0A000',
+    `rows of "${table.name}", on which foreign key "${acting.key.name}" acts, cannot go to another partition`,
+    {
+      detail: 'What the foreign key does is known for rows that stay in their partitions.',
+      hint: 'Insert the row with its new key, change the rows that refer, and delete the old one.',
+      schema: table.schema,
+      table: table.name,
+      constraint: acting.key.name,
+    },
+  );
+}
+
 const changesKeyOf = (
   { actions, references }: ReferringKey,
   table: LogicalTable,

@@ -6,6 +6,7 @@
  * with a row is told before what is wrong with the keys of those that were gathered with it.
  */
 import type { LogicalTable } from '../../../catalog/catalog.js';
+import { refersTo } from '../../../catalog/foreign-keys.js';
 import { type ByteColumn, type PlainColumn, plain, take, valueAt } from '../../../crypto/column.js';
 import type { EncodingContext } from '../../../encodings/encoding.js';
 import { ClarusError } from '../../../errors.js';
@@ -43,6 +44,21 @@ export async function startRoutedCopy(
   // CopyFrom of copyfrom.c
   if (body.options.freeze && body.table.partitioned)
     throw new ClarusError('0A000', 'cannot perform COPY FREEZE on a partitioned table');
+  const catalog = session.catalog();
+  if (
+    body.leaves.some(
+      leaf => leaf.table.bounds && body.leaves.some(other => refersTo(catalog, leaf.table, other.table)),
+    )
+  )
+    throw new ClarusError(
+      '0A000',
+      `COPY into table "${body.table.name}", which refers to itself, is refused`,
+      {
+        detail: 'Its rows are brought to several tables, one after the other, and may refer to each other.',
+        hint: 'Write the rows with an INSERT.',
+        table: body.table.name,
+      },
+    );
   await mustBeEvaluable(body, session);
   const timed =
     body.where?.time ||

@@ -4,6 +4,7 @@
  * other, where it is protected anew.
  */
 import type { Catalog, LogicalTable } from '../../../catalog/catalog.js';
+import { partitionedAbove } from '../../../catalog/key-tables.js';
 import { quoteName } from '../../../catalog/quote.js';
 import { heirsOf } from '../../../catalog/trees.js';
 import { columnOf } from '../../../crypto/column.js';
@@ -64,7 +65,7 @@ async function route(
   const found = await placesOf(bounds, all, whole, session.trusted);
   if (command === 'ON CONFLICT DO UPDATE' && found.some(place => place?.table.number !== table.number))
     throw conflictMoves();
-  return moved(batch, all, whole, found, bounds);
+  return moved(batch, all, whole, found, bounds, session.catalog());
 }
 
 /** The table by which a statement means a partition. */
@@ -206,6 +207,7 @@ function moved(
   whole: readonly Row[],
   found: readonly (Place | undefined)[],
   bounds: Bounds,
+  catalog: Catalog,
 ): readonly RowsToWrite[] {
   const stays = (i: number): boolean => found[i]?.table.number === batch.table.number;
   const pick = <T>(items: readonly T[], keep: boolean): T[] => items.filter((_, i) => stays(i) === keep);
@@ -215,7 +217,9 @@ function moved(
     columns: [],
     ctids: pick(batch.ctids, false),
     values: [],
+    leaves: true,
   };
+  if (gone.ctids.length > 0) mustMayLeave(batch.table, bounds.named, catalog);
   const arriving = inserted(
     { kind: 'insert', table: batch.table, columns, ctids: [], values: pick(whole, false) },
     pick(found, false),
@@ -225,6 +229,33 @@ function moved(
   return [left, ...(gone.ctids.length > 0 ? [gone] : []), ...arriving].filter(
     ({ ctids, values }) => ctids.length + values.length > 0,
   );
+}
+
+/**
+ * @param named the table by which the rows are written
+ * @throws ClarusError 0A000 where a foreign key refers to a table between a partition that rows leave and the named one
+ *   (ExecCrossPartitionUpdateForeignKey of nodeModifyTable.c)
+ */
+export function mustMayLeave(table: LogicalTable, named: LogicalTable, catalog: Catalog): void {
+  const above = partitionedAbove(table, catalog.tables.values());
+  const between = above.slice(
+    0,
+    Math.max(
+      0,
+      above.findIndex(({ number }) => number === named.number),
+    ),
+  );
+  for (const one of between)
+    for (const other of catalog.tables.values())
+      if (other.keys.some(({ references }) => references?.table === one.number))
+        throw new ClarusError(
+          '0A000',
+          'cannot move tuple across partitions when a non-root ancestor of the source partition is directly referenced in a foreign key',
+          {
+            detail: `A foreign key points to ancestor "${one.name}" but not the root ancestor "${named.name}".`,
+            hint: `Consider defining the foreign key on table "${named.name}".`,
+          },
+        );
 }
 
 /** ExecCrossPartitionUpdate of nodeModifyTable.c */
