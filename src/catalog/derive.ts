@@ -135,7 +135,7 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
     ...(exclusions.length > 0 ? { exclusions } : {}),
   };
   if (!isProtected) return { table: made, notices };
-  refuseMovingActions(made, described);
+  refuseMovingActions(made, described, above);
   const hidden = await named(made, described, input);
   refuseUncollected(hidden, described, above);
   return { table: hidden, notices };

@@ -157,14 +157,44 @@ const changedBy = (
 ): ReadonlySet<number> =>
   new Set([...(acts(onUpdate) ? columns : []), ...('nd'.includes(onDelete) ? deleteColumns : [])]);
 
+/** The foreign key of which one of a partition is part. @param above the partitioned tables above it */
+export function wholeKey(
+  child: LogicalTable,
+  own: KeyConstraint,
+  above: readonly LogicalTable[],
+): { readonly table: LogicalTable; readonly key: KeyConstraint } {
+  const names = ({ columns }: LogicalTable, key: KeyConstraint): string =>
+    key.columns.map(number => columns.find(column => column.number === number)!.name).join();
+  let found = { table: child, key: own };
+  for (const table of above) {
+    const { key } = found;
+    if (!key.inherited) break;
+    const same = table.keys.find(
+      one =>
+        one.references?.table === key.references?.table &&
+        one.references?.columns.join() === key.references?.columns.join() &&
+        names(table, one) === names(found.table, key),
+    );
+    if (!same) break;
+    found = { table, key: same };
+  }
+  return found;
+}
+
 /**
- * Actions change rows where they stand: what would bring them to another partition is not done.
+ * Actions bring rows to other partitions of the outermost table, for which the foreign key must have been declared.
+ * @param above the partitioned tables above it
  * @throws ClarusError 0A000
  */
-export function refuseMovingActions(table: LogicalTable, { partition }: DescribedTable): void {
+export function refuseMovingActions(
+  table: LogicalTable,
+  { partition }: DescribedTable,
+  above: readonly LogicalTable[],
+): void {
   if (!partition || table.partitioned) return;
   for (const key of table.keys) {
     if (!key.actions || !actsHere(table, key)) continue;
+    if (wholeKey(table, key, above).table.number === above.at(-1)?.number) continue;
     const changed = changedBy(key.actions, key.columns);
     const moves = table.columns.some(
       ({ number, name, generatedFrom }) =>
@@ -175,8 +205,9 @@ export function refuseMovingActions(table: LogicalTable, { partition }: Describe
         '0A000',
         `an action of foreign key "${key.name}" would bring rows of table "${table.name}" to other partitions`,
         {
-          detail: 'It changes columns by which the rows are partitioned.',
-          hint: 'Leave ON UPDATE at NO ACTION, and ON DELETE at NO ACTION or CASCADE.',
+          detail:
+            'It changes columns by which the rows are partitioned, and is not of the outermost partitioned table.',
+          hint: 'Declare the foreign key on that, or leave ON UPDATE at NO ACTION, and ON DELETE at NO ACTION or CASCADE.',
           table: table.name,
           constraint: key.name,
         },

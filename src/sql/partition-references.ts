@@ -4,6 +4,7 @@
  * (catalog/key-tables.ts).
  */
 import type { Catalog, KeyConstraint, LogicalTable } from '../catalog/catalog.js';
+import { wholeKey } from '../catalog/foreign-keys.js';
 import { keyTableIn, partitionedAbove } from '../catalog/key-tables.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 
@@ -43,7 +44,7 @@ export function ofPartitions(
       constraint: own.name,
     };
   }
-  const { table, key } = wholeOf(child, own, tables);
+  const { table, key } = wholeKey(child, own, partitionedAbove(child, tables));
   const partition = collecting && (partitionIn(where, tables) ?? collecting);
   const part = key.parts?.find(one => one.schema === partition?.schema && one.table === partition.name);
   const name = part?.name ?? key.name;
@@ -81,30 +82,6 @@ function withNames(message: string, names: readonly (readonly [string, string])[
 function partitionIn(where: string | undefined, tables: readonly LogicalTable[]): LogicalTable | undefined {
   const number = /\bclarus_keys_\d+_(\d+)\(/.exec(where ?? '')?.[1];
   return tables.find(table => table.number === Number(number));
-}
-
-/** The foreign key of which one of a partition is part. */
-function wholeOf(
-  child: LogicalTable,
-  own: KeyConstraint,
-  tables: readonly LogicalTable[],
-): { readonly table: LogicalTable; readonly key: KeyConstraint } {
-  const names = ({ columns }: LogicalTable, key: KeyConstraint): string =>
-    key.columns.map(number => columns.find(column => column.number === number)!.name).join();
-  let found = { table: child, key: own };
-  for (const table of partitionedAbove(child, tables)) {
-    const { key } = found;
-    if (!key.inherited) break;
-    const above = table.keys.find(
-      one =>
-        one.references?.table === key.references?.table &&
-        one.references?.columns.join() === key.references?.columns.join() &&
-        names(table, one) === names(found.table, key),
-    );
-    if (!above) break;
-    found = { table, key: above };
-  }
-  return found;
 }
 
 /** A key as the partitioned table names its columns. */

@@ -12,6 +12,7 @@ import { type ExecutionServices, ROWS_MAX } from '../../execute/portal.js';
 import { deleteSides, newRowIds, writeSides } from '../../execute/protecting.js';
 import type { OutcomeListener, SessionPort } from '../../ports.js';
 import { hasSideTables } from '../../write/modify.js';
+import { routeActedRows } from './acted-rows.js';
 import {
   type BatchServices,
   type BatchStatement,
@@ -164,7 +165,8 @@ async function writeTogether(
   session: SessionPort,
   services: FlushServices,
 ): Promise<void> {
-  const { batches: parts, isRefused } = await withActions(own, session, services);
+  const { batches, isRefused } = await withActions(own, session, services);
+  const parts = isRefused ? batches : await routeActedRows(batches, session, services);
   const [isolation] = await collect(session.cloud, isolationQuery, [], [], [0]);
   const statements: BatchStatement[] = [];
   for (const part of parts) statements.push(await statementOf(part, session, services));

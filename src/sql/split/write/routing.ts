@@ -201,7 +201,7 @@ function inserted(
 }
 
 /** Rows of an UPDATE: those that stay, and those that go elsewhere. */
-function moved(
+export function moved(
   batch: RowsToWrite,
   columns: readonly string[],
   whole: readonly Row[],
