@@ -1,5 +1,5 @@
 /** Parts of a statement that are run as statements of their own. */
-import type { Catalog } from '../../../catalog/catalog.js';
+import type { Catalog, KeyConstraint, LogicalTable } from '../../../catalog/catalog.js';
 import { treeOf } from '../../../catalog/trees.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
@@ -11,6 +11,7 @@ import type { BoundParameters, Plan } from '../../plan.js';
 import type { ClientPort, ExecuteOutcome, SessionPort } from '../../ports.js';
 import type { SplitServices } from '../cloud-rows.js';
 import { copyRows } from '../fetch.js';
+import type { RowsToWrite } from './cloud-writes.js';
 
 /**
  * Runs a part to its end.
@@ -68,25 +69,67 @@ export function mayBeMended(
   later: ReadonlySet<number>,
   catalog: Catalog,
 ): ClarusError | undefined {
-  if (!(error instanceof PostgresError) || !['23503', '23001'].includes(error.code)) return undefined;
-  const { constraint } = logicalError(error, catalog).diagnostic;
-  const tables = [...catalog.tables.values()];
-  // whose key it is, and to which it refers; a name may be that of several
-  const concerned = tables.flatMap(table =>
-    table.keys
-      .filter(({ name, references, parts }) => {
-        return references && (name === constraint || parts?.some(part => part.name === constraint));
-      })
-      .flatMap(({ references }) => [table, ...tables.filter(({ number }) => number === references!.table)]),
+  const broken = brokenKeys(error, catalog);
+  const isConcerned = broken.some(({ child, parent }) =>
+    [child, parent].some(table => treeOf(catalog, table).some(({ oid }) => later.has(oid))),
   );
-  const isConcerned = concerned.some(table => treeOf(catalog, table).some(({ oid }) => later.has(oid)));
   if (!isConcerned) return undefined;
   return new ClarusError(
     '0A000',
     'the parts of a statement are written one after the other, and a foreign key does not hold in between',
     {
-      detail: `A later part writes a table that foreign key "${constraint}" is about.`,
+      detail: `A later part writes a table that foreign key "${broken[0]!.key.name}" is about.`,
       hint: 'Declare it DEFERRABLE INITIALLY DEFERRED, or write several statements.',
     },
+  );
+}
+
+/**
+ * What a foreign key does because of rows that go is looked up among the rows that stand, so it does nothing to those
+ * that the same statement inserts, or lets refer to them.
+ * @param error with which the rows could not be written
+ * @param batches all that is written
+ * @returns undefined: no foreign key would have done something to rows of these
+ */
+export function mayBeActedOn(
+  error: unknown,
+  batches: readonly RowsToWrite[],
+  catalog: Catalog,
+): ClarusError | undefined {
+  const isOf = (table: LogicalTable, kinds: string): boolean => {
+    const tree = treeOf(catalog, table);
+    return batches.some(
+      batch => kinds.includes(batch.kind) && tree.some(one => one.number === batch.table.number),
+    );
+  };
+  const broken = brokenKeys(error, catalog).find(
+    ({ key, child, parent }) => key.actions && isOf(child, 'insert update') && isOf(parent, 'delete update'),
+  );
+  if (!broken) return undefined;
+  return new ClarusError('0A000', 'a foreign key may have to act on rows that the same statement writes', {
+    detail: `It is foreign key "${broken.key.name}" of table "${broken.child.name}".`,
+    hint: 'Write several statements.',
+    constraint: broken.key.name,
+  });
+}
+
+/** The foreign keys that an error may be about: several may have its name. */
+function brokenKeys(
+  error: unknown,
+  catalog: Catalog,
+): readonly { readonly key: KeyConstraint; readonly child: LogicalTable; readonly parent: LogicalTable }[] {
+  if (!(error instanceof PostgresError) || !['23503', '23001'].includes(error.code)) return [];
+  const { constraint } = logicalError(error, catalog).diagnostic;
+  const tables = [...catalog.tables.values()];
+  return tables.flatMap(child =>
+    child.keys
+      .filter(({ name, references, parts }) => {
+        return references && (name === constraint || parts?.some(part => part.name === constraint));
+      })
+      .flatMap(key =>
+        tables
+          .filter(({ number }) => number === key.references!.table)
+          .map(parent => ({ key, child, parent })),
+      ),
   );
 }

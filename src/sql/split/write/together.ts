@@ -11,6 +11,7 @@ import type { SplitServices } from '../cloud-rows.js';
 import type { RowsToWrite, Written } from './cloud-writes.js';
 import { KeptRows, withColumns } from './computed-writes.js';
 import { flushWrites } from './flush.js';
+import { mayBeActedOn } from './parts.js';
 import type { Locked, LockedRows } from './row-locks.js';
 import { attemptsMax, type Computed, isConflict, type Run, serialisation, tooFast } from './run.js';
 
@@ -96,7 +97,8 @@ async function attemptOf(
   try {
     await (arbiters.length === 0 ? flush() : runs[0]!.residual.undoable(flush));
   } catch (error) {
-    if (!isConflict(error, arbiters, session.catalog())) throw error;
+    const catalog = session.catalog();
+    if (!isConflict(error, arbiters, catalog)) throw mayBeActedOn(error, batches, catalog) ?? error;
     await reading.startOver(serialisation());
     return undefined;
   }

@@ -93,8 +93,10 @@ export function turnsOf(parts: readonly Part[]): readonly Turns[] {
   const isConflicting = run.some(i => run.some(k => i !== k && meetInKeys(parts[i]!, parts[k]!)));
   const together = isConflicting ? undefined : (sorted(run, needs, preferred) ?? sorted(run, needs));
   const readers = run.filter(i => parts[i]!.reads.size > 0).length;
+  // what a foreign key does is looked up among rows that stand
+  const isActing = run.some(i => run.some(k => i !== k && meet(parts[i]!.writes, parts[k]!.late)));
   const ways = [apart && { order: apart, together: false }, together && { order: together, together: true }];
-  if (readers > 1) ways.reverse();
+  if (readers > 1 && !isActing) ways.reverse();
   // in an order that PostgreSQL would not take, but where none sees another's rows
   const other = apart || (isConflicting && readers > 1) ? undefined : sorted(run, before);
   return [...ways, other && { order: other, together: false }].filter(way => way !== undefined);
