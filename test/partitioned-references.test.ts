@@ -78,6 +78,11 @@ const mixed = [
   'UPDATE day SET d = d + 1 WHERE id = 1',
   "UPDATE day SET d = '2020-03-03' WHERE code = 'Marvin'",
   "UPDATE day SET note = code || '!'",
+  'ALTER TABLE day RENAME COLUMN code TO sign',
+  "UPDATE day SET sign = 'Arthur' WHERE sign = 'Zaphod'",
+  "UPDATE day SET sign = 'Arthur' WHERE sign IS NULL",
+  "UPDATE day SET sign = NULL WHERE sign = 'Arthur'",
+  'ALTER TABLE day RENAME COLUMN sign TO code',
   'DELETE FROM day_21 WHERE id = 1',
   'DELETE FROM day WHERE code IS NULL',
   'CREATE TABLE part (n int PRIMARY KEY, d date, code text REFERENCES nothing)',
@@ -256,6 +261,23 @@ const byProtected = [
   'DELETE FROM town_a WHERE id = 1',
   "DELETE FROM town WHERE name = 'Trillian'",
   'UPDATE town SET id = 3 WHERE id = 1',
+  'ALTER TABLE town_a RENAME TO town_first',
+  'CREATE SCHEMA other',
+  'ALTER TABLE town_b SET SCHEMA other',
+  'DELETE FROM town_first WHERE id = 1',
+  'DELETE FROM other.town_b',
+  "INSERT INTO town VALUES (110, 'x'), (60, 'y')",
+  'INSERT INTO person VALUES (60, 60), (61, 110)',
+  'INSERT INTO person VALUES (62, 62)',
+  'DELETE FROM person WHERE id > 59',
+  'DELETE FROM town WHERE id IN (60, 110)',
+  'INSERT INTO person VALUES (60, 60)',
+  'ALTER TABLE other.town_b SET SCHEMA public',
+  'DROP SCHEMA other',
+  'ALTER TABLE town_first RENAME TO town_a',
+  'ALTER TABLE person RENAME CONSTRAINT person_town_fkey TO named',
+  'DELETE FROM town WHERE id = 101',
+  'ALTER TABLE person RENAME CONSTRAINT named TO person_town_fkey',
   'UPDATE town SET id = 150 WHERE id = 101',
   'UPDATE town SET id = 7 WHERE id = 101',
   'UPDATE town SET id = 120 WHERE id = 2',
@@ -377,6 +399,15 @@ suite('foreign keys and partitioned tables with protected columns', { timeout: 3
       await first.query('ROLLBACK');
       await second.query('DELETE FROM person WHERE id = 13');
       return [deleted];
+    });
+    await sides.both('ALTER TABLE person DROP CONSTRAINT person_town_fkey');
+    await sides.both('ALTER TABLE person ADD FOREIGN KEY (town) REFERENCES town ON DELETE CASCADE');
+    await together(async (first, second) => {
+      await first.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM town');
+      await second.query("INSERT INTO person VALUES (14, 101, 'unseen')");
+      const deleted = await outcomeOf(first, 'DELETE FROM town WHERE id = 101');
+      await first.query('ROLLBACK');
+      return [deleted, await outcomeOf(second, 'DELETE FROM town WHERE id = 101')];
     });
     await sides.both('DROP TABLE person, town');
   });

@@ -3,6 +3,7 @@
  */
 import { actsHere, refersTo } from '../../../catalog/foreign-keys.js';
 import { keyTableIn } from '../../../catalog/key-tables.js';
+import { heirsOf } from '../../../catalog/trees.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
 import { logicalError } from '../../client-error.js';
@@ -206,11 +207,17 @@ function isOfUnseenRow(error: unknown, own: readonly IdentifiedBatch[], session:
   const catalog = session.catalog();
   const { schema, table: name, constraint } = logicalError(error, catalog).diagnostic;
   const child = [...catalog.tables.values()].find(t => t.schema === schema && t.name === name);
-  const key = child?.keys.find(k => k.name === constraint);
+  const key = child?.keys.find(
+    ({ name: own, parts }) => own === constraint || parts?.some(part => part.name === constraint),
+  );
   if (!child || !key?.actions || !actsHere(child, key)) return false;
+  // a default may be the key of a row that goes
+  const { onDelete, onUpdate } = key.actions;
+  if (key.references?.collected && (onDelete === 'd' || onUpdate === 'd')) return false;
   const names = child.columns.filter(c => key.columns.includes(c.number)).map(c => c.name);
+  const numbers = [child, ...heirsOf(catalog, child)].map(({ number }) => number);
   return !own.some(
-    ({ batch }) => batch.table.number === child.number && batch.columns.some(c => names.includes(c)),
+    ({ batch }) => numbers.includes(batch.table.number) && batch.columns.some(c => names.includes(c)),
   );
 }
 
