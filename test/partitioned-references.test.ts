@@ -139,6 +139,8 @@ const moving = [
   'SELECT tableoid::regclass, * FROM crew ORDER BY id',
   'ALTER TABLE crew DROP CONSTRAINT crew_boss_fkey',
   'ALTER TABLE crew ADD CONSTRAINT to_boss FOREIGN KEY (boss) REFERENCES boss ON DELETE SET DEFAULT ON UPDATE SET DEFAULT',
+  'ALTER TABLE crew_1 ALTER boss SET DEFAULT 2',
+  'ALTER TABLE crew_null ALTER boss DROP DEFAULT',
   'DELETE FROM boss WHERE id = 2',
   "UPDATE boss SET id = 98, name = 'Trillian' WHERE id = 99",
   'SELECT tableoid::regclass, * FROM crew ORDER BY id',

@@ -7,7 +7,8 @@
  * by an action of an action is still there when they look.
  */
 import { type LogicalColumn, type LogicalTable, ROW_COLUMN } from '../../../catalog/catalog.js';
-import { actionsOn, acts, type ReferringKey } from '../../../catalog/foreign-keys.js';
+import { actionsOn, acts, type ReferringKey, wholeKey } from '../../../catalog/foreign-keys.js';
+import { partitionedAbove } from '../../../catalog/key-tables.js';
 import { keyColumnName } from '../../../catalog/physical-keys.js';
 import { quoteName } from '../../../catalog/quote.js';
 import { columnOf, valueAt } from '../../../crypto/column.js';
@@ -312,9 +313,13 @@ class Consequences {
   ): Promise<void> {
     if (found.length === 0) return;
     const { session } = this;
-    const defaults = withDefault ? await defaultsOf(child, session) : new Map();
+    // a partition may have other defaults than the table whose foreign key acts
+    const above = partitionedAbove(child, session.catalog().tables.values());
+    const { table: acting } = wholeKey(child, key, above);
+    const defaults = withDefault ? await defaultsOf(acting, session) : new Map();
     for (const column of columns) {
-      const expression = defaults.get(column.attnum);
+      const declared = acting.columns.find(({ name }) => name === column.name)!;
+      const expression = defaults.get(declared.attnum);
       const time = expression?.time ? await transactionTime(session) : null;
       const values = expression
         ? await defaultValues(column.type, expression, found.length, time, 0, session)
