@@ -106,6 +106,21 @@ const mixed = [
   'ALTER TABLE visit DROP CONSTRAINT to_id',
   'DELETE FROM day WHERE id = 2',
   'SELECT * FROM day ORDER BY d, id',
+  'ALTER TABLE visit DROP CONSTRAINT visit_d_code_fkey',
+  "INSERT INTO day SELECT '2020-05-01', n, 'c' || n FROM generate_series(11, 16) n",
+  "INSERT INTO day SELECT '2021-05-01', n, 'd' || n FROM generate_series(11, 16) n",
+  'DELETE FROM visit',
+  'ALTER TABLE visit ADD FOREIGN KEY (ref, d) REFERENCES day ON UPDATE CASCADE ON DELETE SET NULL (ref)',
+  "INSERT INTO visit (n, ref, d, name) SELECT n, n, '2020-05-01', 'v' FROM generate_series(11, 15) n",
+  "INSERT INTO visit (n, ref, d, name) SELECT 100 + n, n, '2021-05-01', 'v' FROM generate_series(11, 15) n",
+  "INSERT INTO visit (n, ref, d, name) VALUES (1, 99, '2020-05-01', 'v')",
+  'UPDATE day SET id = id + 100 WHERE id < 13',
+  'DELETE FROM day WHERE id = 13',
+  'UPDATE day_20 SET id = 99 WHERE id = 14',
+  "DELETE FROM day_21_rest WHERE code = 'd14'",
+  "UPDATE day SET d = '2020-06-01' WHERE id = 15 AND code = 'c15'",
+  'SELECT * FROM visit ORDER BY n',
+  'SELECT d, id, code FROM day ORDER BY d, id',
   'DROP TABLE visit',
   'DELETE FROM day',
   'DROP TABLE day',
@@ -410,6 +425,16 @@ suite('foreign keys and partitioned tables with protected columns', { timeout: 3
       const deleted = await outcomeOf(first, 'DELETE FROM town WHERE id = 101');
       await first.query('ROLLBACK');
       return [deleted, await outcomeOf(second, 'DELETE FROM town WHERE id = 101')];
+    });
+    await together(async (first, second) => {
+      await first.query(
+        "BEGIN; INSERT INTO town VALUES (6, 'six'); COMMIT; BEGIN; INSERT INTO person VALUES (20, 6, 'new')",
+      );
+      const waiting = outcomeOf(second, 'DELETE FROM town WHERE id = 6');
+      await first.query('UPDATE person SET name = name WHERE id = 20');
+      const committed = await outcomeOf(first, 'COMMIT');
+      const deleted = await waiting;
+      return [committed, deleted, await outcomeOf(first, 'SELECT FROM person WHERE id = 20')];
     });
     await sides.both('DROP TABLE person, town');
   });

@@ -201,12 +201,25 @@ export const physicalCollectors = (
     };
   });
 
-/** The DDL that makes the table. Foreign keys may refer to it; nobody but the triggers writes there. */
+/**
+ * The statement that locks the keys of rows, as PostgreSQL locks rows whose keys may go, so that nobody comes to refer to them.
+ * @param table qualified name of the partition
+ * @param rows condition on its rows, which are `t`
+ */
+export const lockCollected = (
+  { columns, keyTable }: PhysicalCollector,
+  table: string,
+  rows: string,
+): string =>
+  `SELECT 1 FROM ${keyTable} AS k WHERE EXISTS (SELECT FROM ONLY ${table} AS t WHERE ${rows}
+     AND ${columns.map(c => `k.${c.collected} OPERATOR(pg_catalog.=) t.${quoteName(c.own)}`).join(' AND ')}) FOR UPDATE OF k`;
+
+/** The DDL that makes the table. Foreign keys may refer to it and rows be locked; nobody but the triggers writes keys there. */
 export const makeKeyTable = ({ name, columns }: PhysicalKeyTable): readonly string[] => [
   `CREATE SCHEMA IF NOT EXISTS ${quoteName(HELPER_SCHEMA)}`,
   `GRANT USAGE ON SCHEMA ${quoteName(HELPER_SCHEMA)} TO PUBLIC`,
   `CREATE TABLE ${name} (${columns.map(column => `${column.name} ${column.type} NOT NULL`).join(', ')}, ${PARTITION} bigint NOT NULL, PRIMARY KEY (${columns.map(column => column.name).join(', ')}))`,
-  `GRANT REFERENCES ON ${name} TO PUBLIC`,
+  `GRANT SELECT, REFERENCES, UPDATE (${PARTITION}) ON ${name} TO PUBLIC`,
 ];
 
 const functionOf = ({ name }: PhysicalCollector): string => quoteQualified(HELPER_SCHEMA, name);

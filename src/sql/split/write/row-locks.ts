@@ -3,6 +3,8 @@
  * which they were fetched.
  */
 import { type LogicalTable, ROW_COLUMN } from '../../../catalog/catalog.js';
+import { lockCollected, physicalCollectors } from '../../../catalog/key-tables.js';
+import { keyColumnName } from '../../../catalog/physical-keys.js';
 import type { RowLock } from '../../execute/bodies.js';
 import { collect } from '../../execute/collect.js';
 import { statement } from '../../execute/convert.js';
@@ -30,9 +32,18 @@ export async function lockRows(writes: CloudWrites, session: SessionPort): Promi
     const strength = batch.kind === 'delete' ? 'UPDATE' : lockStrength(batch);
     const found = await lock({ table: batch.table, strength, wait: '' }, batch.ctids, writes, session);
     if (found.size < batch.ctids.length) return undefined;
+    if (strength === 'UPDATE') await lockKeys(batch, session);
     locked.set(batch, found);
   }
   return locked;
+}
+
+/** Locks keys to which rows of other tables may refer where they are collected from the partitions. */
+async function lockKeys({ table, ctids }: RowsToWrite, session: SessionPort): Promise<void> {
+  for (const collector of physicalCollectors(table, column => keyColumnName(column) ?? '')) {
+    const sql = lockCollected(collector, nameOf(table), 't.ctid = ANY ($1::pg_catalog.tid[])');
+    await collect(session.cloud, statement(sql, []), [tidArray(ctids)], [0], [0]);
+  }
 }
 
 /**
