@@ -10,7 +10,8 @@
  * postgres_fdw asks for rows of one table only, and for no joins and aggregates.
  *
  * Carriers are made when they are first needed, and dropped before DDL changes their table. `attach` is called in the
- * transaction of each statement that reads through one: it sees to it that the carrier is there, and stays.
+ * transaction of each statement that reads through one: it sees to it that the carrier is there, and stays. Where a table
+ * is made a foreign one, advisory locks keep the two apart: readers share that of a table, DDL has it alone.
  */
 import pg from 'pg';
 import { catalogueViewsDdl } from './catalogue-views.js';
@@ -41,6 +42,17 @@ const kindBefore = (alias: string): string =>
 /** Is a table made a foreign one? */
 const isCarried = (alias: string): string => `(${alias}.relkind = 'f' AND ${alias}.relam <> 0)`;
 
+/** Is what has this OID carried as a foreign table itself, where it is carried? */
+const isSwitched = (oid: string): string => `(
+  EXISTS (SELECT FROM pg_catalog.pg_class s WHERE s.oid = ${oid} AND (s.relkind = 'm' OR ${isCarried('s')})) OR
+  EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class child ON child.oid = i.inhrelid
+    WHERE ${oid} IN (i.inhrelid, i.inhparent) AND child.relnamespace <> '${OWN_SCHEMA}'::pg_catalog.regnamespace))`;
+
+/** First key of the advisory locks under which that is begun, shared, and ended. */
+const SWITCH_LOCK = 1_280_460_387;
+/** Keys of the one of a table. */
+const switchKey = (oid: string): string => `${SWITCH_LOCK}, (${oid}::int8 % 2147483647)::int4`;
+
 /** Makes tables again what they were. */
 const putBack = (which: string): string => `
     DELETE FROM pg_catalog.pg_foreign_table WHERE ftrelid IN
@@ -67,6 +79,8 @@ DECLARE
   carrier oid;
   kind "char";
 BEGIN
+  -- before any other lock: what holds these exclusively goes on to lock the tables
+  PERFORM pg_advisory_xact_lock_shared(${switchKey('t')}) FROM (SELECT t FROM unnest(tables) AS t WHERE ${isSwitched('t')} ORDER BY t) AS switched;
   FOREACH parent IN ARRAY tables LOOP
     -- Held until the transaction ends: DDL on the table, which drops the carrier, waits for it.
     EXECUTE format('SELECT FROM ONLY %s WHERE false', parent::regclass);
@@ -94,8 +108,7 @@ BEGIN
     -- another session may have made it since
     CONTINUE WHEN carrier IS NOT NULL OR kind = 'p';
     -- the carrier of a table that stands by itself, which another session may just be making, makes no tree of it
-    IF kind = 'm' OR EXISTS (SELECT FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
-        WHERE parent IN (inhrelid, inhparent) AND child.relnamespace <> '${OWN_SCHEMA}'::regnamespace) THEN
+    IF ${isSwitched('parent')} THEN
       UPDATE pg_class SET relkind = 'f', relhasindex = false, relhasrules = false, relhastriggers = false, relhassubclass = true
        WHERE oid = parent AND relkind IN ('r', 'm');
       IF FOUND THEN
@@ -117,6 +130,8 @@ $function$;
 CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.detach(parent oid) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
+  -- nobody makes it a foreign table again until this transaction ends
+  PERFORM pg_advisory_xact_lock(${switchKey('parent')});
   -- A foreign table cannot be locked; nobody sees before this commits that it is none any more.
   IF (SELECT ${isCarried('c')} FROM pg_class c WHERE c.oid = parent) THEN
     ${putBack('c.oid = parent')}
@@ -134,6 +149,25 @@ BEGIN
     EXECUTE format('DROP FOREIGN TABLE ${OWN_SCHEMA}.%I', 't' || parent);
   END IF;
 END
+$function$;
+
+-- Keeps tables of trees, and materialised views, from being carried until let_go: for what is done in several transactions.
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.hold(tables oid[]) RETURNS void
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+  parent oid;
+BEGIN
+  FOR parent IN SELECT c.oid FROM pg_class c WHERE c.oid = ANY (tables) AND c.relkind <> 'p' AND ${isSwitched('c.oid')} ORDER BY c.oid LOOP
+    PERFORM pg_advisory_lock(${switchKey('parent')});
+    PERFORM ${OWN_SCHEMA}.detach(parent);
+  END LOOP;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ${OWN_SCHEMA}.let_go() RETURNS void
+  LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+  SELECT pg_advisory_unlock(classid::int4, objid::int4) FROM pg_locks
+   WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND classid = ${SWITCH_LOCK} AND objsubid = 2 AND mode = 'ExclusiveLock'
 $function$;
 
 -- Makes what is carried plain tables until the transaction is rolled back.
@@ -199,6 +233,17 @@ export const asTablesSql = `SELECT ${OWN_SCHEMA}.as_tables()`;
 /** What says of a materialised view of the shadow whether it can be read. @param view its name as SQL */
 export const populateSql = (view: string, filled: boolean): string =>
   `SELECT ${OWN_SCHEMA}.populate(${escapeLiteral(view)}::pg_catalog.regclass, ${filled})`;
+
+/**
+ * What keeps tables of trees, and materialised views, from being carried until `letGoSql`: they are no foreign tables then,
+ * to whom PostgreSQL's access methods are nothing it can call.
+ * @param tables OIDs; what is carried in another way is left
+ */
+export const holdSql = (tables: readonly number[]): string =>
+  `SELECT ${OWN_SCHEMA}.hold('{${tables.join()}}')`;
+
+/** What lets tables be carried again after `holdSql`. */
+export const letGoSql = `SELECT ${OWN_SCHEMA}.let_go()`;
 
 /** What drops the carrier of a table, in a session's transaction, before DDL changes the table. */
 export const detachSql = (table: number): string => `SELECT ${OWN_SCHEMA}.detach(${table})`;

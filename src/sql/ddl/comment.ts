@@ -1,17 +1,18 @@
 /** COMMENT ON: a comment on anything but an open table may tell of protected values, so it stands in the shadow. */
-import { isFilled } from '../../catalog/catalog.js';
 import { quoteLiteral, quoteName, quoteQualified } from '../../catalog/quote.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, type RawNode, text as textOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
 import { detachCarriers, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
+import { standsAlone } from './locks.js';
 import { listParts, resolveRelation } from './resolve.js';
 
 /** Runs COMMENT ON in the shadow and, for an open table or its column, in the cloud. */
 export async function comment(session: SessionPort, { node, text }: DdlBody): Promise<{ tag: string }> {
   const open = await openTarget(session, node);
-  if (fieldsOf(node).objtype === 'OBJECT_MATVIEW') await detach(session, node);
+  if (['OBJECT_TABLE', 'OBJECT_MATVIEW'].includes(textOf(fieldsOf(node), 'objtype') ?? ''))
+    await detach(session, node);
   const tag = await runInShadow(session, text);
   if (open !== undefined) {
     const words = textOf(fieldsOf(node), 'comment');
@@ -28,7 +29,7 @@ async function detach(session: SessionPort, node: RawNode): Promise<void> {
     listParts(fieldsOf(node).object as RawNode),
   );
   const table = relation && session.catalog().tables.get(relation.oid);
-  if (table && isFilled(table)) await detachCarriers(session, [table]);
+  if (table && !standsAlone(table, session.catalog())) await detachCarriers(session, [table]);
 }
 
 /** The open table or column a comment is about, as SQL. */

@@ -7,6 +7,7 @@ import { nameInCloud } from '../../catalog/opaque.js';
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import { heirsOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
+import { holdSql, letGoSql } from '../../trusted/carriers.js';
 import type { Diagnostic } from '../../wire/diagnostic.js';
 import { tell } from '../notices.js';
 import type { SessionPort, StatementPort } from '../ports.js';
@@ -14,9 +15,9 @@ import { mustNotBeFired } from '../procedural/activity.js';
 import { deparse } from '../raw/deparse.js';
 import { kindOf, list, type RawFields, type RawNode, text as textOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { beginDdl, runInShadow } from './backends.js';
+import { beginDdl, detachCarriers, runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies } from './body.js';
-import { holdWrites, lockBoth } from './locks.js';
+import { holdWrites, lockBoth, standsAlone } from './locks.js';
 import { type Relation, rangeParts, resolveRelation } from './resolve.js';
 import { refuseBlocked, tableOfRelation } from './served.js';
 import { attachIndex } from './table-statements.js';
@@ -50,7 +51,7 @@ async function reindexes(
   const table = found && tableOfRelation(session, found);
   if (!table) {
     // the system's own, and what is not there
-    if (concurrently) return apart(session, body, []);
+    if (concurrently) return apart(session, body, [], []);
     await session.transaction.touchTrusted();
     return { tag: await runInShadow(session, body.text) };
   }
@@ -71,15 +72,34 @@ async function reindexes(
     return standing.map(({ name }) => `REINDEX INDEX${word} ${name}`);
   };
   // afterwards the indexes are others
-  // the shadow has no rows; CONCURRENTLY would give its indexes other OIDs
-  const strips = concurrently && computed.length > 0 && !session.transaction.block;
-  const text = strips ? withoutConcurrently(body.node) : body.text;
-  if (several) return apart(session, { ...body, text }, await work());
+  if (several) {
+    const heirs = heirsOf(session.catalog(), table);
+    // the shadow has no rows; CONCURRENTLY would give its indexes other OIDs, and wait for those who wait to read its trees
+    const isInTree = heirs.length > 0 || !standsAlone(table, session.catalog());
+    if (concurrently && isInTree) mustNotExclude([table, ...heirs]);
+    const strips = concurrently && (computed.length > 0 || isInTree) && !session.transaction.block;
+    const text = strips ? withoutConcurrently(body.node) : body.text;
+    return apart(session, { ...body, text }, [table, ...heirs], await work());
+  }
   await beginDdl(session, deps);
   await holdWrites(session, deps, [table], 'SHARE');
+  const isSwitched = !standsAlone(table, session.catalog());
+  if (isSwitched) await detachCarriers(session, [table]);
   const tag = await runInShadow(session, body.text);
   for (const sql of await work()) await session.cloud.run(sql);
+  // its lock in the shadow keeps other backends from reading it
+  if (isSwitched) session.transaction.record(body.text, []);
   return { tag };
+}
+
+/** @throws ClarusError 0A000 where PostgreSQL tells of constraints that it does not rebuild so */
+function mustNotExclude(tables: readonly LogicalTable[]): void {
+  const found = tables.find(({ exclusions }) => exclusions && exclusions.length > 0);
+  if (found)
+    throw new ClarusError('0A000', `the indexes of table "${found.name}" are not rebuilt CONCURRENTLY`, {
+      detail: 'It has an EXCLUDE constraint, and takes part in inheritance or is a partition.',
+      hint: 'Leave CONCURRENTLY out.',
+    });
 }
 
 function withoutConcurrently({ ReindexStmt: fields }: RawNode): string {
@@ -144,7 +164,9 @@ async function reindexMany(session: SessionPort, body: DdlBody, fields: RawField
   const options = hasOption(fields, 'concurrently') ? ' CONCURRENTLY' : '';
   const name = textOf(fields, 'name');
   const sql = `REINDEX ${word}${options}${name === undefined ? '' : ` ${quoteName(name)}`}`;
-  return apart(session, body, [sql], row?.[0] === 't');
+  const strips = options !== '' && schema !== undefined && !/^pg_/.test(schema) && !session.transaction.block;
+  const text = strips ? withoutConcurrently(body.node) : body.text;
+  return apart(session, { ...body, text }, everyTable(session), [sql], row?.[0] === 't');
 }
 
 const words: Readonly<Record<string, string>> = {
@@ -166,7 +188,7 @@ async function cluster(session: SessionPort, deps: DdlDependencies, body: DdlBod
     });
   if (!fields.relation) {
     mustBeFirst(session, body);
-    return apart(session, body, () => clusterStatements(session, undefined));
+    return apart(session, body, everyTable(session), () => clusterStatements(session, undefined));
   }
   const found = await resolveRelation(readerOn(session.trusted), rangeParts(fields.relation as RawFields));
   const table = found && tableOfRelation(session, found);
@@ -179,7 +201,7 @@ async function cluster(session: SessionPort, deps: DdlDependencies, body: DdlBod
   const work = (): Promise<readonly string[]> => clusterStatements(session, rowsOf(session, table));
   if (found.kind === 'p') {
     mustBeFirst(session, body);
-    return apart(session, body, work);
+    return apart(session, body, heirsOf(session.catalog(), table), work);
   }
   await beginDdl(session, deps);
   await lockBoth(session, deps, [table]);
@@ -304,12 +326,14 @@ async function namesInCloud(session: SessionPort, oids: readonly number[]): Prom
 
 /**
  * Runs what cannot be in a transaction block: in the shadow as it stands, then in the cloud.
+ * @param tables those that it may be about: none of them must be carried meanwhile
  * @param work the statements for the cloud, or what gives them when the shadow is done
  * @param inShadow it is done in the shadow too
  */
 async function apart(
   session: SessionPort,
   { text, node }: DdlBody,
+  tables: readonly LogicalTable[],
   work: readonly string[] | (() => Promise<readonly string[]>),
   inShadow = true,
 ): Done {
@@ -318,10 +342,35 @@ async function apart(
     await session.transaction.touchTrusted();
     return { tag: await runInShadow(session, text) };
   }
-  const tag = inShadow ? await runAlone(session, session.trusted, text) : tagOf(node);
+  const tag = inShadow
+    ? await uncarried(session, tables, () => runAlone(session, session.trusted, text))
+    : tagOf(node);
   for (const sql of typeof work === 'function' ? await work() : work)
     await runAlone(session, session.cloud, sql, !inShadow);
   return { tag };
+}
+
+const everyTable = (session: SessionPort): readonly LogicalTable[] => [...session.catalog().tables.values()];
+
+/** Runs in the shadow what would meet foreign tables where tables are carried (trusted/carriers.ts). */
+async function uncarried<T>(
+  session: SessionPort,
+  tables: readonly LogicalTable[],
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!session.residual || tables.length === 0) return work();
+  const { trusted } = session;
+  await trusted.flushLast();
+  try {
+    await trusted.run(holdSql(tables.map(({ oid }) => oid)));
+    await trusted.flushLast();
+    return await work();
+  } finally {
+    // behind an error, too
+    await trusted.flushLast();
+    await trusted.run(letGoSql);
+    await trusted.flushLast();
+  }
 }
 
 /** @throws ClarusError 25001 behind statements that no Sync has followed (PreventInTransactionBlock, xact.c) */

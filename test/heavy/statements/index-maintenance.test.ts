@@ -19,6 +19,7 @@ const columns = `tables:
       code: { queries: [equality] }
   public.parent: { columns: { id: { queries: [equality], domain: parent } } }
   public.child: { columns: { parent: { queries: [equality], domain: parent } } }
+  public.seen: { columns: { id: { queries: [equality] } } }
   public.clear: { columns: { id: { protect: none }, note: { protect: none } } }`;
 
 const tables = [
@@ -41,7 +42,36 @@ const tables = [
   "INSERT INTO parted VALUES (1, 'Zaphod'), (11, 'Trillian')",
 ];
 
+/** Reads partitions and a materialised view, whose rows are carried by them themselves from then on. */
+const read =
+  "SELECT (SELECT count(*) FROM parted WHERE name > 'A'), (SELECT count(*) FROM seen WHERE name > 'A')";
+
 const steps: Readonly<Record<string, readonly Step[]>> = {
+  'what is done to tables that have been read': [
+    'CREATE MATERIALIZED VIEW seen AS SELECT id, name FROM parted',
+    'CREATE UNIQUE INDEX seen_id ON seen (id)',
+    ...[
+      'REINDEX INDEX CONCURRENTLY parted_1_id_idx',
+      'REINDEX INDEX parted_1_id_idx',
+      'REINDEX TABLE CONCURRENTLY parted_1',
+      'REINDEX TABLE parted_1',
+      'REINDEX TABLE CONCURRENTLY parted',
+      'REINDEX TABLE parted',
+      'REINDEX INDEX CONCURRENTLY parted_id',
+      'REINDEX SCHEMA public',
+      'REINDEX TABLE CONCURRENTLY seen',
+      'REINDEX INDEX seen_id',
+      'CLUSTER seen USING seen_id',
+      'CLUSTER parted_1 USING parted_1_id_idx',
+      'CLUSTER',
+      'ALTER INDEX parted_1_id_idx SET (fillfactor = 70)',
+      "COMMENT ON TABLE parted_1 IS 'the first'",
+      "COMMENT ON MATERIALIZED VIEW seen IS 'seen'",
+      'BEGIN; REINDEX TABLE parted_1; COMMIT',
+    ].flatMap(sql => [read, sql]),
+    "SELECT obj_description('parted_1'::regclass)",
+    'DROP MATERIALIZED VIEW seen',
+  ],
   REINDEX: [
     'REINDEX TABLE person',
     'REINDEX TABLE public.clear',
@@ -233,6 +263,31 @@ suite('maintenance of indexes', { timeout: 200_000 }, () => {
     assert.deepEqual(await changedBy(tested, 'ALTER INDEX person_name SET (fillfactor = 77)'), [
       'person_name',
     ]);
+  });
+
+  test('it may be done while others read partitions', async () => {
+    const { proxy } = tested.recorded;
+    const [reader, worker] = [new pg.Client(proxy), new pg.Client(proxy)];
+    await Promise.all([reader.connect(), worker.connect()]);
+    try {
+      let over = false;
+      const reading = (async () => {
+        while (!over) {
+          const { rows } = await reader.query("SELECT count(*)::int AS n FROM parted WHERE name > 'A'");
+          assert.equal(rows[0].n, 2);
+        }
+      })();
+      try {
+        for (let i = 0; i < 15; i++)
+          for (const sql of ['REINDEX INDEX CONCURRENTLY parted_1_id_idx', 'REINDEX TABLE parted', 'CLUSTER'])
+            await worker.query(sql);
+      } finally {
+        over = true;
+        await reading;
+      }
+    } finally {
+      await Promise.all([reader.end(), worker.end()]);
+    }
   });
 
   test('the cloud has heard of no value', () => {
