@@ -342,7 +342,11 @@ ${wasOpen.map((_, i) => `  public.open${i}: { columns: { id: { protect: none }, 
       for (const [sql, ddl, outcome] of [
         ["UPDATE held SET body = 'a'", 'CREATE UNIQUE INDEX held_body ON held (body)', /23505/],
         ["INSERT INTO held VALUES (3, 'c')", "ALTER TABLE held ADD CHECK (body <> 'c')", /23514/],
-        ["DELETE FROM held WHERE body > ''", 'CREATE TRIGGER stay BEFORE DELETE ON held EXECUTE FUNCTION stay()', /P0001/],
+        [
+          "DELETE FROM held WHERE body > ''",
+          'CREATE TRIGGER stay BEFORE DELETE ON held EXECUTE FUNCTION stay()',
+          /P0001/,
+        ],
       ] as const) {
         if (/TRIGGER/.test(ddl))
           await changer.query(
