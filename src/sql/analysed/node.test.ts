@@ -69,6 +69,9 @@ test('every tree that PostgreSQL prints is read as it was', () => {
 test('lists of numbers are read without what they are lists of', () => {
   const [node] = readNodes('{X :a (i 1 -2) :b (o 23) :c (b) :d ("b" "i") :e true}');
   assert.deepEqual(node?.fields, { a: ['1', '-2'], b: ['23'], c: [], d: ['b', 'i'], e: 'true' });
+  // lines are broken at spaces, there too
+  for (const broken of ['(o\n 100 7)', '(i\n100\n 7)', '(b\t100 7)'])
+    assert.deepEqual(readNodes(`{A :list ${broken}}`)[0]!.fields.list, ['100', '7'], broken);
 });
 
 test('a constant of a megabyte is read byte for byte', () => {

@@ -132,7 +132,8 @@ class Reader {
         this.at++;
         return values;
       }
-      if (first && 'iobx'.includes(c) && ' )'.includes(this.text[this.at + 1] ?? '?')) this.at++;
+      // which integers they are; a line may end there
+      if (first && 'iobx'.includes(c) && ' )\n\t'.includes(this.text[this.at + 1] ?? '?')) this.at++;
       else values.push(this.value());
       first = false;
     }

@@ -1,23 +1,16 @@
-/**
- * Writes within WITH that carriers cannot do (INSERT, MERGE): each runs as a statement of its own, and what it
- * returns stands in the rest of the statement as rows that are given. PostgreSQL lets no part of a statement see what
- * another part writes, so each runs before what it reads is written (turns.ts).
- */
-import { quoteName } from '../../../catalog/quote.js';
 import { ClarusError } from '../../../errors.js';
 import { arrayOids } from '../../../wire/types.js';
-import { type Node, nodesIn, numberIn, readNodes, textIn } from '../../analysed/node.js';
+import { type Node, nodesIn, numberIn, numbersIn, readNodes, textIn } from '../../analysed/node.js';
 import { COMMAND, columnsOfQuery, scopeOf } from '../../analysed/query.js';
 import type { FirstQuery } from '../../execute/bodies.js';
-import { typeNameOf } from '../../execute/convert.js';
 import { deparse } from '../../raw/deparse.js';
 import { child, fieldsOf, kindOf, list, type RawFields, type RawNode, text } from '../../raw/node.js';
-import { parseOne } from '../../raw/parse.js';
 import { touchOf } from '../../touch.js';
 import { writtenTable } from '../../write/target.js';
 import { mustTravelExactly } from '../exact.js';
 import type { SplitPlanning } from '../plan.js';
 import { orCause } from './computed-plan.js';
+import { givenQuery } from './given-query.js';
 import { type Part, partsOf, type Turns, turnsOf } from './turns.js';
 import { callsVolatile } from './volatile.js';
 
@@ -136,13 +129,8 @@ async function hoistedBy(
     if (columns.length === 0) return write;
     given ||= tainted;
     mustTravelExactly(columns, session);
-    const names = await Promise.all(columns.map(({ typeOid }) => typeNameOf(typeOid, session)));
-    const targets = columns.map(({ name }, k) => `u.c${k}::${names[k]} AS ${quoteName(name)}`);
-    const arrays = columns.map((_, k) => `pg_catalog.unnest($${types.length + k + 1}::pg_catalog.text[])`);
-    const aliases = columns.map((_, k) => `c${k}`);
-    const ctequery = parseOne(
-      `SELECT ${targets.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${aliases.join(', ')})`,
-    );
+    const collations = numbersIn(nodesIn(query, 'cteList')[place]!, 'ctecolcollations');
+    const ctequery = await givenQuery(columns, collations, types.length, session);
     queries.set(place, { CommonTableExpr: { ...own, ctequery } });
     types.push(...columns.map(() => arrayOids.text));
     return write;

@@ -1,8 +1,3 @@
-/**
- * SELECT ... FOR UPDATE and its kin, where no encoding answers the query: the rows that it returns are locked in the
- * cloud, in the versions in which they were read. A locking query within another statement runs first, by itself.
- */
-import { quoteName } from '../../../catalog/quote.js';
 import { hasHeirs } from '../../../catalog/trees.js';
 import { arrayOids } from '../../../wire/types.js';
 import { type Node, nodesIn, numberIn, readNodes } from '../../analysed/node.js';
@@ -10,7 +5,6 @@ import { entry, RTE, scopeOf } from '../../analysed/query.js';
 import { aliasOf } from '../../columns.js';
 import { physical } from '../../compilation.js';
 import type { FirstQuery, RowLock } from '../../execute/bodies.js';
-import { typeNameOf } from '../../execute/convert.js';
 import type { ProtectedPlan } from '../../plan.js';
 import { deparse } from '../../raw/deparse.js';
 import { columnRef, list, type RawFields, type RawNode, rewrite, target, visit } from '../../raw/node.js';
@@ -19,6 +13,7 @@ import { touchOf } from '../../touch.js';
 import { mustTravelExactly } from '../exact.js';
 import { isRead, mustBeReadable, type SplitPlanning, splitBody } from '../plan.js';
 import { orCause } from './computed-plan.js';
+import { collationsOf, givenQuery } from './given-query.js';
 
 const strengths: Readonly<Record<number, RowLock['strength']>> = {
   1: 'KEY SHARE',
@@ -146,15 +141,8 @@ export async function withoutLocking(
     const columns = own.shape.columns ?? [];
     if (columns.length === 0) throw cause;
     mustTravelExactly(columns, session);
-    const names = await Promise.all(columns.map(({ typeOid }) => typeNameOf(typeOid, session)));
-    const targets = columns.map(({ name }, i) => `u.c${i}::${names[i]} AS ${quoteName(name)}`);
-    const arrays = columns.map((_, i) => `pg_catalog.unnest($${types.length + i + 1}::pg_catalog.text[])`);
-    const aliases = columns.map((_, i) => `c${i}`);
-    replacements.push(
-      parseOne(
-        `SELECT ${targets.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${aliases.join(', ')})`,
-      ),
-    );
+    const collations = await collationsOf(text, parameterTypes, session);
+    replacements.push(await givenQuery(columns, collations, types.length, session));
     first.push({ plan, columns: columns.length });
     types.push(...columns.map(() => arrayOids.text));
   }
