@@ -271,6 +271,27 @@ suite('foreign keys over protected columns', { timeout: 300_000 }, () => {
     );
   });
 
+  test('are refused where a statement gives again the key that it takes away, and nothing is written', async () => {
+    const { ours } = sides;
+    await ours.query(
+      "CREATE TABLE firm (id int PRIMARY KEY, name text); INSERT INTO firm VALUES (1, 'a'), (2, 'b')",
+    );
+    await ours.query('CREATE TABLE desk (id int, firm int REFERENCES firm); INSERT INTO desk VALUES (1, 1)');
+    await ours.query(
+      'CREATE TABLE lamp (id int, firm int REFERENCES firm ON DELETE CASCADE); INSERT INTO lamp VALUES (1, 1)',
+    );
+    await assert.rejects(
+      ours.query(
+        "MERGE INTO firm USING (VALUES (1), (2)) v (i) ON firm.id = v.i AND v.i = 1 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (v.i - 1, 'm')",
+      ),
+      { code: '0A000', message: /takes away a key to which rows refer, and gives it again/ },
+    );
+    const { rows } = await ours.query(
+      'SELECT (SELECT count(*)::int FROM firm) AS f, (SELECT count(*)::int FROM lamp) AS l',
+    );
+    assert.deepEqual(rows, [{ f: 2, l: 1 }]);
+  });
+
   test('show the cloud no protected value', () => {
     assert.doesNotMatch(sides.recorded.sent(), /Secret-Label|child 1|node 1/);
   });

@@ -436,6 +436,14 @@ suite('foreign keys and partitioned tables with protected columns', { timeout: 3
       const deleted = await waiting;
       return [committed, deleted, await outcomeOf(first, 'SELECT FROM person WHERE id = 20')];
     });
+    await together(async (first, second) => {
+      await first.query("INSERT INTO town VALUES (7, 'seven'); INSERT INTO person VALUES (21, 7, 'old')");
+      await first.query("BEGIN; UPDATE person SET name = 'new' WHERE id = 21");
+      const waiting = outcomeOf(second, 'DELETE FROM town WHERE id = 7');
+      await first.query('SELECT pg_sleep(0.3)');
+      const committed = await outcomeOf(first, 'COMMIT');
+      return [committed, await waiting, await outcomeOf(first, 'SELECT FROM person WHERE id = 21')];
+    });
     await sides.both('DROP TABLE person, town');
   });
 

@@ -188,7 +188,9 @@ export class ResidualSide implements ResidualPort, CarrierSession {
     }
   }
 
-  async reads(tables: readonly number[]): Promise<OneSnapshot & Pick<Residual, 'finish' | 'startOver'>> {
+  async reads(
+    tables: readonly number[],
+  ): Promise<OneSnapshot & Pick<Residual, 'finish' | 'startOver' | 'leavesNothing'>> {
     const context = this.#context;
     const reading = await beginReading(context, this.#names(tables), false);
     return Object.assign(new SnapshotProof(context, reading), {
@@ -196,6 +198,7 @@ export class ResidualSide implements ResidualPort, CarrierSession {
         if (reading.ours) await endReading(context);
       },
       startOver: (error?: unknown) => startOver(context, reading, error),
+      leavesNothing: reading.frozen,
     });
   }
 

@@ -90,6 +90,10 @@ export class RunningStatement implements Residual {
     await this.side.pipeline.drained();
   }
 
+  get leavesNothing(): boolean {
+    return this.reading.frozen;
+  }
+
   startOver(error?: unknown): Promise<void> {
     return startOver(this.context, this.reading, error);
   }

@@ -181,7 +181,9 @@ export interface ResidualPort {
    * Begins to read tables one after the other.
    * @param tables their OIDs in the shadow
    */
-  reads(tables: readonly number[]): Promise<OneSnapshot & Pick<Residual, 'finish' | 'startOver'>>;
+  reads(
+    tables: readonly number[],
+  ): Promise<OneSnapshot & Pick<Residual, 'finish' | 'startOver' | 'leavesNothing'>>;
   /**
    * Runs a statement over rows that are given: in a transaction of its own, or, where the session's has changed the
    * schema, in that one.
@@ -262,6 +264,8 @@ export interface Residual extends OneSnapshot {
    * @throws error where the client's transaction keeps its snapshot, as PostgreSQL throws it
    */
   startOver(error?: unknown): Promise<void>;
+  /** The transaction in the cloud is the statement's own: what it has written goes when it begins anew. */
+  readonly leavesNothing: boolean;
   /** Does something in the cloud of which nothing remains when it fails; the transaction goes on. */
   undoable<T>(work: () => Promise<T>): Promise<T>;
 }

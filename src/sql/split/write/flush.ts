@@ -188,7 +188,11 @@ async function writeTogether(
   });
   const broken = statements.find(s => s.broken)?.broken;
   const [row] = await (broken?.refused(running) ?? running);
-  if (isRefused) throw new Error('the cloud let go a row to which others refer');
+  // NO ACTION is content with another row that has the key: what was to follow has not been found out
+  if (isRefused)
+    throw new ClarusError('0A000', 'the statement takes away a key to which rows refer, and gives it again', {
+      hint: 'Write the rows in two statements of one transaction, with DEFERRABLE foreign keys.',
+    });
   for (const [i, part] of parts.entries()) {
     mustBeAll(Number(textOf(row?.[i])), part);
     await followSides(part, statements[i]!.sides, session);

@@ -1,3 +1,8 @@
+/**
+ * Writes within WITH that carriers cannot do (INSERT, MERGE): each runs as a statement of its own, and what it
+ * returns stands in the rest of the statement as rows that are given. PostgreSQL lets no part of a statement see what
+ * another part writes, so each runs before what it reads is written (turns.ts).
+ */
 import { ClarusError } from '../../../errors.js';
 import { arrayOids } from '../../../wire/types.js';
 import { type Node, nodesIn, numberIn, numbersIn, readNodes, textIn } from '../../analysed/node.js';

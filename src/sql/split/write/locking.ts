@@ -1,3 +1,7 @@
+/**
+ * SELECT ... FOR UPDATE and its kin, where no encoding answers the query: the rows that it returns are locked in the
+ * cloud, in the versions in which they were read. A locking query within another statement runs first, by itself.
+ */
 import { hasHeirs } from '../../../catalog/trees.js';
 import { arrayOids } from '../../../wire/types.js';
 import { type Node, nodesIn, numberIn, readNodes } from '../../analysed/node.js';

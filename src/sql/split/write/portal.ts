@@ -5,7 +5,6 @@
  */
 import type { LogicalTable } from '../../../catalog/catalog.js';
 import { ClarusError } from '../../../errors.js';
-import { PostgresError } from '../../../wire/diagnostic.js';
 import type { ComputedWrites, FirstQuery, GivenRows, SplitBody, SplitWrites } from '../../execute/bodies.js';
 import type { Row } from '../../execute/collect.js';
 import { cannotBeRun } from '../../execute/given.js';
@@ -38,6 +37,7 @@ import {
   attemptsMax,
   type Computed,
   isConflict,
+  isSerialisation,
   type Run,
   serialisation,
   tooFast,
@@ -298,7 +298,7 @@ class WritingPortal implements Portal, Computing {
     try {
       locked = await this.lock(run);
     } catch (error) {
-      if (!(error instanceof PostgresError) || error.code !== '40001') throw error;
+      if (!isSerialisation(error)) throw error;
       await residual.startOver(error);
       return undefined;
     }
@@ -320,6 +320,10 @@ class WritingPortal implements Portal, Computing {
       if (this.hooks) return await this.hooks.write(writes, locked, guarded);
       await guarded(() => flushWrites(writes, locked, session, services));
     } catch (error) {
+      if (!this.hooks && residual.leavesNothing && isSerialisation(error)) {
+        await residual.startOver(error);
+        return undefined;
+      }
       if (error !== refused || !this.#isConflict(error)) throw error;
       await residual.startOver(serialisation());
       return undefined;

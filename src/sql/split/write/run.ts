@@ -38,6 +38,10 @@ export function isConflict(error: unknown, arbiters: readonly string[], catalog:
 export const serialisation = (): ClarusError =>
   new ClarusError('40001', 'could not serialize access due to concurrent update');
 
+/** Has something changed that the statement has read, so that it may begin anew? */
+export const isSerialisation = (error: unknown): boolean =>
+  (error instanceof PostgresError || error instanceof ClarusError) && error.code === '40001';
+
 /** Rows change faster than a statement can be run over them. */
 export const tooFast = (): ClarusError =>
   new ClarusError('40001', 'rows change faster than the statement can be run over them', {

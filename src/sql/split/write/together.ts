@@ -2,7 +2,6 @@
  * Parts of one statement of which some read what others write: all are computed first, each over what those before it
  * return, and written when everything is known. So each sees the tables as they were before the statement.
  */
-import { PostgresError } from '../../../wire/diagnostic.js';
 import type { SplitBody, SplitWrites } from '../../execute/bodies.js';
 import type { Bound } from '../../execute/portal.js';
 import type { BoundParameters } from '../../plan.js';
@@ -13,7 +12,15 @@ import { KeptRows, withColumns } from './computed-writes.js';
 import { flushWrites } from './flush.js';
 import { mayBeActedOn } from './parts.js';
 import type { Locked, LockedRows } from './row-locks.js';
-import { attemptsMax, type Computed, isConflict, type Run, serialisation, tooFast } from './run.js';
+import {
+  attemptsMax,
+  type Computed,
+  isConflict,
+  isSerialisation,
+  type Run,
+  serialisation,
+  tooFast,
+} from './run.js';
 
 /** A statement that can be computed without being written. */
 export interface Computing {
@@ -34,7 +41,7 @@ export interface TogetherPart {
   readonly columns: number | undefined;
 }
 
-type Reading = OneSnapshot & Pick<Residual, 'startOver'>;
+type Reading = OneSnapshot & Pick<Residual, 'startOver' | 'leavesNothing'>;
 
 /**
  * @param parts in their order
@@ -89,7 +96,7 @@ async function attemptOf(
       for (const [batch, rows] of own) locked.set(batch, rows);
     }
   } catch (error) {
-    if (!(error instanceof PostgresError) || error.code !== '40001') throw error;
+    if (!isSerialisation(error)) throw error;
     await reading.startOver(error);
     return undefined;
   }
@@ -97,6 +104,10 @@ async function attemptOf(
   try {
     await (arbiters.length === 0 ? flush() : runs[0]!.residual.undoable(flush));
   } catch (error) {
+    if (reading.leavesNothing && isSerialisation(error)) {
+      await reading.startOver(error);
+      return undefined;
+    }
     const catalog = session.catalog();
     if (!isConflict(error, arbiters, catalog)) throw mayBeActedOn(error, batches, catalog) ?? error;
     await reading.startOver(serialisation());
