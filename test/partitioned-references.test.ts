@@ -444,6 +444,47 @@ suite('foreign keys and partitioned tables with protected columns', { timeout: 3
       const committed = await outcomeOf(first, 'COMMIT');
       return [committed, await waiting, await outcomeOf(first, 'SELECT FROM person WHERE id = 21')];
     });
+    for (const conflict of [
+      '',
+      'ON CONFLICT (id) DO NOTHING',
+      "ON CONFLICT (id) DO UPDATE SET name = 'both'",
+    ])
+      await together(async (first, second) => {
+        await first.query("DELETE FROM town WHERE id = 8; BEGIN; INSERT INTO town VALUES (8, 'first')");
+        const waiting = outcomeOf(second, `INSERT INTO town VALUES (8, 'second') ${conflict}`);
+        await first.query('SELECT pg_sleep(0.3)');
+        const committed = await outcomeOf(first, 'COMMIT');
+        return [committed, await waiting, await outcomeOf(first, "SELECT FROM town WHERE name = 'both'")];
+      });
+    await sides.both('DROP TABLE person, town');
+  });
+
+  test('other roles of the cloud learn nothing of keys, and keep none', async () => {
+    await sides.both(...byProtected.slice(0, 7));
+    const { cloud, behind } = sides.recorded.proxy;
+    const admin = new pg.Client({ ...cloud, database: behind.database });
+    await admin.connect();
+    try {
+      const { rows } = await admin.query<{ name: string; fired: string }>(
+        `SELECT c.oid::regclass::text AS name, (SELECT min(p.oid::regprocedure::text) FROM pg_proc p
+           WHERE p.pronamespace = c.relnamespace AND p.proname ~ ('^' || c.relname || '_\\d+$')) AS fired
+           FROM pg_class c WHERE c.relname ~ '^clarus_keys_\\d+$' AND c.relkind = 'r'`,
+      );
+      assert.ok(rows.length > 0);
+      await admin.query('CREATE ROLE curious; CREATE SCHEMA curious AUTHORIZATION curious; SET SESSION AUTHORIZATION curious');
+      for (const { name, fired } of rows)
+        for (const sql of [
+          `SELECT FROM ${name}`,
+          `UPDATE ${name} SET clarus_partition = 0`,
+          `CREATE TABLE curious.own (k int REFERENCES ${name})`,
+          `CREATE TABLE curious.own (id int); CREATE TRIGGER t BEFORE INSERT ON curious.own FOR EACH ROW EXECUTE FUNCTION ${fired}`,
+          `SELECT ${fired.replace('()', '_lock')}('{"(0,1)"}')`,
+        ])
+          await assert.rejects(admin.query(sql), { code: '42501' }, sql);
+      await admin.query('RESET SESSION AUTHORIZATION; DROP SCHEMA curious CASCADE; DROP ROLE curious');
+    } finally {
+      await admin.end();
+    }
     await sides.both('DROP TABLE person, town');
   });
 

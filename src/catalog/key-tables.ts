@@ -13,7 +13,7 @@ import type { CatalogNumbers } from './derive-input.js';
 import type { DescribedTable } from './description.js';
 import { HELPER_SCHEMA } from './object-queries.js';
 import type { PhysicalCollector, PhysicalColumn, PhysicalKeyTable } from './physical-parts.js';
-import { quoteName, quoteQualified } from './quote.js';
+import { quoteLiteral, quoteName, quoteQualified } from './quote.js';
 
 /** OIDs below are of PostgreSQL itself (access/transam.h). */
 const FIRST_USER_OID = 16384;
@@ -202,27 +202,32 @@ export const physicalCollectors = (
   });
 
 /**
- * The statement that locks the keys of rows, as PostgreSQL locks rows whose keys may go, so that nobody comes to refer to them.
- * @param table qualified name of the partition
- * @param rows condition on its rows, which are `t`
+ * The statement that locks the keys of rows of a partition, as PostgreSQL locks rows whose keys may go, so that nobody comes
+ * to refer to them. Its parameter is the ctids of the rows (tid[]).
  */
-export const lockCollected = (
-  { columns, keyTable }: PhysicalCollector,
-  table: string,
-  rows: string,
-): string =>
-  `SELECT 1 FROM ${keyTable} AS k WHERE EXISTS (SELECT FROM ONLY ${table} AS t WHERE ${rows}
-     AND ${columns.map(c => `k.${c.collected} OPERATOR(pg_catalog.=) t.${quoteName(c.own)}`).join(' AND ')}) FOR UPDATE OF k`;
+export const lockCollected = (collector: PhysicalCollector): string =>
+  `SELECT ${lockOf(collector)}($1::pg_catalog.tid[])`;
 
-/** The DDL that makes the table. Foreign keys may refer to it and rows be locked; nobody but the triggers writes keys there. */
+/** The DDL that makes the table. It is its owner's alone: whom a partition is granted, triggers and `lockOf` work for. */
 export const makeKeyTable = ({ name, columns }: PhysicalKeyTable): readonly string[] => [
   `CREATE SCHEMA IF NOT EXISTS ${quoteName(HELPER_SCHEMA)}`,
   `GRANT USAGE ON SCHEMA ${quoteName(HELPER_SCHEMA)} TO PUBLIC`,
   `CREATE TABLE ${name} (${columns.map(column => `${column.name} ${column.type} NOT NULL`).join(', ')}, ${PARTITION} bigint NOT NULL, PRIMARY KEY (${columns.map(column => column.name).join(', ')}))`,
-  `GRANT SELECT, REFERENCES, UPDATE (${PARTITION}) ON ${name} TO PUBLIC`,
 ];
 
 const functionOf = ({ name }: PhysicalCollector): string => quoteQualified(HELPER_SCHEMA, name);
+
+/** The function that locks keys of rows for those who may write these: it tells nothing. */
+const lockOf = ({ name }: PhysicalCollector): string => quoteQualified(HELPER_SCHEMA, `${name}_lock`);
+
+const lockBody = ({ columns, keyTable }: PhysicalCollector, table: string): string => `
+BEGIN
+  IF NOT (has_table_privilege(session_user, ${quoteLiteral(table)}, 'DELETE') OR has_any_column_privilege(session_user, ${quoteLiteral(table)}, 'UPDATE')) THEN
+    RAISE insufficient_privilege USING MESSAGE = 'permission denied to lock keys';
+  END IF;
+  PERFORM FROM ${keyTable} AS k WHERE EXISTS (SELECT FROM ONLY ${table} AS t WHERE t.ctid = ANY (rows)
+     AND ${columns.map(c => `k.${c.collected} OPERATOR(pg_catalog.=) t.${quoteName(c.own)}`).join(' AND ')}) FOR UPDATE OF k;
+END `;
 
 /**
  * The DDL by which a partition keeps its keys there.
@@ -234,6 +239,9 @@ export function makeCollector(collector: PhysicalCollector, table: string): read
     `CREATE TRIGGER ${triggerOf(collector, event)} ${when} EXECUTE FUNCTION ${functionOf(collector)}()`;
   return [
     `CREATE FUNCTION ${functionOf(collector)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $clarus$${body(collector, table)}$clarus$`,
+    // it is fired without; others must not fire it on tables of theirs
+    `REVOKE EXECUTE ON FUNCTION ${functionOf(collector)}() FROM PUBLIC`,
+    `CREATE FUNCTION ${lockOf(collector)}(rows tid[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $clarus$${lockBody(collector, table)}$clarus$`,
     trigger('insert', `BEFORE INSERT OR UPDATE OF ${own} ON ${table} FOR EACH ROW`),
     trigger(
       'update',
@@ -267,7 +275,7 @@ const forgetting =
 /** The DDL after which a partition keeps its keys no more. */
 export const dropCollector = (collector: PhysicalCollector, table: string): readonly string[] => [
   ...events.map(event => `DROP TRIGGER ${triggerOf(collector, event)} ON ${table}`),
-  `DROP FUNCTION ${functionOf(collector)}()`,
+  `DROP FUNCTION ${functionOf(collector)}(), ${lockOf(collector)}(tid[])`,
 ];
 
 const events = ['insert', 'update', 'delete', 'truncate'] as const;

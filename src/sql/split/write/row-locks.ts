@@ -41,7 +41,7 @@ export async function lockRows(writes: CloudWrites, session: SessionPort): Promi
 /** Locks keys to which rows of other tables may refer where they are collected from the partitions. */
 async function lockKeys({ table, ctids }: RowsToWrite, session: SessionPort): Promise<void> {
   for (const collector of physicalCollectors(table, column => keyColumnName(column) ?? '')) {
-    const sql = lockCollected(collector, nameOf(table), 't.ctid = ANY ($1::pg_catalog.tid[])');
+    const sql = lockCollected(collector);
     await collect(session.cloud, statement(sql, []), [tidArray(ctids)], [0], [0]);
   }
 }
