@@ -471,7 +471,9 @@ suite('foreign keys and partitioned tables with protected columns', { timeout: 3
            FROM pg_class c WHERE c.relname ~ '^clarus_keys_\\d+$' AND c.relkind = 'r'`,
       );
       assert.ok(rows.length > 0);
-      await admin.query('CREATE ROLE curious; CREATE SCHEMA curious AUTHORIZATION curious; SET SESSION AUTHORIZATION curious');
+      await admin.query(
+        'CREATE ROLE curious; CREATE SCHEMA curious AUTHORIZATION curious; SET SESSION AUTHORIZATION curious',
+      );
       for (const { name, fired } of rows)
         for (const sql of [
           `SELECT FROM ${name}`,
