@@ -428,7 +428,7 @@ ${types.map((_, i) => `      o${i}: { protect: none }`).join('\n')}
       await client.query('INSERT INTO account SELECT n, NULL, 5, $$n$$, n FROM generate_series(100, 199) n');
     const sql = 'SELECT sum(balance + 1), max(upper(filler)) FROM account WHERE branch = $1';
     assert.deepEqual(await rowsOf(ours, sql, [5]), await rowsOf(plain, sql, [5]));
-    const sent = await recorded.sentWhile(() => ours.query(sql, [5]));
+    const sent = await recorded.sentWhile(() => ours.query(sql, [5]), 'account');
     assert.equal(sent.split('E\0\0\0\t').length, 2, 'one Execute of the unnamed portal');
   });
 });

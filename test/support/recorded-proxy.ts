@@ -12,8 +12,8 @@ export interface RecordedProxy {
   readonly plain: pg.Client;
   /** all that was sent to the cloud, a byte a character */
   sent(): string;
-  /** what was sent while something ran */
-  sentWhile(work: () => Promise<unknown>): Promise<string>;
+  /** what was sent while something ran @param about only on connections that have sent this, ever */
+  sentWhile(work: () => Promise<unknown>, about?: string): Promise<string>;
   /** a client of Clarus in place of one that has ended, or as another user */
   reconnect(as?: { readonly user: string; readonly password: string }): Promise<pg.Client>;
   stop(): Promise<void>;
@@ -53,12 +53,13 @@ export async function startRecordedProxy(
     ours: await connect({ ...proxy }),
     plain: await connect({ ...proxy.plain }),
     sent: () => [...files().values()].map(bytes => bytes.toString('latin1')).join(''),
-    async sentWhile(work) {
+    async sentWhile(work, about = '') {
       const before = files();
       await work();
       // the pipe writes its recordings behind what it forwards
       await new Promise(resolve => setTimeout(resolve, 200));
       return [...files()]
+        .filter(([, bytes]) => bytes.includes(about))
         .map(([name, bytes]) => bytes.subarray(before.get(name)?.length ?? 0).toString('latin1'))
         .join('');
     },

@@ -32,6 +32,10 @@ export function storedColumns(
   };
 }
 
+/** What a server's plan of a statement that reads them goes by: it is another one when a column has another type. */
+const typesOf = ({ columns }: StoredColumns): string =>
+  columns.map(({ column: { type } }) => `${type.oid} ${type.modifier}`).join();
+
 /**
  * Reads columns of rows that the transaction has locked.
  * @returns by column number, in the order of the rows
@@ -44,7 +48,13 @@ export async function storedValues(
 ): Promise<ReadonlyMap<number, PlainColumn>> {
   if (stored.columns.length === 0) return new Map();
   const sql = `${selection(stored)} WHERE t.${ROW_COLUMN} = ANY ($1::pg_catalog.int8[])`;
-  const found = await collect(session.cloud, statement(sql, []), [rowIdArray(rows)], [1], [1]);
+  const found = await collect(
+    session.cloud,
+    statement(sql, [], typesOf(stored)),
+    [rowIdArray(rows)],
+    [1],
+    [1],
+  );
   const byId = new Map(found.map(row => [readRowId(row[0]!, 0), row]));
   const ordered = Array.from(rows, id => {
     const row = byId.get(id);
@@ -76,7 +86,7 @@ export async function eachStored(
   const sql = `${selection(stored)}${where ? ` WHERE ${where.sql}` : ''}`;
   const parameters = where?.parameters ?? [];
   const formats = { parameters: parameters.map(() => 1 as const), results: [1] as const };
-  const portal = cloud.bind(statement(sql, []), parameters, formats, named);
+  const portal = cloud.bind(statement(sql, [], typesOf(stored)), parameters, formats, named);
   try {
     for (let over = false; !over; ) {
       const rows: Row[] = [];

@@ -78,6 +78,13 @@ const readable: ReadonlySet<unknown> = new Set([
 const addsForeignKey = ({ AlterTableCmd: command }: RawNode): boolean =>
   (command?.def as RawNode | undefined)?.Constraint?.contype === 'CONSTR_FOREIGN';
 
+/** Tables of the trees to which foreign keys of a table refer. */
+const treesReferredTo = ({ keys }: LogicalTable, catalog: Catalog): readonly LogicalTable[] =>
+  [...catalog.tables.values()]
+    .filter(({ number }) => keys.some(({ references }) => references?.table === number))
+    .flatMap(referred => treeOf(catalog, referred))
+    .filter(referred => !standsAlone(referred, catalog));
+
 /** Does a command change what writes do? */
 const changesWrites = (command: RawNode): boolean =>
   addsForeignKey(command) || ofTriggers.some(kind => command.AlterTableCmd?.subtype === kind);
@@ -102,6 +109,13 @@ export async function lockToAlter(
     !hasPartitions &&
     commands.every(
       command => addsForeignKey(command) || (isAlone && readable.has(command.AlterTableCmd?.subtype)),
+    );
+  // foreign keys of columns that change their types are made anew
+  const isRetyped = commands.some(command => command.AlterTableCmd?.subtype === 'AT_AlterColumnType');
+  if (isRetyped)
+    await detachCarriers(
+      session,
+      all.flatMap(one => treesReferredTo(one, catalog)),
     );
   if (!goesOn) await lockBoth(session, deps, all);
   else {
