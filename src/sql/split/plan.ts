@@ -7,8 +7,8 @@ import { hasHeirs, heirsOf, isInTree } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
 import { OWN_SCHEMA } from '../../trusted/own-schema.js';
 import { PostgresError } from '../../wire/diagnostic.js';
-import { flag, isNode, type Node, nodesIn, numberIn, readNodes, textIn, walk } from '../analysed/node.js';
-import { COMMAND, entry, functionsIn, RTE, scopeOf, tellsRowTypes } from '../analysed/query.js';
+import { flag, numberIn, readNodes, walk } from '../analysed/node.js';
+import { functionsIn, RTE, scopeOf, tellsRowTypes } from '../analysed/query.js';
 import { typeOf } from '../analysed/types.js';
 import { protectedColumns } from '../columns.js';
 import { physical } from '../compilation.js';
@@ -34,6 +34,7 @@ import { mustPrintExactly } from './exact.js';
 import { joinsTables } from './given-join.js';
 import { readsOneTable } from './given-table.js';
 import { behindPolicies, inTurn } from './in-turn.js';
+import { isPlainRead, mustBeReadable } from './readable.js';
 import { keepsApart } from './separate.js';
 import { comparisonsShown } from './shown.js';
 import { runUnderSettings } from './subqueries.js';
@@ -351,56 +352,4 @@ function isLocalised({ rewritten }: Analysis, { routines, tables }: Touch): bool
       return !found;
     });
   return found;
-}
-
-/**
- * Rows of a carrier have no system columns of their own, are not locked, and come to the table with what inherits from
- * it only.
- * @param answers can carriers answer a query of the statement?
- * @param carried its tables are foreign ones themselves, which tell their OIDs, and have rows of their own (trusted/carriers.ts)
- * @param otherwise which expressions are answered in another way
- */
-export function mustBeReadable(
-  { parsed, rewritten }: Analysis,
-  answers: (query: Node) => boolean,
-  cause: ClarusError,
-  carried = false,
-  otherwise?: (trees: readonly Node[]) => ReadonlySet<Node>,
-): void {
-  const inserted = new Set<Node>();
-  const trees = [...parsed, ...rewritten].flatMap(readNodes);
-  const others = otherwise?.(trees);
-  for (const tree of trees)
-    walk(tree, node => {
-      if (others?.has(node)) return false;
-      if (node.kind === 'QUERY') {
-        if (!answers(node)) throw cause;
-        if (numberIn(node, 'commandType') === COMMAND.insert)
-          inserted.add(entry(scopeOf(node), numberIn(node, 'resultRelation')));
-      }
-      if ((node.kind === 'RANGETBLENTRY' || node.kind === 'RTE') && !inserted.has(node))
-        if (!isWhole(node, carried)) throw cause;
-      const attribute = node.kind === 'VAR' ? numberIn(node, 'varattno') : 0;
-      if (attribute < 0 && !(carried && attribute === TABLEOID)) throw cause;
-      return true;
-    });
-}
-
-/** TableOidAttributeNumber (sysattr.h) */
-const TABLEOID = -6;
-
-/** Does a query only read, and in a way that carriers answer? */
-export const isPlainRead = (query: Node): boolean => isRead(query) && nodesIn(query, 'rowMarks').length === 0;
-
-/** The same of one that may lock what it reads. */
-export const isRead = (query: Node): boolean =>
-  numberIn(query, 'commandType') === COMMAND.select &&
-  // postgres_fdw would offer rows in the order of a set
-  !(flag(query, 'hasTargetSRFs') && nodesIn(query, 'sortClause').length > 0);
-
-function isWhole(rte: Node, carried: boolean): boolean {
-  if (numberIn(rte, 'rtekind') !== RTE.relation) return true;
-  if (isNode(rte.fields.tablesample)) return false;
-  // a table whose rows are carried is a foreign one meanwhile
-  return carried || !['r', 'f'].includes(textIn(rte, 'relkind') ?? '') || flag(rte, 'inh');
 }

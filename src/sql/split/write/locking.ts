@@ -15,7 +15,8 @@ import { columnRef, list, type RawFields, type RawNode, rewrite, target, visit }
 import { parseOne } from '../../raw/parse.js';
 import { touchOf } from '../../touch.js';
 import { mustTravelExactly } from '../exact.js';
-import { isRead, mustBeReadable, type SplitPlanning, splitBody } from '../plan.js';
+import { type SplitPlanning, splitBody } from '../plan.js';
+import { isRead, mustBeReadable } from '../readable.js';
 import { orCause } from './computed-plan.js';
 import { collationsOf, givenQuery } from './given-query.js';
 

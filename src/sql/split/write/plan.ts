@@ -18,14 +18,8 @@ import { policedUpdate, securedRefusal, securedWrite } from '../../row-security/
 import { touchOf } from '../../touch.js';
 import { planTriggered } from '../../triggers/plan.js';
 import { isApplied } from '../asks.js';
-import {
-  isPlainRead,
-  mustBeReadable,
-  planSplit,
-  type SplitPlanning,
-  splitBody,
-  withoutOnly,
-} from '../plan.js';
+import { planSplit, type SplitPlanning, splitBody, withoutOnly } from '../plan.js';
+import { isPlainRead, mustBeReadable } from '../readable.js';
 import { withoutSamples } from '../samples.js';
 import { planComputedInsert } from './computed-insert.js';
 import { planComputedMerge } from './computed-merge.js';
