@@ -41,6 +41,7 @@ export class CloudWrites {
   readonly #batches: Open[] = [];
   readonly #old = new Map<string, Row>();
   readonly #standing = new Map<LogicalTable, Set<string>>();
+  readonly #untouched = new Map<LogicalTable, Set<string>>();
   #order: Place[] | undefined;
   #bytes = 0;
 
@@ -103,6 +104,17 @@ export class CloudWrites {
   keepOut(table: LogicalTable, ctid: string): void {
     const ctids = this.#standing.get(table) ?? new Set();
     this.#standing.set(table, ctids.add(ctid));
+  }
+
+  /** A row with which a given one conflicts is looked at, and not changed: PostgreSQL locks it before it looks. */
+  leaveAsItIs(table: LogicalTable, ctid: string): void {
+    const ctids = this.#untouched.get(table) ?? new Set();
+    this.#untouched.set(table, ctids.add(ctid));
+  }
+
+  /** ctids of rows that are locked, and not changed */
+  get untouched(): ReadonlyMap<LogicalTable, ReadonlySet<string>> {
+    return this.#untouched;
   }
 
   /** ctids of rows that keep others out, as keys of theirs say */

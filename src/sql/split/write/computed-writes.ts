@@ -200,6 +200,7 @@ export class ComputedSink {
     const table = oid ? this.tableOf(Number(textOf(oid))) : named;
     if (Number(textOf(number)) === untouched) {
       if (this.writes.isWritten(table, textOf(ctid!))) throw twice(once);
+      this.writes.leaveAsItIs(table, textOf(ctid!));
       return false;
     }
     if (Number(textOf(number)) === keptOut) {

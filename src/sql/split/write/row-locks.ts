@@ -21,12 +21,17 @@ export type Locked = ReadonlyMap<string, number>;
 export type LockedRows = ReadonlyMap<RowsToWrite, Locked>;
 
 /**
- * Locks the rows that a statement updates or deletes.
+ * Locks the rows that a statement updates or deletes, and those that it leaves as they are because of what they hold
+ * (ExecOnConflictUpdate of nodeModifyTable.c).
  * @returns undefined: one of them is not any more what it was when it was fetched
  * @throws PostgresError of the cloud: 40001 where the transaction has one snapshot and a row has changed since
  */
 export async function lockRows(writes: CloudWrites, session: SessionPort): Promise<LockedRows | undefined> {
   const locked = new Map<RowsToWrite, Locked>();
+  for (const [table, ctids] of writes.untouched) {
+    const found = await lock({ table, strength: 'NO KEY UPDATE', wait: '' }, [...ctids], writes, session);
+    if (found.size < ctids.size) return undefined;
+  }
   for (const batch of writes.batches) {
     if (batch.kind === 'insert') continue;
     const strength = batch.kind === 'delete' ? 'UPDATE' : lockStrength(batch);
