@@ -1,9 +1,10 @@
 /** Actions of foreign keys over protected columns: what PostgreSQL does to the rows that refer, run by Clarus. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import pg from 'pg';
+import type pg from 'pg';
 import { beside } from './support/beside.js';
 import { outcomeOf, type Step } from './support/outcome.js';
+import { alikeInTwoSessions } from './support/two-sessions.js';
 
 const policy = `unlisted: encrypt
 tables:
@@ -180,19 +181,7 @@ suite('foreign keys over protected columns', { timeout: 300_000 }, () => {
     work: (first: pg.Client, second: pg.Client) => Promise<readonly unknown[]>,
   ): Promise<void> => {
     await sides.both('ROLLBACK');
-    const found: unknown[] = [];
-    for (const target of [sides.recorded.proxy, sides.recorded.proxy.plain]) {
-      const [first, second] = [new pg.Client({ ...target }), new pg.Client({ ...target })];
-      await Promise.all([first.connect(), second.connect()]);
-      found.push(
-        (await work(first, second)).map(answer => {
-          const { code, rowCount } = answer as { code?: string; rowCount?: number };
-          return { code, rowCount };
-        }),
-      );
-      await Promise.all([first.end(), second.end()]);
-    }
-    assert.deepEqual(found[0], found[1]);
+    await alikeInTwoSessions(sides.recorded.proxy, work);
     assert.deepEqual(await contents(sides.ours), await contents(sides.plain));
   };
 

@@ -4,6 +4,7 @@ import { suite, test } from 'node:test';
 import pg from 'pg';
 import { beside } from './support/beside.js';
 import { outcomeOf, type Step } from './support/outcome.js';
+import { alikeInTwoSessions } from './support/two-sessions.js';
 
 const policy = `unlisted: encrypt
 tables:
@@ -371,19 +372,7 @@ suite('foreign keys and partitioned tables with protected columns', { timeout: 3
   const together = async (
     work: (first: pg.Client, second: pg.Client) => Promise<readonly object[]>,
   ): Promise<void> => {
-    const found: unknown[] = [];
-    for (const target of [sides.recorded.proxy, sides.recorded.proxy.plain]) {
-      const [first, second] = [new pg.Client({ ...target }), new pg.Client({ ...target })];
-      await Promise.all([first.connect(), second.connect()]);
-      found.push(
-        (await work(first, second)).map(answer => {
-          const { code, rowCount } = answer as { code?: string; rowCount?: number };
-          return { code, rowCount };
-        }),
-      );
-      await Promise.all([first.end(), second.end()]);
-    }
-    assert.deepEqual(found[0], found[1]);
+    await alikeInTwoSessions(sides.recorded.proxy, work);
   };
 
   test('two sessions that change what refers and what is referred to end as in PostgreSQL', async () => {
