@@ -64,7 +64,10 @@ tables:
 
 const directory = mkdtempSync(join(tmpdir(), 'clarus-bench-'));
 chmodSync(directory, 0o755);
-const cloud = await startServer({ settings: { shared_buffers: '256MB', max_wal_size: '4GB' } });
+// As durable as a stock server: what is committed is on the disk.
+const cloud = await startServer({
+  settings: { shared_buffers: '256MB', max_wal_size: '4GB', fsync: 'on' },
+});
 const direct: Target = { ...cloud, database: 'plain' };
 const behind: Target = { ...cloud, database: 'protected' };
 let clarus: Running | undefined;
@@ -95,9 +98,9 @@ try {
     await storage(report, behind);
   }
   if (wanted('latency')) await latency(report, clarus.target, direct);
+  const others: [string, Target][] = [['a bare pipe of bytes in Node', pipe.target]];
+  if (pgbouncer !== undefined) others.push(['PgBouncer', pgbouncer.target]);
   if (wanted('throughput')) {
-    const others: [string, Target][] = [['a bare pipe of bytes in Node', pipe.target]];
-    if (pgbouncer !== undefined) others.push(['PgBouncer', pgbouncer.target]);
     const shared = { direct, seconds, directory };
     await throughput(report, { ...shared, others, clarus: clarus.target, workers: 1 });
     await clarus.stop();
@@ -106,7 +109,8 @@ try {
     await clarus.stop();
     clarus = await startClarus(directory, cloud, 'protected', 1, policy);
   }
-  if (wanted('split')) await split(report, cloud, direct, join(directory, 'split'), seconds);
+  if (wanted('split'))
+    await split(report, cloud, { plain: direct, others, directory: join(directory, 'split'), seconds });
   if (wanted('memory')) await memory(report, clarus, rows, Number(values.stream));
 } finally {
   await clarus?.stop();

@@ -27,14 +27,20 @@ tables:
     columns: { tid: { protect: none }, bid: { protect: none }, aid: { protect: none }, mtime: { protect: none } }
 `;
 
-/** @param plain a database of the cloud with pgbench's tables */
-export async function split(
-  report: Report,
-  cloud: TestServer,
-  plain: Target,
-  directory: string,
-  seconds: number,
-): Promise<void> {
+/** What split statements are measured against. */
+export interface SplitTargets {
+  /** a database of the cloud with pgbench's tables */
+  readonly plain: Target;
+  /** what else stands between a client and that database, by its name */
+  readonly others: readonly (readonly [name: string, target: Target])[];
+  /** for the installation of Clarus */
+  readonly directory: string;
+  /** of one pgbench run */
+  readonly seconds: number;
+}
+
+export async function split(report: Report, cloud: TestServer, targets: SplitTargets): Promise<void> {
+  const { plain, others, directory, seconds } = targets;
   mkdirSync(directory, { mode: 0o755 });
   const clarus = await startClarus(directory, cloud, 'split', 1, splitPolicy);
   try {
@@ -56,6 +62,7 @@ export async function split(
         goal: 'at least 0.5',
         ours: () => pgbench(clarus.target, clients, seconds, []),
         direct: () => pgbench(plain, clients, seconds, []),
+        others: others.map(([name, target]) => [name, () => pgbench(target, clients, seconds, [])] as const),
       });
   } finally {
     await clarus.stop();
