@@ -3,9 +3,10 @@
  * and carriers cannot ask for rows on it while it runs the statement. So all rows of its tables are fetched first, and it
  * runs over WITH queries that stand for the tables.
  */
-import type { LogicalTable } from '../../catalog/catalog.js';
+import type { Catalog, LogicalTable } from '../../catalog/catalog.js';
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
-import { type Node, nodesIn, numberIn, readNodes, textIn, walk } from '../analysed/node.js';
+import { hasHeirs, heirsOf } from '../../catalog/trees.js';
+import { flag, type Node, nodesIn, numberIn, readNodes, textIn, walk } from '../analysed/node.js';
 import { RTE } from '../analysed/query.js';
 import { physical } from '../compilation.js';
 import type { SplitBody } from '../execute/bodies.js';
@@ -42,24 +43,31 @@ export async function givenTables(
   if (!raw.SelectStmt || body.writes || body.routines || tables.length !== body.tables.length)
     return undefined;
   if (!readsPlainly(analysis, new Set(body.tables))) return undefined;
-  const named = inPlace(raw, tables);
+  const ranges = rangesOf(analysis, catalog);
+  const named = ranges && inPlace(raw, ranges);
   if (!named) return undefined;
   const fetches: GivenFetch[] = [];
   const queries: string[] = [];
   let parameter = parameterTypes.length;
   const types = [...parameterTypes];
-  for (const [i, table] of tables.entries()) {
-    const fetch = await fetchOf(raw, table, services);
-    if (!fetch) return undefined;
-    fetches.push(fetch);
-    const columnType = await columnTypes(table, session);
-    const { columns, travels } = fetch;
-    const typed = columns.map((c, k) => `u.c${k}::${columnType.get(c)} AS ${quoteName(c)}`);
-    const arrays = columns.map(() => `pg_catalog.unnest($${++parameter})`);
-    types.push(...travels.map(({ array }) => array));
-    queries.push(
-      `${nameOf(i)} AS (SELECT ${typed.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${columns.map((_, k) => `c${k}`).join(', ')}))`,
-    );
+  for (const [i, range] of ranges.entries()) {
+    const columnType = await columnTypes(range.table, session);
+    const columns = columnsOf(raw, range.table);
+    if (columns.length === 0) return undefined;
+    const selects: string[] = [];
+    for (const member of range.members) {
+      const fetch = await fetchOf(columns, member, catalog, services);
+      if (!fetch) return undefined;
+      fetches.push(fetch);
+      const { travels } = fetch;
+      const typed = columns.map((c, k) => `u.c${k}::${columnType.get(c)} AS ${quoteName(c)}`);
+      const arrays = columns.map(() => `pg_catalog.unnest($${++parameter})`);
+      types.push(...travels.map(({ array }) => array));
+      selects.push(
+        `SELECT ${typed.join(', ')} FROM ROWS FROM (${arrays.join(', ')}) AS u (${columns.map((_, k) => `c${k}`).join(', ')})`,
+      );
+    }
+    queries.push(`${nameOf(i)} AS (${selects.join(' UNION ALL ')})`);
   }
   const statement = deparse(withQueries(named, queries));
   const { shape } = await session.analyse(statement, types);
@@ -98,11 +106,36 @@ const isPlain = (query: Node, tables: ReadonlySet<number>): boolean =>
   nodesIn(query, 'rtable').every(
     rte =>
       numberIn(rte, 'rtekind') !== RTE.relation ||
-      (textIn(rte, 'relkind') === 'r' && tables.has(numberIn(rte, 'relid'))),
+      (['r', 'p'].includes(textIn(rte, 'relkind')!) && tables.has(numberIn(rte, 'relid'))),
   ) && nodesIn(query, 'rowMarks').length === 0;
 
+/** A table as FROM names it, and the tables of the cloud whose rows it means. */
+interface Range {
+  readonly table: LogicalTable;
+  readonly members: readonly LogicalTable[];
+}
+
+/** @returns undefined: one is named with ONLY and without it, or has no rows of its own */
+function rangesOf({ parsed }: Analysis, catalog: Catalog): readonly Range[] | undefined {
+  const ranges = new Map<number, Range>();
+  let certain = true;
+  walk(parsed.flatMap(readNodes), node => {
+    const isEntry = node.kind === 'RANGETBLENTRY' || node.kind === 'RTE';
+    if (!isEntry || numberIn(node, 'rtekind') !== RTE.relation) return certain;
+    const table = catalog.tables.get(numberIn(node, 'relid'))!;
+    const whole = flag(node, 'inh') && hasHeirs(catalog, table);
+    const members = [table, ...(whole ? heirsOf(catalog, table) : [])].filter(one => !one.partitioned);
+    const before = ranges.get(table.oid);
+    certain &&= members.length > 0 && (!before || before.members.length === members.length);
+    ranges.set(table.oid, { table, members });
+    return certain;
+  });
+  return certain ? [...ranges.values()] : undefined;
+}
+
 /** The statement with names of WITH queries in place of those of tables; undefined: it is not certain which is which. */
-function inPlace(raw: RawNode, tables: readonly LogicalTable[]): RawNode | undefined {
+function inPlace(raw: RawNode, ranges: readonly Range[]): RawNode | undefined {
+  const tables = ranges.map(({ table }) => table);
   let certain = new Set(tables.map(({ name }) => name)).size === tables.length;
   visit(raw, (kind, fields) => {
     if (kind === 'CommonTableExpr') certain &&= tables.every(({ name }) => name !== text(fields, 'ctename'));
@@ -118,7 +151,7 @@ function inPlace(raw: RawNode, tables: readonly LogicalTable[]): RawNode | undef
     );
     if (i < 0) return undefined;
     const { schemaname: _schema, ...rest } = range;
-    return { RangeVar: { alias: { aliasname: tables[i]!.name }, ...rest, relname: nameOf(i) } };
+    return { RangeVar: { alias: { aliasname: tables[i]!.name }, ...rest, relname: nameOf(i), inh: true } };
   });
 }
 
@@ -130,18 +163,22 @@ function withQueries(raw: RawNode, queries: readonly string[]): RawNode {
   return { SelectStmt: { ...select, withClause } };
 }
 
-async function fetchOf(
-  raw: RawNode,
-  table: LogicalTable,
-  { plan }: SplitServices,
-): Promise<GivenFetch | undefined> {
+/** How many rows there are matters too: where no column is needed, one is fetched. */
+function columnsOf(raw: RawNode, table: LogicalTable): readonly string[] {
   const all = table.columns.map(c => c.name);
   const needed = namesByPlace(raw) ? all : columnsNeeded(raw, all);
-  // how many rows there are matters too
-  const columns = needed.length > 0 ? needed : all.slice(0, 1);
-  if (columns.length === 0) return undefined;
+  return needed.length > 0 ? needed : all.slice(0, 1);
+}
+
+async function fetchOf(
+  columns: readonly string[],
+  table: LogicalTable,
+  catalog: Catalog,
+  { plan }: SplitServices,
+): Promise<GivenFetch | undefined> {
+  const only = hasHeirs(catalog, table) ? 'ONLY ' : '';
   const fetch = await plan(
-    `SELECT ${columns.map(quoteName).join(', ')} FROM ${quoteQualified(table.schema, table.name)}`,
+    `SELECT ${columns.map(quoteName).join(', ')} FROM ${only}${quoteQualified(table.schema, table.name)}`,
     [],
   );
   if (fetch.kind !== 'pass' && (fetch.kind !== 'protected' || fetch.body.kind !== 'read')) return undefined;
