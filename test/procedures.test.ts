@@ -102,6 +102,36 @@ suite('procedures', { timeout: 400_000 }, () => {
     assert.deepEqual(await sides.differences(steps), []);
   });
 
+  test('SET in a body of what changes plans alone lasts and goes as in PostgreSQL; of anything else it is refused', async () => {
+    const block = (body: string): string => `DO $do$ BEGIN ${body} END $do$`;
+    const shown = ['work_mem', 'enable_seqscan', 'effective_io_concurrency'].map(name => `SHOW ${name}`);
+    const read = 'PERFORM count(*) FROM person WHERE upper(name) > $$A$$;';
+    const bodies = [
+      `SET work_mem = '5MB'; ${read} SET enable_seqscan TO off; ${read}`,
+      `BEGIN SET effective_io_concurrency = 50; EXCEPTION WHEN invalid_parameter_value THEN END;`,
+      `BEGIN SET work_mem = '7MB'; ${read} RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN ${read} END;`,
+      `BEGIN SET work_mem = 'much'; EXCEPTION WHEN invalid_parameter_value THEN ${read} END;`,
+      `BEGIN SET enable_seqscan = 3000; EXCEPTION WHEN OTHERS THEN RAISE NOTICE '%', SQLERRM; END;`,
+      `SET LOCAL work_mem = '6MB'; RAISE NOTICE '%', current_setting('work_mem');`,
+      `RESET work_mem; SET enable_seqscan TO DEFAULT; ${read}`,
+      `EXECUTE format('SET %I = %L', 'work_mem', '8MB'); UPDATE person SET amount = 3 WHERE id = 1;`,
+      `SET work_mem = '9MB'; RAISE 'gone';`,
+      `SET no_such_setting_cost = 1;`,
+    ].map(block);
+    const found: unknown[] = [];
+    for (const body of bodies) {
+      found.push(...(await sides.differences([body, ...shown, ...contents])));
+      found.push(...(await sides.differences(['BEGIN', body, 'ROLLBACK', ...shown, ...contents])));
+      found.push(...(await sides.differences(['BEGIN', body, 'COMMIT', ...shown])));
+    }
+    assert.deepEqual(found, []);
+    await sides.both('RESET ALL');
+    for (const other of ['search_path = x', "timezone = 'UTC'", 'transaction_isolation = serializable'])
+      assert.equal((await sides.outcome(sides.ours, block(`SET ${other};`))).code, '0A000', other);
+    for (const other of ['SET ROLE NONE', 'RESET ALL', 'SET LOCAL extra_float_digits = 0'])
+      assert.equal((await sides.outcome(sides.ours, block(`${other};`))).code, '0A000', other);
+  });
+
   test('a cursor goes from one function to another, and to no client', async () => {
     await sides.both(
       `CREATE FUNCTION opens() RETURNS refcursor LANGUAGE plpgsql AS $$ DECLARE c CURSOR FOR SELECT name FROM person ORDER BY id;

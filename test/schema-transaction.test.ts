@@ -115,6 +115,23 @@ const scripts: Readonly<Record<string, readonly Step[]>> = {
     'SELECT pg_typeof(weight), (weight / 3)::text FROM old ORDER BY id',
     'DROP TABLE part, old CASCADE',
   ],
+  'functions that read no table': [
+    'CREATE FUNCTION loud(t text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE $n$%$n$, t; RETURN upper(t) || $n$!$n$; END$$',
+    'CREATE FUNCTION twice(n numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$SELECT n * 2$$',
+    "SELECT loud('x'), twice(2.5)",
+    'CREATE DOMAIN yes AS text CHECK (length(value) < 4)',
+    "SELECT CASE loud('x') WHEN 'X!'::yes THEN 1 END",
+    'SELECT id, loud(name), twice(weight) FROM patient WHERE twice(weight) > 100 ORDER BY id',
+    [
+      'SELECT v.who, twice(p.weight + $1) FROM patient p JOIN visit v ON loud(v.who) = loud(p.name) ORDER BY v.id, p.id',
+      '1',
+    ],
+    'CREATE OR REPLACE FUNCTION twice(n numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$SELECT n + n + 1$$',
+    'SELECT twice(weight) FROM patient ORDER BY id',
+    "SELECT loud(NULL), twice(1), 'long'::yes",
+    'DROP FUNCTION loud, twice',
+    'DROP DOMAIN yes',
+  ],
   savepoints: [
     'SAVEPOINT a',
     'CREATE TABLE gone (x text)',
@@ -178,6 +195,24 @@ suite('transactions that change the schema', { timeout: 300_000 }, () => {
       got.map(({ command, rowCount, rows }) => [command, rowCount, rows]),
       wanted.map(({ command, rowCount, rows }) => [command, rowCount, rows]),
     );
+  });
+
+  test('a function that reads a table is refused, and what functions notice is told', async () => {
+    await sides.both(
+      'BEGIN',
+      'CREATE FUNCTION many() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) FROM patient$$',
+    );
+    const { code } = (await outcome(sides.ours, 'SELECT many(), name FROM patient')) as { code?: string };
+    assert.equal(code, '0A000');
+    await sides.both('ROLLBACK');
+    const told = [
+      'BEGIN',
+      'CREATE FUNCTION loud(t text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE $n$%$n$, t; RETURN t; END$$',
+      "SELECT loud('x')",
+      'SELECT loud(upper(name)) FROM patient ORDER BY id',
+      'ROLLBACK',
+    ];
+    assert.deepEqual(await sides.differences(told), []);
   });
 
   test('shows the cloud no protected value', () => {

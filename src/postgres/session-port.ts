@@ -22,6 +22,7 @@ import type { CarefulContext } from './context.js';
 import { cursorPort } from './cursor-execution.js';
 import { recorded } from './recording.js';
 import { inSavepoint, inSearchPath, renewInternal } from './routine-control.js';
+import { setWithin } from './setting-execution.js';
 import { beginInternal, keepSequences, touchTrusted } from './transaction-control.js';
 
 /** The session as planning and executors see it. */
@@ -71,6 +72,7 @@ export class ContextPort implements SessionPort {
       },
       subtransaction: work => inSavepoint(context, work),
       inSearchPath: (path, work) => inSearchPath(context, path, work),
+      set: sql => setWithin(context, sql),
       renew: action => renewInternal(context, action),
     };
     this.client = new ContextClient(context);

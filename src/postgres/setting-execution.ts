@@ -43,6 +43,15 @@ export async function executeSetting(
   cloud.pipeline.own(commandComplete(tag));
 }
 
+/** SET within a body that is run statement by statement: a part of what the client has sent. @returns its tag */
+export async function setWithin(context: CarefulContext, sql: string): Promise<string> {
+  await beginInternal(context);
+  const tag = await context.cloud.run(sql, notice => context.port.client.notice(notice));
+  context.settings.stale = true;
+  await follow(context, sql);
+  return tag;
+}
+
 /**
  * set_config in a SELECT of its own. Its values are written into the statement here, so that nothing is bound in
  * the cloud before it is known which side may see them.

@@ -332,6 +332,8 @@ export interface SessionPort {
     subtransaction<T>(work: () => Promise<T>): Promise<T>;
     /** Does something while names are looked up in another search_path, on both sides. @param path as `set_config` takes it */
     inSearchPath<T>(path: string, work: () => Promise<T>): Promise<T>;
+    /** Sets, on both sides, what changes plans and nothing else (settings.ts). @throws PostgresError what the cloud says to that */
+    set(sql: string): Promise<string>;
     /** Ends the block that `begin` has begun, and begins another. @throws PostgresError where it cannot be committed */
     renew(action: 'commit' | 'rollback'): Promise<void>;
   };

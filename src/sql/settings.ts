@@ -69,6 +69,15 @@ export function sidesOf(name: string, value: string | undefined): SettingSides {
   return trustedOnly.has(lower) ? 'trusted' : cloudOnly.has(lower) ? 'cloud' : 'both';
 }
 
+const ofPlans =
+  /^(enable|jit|geqo)(_\w+)?$|^\w+_(cost|collapse_limit|scan_size|io_concurrency)$|^(work_mem|hash_mem_multiplier|maintenance_work_mem|effective_cache_size|max_parallel_(workers|workers_per_gather|maintenance_workers)|parallel_leader_participation|default_statistics_target|plan_cache_mode|cursor_tuple_fraction|recursive_worktable_factor)$/;
+
+/** Is it a setting that changes how PostgreSQL computes an answer, and never the answer? */
+export const changesPlansOnly = (name: string): boolean =>
+  ofPlans.test(name.toLowerCase()) && !ofVacuum.test(name.toLowerCase());
+/** they are named as costs of the planner are */
+const ofVacuum = /vacuum/;
+
 /** The settings by which PostgreSQL reads a literal, as one text: equal texts read every literal alike. */
 export const readingOf = ({
   dateStyle,

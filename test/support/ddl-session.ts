@@ -173,6 +173,7 @@ export async function openDdlSession(
       },
       subtransaction: () => Promise.reject(new Error('not used by DDL')),
       inSearchPath: (_path, work) => work(),
+      set: () => Promise.reject(new Error('not used by DDL')),
       renew: () => Promise.reject(new Error('not used by DDL')),
     },
     analyse: sql => analyse(shadow, sql),

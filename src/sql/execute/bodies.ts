@@ -221,6 +221,8 @@ export interface SplitBody {
   readonly localised: boolean;
   /** functions of users that it calls, as they were when it was planned; undefined: none */
   readonly routines: RoutineVersions | undefined;
+  /** they read tables; absent: they do not */
+  readonly routinesRead?: true;
   /** shadow OIDs of the tables that it reads, and their names */
   readonly tables: readonly number[];
   readonly names: readonly string[];

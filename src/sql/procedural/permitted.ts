@@ -1,6 +1,7 @@
 /** Statements that bodies may hold. */
 import { ClarusError } from '../../errors.js';
-import { kindOf, type RawNode, visit } from '../raw/node.js';
+import { kindOf, type RawFields, type RawNode, text, visit } from '../raw/node.js';
+import { changesPlansOnly } from '../settings.js';
 
 /**
  * PostgreSQL refuses some statements in bodies as well; those that act on the session are refused because it is the
@@ -21,6 +22,7 @@ export function mustBeAllowed(raw: RawNode): void {
   });
   if (kind === 'CopyStmt')
     throw new ClarusError('0A000', 'COPY is not answered within a function or DO block');
+  if (raw.VariableSetStmt && isOfPlans(raw.VariableSetStmt)) return;
   if (
     /^(VariableSet|VariableShow|Prepare|Execute|Deallocate|Discard|DeclareCursor|Load|Lock)Stmt$/.test(kind)
   )
@@ -30,3 +32,7 @@ export function mustBeAllowed(raw: RawNode): void {
       { hint: 'Send them by themselves.' },
     );
 }
+
+/** SET and RESET of one setting that the planner alone heeds. */
+const isOfPlans = (set: RawFields): boolean =>
+  /^VAR_(SET_VALUE|SET_DEFAULT|RESET)$/.test(String(set.kind)) && changesPlansOnly(text(set, 'name') ?? '');

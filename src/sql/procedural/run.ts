@@ -170,6 +170,10 @@ async function runPlan(
           isInsteadOf(plan));
       break;
     }
+    case 'setting':
+      tag = await session.transaction.set(plan.sql);
+      secret = [];
+      break;
     default:
       throw notInBody();
   }

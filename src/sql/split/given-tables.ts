@@ -40,7 +40,7 @@ export async function givenTables(
   const catalog = session.catalog();
   const tables = body.tables.map(oid => catalog.tables.get(oid)).filter(table => table !== undefined);
   const analysis = await session.analyse(sql, parameterTypes);
-  if (!raw.SelectStmt || body.writes || body.routines || tables.length !== body.tables.length)
+  if (!raw.SelectStmt || body.writes || body.routinesRead || tables.length !== body.tables.length)
     return undefined;
   if (!readsPlainly(analysis, new Set(body.tables))) return undefined;
   const ranges = rangesOf(analysis, catalog);

@@ -174,6 +174,7 @@ export async function splitBody(
     asked,
     localised: isLocalised(analysis, touch),
     routines: routines?.versions,
+    ...(routines && routines.tables.size > 0 ? { routinesRead: true } : {}),
     tables: [...new Set(touch.tables.flatMap(table => [table, ...heirsOf(session.catalog(), table)]))].map(
       t => t.oid,
     ),

@@ -217,11 +217,14 @@ class SplitPortal implements Portal {
 
   /** Runs a statement that reads no table. @returns undefined: it reads some, or what its functions read must be looked at */
   async #withoutTables(): Promise<ExecuteOutcome | undefined> {
-    const { body, bound } = this;
-    if (body.tables.length > 0 || body.routines || body.as) return undefined;
+    const { body, bound, residual } = this;
+    if (body.tables.length > 0 || body.as) return undefined;
+    if (body.routines && !residual.changesSchema) return undefined;
     this.#over = true;
     if (body.asked.some(value => value.ofTransaction)) await bound.session.transaction.begin();
-    return this.#overRows(body, await askCloud(body.asked, bound.session));
+    const outcome = await this.#overRows(body, await askCloud(body.asked, bound.session));
+    await mustBeAsRead(body, bound.session.trusted);
+    return outcome;
   }
 
   /** Runs the statement over rows of all its tables. @returns undefined: it cannot be */
@@ -237,7 +240,9 @@ class SplitPortal implements Portal {
     if (!tables) throw tooLarge(fetches.map(({ table }) => `"${table.name}"`));
     const arrays = tables.flatMap((rows, i) => rows.arrays(fetches[i]!.columns.length));
     this.#over = true;
-    return this.#overRows(given, [...(await askCloud(body.asked, session)), ...arrays]);
+    const outcome = await this.#overRows(given, [...(await askCloud(body.asked, session)), ...arrays]);
+    await mustBeAsRead(body, session.trusted);
+    return outcome;
   }
 
   /** Runs the statement over rows of its table. */
@@ -370,9 +375,13 @@ export async function mustHaveRunAsPlanned(
   session: SessionPort,
 ): Promise<void> {
   await tell(session, residual.notices);
-  if (!routines) return;
-  if (residual.failure !== undefined) throw residual.failure;
-  if ((await versionsOf(routines.oids, residual.port)) !== routines.text)
+  if (routines && residual.failure !== undefined) throw residual.failure;
+  await mustBeAsRead({ routines }, residual.port);
+}
+
+/** @throws ClarusError 40001 where a function is another one than was read when the statement was planned */
+async function mustBeAsRead({ routines }: Pick<SplitBody, 'routines'>, port: StatementPort): Promise<void> {
+  if (routines && (await versionsOf(routines.oids, port)) !== routines.text)
     throw new ClarusError('40001', 'a function was replaced while a statement called it', {
       hint: 'Try again.',
     });
