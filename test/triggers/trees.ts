@@ -173,6 +173,18 @@ export const scripts: Readonly<Record<string, readonly Step[]>> = {
     "INSERT INTO job (id, queue, name) VALUES (1, 'a', 'Neu'), (71, 'b', 'Ganz') ON CONFLICT DO NOTHING RETURNING id",
     "INSERT INTO job (id, queue, name) VALUES (1, 'a', 'Neu') ON CONFLICT (queue, id) DO UPDATE SET queue = 'b'",
   ],
+  'ON CONFLICT of rows that BEFORE INSERT triggers make': [
+    on('before', 'BEFORE INSERT', 'job', 'louder', row),
+    on('notes', 'BEFORE INSERT', 'job_b', 'noted', row),
+    on('tells', `AFTER ${all}`, 'job', 'tell', row),
+    "INSERT INTO job (id, queue, name) VALUES (1, 'a', 'Neu'), (70, 'b', 'Ganz') ON CONFLICT (queue, id) DO UPDATE SET name = EXCLUDED.name || job.name RETURNING *",
+    "INSERT INTO job (id, queue, name, note) VALUES (3, 'b', 'Neu', 'n') ON CONFLICT (queue, id) DO UPDATE SET note = EXCLUDED.note || EXCLUDED.name RETURNING *",
+    "INSERT INTO job (id, queue, name) VALUES (1, 'a', 'Neu'), (71, 'b', 'Ganz') ON CONFLICT DO NOTHING RETURNING id, note, loud",
+    "INSERT INTO job_b (id, queue, name) VALUES (3, 'b', 'Neu'), (72, 'b', 'Ganz') ON CONFLICT (queue, id) DO UPDATE SET name = EXCLUDED.note RETURNING *",
+    on('goes', 'BEFORE INSERT', 'job_a', 'elsewhere', row),
+    "INSERT INTO job (id, queue, name) VALUES (1, 'a', 'Neu') ON CONFLICT DO NOTHING",
+    "INSERT INTO job (id, queue, name) VALUES (1, 'z', 'Neu') ON CONFLICT DO NOTHING",
+  ],
   definitions: [
     on('tells', 'AFTER INSERT', 'job', 'tell', row),
     'CREATE TABLE job_e PARTITION OF job FOR VALUES IN ($$e$$)',

@@ -298,6 +298,8 @@ export interface TriggeredWrite {
   readonly rowByRow: boolean;
   /** functions of rows see what foreign keys do because of the rows */
   readonly seesActions: boolean;
+  /** ON CONFLICT beside BEFORE INSERT triggers of rows: what the statement gives, of which these make what is proposed */
+  readonly proposes?: GivenRows;
   /** ON CONFLICT DO NOTHING: by which EXCLUDE constraints of the trusted side, and keys beside them, rows are left out */
   readonly skips?: SkippedBy;
 }

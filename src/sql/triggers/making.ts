@@ -46,7 +46,17 @@ export class MakingRows {
   }
 
   /**
-   * Fires the triggers that come before a row is written.
+   * Fires the triggers that come before a row is inserted.
+   * @returns false: it is left out
+   * @throws ClarusError 23514 where no partition takes it
+   */
+  async propose(change: Change): Promise<boolean> {
+    await this.#placing.place(change);
+    return this.#inserted(change);
+  }
+
+  /**
+   * Fires the triggers that come before a row is written, but for those that have been fired when it was proposed.
    * @yields what is written: nothing, the row, or what becomes of it in two partitions, one after the other
    * @throws ClarusError 23514 where no partition takes it
    */
@@ -58,8 +68,9 @@ export class MakingRows {
     }
     switch (change.kind) {
       case 'insert':
-        await this.#placing.place(change);
-        if (await this.#inserted(change)) yield change;
+        if (this.triggered.proposes) await this.#placing.place(change);
+        else if (!(await this.propose(change))) return;
+        yield change;
         return;
       case 'update':
         yield* this.#updated(change);

@@ -1,7 +1,7 @@
 /** INSERT, UPDATE, DELETE and MERGE of a table whose triggers run on the trusted side. */
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { quoteName } from '../../catalog/quote.js';
-import { hasHeirs } from '../../catalog/trees.js';
+import { hasHeirs, treeOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
 import { flag, type Node, nodeIn, nodesIn, numberIn, readNodes } from '../analysed/node.js';
 import { COMMAND, entry } from '../analysed/query.js';
@@ -21,6 +21,7 @@ import { refuseFlows, refuseLateSight, type Write, writesOf } from '../split/wri
 import { aliasOfTarget, planGivenRows, writesInWith } from '../split/write/given-rows.js';
 import { seesActions } from './acted.js';
 import { firedBy } from './catalogue.js';
+import { planProposed } from './proposed.js';
 import { planReturning } from './returning.js';
 import { refuseSightOfTriggers } from './sight.js';
 import { type Done, firedBelow } from './tree.js';
@@ -83,7 +84,7 @@ export async function planTriggered(
     fired,
     below,
     insteadOf: false,
-    rowByRow: await readsRows(all, session),
+    rowByRow: await seeRows(all, table, session),
     seesActions: await seesActions(all, session),
     returning: await planReturning(fields, write.query, table, aliasOfTarget(fields, table), planning),
   };
@@ -181,18 +182,19 @@ function refuseOfCloud({ table, triggers }: FiredTriggers): void {
   );
 }
 
-/** Do functions that run before a row is written read tables, so that they see the rows before it? */
-async function readsRows(all: readonly FiredTriggers[], session: SessionPort): Promise<boolean> {
+/** Do functions that run before a row is written see the rows before it, in the table or by what they write? */
+async function seeRows(
+  all: readonly FiredTriggers[],
+  table: LogicalTable,
+  session: SessionPort,
+): Promise<boolean> {
   const oids = all.flatMap(fired => triggersAt(fired, 'BEFORE', 'ROW')).map(({ routine }) => routine);
   if (oids.length === 0) return false;
   const { tables, doubt, writes } = await routinesCalled(new Set(oids), session);
-  return tables.size > 0 || writes || doubt !== undefined;
+  return writes || doubt !== undefined || treeOf(session.catalog(), table).some(({ oid }) => tables.has(oid));
 }
 
-/**
- * ON CONFLICT: constraints are looked at before conflicts, so no trigger may change a row before that.
- * @throws ClarusError 0A000 where one may
- */
+/** ON CONFLICT: triggers that come before a row is inserted are fired before conflicts are looked for. */
 async function planUpsert(
   raw: RawNode,
   query: Node,
@@ -200,25 +202,29 @@ async function planUpsert(
   planning: SplitPlanning,
 ): Promise<ProtectedPlan> {
   const { table, fired, below } = triggered;
-  if ([...fired, ...below].some(of => of.event === 'INSERT' && triggersAt(of, 'BEFORE', 'ROW').length > 0))
-    throw refused(table, 'ON CONFLICT beside a BEFORE INSERT trigger of rows is not answered yet');
-  if (triggered.rowByRow)
-    throw refused(table, 'ON CONFLICT beside a BEFORE trigger that reads tables is not answered yet');
   const { returningClause: _clause, returningList: _list, ...fields } = raw.InsertStmt!;
   const { returningList: _returned, ...own } = query.fields;
   const { analysis } = planning;
-  const planned = await planComputedInsert(
-    { InsertStmt: fields },
-    { ...query, fields: own },
-    table,
-    { ...planning, analysis: { ...analysis, shape: { ...analysis.shape, columns: undefined } } },
-    undefined,
-    table.columns,
+  const without: SplitPlanning = {
+    ...planning,
+    analysis: { ...analysis, shape: { ...analysis.shape, columns: undefined } },
+  };
+  const insert: RawNode = { InsertStmt: fields };
+  const tree: Node = { ...query, fields: own };
+  const isProposed = [...fired, ...below].some(
+    of => of.event === 'INSERT' && triggersAt(of, 'BEFORE', 'ROW').length > 0,
   );
+  const { planned, proposes } = isProposed
+    ? await planProposed(insert, tree, table, without)
+    : {
+        planned: await planComputedInsert(insert, tree, table, without, undefined, table.columns),
+        proposes: undefined,
+      };
+  const making: TriggeredWrite = { ...triggered, ...(proposes && { proposes }) };
   const conflict = table.exclusions && (await conflictOf(raw.InsertStmt!, table, planning));
-  if (!conflict?.exclusions.length) return withTriggers(planned, triggered);
+  if (!conflict?.exclusions.length) return withTriggers(planned, making);
   const keys = conflict.keys.map(key => comparisonOf(key, table));
-  return withTriggers(planned, { ...triggered, skips: { exclusions: conflict.exclusions, keys } });
+  return withTriggers(planned, { ...making, skips: { exclusions: conflict.exclusions, keys } });
 }
 
 /** Rows with the same key, as EXCLUDE constraints compare rows. */

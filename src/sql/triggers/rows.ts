@@ -1,8 +1,10 @@
 /** Writes the rows of one statement, and fires the triggers around them in PostgreSQL's order. */
 import type { LogicalTable } from '../../catalog/catalog.js';
+import type { ClarusError } from '../../errors.js';
 import { writeGuarded } from '../exclusions/guarded.js';
 import type { GuardedWrite } from '../exclusions/write.js';
-import type { ComputedWrites, SplitBody, TriggeredWrite } from '../execute/bodies.js';
+import type { ComputedWrites, GivenRows, SplitBody, TriggeredWrite } from '../execute/bodies.js';
+import type { Row } from '../execute/collect.js';
 import { HeldRows } from '../execute/held-rows.js';
 import type { Bound } from '../execute/portal.js';
 import type { ResidualPort } from '../ports.js';
@@ -18,7 +20,9 @@ import { batchesOf, type Change, isCounted, shaped, textsOf } from './change.js'
 import type { TableRow } from './fire.js';
 import { FiredRows, mustNotReferToItself } from './fired-rows.js';
 import { MakingRows } from './making.js';
+import { columnsGiven } from './proposed.js';
 import { returned } from './returning.js';
+import { refused } from './writes.js';
 
 /** The hooks of a statement whose table has triggers. */
 export function triggerHooks(
@@ -55,6 +59,31 @@ class TriggeredRows implements WriteHooks {
     if (this.triggered.insteadOf && (await isReadOnly(this.bound.session)))
       throw readOnly(this.bound.plan.command, undefined);
     return this.#fired.statement('BEFORE');
+  }
+
+  async propose(given: GivenRows, rows: readonly Row[]): Promise<readonly Row[]> {
+    const table = this.#table;
+    const columns = columnsGiven(given);
+    if (rows.length > 1 && this.triggered.rowByRow) throw oneByOne(table);
+    const places = table.columns.map(column => columns.indexOf(column));
+    const changes = rows.map(
+      (row): Change => ({
+        kind: 'insert',
+        table,
+        ctid: undefined,
+        old: undefined,
+        new: this.#fired.row(places.map(place => (place < 0 ? null : row[place]!))),
+        columns: columns.map(({ name }) => name),
+      }),
+    );
+    await this.#making.look(changes);
+    const left: Row[] = [];
+    for (const change of changes) {
+      if (!(await this.#making.propose(change))) continue;
+      const made = shaped(change.new!, change.table, table);
+      left.push(columns.map(column => made[table.columns.indexOf(column)]!.text));
+    }
+    return left;
   }
 
   async write(
@@ -157,3 +186,10 @@ class TriggeredRows implements WriteHooks {
     return returned(returning, rows, named.columns.length, this.bound, this.residual, this.services);
   }
 }
+
+/** What a function reads holds, in PostgreSQL, what became of the rows before. */
+const oneByOne = (table: LogicalTable): ClarusError =>
+  refused(
+    table,
+    'a BEFORE trigger that reads what the statement writes sees each row of ON CONFLICT by itself',
+  );

@@ -164,6 +164,8 @@ class WritingPortal implements Portal, Computing {
     if (computed) {
       await mustBeWritable(this.bound.plan.command, this.bound.session);
       const { given } = computed;
+      const proposes = this.writes.triggered?.proposes;
+      if (proposes && this.hooks) await this.#propose(proposes, this.hooks);
       if (given) this.#given = await computeGiven(given, this.#bound, this.residual, this.services);
       // with triggers, what the client gets is computed of the rows that they have made
       const formats = this.hooks ? [] : this.#bound.formats;
@@ -173,6 +175,13 @@ class WritingPortal implements Portal, Computing {
       const formats = [...this.#bound.formats, ...new Array<0>(2 * locks.length).fill(0)];
       this.#bound = { ...this.#bound, formats };
     }
+  }
+
+  /** Binds the statement with the rows that triggers make of those that it gives. */
+  async #propose(proposes: GivenRows, hooks: WriteHooks): Promise<void> {
+    const given = await computeGiven(proposes, this.#bound, this.residual, this.services);
+    const rows = await hooks.propose(proposes, given);
+    this.#bound = withColumns(this.#bound, rows, proposes.columns.length + proposes.counters.length);
   }
 
   /** Rows that conflict with none are inserted as they are given. */

@@ -3,6 +3,8 @@ import type { Catalog } from '../../../catalog/catalog.js';
 import { ClarusError } from '../../../errors.js';
 import { PostgresError } from '../../../wire/diagnostic.js';
 import { logicalError } from '../../client-error.js';
+import type { GivenRows } from '../../execute/bodies.js';
+import type { Row } from '../../execute/collect.js';
 import type { HeldRows } from '../../execute/held-rows.js';
 import type { Residual } from '../../ports.js';
 import type { CloudWrites } from './cloud-writes.js';
@@ -52,6 +54,12 @@ export const tooFast = (): ClarusError =>
 export interface WriteHooks {
   /** before anything is computed */
   begin(): Promise<void>;
+  /**
+   * Makes of rows that are given what is proposed for insertion.
+   * @param rows values as text, in the order of `columnsGiven`
+   * @returns those that are left
+   */
+  propose(given: GivenRows, rows: readonly Row[]): Promise<readonly Row[]>;
   /**
    * Brings the rows to the cloud.
    * @param guarded does what may fail because a row has come since that conflicts with one of these
