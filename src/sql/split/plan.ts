@@ -287,6 +287,16 @@ async function overDefinitions(
   return sameColumns(inner.shape, shape) ? expanded : undefined;
 }
 
+/** The same, but for views with security_barrier. */
+export async function overPlainViews(
+  tree: RawNode,
+  shape: Shape,
+  session: SessionPort,
+): Promise<RawNode | undefined> {
+  const barriers = await barriersIn(session);
+  return overDefinitions(tree, shape, session, ({ oid }) => !barriers.has(oid));
+}
+
 function ifNotFound(error: unknown): undefined {
   if (!(error instanceof PostgresError) || !/^42/.test(error.code)) throw error;
 }

@@ -25,6 +25,7 @@ import { planComputedInsert } from './computed-insert.js';
 import { planComputedMerge } from './computed-merge.js';
 import { declassifiedBy, refuseFlows, refuseLateSight, storedBy, type Write, writesOf } from './flow.js';
 import { hoistWrites, mustHoist } from './hoist.js';
+import { withoutSemiJoins } from './inherited-target.js';
 import { planInsertSelect } from './insert.js';
 import { isLocking, planLocking, withoutLocking } from './locking.js';
 import { xmaxTests } from './returned-rows.js';
@@ -237,7 +238,8 @@ async function plan(
     )
       // what can be computed when the rows are written
       for (const one of [table, ...heirsOf(catalog, table)]) await allGeneratedOf(one, session);
-  const body = await splitBody(raw, sql, planning, {
+  const apart = await withoutSemiJoins(raw, [...writes, ...expanded], planning);
+  const body = await splitBody(apart, apart === raw ? sql : deparse(apart), planning, {
     names: [...new Set(writes.flatMap(({ table }) => (table ? [`${table.schema}.${table.name}`] : [])))],
     returns: writes.some(({ query }) => nodesIn(query, 'returningList').length > 0),
     arbiters: [],
