@@ -35,7 +35,11 @@ test('the demo shows what the application sees and what the cloud stores, and ex
   const { code, said } = await demo();
   assert.equal(code, 0, said);
   assert.match(said, /protected and stored in \d+ ms/);
-  const [before, stored] = said.split('What the cloud really stores');
+  const [before, stored] = said.split('What the cloud really stores of the same rows');
+  const keys = (table: string): readonly string[] =>
+    [...table.matchAll(/^ (\d+) +\|/gm)].map(([, key]) => key!);
+  assert.equal(keys(before!).length, 5, said);
+  assert.deepEqual(keys(stored!), keys(before!), 'the same rows');
   assert.match(before!, /penny +\| targaryen/);
   assert.ok(!stored!.includes('targaryen'));
   assert.match(stored!, /\\xc1/);

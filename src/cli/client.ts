@@ -31,6 +31,18 @@ export async function connectToProxy(config: Config, name: string | undefined): 
     application_name: 'clarus sql',
     connectionTimeoutMillis: 10_000,
   });
-  await client.connect();
+  await client.connect().catch((error: Error & { code?: string }) => {
+    throw error.code === WRONG_PASSWORD ? wrongPassword(error.message, user) : error;
+  });
   return client;
+}
+
+/** invalid_password */
+const WRONG_PASSWORD = '28P01';
+
+function wrongPassword(message: string, { name, password }: Config['users'][number]): ClarusError {
+  const where = password.kind === 'env' ? `the environment variable ${password.name}` : password.path;
+  return new ClarusError(WRONG_PASSWORD, message, {
+    hint: `The password is read from ${where}, as users.${name}.password says: "clarus run" was started with another one. Give this command the same, or start it anew.`,
+  });
 }

@@ -139,7 +139,7 @@ async function tour(
   await provider.connect();
   try {
     const query =
-      "SELECT fake_first_name, fake_last_name, gender, age, result, clinic_name FROM covid_test WHERE fake_last_name = 'targaryen' LIMIT 5";
+      "SELECT rownames, fake_first_name, fake_last_name, gender, result, clinic_name FROM covid_test WHERE fake_last_name = 'targaryen' ORDER BY rownames LIMIT 5";
     const seen = await timed(() => application.query<string[]>({ text: query, rowMode: 'array' }));
     say('\nWhat the application sees');
     say(`  ${query}`);
@@ -156,15 +156,20 @@ async function tour(
     const column = (name: string, kind: string): string =>
       physical.rows.find(r => r.name.startsWith(`${name}_${kind}`))?.name ?? name;
     const stored = [
+      'rownames',
+      column('fake_first_name', 'sealed'),
       column('fake_last_name', 'sealed'),
       column('fake_last_name', 'equality'),
       column('gender', 'sealed'),
       column('result', 'sealed'),
       'clinic_name',
     ];
-    const raw = `SELECT ${stored.map(name => `${pg.escapeIdentifier(name)}::text`).join(', ')} FROM covid_test ORDER BY rownames LIMIT 5`;
-    const there = await timed(() => provider.query<string[]>({ text: raw, rowMode: 'array' }));
-    say('\nWhat the cloud really stores');
+    const raw = `SELECT ${stored.map(name => `${pg.escapeIdentifier(name)}::text`).join(', ')} FROM covid_test WHERE rownames = ANY ($1) ORDER BY covid_test.rownames`;
+    const shown = seen.result.rows.map(([rownames]) => rownames);
+    const there = await timed(() =>
+      provider.query<string[]>({ text: raw, values: [shown], rowMode: 'array' }),
+    );
+    say('\nWhat the cloud really stores of the same rows');
     say(
       formatTable(
         stored,
@@ -183,7 +188,7 @@ async function tour(
 const asText = (value: unknown): string | null =>
   value === null || value === undefined ? null : String(value);
 const shortened = (value: string | null): string | null =>
-  value !== null && value.length > 24 ? `${value.slice(0, 21)}...` : value;
+  value !== null && value.length > 20 ? `${value.slice(0, 17)}...` : value;
 
 async function timed<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {
   await work();

@@ -64,13 +64,15 @@ export async function main({ config: path, json, values, positionals }: Invocati
 function readKey(reference: string): Uint8Array {
   const [, kind, rest] = /^(env|file):(.+)$/.exec(reference) ?? [];
   if (!rest) throw new UsageError('--new-key takes env:NAME or file:PATH');
-  return parseRootKey(resolveSecret(kind === 'env' ? { kind, name: rest } : { kind: 'file', path: rest }));
+  return kind === 'env'
+    ? parseRootKey(resolveSecret({ kind, name: rest }), `the environment variable ${rest}`)
+    : parseRootKey(resolveSecret({ kind: 'file', path: rest }), rest);
 }
 
 /** The key in a file, which is made where it is missing, and on disk when this returns. */
 function keyFile(path: string): Uint8Array {
   if (!existsSync(path)) writeDurably(path, formatRootKey(Uint8Array.from(randomBytes(32))));
-  return parseRootKey(readFileSync(path, 'utf8'));
+  return parseRootKey(readFileSync(path, 'utf8'), path);
 }
 
 function writeDurably(path: string, text: string): void {

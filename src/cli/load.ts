@@ -49,7 +49,7 @@ export function resolveSecret(reference: ServerPassword | SecretReference): stri
  * @throws ClarusError when it is missing, malformed, or a file that others may read
  */
 export function loadRootKey({ trusted: { key } }: Config): Uint8Array {
-  if (key.kind === 'env') return parseRootKey(resolveSecret(key));
+  if (key.kind === 'env') return parseRootKey(resolveSecret(key), `the environment variable ${key.name}`);
   if (!existsSync(key.path))
     throw new ClarusError('F0000', `the root key ${key.path} is missing`, {
       hint: 'put it back from your copy; for a new installation "clarus init" makes one',
@@ -58,5 +58,5 @@ export function loadRootKey({ trusted: { key } }: Config): Uint8Array {
     throw new ClarusError('F0000', `the root key ${key.path} can be read by others`, {
       hint: `chmod 600 ${key.path}`,
     });
-  return parseRootKey(readFileSync(key.path, 'utf8'));
+  return parseRootKey(readFileSync(key.path, 'utf8'), key.path);
 }

@@ -81,8 +81,8 @@ test('derived keys differ in every argument', () => {
 
 test('a root key is read as it is written, and its fingerprint tells it apart', () => {
   const root = generateKey();
-  assert.deepEqual(parseRootKey(formatRootKey(root)), root);
-  assert.deepEqual(parseRootKey(`  ${hex(root).toUpperCase()}\r\n`), root);
+  assert.deepEqual(parseRootKey(formatRootKey(root), 'root.key'), root);
+  assert.deepEqual(parseRootKey(`  ${hex(root).toUpperCase()}\r\n`, 'root.key'), root);
   assert.match(rootKeyFingerprint(root), /^([0-9a-f]{4}-){3}[0-9a-f]{4}$/);
   assert.equal(rootKeyFingerprint(root), rootKeyFingerprint(root.slice()));
   assert.notEqual(rootKeyFingerprint(root), rootKeyFingerprint(generateKey()));
@@ -91,10 +91,11 @@ test('a root key is read as it is written, and its fingerprint tells it apart', 
 test('what is not a root key is refused without being repeated', () => {
   for (const wrong of ['', 'abcdef', `${'0'.repeat(63)}g`, '0'.repeat(65)])
     assert.throws(
-      () => parseRootKey(wrong),
+      () => parseRootKey(wrong, 'root.key'),
       (error: unknown) =>
         error instanceof ClarusError &&
         error.code === 'F0000' &&
+        error.message.startsWith('root.key ') &&
         (wrong === '' || !JSON.stringify([error.message, error.fields]).includes(wrong)),
     );
 });

@@ -109,12 +109,13 @@ export function deriveDomainKey(domainKey: Uint8Array, purpose: string): Uint8Ar
 
 /**
  * Reads a root key as files and variables hold it: 64 hexadecimal digits, white space around them.
+ * @param where it was read from, for the message
  * @throws ClarusError F0000; the message does not repeat what was read
  */
-export function parseRootKey(written: string): Uint8Array {
+export function parseRootKey(written: string, where: string): Uint8Array {
   const digits = written.trim();
   if (!/^[0-9a-fA-F]{64}$/.test(digits))
-    throw new ClarusError('F0000', 'a root key is 64 hexadecimal digits', {
+    throw new ClarusError('F0000', `${where} holds no root key, which is 64 hexadecimal digits`, {
       detail: `What was read has ${digits.length} characters.`,
       hint: 'Take the key from its backup; "clarus init" writes a new one where there is none.',
     });

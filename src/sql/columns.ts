@@ -114,13 +114,16 @@ export function refuse(
     `${doing} needs protected column "${column.name}", and no encoding of it answers that`,
     {
       detail: `Policy: ${table.schema}.${table.name}.${column.name}: encrypt${queries.length ? `, queries ${queries.join(', ')}` : ', no queries'}${placeOf(position)}.`,
-      hint: hint ?? `${waitingFor(column)}Select the column itself and compute in the application.`,
+      hint: hint ?? `${waitingFor(column)}${COMPUTE_YOURSELF}`,
       schema: table.schema,
       table: table.name,
       column: column.name,
     },
   );
 }
+
+/** What an application can do about a statement that is refused. */
+export const COMPUTE_YOURSELF = 'Select the column itself and compute in the application.';
 
 /** Granting another kind would not help: none that has an encoding answers this. */
 const waitingFor = ({ protection }: ColumnUse['column']): string =>

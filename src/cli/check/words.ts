@@ -140,10 +140,11 @@ function learnedLines(clouds: readonly CheckedCloud[]): readonly string[] {
     : ['', 'What the cloud learns of a column by its forms:', ...[...forms.values()].flat()];
 }
 
-/** Everything that stands or may come to stand in a cloud unprotected, by name. */
+/** Everything that stands or may come to stand in a cloud unprotected, by name; that it is not known, of a cloud that was not reached. */
 export function inTheClear({ clouds, declassify, unlisted }: CheckReport): readonly string[] {
   return [
-    ...clouds.flatMap(({ tables, setAside }) => [
+    ...clouds.flatMap(({ name: cloud, reached, tables, setAside }) => [
+      ...(reached ? [] : [`cloud "${cloud}": not known, because it was not reached`]),
       ...setAside.map(
         ({ name, of }) =>
           `${name}: the plaintext original of ${of}, until you drop it (in the cloud, after the originals of tables that refer to it: DROP TABLE ${name})`,

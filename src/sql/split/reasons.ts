@@ -1,5 +1,6 @@
 /** Why a condition stays on the trusted side. */
 import { ClarusError } from '../../errors.js';
+import { COMPUTE_YOURSELF } from '../columns.js';
 import type { Condition } from './carrier-query.js';
 
 /** The reason, and what would take it away. */
@@ -28,7 +29,9 @@ export async function whyRefused(plan: () => Promise<unknown>): Promise<Reason |
       : undefined;
   } catch (error) {
     if (!(error instanceof ClarusError) || error.code !== '0A000') throw error;
-    const { detail, hint } = error.fields;
+    const { detail } = error.fields;
+    // the statement is answered all the same
+    const hint = error.fields.hint?.replace(COMPUTE_YOURSELF, '').trim() || undefined;
     return {
       text: error.message,
       ...(detail === undefined ? {} : { policy: detail.replace(/^Policy: /, '') }),

@@ -412,6 +412,14 @@ test('a copy that is killed leaves the original whole, and begins anew', async (
   assert.deepEqual(found.rows, [{ conname: 'visit_patient_fkey', target: 'patient' }]);
 });
 
+test('a password that is not the one of the proxy is told with what it is read from', () =>
+  place.serving(async () =>
+    oneLine(
+      await place.run(['sql', '--command', 'SELECT 1'], { env: { APP_PASSWORD: 'other' } }),
+      /^clarus: password authentication failed for user "app"; the password is read from the environment variable APP_PASSWORD, as users\.app\.password says/,
+    ),
+  ));
+
 test('check tells what the cloud learns, column by column', async () => {
   const { code, output } = await place.run(['check']);
   assert.equal(code, 0, output);
