@@ -119,8 +119,9 @@ async function computed(
   table: LogicalTable,
   { registry, numbers, taken }: Deriving,
 ): Promise<LogicalColumn> {
-  // labels of an enum are equal where their texts are, and none that a protected column holds is renamed
-  const { type, typeName } = key.isEnum && column?.protection ? label : (column ?? key);
+  // labels of an enum are equal where their texts are, and only those that a protected column holds are never renamed
+  const own = key.isEnum ? label : column;
+  const { type, typeName } = column?.protection && own ? own : key;
   const encoding = encodingNamed(registry, KEY_ENCODING);
   const reason = encoding.rejects(type);
   if (reason !== undefined)

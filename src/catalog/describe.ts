@@ -5,12 +5,21 @@ import type { DatabaseDescription, DescribedObject, DescribedTable } from './des
 import { objectQueries, ownObject, users } from './object-queries.js';
 import { oidArray, type Reader, readJson, readOne } from './reader.js';
 
+/**
+ * What a type of users is compared as: of a domain, that is its base, of an enum the text of its labels, which are not renamed
+ * while a protected column holds them. @param type its OID @returns jsonb with `forms`, empty where it is none of them
+ */
+const comparedAs = (type: string): string => `coalesce((WITH RECURSIVE base (oid, kind, next) AS (
+     SELECT b.oid, b.typtype, b.typbasetype FROM pg_type b WHERE b.oid = ${type} AND b.typtype IN ('d', 'e')
+     UNION ALL SELECT b.oid, b.typtype, b.typbasetype FROM base JOIN pg_type b ON b.oid = base.next)
+   SELECT jsonb_build_object('forms', CASE WHEN kind = 'e' THEN ${typeOids.text} ELSE oid::int8 END) FROM base WHERE next = 0), '{}')`;
+
 /** Fields that newer versions have are read through JSON, so that one text serves all of them. */
 const columns = `
 (SELECT jsonb_agg(jsonb_build_object(
    'attnum', a.attnum, 'name', a.attname,
    'type', jsonb_build_object('oid', a.atttypid::int8, 'modifier', a.atttypmod, 'collation', a.attcollation::int8,
-     'deterministic', coalesce(l.collisdeterministic, true)),
+     'deterministic', coalesce(l.collisdeterministic, true)) || ${comparedAs('a.atttypid')},
    'typeName', format_type(a.atttypid, a.atttypmod),
    'userType', CASE WHEN coalesce(et.oid, t.oid) >= 16384 THEN coalesce(et.oid, t.oid)::int8 ELSE 0 END,
    'collation', CASE WHEN a.attcollation <> t.typcollation THEN format('%I.%I', ln.nspname, l.collname) END,

@@ -20,6 +20,8 @@ export interface TypeRef {
   readonly collation: number;
   /** false for a nondeterministic collation: bytes do not decide equality */
   readonly deterministic: boolean;
+  /** OID of the built-in type as whose values its own are compared: a domain's base, text for the labels of an enum; absent: its own */
+  readonly forms?: number;
 }
 
 /** The logical column an encoding stands for. Numbers are immutable; names are for messages only. */

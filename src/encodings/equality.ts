@@ -24,8 +24,7 @@ export const equality: Encoding = {
   queries: ['equality'],
 
   rejects(type: TypeRef) {
-    if (canonicalClass(type.oid) === undefined)
-      return 'no canonical form is proven equal to this type’s = operator';
+    if (classOf(type) === undefined) return 'no canonical form is proven equal to this type’s = operator';
     if (!type.deterministic) return 'its collation is nondeterministic, so bytes do not decide equality';
     return undefined;
   },
@@ -35,7 +34,7 @@ export const equality: Encoding = {
   async protect(column, { values }, { keys }) {
     return {
       columns: {
-        tag: tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(column.type.oid, values)),
+        tag: tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(formsOf(column.type), values)),
       },
     };
   },
@@ -61,7 +60,8 @@ export const equality: Encoding = {
       case 'join':
         if (column.domain !== question.other.domain || !answersOperator(column, question.operator))
           return undefined;
-        if (canonicalClass(column.type.oid) !== canonicalClass(question.other.type.oid)) return undefined;
+        if (classOf(column.type) !== classOf(question.other.type)) return undefined;
+        if (isOfEnums(question.operator) && column.type.oid !== question.other.type.oid) return undefined;
         return { ...none, sql: join(question) };
       case 'aggregate':
         if (question.name !== 'count') return undefined;
@@ -93,11 +93,29 @@ const join = (question: Extract<Question, { kind: 'join' }>): string =>
     ? `{tag} IS ${question.negated ? 'NOT ' : ''}DISTINCT FROM {other:tag}`
     : `{tag} ${question.negated ? '<>' : '='} {other:tag}`;
 
-/** An operator is answered when the canonical form of its class is proven equal to it, on both sides. */
-function answersOperator(column: EncodedColumn, operator: Operator): boolean {
-  const known = equalityOperators.get(operator.oid);
-  const own = canonicalClass(column.type.oid);
-  return known !== undefined && own !== undefined && known.class === own && column.type.deterministic;
+/** As values of which built-in type values of a type are compared. */
+const formsOf = ({ oid, forms }: TypeRef): number => forms ?? oid;
+
+const classOf = (type: TypeRef) => canonicalClass(formsOf(type));
+
+/** `=` and `<>` of anyenum (pg_operator) */
+const ofEnums = [3516, 3517];
+const anyEnum = 3500;
+
+const isOfEnums = ({ oid }: Pick<Operator, 'oid'>): boolean => ofEnums.includes(oid);
+
+/**
+ * An operator is answered when the canonical form of its class is proven equal to it, on both sides; that of enums where both
+ * sides are the column's own type.
+ */
+function answersOperator({ type }: EncodedColumn, { oid, left, right }: Operator): boolean {
+  if (isOfEnums({ oid })) {
+    const isOwn = (operand: number): boolean => operand === type.oid || operand === anyEnum;
+    return type.forms === typeOids.text && isOwn(left) && isOwn(right);
+  }
+  const known = equalityOperators.get(oid);
+  const own = classOf(type);
+  return known !== undefined && own !== undefined && known.class === own && type.deterministic;
 }
 
 const one = (column: EncodedColumn, sql: string): Answer => ({
@@ -112,7 +130,11 @@ const tag = (
   values: Parameters<OperandEncoder>[0],
   type: number,
   { keys }: EncodingContext,
-) => tagColumn(keys.domainKey(column.domain, 'tag'), canonicalColumn(type, values));
+) =>
+  tagColumn(
+    keys.domainKey(column.domain, 'tag'),
+    canonicalColumn(type === column.type.oid ? formsOf(column.type) : type, values),
+  );
 
 const tagArray =
   (column: EncodedColumn): OperandEncoder =>

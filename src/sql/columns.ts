@@ -3,7 +3,7 @@ import type { Catalog, LogicalColumn, LogicalTable } from '../catalog/catalog.js
 import { ClarusError } from '../errors.js';
 import type { SourcePosition } from '../policy/policy.js';
 import { typeOids } from '../wire/types.js';
-import { flag, isNode, nodesIn, numberIn, type Value } from './analysed/node.js';
+import { flag, isNode, type Node, nodesIn, numberIn, type Value } from './analysed/node.js';
 import { type BaseColumn, columnsRead, entry, meaningOf, type Scope } from './analysed/query.js';
 import { typeOf } from './analysed/types.js';
 
@@ -71,7 +71,10 @@ export function asColumn(value: Value | undefined, scope: Scope, catalog: Catalo
     return usesOf(meaning.column, catalog)[0];
   }
   if (value.kind === 'RELABELTYPE' && numberIn(value, 'resulttypmod') === -1)
-    return widened(value.fields.arg, typeOf(value), scope, catalog);
+    return (
+      widened(value.fields.arg, typeOf(value), scope, catalog) ??
+      ofBase(value.fields.arg, value, scope, catalog)
+    );
   if (value.kind === 'FUNCEXPR' && !flag(value, 'funcretset')) {
     const args = nodesIn(value, 'args');
     // funcformat: 1 explicit cast, 2 implicit cast (CoercionForm)
@@ -79,6 +82,21 @@ export function asColumn(value: Value | undefined, scope: Scope, catalog: Catalo
       return widened(args[0], typeOf(value), scope, catalog);
   }
   return undefined;
+}
+
+/** A column of a domain as a value of its base (coerce_type of parse_coerce.c). */
+function ofBase(
+  arg: Value | undefined,
+  relabelled: Node,
+  scope: Scope,
+  catalog: Catalog,
+): ColumnUse | undefined {
+  const use = asColumn(arg, scope, catalog);
+  if (!use || typeOf(arg) !== use.column.type.oid) return undefined;
+  const { forms } = use.column.type;
+  const to = typeOf(relabelled);
+  if (forms === undefined || to === undefined) return undefined;
+  return forms === to || widening.get(forms)?.includes(to) ? use : undefined;
 }
 
 function widened(
