@@ -31,6 +31,7 @@ export async function executeTrusted(
   if (portal.completed !== undefined) return runAgain(context, portal, plan, recording);
   await trusted.ready();
   if (plan.temporary && !(plan.temporary === 'reads' && portal.alone)) await touchTrusted(context);
+  if (plan.estimates) await beginEstimates(context);
   if (plan.homed) await refuseReadOnly(context);
   takeSnapshot(context);
   // a portal that is to be executed again must outlive the statements analysed meanwhile
@@ -68,6 +69,20 @@ export async function executeTrusted(
   });
   // a value that a sequence gave is durable before the client hears that its transaction is over
   if (plan.homed) await keepSequences(context, []);
+}
+
+/**
+ * What is changed in the catalogue commits with the session's transaction.
+ * @throws ClarusError 0A000 where what carries rows would wait for that
+ */
+export async function beginEstimates(context: CarefulContext): Promise<void> {
+  const { transaction } = context;
+  if (transaction.explicit && !transaction.changesSchema)
+    throw new ClarusError('0A000', 'estimates of pg_class cannot be changed within a transaction', {
+      detail: 'What the transaction reads afterwards would wait for them.',
+      hint: 'Change them before it begins.',
+    });
+  await touchTrusted(context);
 }
 
 /**

@@ -1,11 +1,11 @@
 /** What Clarus keeps in the shadow database itself is left out of what queries of the catalogue show. */
 import { quoteName, quoteQualified } from '../catalog/quote.js';
-import { catalogueView, ofSuperusers, systemColumns } from '../trusted/catalogue-views.js';
+import { catalogueView, estimates, ofSuperusers, systemColumns } from '../trusted/catalogue-views.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { PostgresError } from '../wire/diagnostic.js';
 import type { Shape } from './plan.js';
 import type { Analysis, SessionPort } from './ports.js';
-import { list, type RawFields, stringOf, visit } from './raw/node.js';
+import { list, type RawFields, type RawNode, stringOf, visit } from './raw/node.js';
 import { parseOne } from './raw/parse.js';
 import { readerOn } from './reading.js';
 
@@ -35,7 +35,8 @@ export async function withoutOwnObjects(
 ): Promise<CatalogueQuery | undefined> {
   const without = overViews(sql);
   if (without === sql) return undefined;
-  // that they may not be read is said of the tables themselves
+  // that they may not be read or written is said of the tables themselves
+  if (setsEstimates(parseOne(sql)) && !(await mayChangeEstimates(session))) return undefined;
   for (const view of ofSuperusers)
     if (without.includes(quoteQualified(OWN_SCHEMA, view)) && !(await mayRead(view, session)))
       return undefined;
@@ -56,6 +57,23 @@ async function mayRead(view: string, session: SessionPort): Promise<boolean> {
   return row?.[0] === 't';
 }
 
+async function mayChangeEstimates(session: SessionPort): Promise<boolean> {
+  const sql = "SELECT pg_catalog.has_column_privilege($1, 'reltuples', 'UPDATE')";
+  const [row] = await readerOn(session.trusted)(sql, [`${OWN_SCHEMA}.pg_class`]);
+  return row?.[0] === 't';
+}
+
+/** Does a statement update what pg_class estimates of relations, and nothing else? */
+export function setsEstimates(raw: RawNode): boolean {
+  const { relation, targetList } = raw.UpdateStmt ?? {};
+  const { schemaname = 'pg_catalog', relname } = (relation ?? {}) as RawFields;
+  return (
+    schemaname === 'pg_catalog' &&
+    relname === 'pg_class' &&
+    (targetList as readonly RawNode[]).every(({ ResTarget }) => estimates.includes(String(ResTarget?.name)))
+  );
+}
+
 const typesOf = (columns: Shape['columns']): string =>
   (columns ?? []).map(({ name, typeOid }) => `${name} ${typeOid}`).join();
 
@@ -65,7 +83,7 @@ const typesOf = (columns: Shape['columns']): string =>
  */
 function overViews(sql: string): string {
   const raw = parseOne(sql);
-  if (!raw.SelectStmt) return sql;
+  if (!raw.SelectStmt && !setsEstimates(raw)) return sql;
   const ctes = new Set<unknown>();
   let withSystem = false;
   let star = false;
@@ -86,6 +104,8 @@ function overViews(sql: string): string {
     const found = replacement(fields, bytes, withSystem);
     if (found) replacements.push(found);
   });
+  const target = raw.UpdateStmt && replacement(raw.UpdateStmt.relation as RawFields, bytes, false);
+  if (target) replacements.push(target);
   for (const column of columns) {
     const found = withoutSchema(column, bytes);
     if (found === 'unknown') return sql;

@@ -118,6 +118,8 @@ export type Plan =
       readonly homed?: true;
       /** it is about temporary tables of the session; what writes them commits with the session's transaction */
       readonly temporary?: 'reads' | 'writes';
+      /** it changes what the catalogue estimates of relations */
+      readonly estimates?: true;
     }
   | { readonly kind: 'transaction'; readonly action: TransactionAction }
   /** SET, RESET, SET LOCAL, SET SESSION CHARACTERISTICS, SET TRANSACTION: run on both sides, or on one */

@@ -24,7 +24,7 @@ import { mustOnlyRead } from './materialised.js';
 import { holdsMoment, withMoment } from './moment.js';
 import { inFull } from './opaque/in-full.js';
 import { refuseCatalogueOfCloud, treesOf } from './opaque/told.js';
-import { withoutOwnObjects } from './own-objects.js';
+import { setsEstimates, withoutOwnObjects } from './own-objects.js';
 import { isOfCatalogue, mustBeProven, place } from './place.js';
 import type { Plan, ProtectedPlan, Shape } from './plan.js';
 import { mustBeCursorOfClient, mustBeFree } from './portal-names.js';
@@ -281,7 +281,9 @@ export class Planning {
         absent =
           (await ofRowType(read, touch, session)) ?? (await absence(parseOne(clean), read, touch, session));
       if (placed.kind !== 'pass' || !(named?.cause ?? absent))
-        return placed.kind === 'trusted' && own ? { ...placed, sql: own.sql } : placed;
+        return placed.kind === 'trusted' && own
+          ? { ...placed, sql: own.sql, ...(setsEstimates(raw) ? { estimates: true } : {}) }
+          : placed;
     }
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);

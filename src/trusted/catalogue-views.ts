@@ -205,6 +205,9 @@ const ownObjectsDdl = `CREATE OR REPLACE VIEW ${OWN_SCHEMA}.own_objects AS
     .join(' UNION ALL ')};
 GRANT SELECT ON ${OWN_SCHEMA}.own_objects TO PUBLIC`;
 
+/** What a superuser of the cloud may change in pg_class: estimates by which the planner goes, and nothing else. */
+export const estimates: readonly string[] = ['reltuples', 'relpages', 'relallvisible'];
+
 /** DDL of the views; the columns are those of the server's version. */
 export const catalogueViewsDdl = `${ownObjectsDdl}; ${sequencesDdl};
 ${rolesDdl('pg_authid', '')}; ${rolesDdl('pg_authid_with_system_columns', `, ${systemColumns.join(', ')}`)}; DO $do$
@@ -242,5 +245,6 @@ BEGIN
       relation.name || '_with_system_columns', columns, relation.schema, relation.name, relation.filter);
     EXECUTE format('GRANT SELECT ON ${OWN_SCHEMA}.%I TO PUBLIC', relation.name || '_with_system_columns');
   END LOOP;
+  GRANT UPDATE (${estimates.join(', ')}) ON ${OWN_SCHEMA}.pg_class TO ${SUPERUSERS};
 END
 $do$`;

@@ -136,7 +136,7 @@ async function runPlan(
       secret = columns.map(() => false);
       break;
     case 'trusted':
-      if (plan.copy) throw notInBody();
+      if (plan.copy || plan.estimates) throw notInBody();
       // a body that catches errors takes back what it has written here, too
       if (plan.temporary) await session.transaction.touchTrusted();
       tag = await runOn(session.trusted, physicalOf(plan), texts, formats, kept);

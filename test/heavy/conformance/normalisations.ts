@@ -39,7 +39,7 @@ export const normalisations: readonly Normalisation[] = [
       /^explain\b/i.test(statementOf(text)) && /^\s*QUERY PLAN\b/m.test(output) ? 'a plan' : output,
   },
   {
-    what: 'what functions of the suite return that run EXPLAIN and give its lines, or rows that it estimates and counts, where they return any',
+    what: 'what functions of the suite return that run EXPLAIN and give its lines, or rows and batches that it estimates and counts, where they return any',
     why: 'it is the plan of what Clarus runs, whose tables on the trusted side have no statistics; that the functions are run is compared',
     apply: (output, { text }) =>
       ofExplain.test(statementOf(text)) && !/^ERROR: /m.test(output) ? 'a plan' : output,
@@ -57,7 +57,7 @@ const showErrors = /^SELECT regexp_replace\(:'LAST_ERROR_MESSAGE'/;
 
 /** Statements of nothing but a call of functions whose bodies execute EXPLAIN. */
 const ofExplain =
-  /^select (\* from |jsonb_pretty\( )?(check_estimated_rows|explain_filter(_to_json)?|explain_memoize|explain_merge|explain_parallel_append|explain_analyze_without_memory|explain_analyze_inc_sort_nodes(_without_memory)?|explain_sq_limit|explain_parallel_sort_stats|explain_query_json)\(/i;
+  /^select (\* from |jsonb_pretty\( )?(check_estimated_rows|explain_filter(_to_json)?|explain_memoize|explain_merge|explain_parallel_append|explain_analyze_without_memory|explain_analyze_inc_sort_nodes(_without_memory)?|explain_sq_limit|explain_parallel_sort_stats|explain_query_json)\(|^select [^()]* from hash_join_batches\(/i;
 
 const planDependent: ReadonlySet<string> = new Set([
   "SELECT count(*) FROM point_tbl WHERE f1 <@ polygon '(0,0),(0,100),(100,100),(50,50),(100,0),(0,0)';",
