@@ -24,7 +24,10 @@ const tables = [
   "CREATE FUNCTION heaviest() RETURNS text LANGUAGE sql STABLE AS 'SELECT max(id)::text FROM visit'",
   'CREATE FUNCTION named(text) RETURNS text LANGUAGE plpgsql STABLE AS $$ DECLARE w text; BEGIN SELECT v.word INTO w FROM visit v WHERE v.word = $1; RETURN w; END $$',
   "CREATE FUNCTION last_day() RETURNS text LANGUAGE sql STABLE AS 'SELECT word FROM visit v WHERE word = (SELECT max(day)::text FROM ward)'",
+  "CREATE VIEW barred WITH (security_barrier) AS SELECT id FROM visit WHERE word || '' = (SELECT max(day)::text FROM ward)",
+  "CREATE VIEW days (a, b) AS SELECT id, word FROM visit WHERE word = (SELECT max(day)::text FROM ward) OR EXISTS (SELECT FROM ward WHERE day::text = '24.12.2020')",
   "CREATE VIEW of_last_day AS SELECT id FROM visit WHERE word || '' = (SELECT max(day)::text FROM ward)",
+  'CREATE VIEW upon AS SELECT d.a, (SELECT max(w.day)::text FROM ward w) AS last FROM days d JOIN of_last_day o ON o.id = d.a',
 ];
 
 /** Each with an argument of a condition that is found out once. */
@@ -46,6 +49,12 @@ const statements = [
   "SELECT id FROM visit WHERE word || '' = (SELECT 'visit'::regclass::text FROM ward WHERE id = 1)",
   'SELECT id FROM visit WHERE word = (SELECT heaviest())',
   "SELECT id FROM visit WHERE word = (SELECT named('24.12.2020') FROM ward WHERE id = 1)",
+  'SELECT id FROM of_last_day',
+  'SELECT d.a, d.b, (SELECT max(w.day)::text FROM ward w) FROM days d WHERE d.b = (SELECT max(w.day)::text FROM ward w)',
+  'SELECT * FROM upon',
+  'SELECT d.* FROM days AS d (x, y) WHERE d.x > 0',
+  'DELETE FROM visit USING days d WHERE d.a = visit.id RETURNING visit.id, d.b',
+  'UPDATE visit SET word = o.last FROM upon o WHERE o.a = visit.id RETURNING id, word',
   'UPDATE visit SET word = (SELECT max(day)::text FROM ward) WHERE word = (SELECT max(day)::text FROM ward) RETURNING id, word',
   'DELETE FROM visit WHERE word = (SELECT max(day)::text FROM ward) RETURNING id, word',
 ];
@@ -90,7 +99,8 @@ suite('settings of subqueries over carriers', { timeout: 300_000 }, () => {
   test('what cannot be run under the settings of the session is refused', async () => {
     await clarus.query("SET DateStyle = 'German'");
     for (const sql of [
-      'SELECT id FROM of_last_day',
+      'SELECT id FROM barred',
+      'UPDATE days SET b = NULL RETURNING a',
       'SELECT last_day()',
       "SELECT id FROM visit WHERE (word, 'x') = (SELECT max(day)::text, 'x' FROM ward)",
     ]) {
@@ -103,7 +113,7 @@ suite('settings of subqueries over carriers', { timeout: 300_000 }, () => {
     }
     await clarus.query('RESET DateStyle');
     for (const client of [clarus, plain]) await client.query('RESET ALL');
-    for (const sql of ['SELECT id FROM of_last_day', 'SELECT last_day()'])
+    for (const sql of ['SELECT id FROM barred', 'UPDATE days SET b = NULL RETURNING a', 'SELECT last_day()'])
       assert.deepEqual(await answers(clarus, sql), await answers(plain, sql), sql);
   });
 });

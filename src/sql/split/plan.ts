@@ -37,7 +37,7 @@ import { behindPolicies, inTurn } from './in-turn.js';
 import { isPlainRead, mustBeReadable } from './readable.js';
 import { keepsApart } from './separate.js';
 import { comparisonsShown } from './shown.js';
-import { runUnderSettings } from './subqueries.js';
+import { mustRunUnder, runUnderSettings } from './subqueries.js';
 
 /** What planning of split statements knows. */
 export interface SplitPlanning {
@@ -131,7 +131,7 @@ export async function splitBody(
   if (secured && routines?.role) throw cause;
   mustPrintExactly(session);
   const { shape } = analysis;
-  const tree = runUnderSettings(raw, analysis, routines, session.settings);
+  const tree = await underSettings(raw, analysis, touch, secured === true, session);
   // what policies ask for is not the statement's
   const asks = secured ? asksItself(analysis, homes) : asksAny(analysis, touch);
   const expands = writes === undefined && !secured;
@@ -188,6 +188,24 @@ export async function splitBody(
     writes,
     ...(as ? { as } : {}),
   };
+}
+
+/** Its subqueries, and those of its views, under the settings of the session. @throws ClarusError 0A000 where they cannot be */
+async function underSettings(
+  raw: RawNode,
+  analysis: Analysis,
+  { routines, views }: Touch,
+  secured: boolean,
+  session: SessionPort,
+): Promise<RawNode> {
+  const { settings } = session;
+  if (!views || secured || !mustRunUnder(analysis, routines, settings))
+    return runUnderSettings(raw, analysis, routines, settings);
+  const { shape } = analysis;
+  const expanded = await overPlainViews(raw, shape, session);
+  if (!expanded) return runUnderSettings(raw, analysis, routines, settings);
+  const inner = await session.analyse(deparse(expanded), shape.parameterTypes);
+  return runUnderSettings(expanded, inner, routines, settings);
 }
 
 /** @throws ClarusError 0A000 for a materialised view of the cloud's own, which it locks for nobody */

@@ -43,14 +43,23 @@ export function runUnderSettings(
   const otherwise = printsOtherwise(settings);
   if (routines?.subqueries && routines.tables.size > 0 && (otherwise || routines.nested))
     throw refusal('in a function');
-  const trees = rewritten.flatMap(readNodes);
-  const found = subLinksRunOnce(trees);
-  if (found.length === 0) return raw;
-  if (!otherwise && routines === undefined && !searchesNames(trees)) return raw;
+  if (!mustRunUnder({ rewritten }, routines, settings)) return raw;
+  const found = subLinksRunOnce(rewritten.flatMap(readNodes));
   if (found.length > subLinksRunOnce(parsed.flatMap(readNodes)).length) throw refusal('in a view');
   if (found.some(node => numberIn(node, 'subLinkType') === ROWCOMPARE))
     throw refusal('that a row is compared with');
   return new Wrapping().node(raw);
+}
+
+/** Are there subqueries that are run once, and that settings could mean something to? */
+export function mustRunUnder(
+  { rewritten }: Pick<Analysis, 'rewritten'>,
+  routines: Routines | undefined,
+  settings: SessionSettings,
+): boolean {
+  const trees = rewritten.flatMap(readNodes);
+  if (subLinksRunOnce(trees).length === 0) return false;
+  return printsOtherwise(settings) || routines !== undefined || searchesNames(trees);
 }
 
 /** Does a query print or read names of objects as search_path says? */
