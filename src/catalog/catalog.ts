@@ -256,6 +256,8 @@ export type CatalogChange =
 /** Logical DDL as the session's user ran it in the shadow database. */
 export interface RedoneDdl {
   readonly user: string;
+  /** role of the application that the session acted as; absent: its own */
+  readonly role?: string;
   readonly searchPath: string;
   readonly sql: string;
   /** values by name of further settings by which PostgreSQL read it; absent: those that a server begins with */

@@ -1,16 +1,20 @@
-/** Row level security stands in the shadow alone: what of it a table loses that is made again there. */
+/**
+ * Row level security, and roles of the application as owners, stand in the shadow alone: what of it a table loses that is made
+ * again there.
+ */
+import { isLogicalRole } from '../trusted/roles.js';
 import type { Reader } from './reader.js';
 import type { ShadowItem } from './shadow-ddl.js';
 
 const keptQuery = `
-SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
+SELECT pg_catalog.format('row level security of %I.%I', n.nspname, c.relname),
        pg_catalog.format('ALTER TABLE %I.%I %s ROW LEVEL SECURITY, %s ROW LEVEL SECURITY', n.nspname, c.relname,
          CASE WHEN c.relrowsecurity THEN 'ENABLE' ELSE 'DISABLE' END, CASE WHEN c.relforcerowsecurity THEN 'FORCE' ELSE 'NO FORCE' END),
        n.nspname::pg_catalog.text, c.relname::pg_catalog.text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'f') AND (c.relrowsecurity OR c.relforcerowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid))
 UNION ALL
-SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
+SELECT pg_catalog.format('row level security of %I.%I', n.nspname, c.relname),
        pg_catalog.format('CREATE POLICY %I ON %I.%I AS %s FOR %s TO %s', p.polname, n.nspname, c.relname,
          CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
          CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
@@ -19,9 +23,16 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
          || coalesce(' USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')', '')
          || coalesce(' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')', ''),
        n.nspname::pg_catalog.text, c.relname::pg_catalog.text
-  FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`;
+  FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+SELECT pg_catalog.format('owner of %I.%I', n.nspname, c.relname),
+       pg_catalog.format('ALTER TABLE %I.%I OWNER TO %I', n.nspname, c.relname, r.rolname), n.nspname::pg_catalog.text, c.relname::pg_catalog.text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+ WHERE c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND ${isLogicalRole('r.rolname')}
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE c.relkind = 'S' AND d.objid = c.oid AND d.deptype IN ('a', 'i')
+     AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass)`;
 
-/** Row level security of one table. */
+/** Row level security, or the owner, of one table. */
 export interface KeptPolicies extends ShadowItem {
   readonly schema: string;
   readonly name: string;
@@ -30,11 +41,10 @@ export interface KeptPolicies extends ShadowItem {
 /** Of all tables that have some, by statements that give it to a table of the same name again. @param read the shadow */
 export async function policiesIn(read: Reader): Promise<readonly KeptPolicies[]> {
   const found = new Map<string, KeptPolicies & { readonly statements: string[] }>();
-  for (const [title, statement, schema, name] of await read(keptQuery, [])) {
-    const what = `row level security of ${title}`;
-    const kept = found.get(what) ?? { what, statements: [], schema: schema!, name: name! };
+  for (const [what, statement, schema, name] of await read(keptQuery, [])) {
+    const kept = found.get(what!) ?? { what: what!, statements: [], schema: schema!, name: name! };
     kept.statements.push(statement!);
-    found.set(what, kept);
+    found.set(what!, kept);
   }
   return [...found.values()];
 }

@@ -121,7 +121,7 @@ async function replay(
     await dropCarriers(sql => client.query(sql));
     for (const ddl of entry.redo.ddl) {
       const back = await setAsThen(client, ddl);
-      await client.query(`SET LOCAL ROLE ${quoteName(await roleOf(client, ddl.user))}`);
+      await client.query(`SET LOCAL ROLE ${quoteName(ddl.role ?? (await roleOf(client, ddl.user)))}`);
       await client.query(ddl.sql);
       await client.query('RESET ROLE');
       await setLocally(client, back);

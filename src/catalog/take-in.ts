@@ -113,7 +113,7 @@ async function dropStale(
 }
 
 const policiesLost =
-  'It, or what its policies read, was changed past Clarus, and its row level security cannot be applied any more.';
+  'It, or what its policies read, was changed past Clarus, and its row level security, or owner, cannot be given to it again.';
 
 async function tableChanges(
   { catalog, cloud, registry, numbers, shadow }: TakeInInput,

@@ -45,7 +45,7 @@ export function settledRole(context: CarefulContext): Promise<void> | undefined 
  * @throws ClarusError 0A000 for a plan of another role; what the planner says of rights
  */
 export function mustBePermitted(context: CarefulContext, plan: Plan): Promise<void> | undefined {
-  if (!context.acting.touched) return undefined;
+  if (!context.acting.touched && !needsRights(plan)) return undefined;
   const settled = settledRole(context);
   if (settled) return settled.then(() => permitted(context, plan));
   return permitted(context, plan);
@@ -54,9 +54,13 @@ export function mustBePermitted(context: CarefulContext, plan: Plan): Promise<vo
 function permitted(context: CarefulContext, plan: Plan): Promise<void> | undefined {
   mustActAlike(context, plan);
   const { options, port, acting } = context;
-  if (acting.current === undefined) return undefined;
+  if (acting.current === undefined && !needsRights(plan)) return undefined;
   return drained(context).then(going => (going ? options.planner.permit?.(plan, port) : undefined));
 }
+
+/** The session's own role needs them of what it does through views of other roles. */
+const needsRights = (plan: Plan): boolean =>
+  (plan.kind === 'pass' || plan.kind === 'protected') && plan.needs !== undefined;
 
 /** @throws ClarusError 0A000 for a plan of another role than the session acts as now */
 export function mustActAlike({ acting, options, port }: CarefulContext, plan: Plan): void {

@@ -45,7 +45,7 @@ export class ContextPort implements SessionPort {
       begin: () => beginInternal(context),
       encodings: encodingStateOf(context),
       record: (ddl: string | undefined, changes: readonly CatalogChange[]) =>
-        context.transaction.record(ddl, changes, context.settings.current),
+        context.transaction.record(ddl, changes, context.settings.current, context.acting.current),
       get explicit() {
         return context.transaction.explicit;
       },

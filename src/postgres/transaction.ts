@@ -10,6 +10,7 @@ interface Recorded {
   readonly ddl: string | undefined;
   /** by which it was read */
   readonly settings: SessionSettings;
+  readonly role: string | undefined;
   readonly changes: readonly CatalogChange[];
 }
 
@@ -155,9 +156,15 @@ export class Transaction {
     this.#temporary?.ended();
   }
 
-  record(ddl: string | undefined, changes: readonly CatalogChange[], settings: SessionSettings): void {
+  /** @param role of the application that the session acts as */
+  record(
+    ddl: string | undefined,
+    changes: readonly CatalogChange[],
+    settings: SessionSettings,
+    role?: string,
+  ): void {
     this.#revision++;
-    this.#records.push({ ddl, changes, settings });
+    this.#records.push({ ddl, changes, settings, role });
   }
 
   set(sql: string): void {
@@ -185,8 +192,9 @@ export class Transaction {
     return {
       ddl: this.#records
         .filter(record => record.ddl !== undefined)
-        .map(({ ddl, settings }) => ({
+        .map(({ ddl, settings, role }) => ({
           user,
+          ...(role === undefined ? {} : { role }),
           searchPath: settings.searchPath,
           sql: ddl!,
           settings: readingSettings(settings),

@@ -173,8 +173,11 @@ export class TrustedSide {
    */
   async tries(statement: PhysicalStatement): Promise<void> {
     await this.ready();
-    const nulls = statement.parameterTypes.map(() => null);
-    const work = () => this.port.gather(statement, nulls, false);
+    const { sql, parameterTypes } = statement;
+    const nulls = parameterTypes.map(() => null);
+    // the client hears what is noticed when it is run
+    const work = async (): Promise<unknown> =>
+      nulls.length === 0 ? this.port.run(sql, () => undefined) : this.port.gather(statement, nulls, false);
     await this.#whileLocked(() =>
       this.#hooks.carries === true ? this.#overTables(work) : this.#takenBack('clarus_tries', work),
     );

@@ -6,7 +6,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import { isInTree } from '../catalog/trees.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError, ofDepth } from '../errors.js';
-import { planActing } from './acting/plan.js';
+import { planActing, withRights } from './acting/plan.js';
 import { analysed } from './analysing.js';
 import { generatedOf } from './checks/generated.js';
 import { boundsOf, checksOf } from './checks/table-checks.js';
@@ -98,7 +98,7 @@ export class Planning {
       const copied = await copySecured(node, session);
       const [raw, text] = copied ? [copied, deparse(copied)] : [node, sql];
       const plan = await (role === undefined
-        ? this.#plan(raw, text, parameterTypes, session)
+        ? this.#asOwn({ node: raw, text }, parameterTypes, session)
         : planActing(
             { node: raw, text, offset },
             {
@@ -116,6 +116,16 @@ export class Planning {
     } catch (error) {
       throw ofDepth(error);
     }
+  }
+
+  /** Plans a statement of the session's own role. */
+  async #asOwn(
+    statement: Pick<RawStatement, 'node' | 'text'>,
+    parameterTypes: readonly number[],
+    session: SessionPort,
+  ): Promise<Plan> {
+    const plan = await this.#plan(statement.node, statement.text, parameterTypes, session);
+    return session.internal ? plan : withRights(plan, statement, parameterTypes, session);
   }
 
   async #plan(

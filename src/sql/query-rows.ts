@@ -1,8 +1,10 @@
 /** Queries within DDL: they run as statements of their own, and what they return is written by COPY. */
+
 import { columnOf } from '../crypto/column.js';
 import type { EncodingRegistry } from '../encodings/registry.js';
 import { ClarusError } from '../errors.js';
 import { MessageWriter } from '../wire/message-writer.js';
+import { viewsOfRoles } from './acting/views.js';
 import { copyInto } from './copy/planning.js';
 import type { QueryRunner, TextValues } from './ddl/body.js';
 import type { CopyInBody, SplitBody } from './execute/bodies.js';
@@ -37,6 +39,8 @@ const batch = 2_000;
 /** The queries of one statement of DDL. */
 export const queryRunner = (session: SessionPort, services: QueryServices): QueryRunner => ({
   async rows(query, hidden) {
+    if (session.transaction.acting !== undefined || (await viewsOfRoles(session)).size > 0)
+      await services.routines.permit(await services.plan(query), session);
     const plan = await (hidden ? services.source(query) : services.plan(query));
     if (plan.kind !== 'pass' && plan.kind !== 'trusted' && plan.kind !== 'protected')
       throw new ClarusError('0A000', 'a query that changes settings cannot make a table');

@@ -14,9 +14,9 @@ const permitted = new WeakSet<RightsNeeded>();
  * @throws PostgresError, ClarusError 42501 as PostgreSQL says that the role may not; 0A000 for what is not known to be checked
  */
 export function mustBePermitted(plan: Plan, session: SessionPort): Promise<void> | undefined {
-  if (session.transaction.acting === undefined) return undefined;
   if (plan.kind !== 'pass' && plan.kind !== 'protected') return undefined;
   const { needs } = plan;
+  if (!needs && session.transaction.acting === undefined) return undefined;
   if (!needs)
     throw new ClarusError('0A000', 'the statement is not answered under another role than the session’s own');
   return permitted.has(needs) ? undefined : checked(needs, session);

@@ -26,6 +26,7 @@ import { parseOne, type RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import { isSecured } from '../row-security/in-force.js';
 import { analysedByOwner } from '../split/fetching.js';
+import { planActingDdl } from './ddl.js';
 import {
   asksUser,
   otherPath,
@@ -36,6 +37,7 @@ import {
   UncheckedRoutine,
 } from './needs.js';
 import { withOwnName } from './own-name.js';
+import { withRightsOfViews } from './views.js';
 
 /** Statements that ask for no rights, or whose parts are statements that do. */
 const free =
@@ -84,7 +86,10 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   }
   if (checkedThere.test(kind) || isAboutRole(node))
     return withNeeds(await plan(node, text, session), nothing);
-  if (!queries.test(kind) || makesTable(node)) return refuseDdl(node, text, session);
+  if (!queries.test(kind) || makesTable(node))
+    return planActingDdl(statement, planning, query =>
+      planActing({ node: parseOne(deparse(query)), text: deparse(query), offset: 0 }, planning),
+    );
   const { authorized } = session.transaction;
   const named = withOwnName(node, role, authorized);
   const sql = named ? deparse(named) : text;
@@ -170,6 +175,20 @@ const isExplainOfExecute = (node: RawNode): boolean =>
 function makesTable(node: RawNode): boolean {
   if (node.ExplainStmt) return makesTable(child(node.ExplainStmt, 'query')!);
   return node.CreateTableAsStmt !== undefined || node.SelectStmt?.intoClause !== undefined;
+}
+
+/**
+ * A plan of the session's own role with what PostgreSQL must permit of it (views.ts).
+ */
+export async function withRights(
+  plan: Plan,
+  { node, text }: Pick<RawStatement, 'node' | 'text'>,
+  parameterTypes: readonly number[],
+  session: SessionPort,
+): Promise<Plan> {
+  if (!queries.test(kindOf(node)) || makesTable(node) || isExplainOfExecute(node)) return plan;
+  const clean = stripComments(text);
+  return withRightsOfViews(plan, () => startedBy(parseOne(clean), clean, session), parameterTypes, session);
 }
 
 /** The statement that PostgreSQL can explain, with the rights of the one that is sent. */
@@ -259,21 +278,4 @@ async function refuseOwnTriggers(node: RawNode, session: SessionPort): Promise<v
       detail: `It would fire "${trigger[0]}".`,
       hint: 'RESET ROLE first.',
     });
-}
-
-/** Statements that are not tried: they would read rows, or are no PostgreSQL's. */
-const untried = /^(CreateTableAs|Select|Explain|SecLabel|RefreshMatView|Vacuum|CheckPoint)Stmt$/;
-
-/**
- * What would be made under a role would belong to it; what exists belongs to others, and PostgreSQL says so.
- * @throws always
- */
-async function refuseDdl(node: RawNode, sql: string, session: SessionPort): Promise<never> {
-  // in PostgreSQL everybody may make temporary objects, unless told otherwise
-  const isTemporary = JSON.stringify(node).includes('"relpersistence":"t"');
-  if (!isTemporary && !untried.test(kindOf(node))) await session.tries(physical(stripComments(sql), []));
-  throw new ClarusError('0A000', 'this statement is not answered under another role than the session’s own', {
-    detail: 'What it makes would belong to a role of the application, which can own nothing.',
-    hint: 'RESET ROLE first.',
-  });
 }

@@ -2,7 +2,7 @@
 import { ClarusError } from '../../errors.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
-import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
+import { fieldsOf, kindOf, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
 import { refuseSecuredExpressions } from '../row-security/routines.js';
 import { alterRoutine, areRoutines } from './altered-routines.js';
@@ -11,13 +11,14 @@ import { beginDdl, inShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { comment } from './comment.js';
 import { saidOfStatement } from './errors.js';
-import { alterDefaultPrivileges, grant, grantRoles, refuseLogicalOwner } from './grants.js';
+import { alterDefaultPrivileges, grant, grantRoles } from './grants.js';
 import { securityLabel } from './label.js';
 import { alterIndex, isMaintenance, maintain } from './maintenance.js';
 import { refreshMaterialisedView } from './materialised.js';
 import { alterType, createExtension, dropObjects, ofTrustedSide } from './objects.js';
 import { alterSequence, createSequence } from './owned-sequences.js';
-import { changeOwner, changeOwnerOfRelation, ownedRelation } from './owners.js';
+import { changeOwner, changeOwnerInShadow, changeOwnerOfRelation, ownedRelation } from './owners.js';
+import { refuseDefiners } from './ownership.js';
 import { alterView, createFunction, createView } from './queries.js';
 import { listParts, rangeParts, resolveRelation } from './resolve.js';
 import { alterRole, commentOnRole, createRole, dropRoles, renameRole } from './roles.js';
@@ -57,11 +58,15 @@ export async function executeDdl(
   await beginDdl(session, deps);
   const { node } = body;
   try {
-    return await run(session, deps, body, queries);
+    const done = await run(session, deps, body, queries);
+    if (mayMakeDefiners.test(kindOf(node))) await refuseDefiners(session);
+    return done;
   } catch (error) {
     throw saidOfStatement(node, error);
   }
 }
+
+const mayMakeDefiners = /^(CreateFunction|AlterFunction|AlterOwner|ReassignOwned)Stmt$/;
 
 async function run(
   session: SessionPort,
@@ -92,8 +97,7 @@ async function run(
         return alterType(session, deps, body, listParts(fields.object as RawNode));
       throw unsupported('ALTER ... SET SCHEMA of this kind of object');
     case 'AlterOwnerStmt':
-      await refuseLogicalOwner(session, fields.newowner as RawFields | undefined);
-      if (ofTrustedSide.has(fields.objectType)) return inShadow(session, body);
+      if (ofTrustedSide.has(fields.objectType)) return changeOwnerInShadow(session, body);
       return changeOwner(session, body);
     case 'DropStmt':
       return drop(session, deps, body, fields);
@@ -109,7 +113,6 @@ async function run(
     case 'SecLabelStmt':
       return securityLabel(session, deps, body);
     case 'CreateSchemaStmt':
-      await refuseLogicalOwner(session, fields.authrole as RawFields | undefined);
       return createSchema(session, body, element => run(session, deps, element, queries));
     case 'CreateExtensionStmt':
       return createExtension(session, body);
@@ -178,9 +181,6 @@ async function alterRelation(
   body: DdlBody,
   fields: RawFields,
 ): Done {
-  for (const { AlterTableCmd: command } of list(fields, 'cmds'))
-    if (command?.subtype === 'AT_ChangeOwner')
-      await refuseLogicalOwner(session, command.newowner as RawFields | undefined);
   if (altersRowSecurity(fields))
     return changeRowSecurity(session, deps, body, tableNamed(body.node, 'relation'));
   const owned = await ownedRelation(session, fields);

@@ -17,6 +17,7 @@ import { inCloud } from './backends.js';
 import type { DdlBody } from './body.js';
 import { ofConfiguration, roleName, rolesNamed, spelt } from './named-roles.js';
 import { nameInCloud } from './owners.js';
+import { keepingInheritors } from './ownership.js';
 import { qualifyRelations, rangeParts, resolveRelation } from './resolve.js';
 import { servedTable, tableOfRelation } from './served.js';
 import { defineInCloud } from './types.js';
@@ -42,7 +43,7 @@ export async function grantRoles(session: SessionPort, body: DdlBody): Done {
   const grantees = list(fields, 'grantee_roles').filter(spec => !isOwn(spec, own?.[0] ?? undefined));
   const { others } = await rolesNamed(session, [...granted, ...grantees.map(roleName)]);
   if (others.length > 0) throw ofConfiguration('GRANT and REVOKE of roles');
-  return grantInShadow(session, body);
+  return keepingInheritors(session, () => grantInShadow(session, body));
 }
 
 /** Grantees of a statement: the logical ones, whether PUBLIC is among them, and others. */
@@ -205,15 +206,4 @@ async function grantInShadow(session: SessionPort, { text }: DdlBody, alsoInClou
   await tell(session, noticed);
   session.transaction.record(text, []);
   return { tag };
-}
-
-/** @throws ClarusError 0A000 for a role of the application as an owner: no session has its rights */
-export async function refuseLogicalOwner(session: SessionPort, owner: RawFields | undefined): Promise<void> {
-  const name = roleName(owner);
-  const { logical } = await rolesNamed(session, [name]);
-  if (logical.size > 0)
-    throw new ClarusError('0A000', `role "${name}" cannot own objects in a database with protected tables`, {
-      detail: 'It was made through Clarus, and no session acts as it.',
-      hint: 'Leave the owner as it is, and grant the role what it needs.',
-    });
 }

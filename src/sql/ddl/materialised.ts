@@ -7,6 +7,7 @@ import { describeTables, qualified } from '../../catalog/describe.js';
 import type { DescribedTable } from '../../catalog/description.js';
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
+import { isLogicalRole } from '../../trusted/roles.js';
 import type { SessionPort } from '../ports.js';
 import { fieldsOf, type RawFields } from '../raw/node.js';
 import { readerOn, trustedMajor } from '../reading.js';
@@ -79,7 +80,27 @@ async function viewToRefresh(session: SessionPort, range: RawFields): Promise<Lo
     );
   if (table.materialised === undefined)
     throw new ClarusError('0A000', `"${found.name}" is not a materialized view`);
+  await mustBeComputedByOwner(session, table);
   return refuseBlocked(table);
+}
+
+const ownerQuery = `SELECT r.rolname::pg_catalog.text, (${isLogicalRole('r.rolname')})::pg_catalog.text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE c.oid = $1::pg_catalog.oid`;
+
+/**
+ * PostgreSQL runs its query with the rights of its owner.
+ * @throws ClarusError 0A000 where that is a role of the application that the session does not act as
+ */
+async function mustBeComputedByOwner(session: SessionPort, view: LogicalTable): Promise<void> {
+  const { acting } = session.transaction;
+  const [row] = await readerOn(session.trusted)(ownerQuery, [String(view.oid)]);
+  const isLogical = row?.[1] === 'true';
+  if (isLogical ? acting === row?.[0] && isFilled(view) : acting === undefined) return;
+  throw new ClarusError('0A000', `materialized view "${view.name}" is refreshed by its owner only`, {
+    detail:
+      'PostgreSQL runs its query with the rights of its owner, which is a role that the session does not act as.',
+    hint: `SET ROLE "${row?.[0]}" first, or make the view anew.`,
+  });
 }
 
 /** Since version 17 there is a right for it. */

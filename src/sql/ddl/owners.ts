@@ -1,12 +1,14 @@
 /** ALTER ... OWNER TO: of a relation of any kind, and of what is none, on each side where it stands. */
 import { quoteName, quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
+import { PostgresError } from '../../wire/diagnostic.js';
 import type { SessionPort } from '../ports.js';
 import { typeText } from '../raw/deparse.js';
-import { fieldsOf, list, type RawFields, type RawNode, stringOf, text as textOf } from '../raw/node.js';
+import { fieldsOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
-import { inCloud, runInShadow } from './backends.js';
+import { inCloud, inShadow, runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
+import { ownerInCloud } from './ownership.js';
 import {
   listParts,
   nameText,
@@ -18,12 +20,6 @@ import {
 } from './resolve.js';
 
 type Done = Promise<{ tag: string }>;
-
-/** A new owner, as SQL: a role of both sides. */
-export const ownerSql = (owner: RawFields | undefined): string => {
-  const name = textOf(owner ?? {}, 'rolename');
-  return name === undefined ? 'CURRENT_USER' : quoteName(name);
-};
 
 /** Words of ALTER for the kinds that may stand on both sides. */
 const words: Readonly<Record<string, string>> = {
@@ -48,11 +44,18 @@ export async function changeOwner(session: SessionPort, body: DdlBody): Done {
       'ALTER ... OWNER TO of this kind of object is not supported in a database with protected tables',
     );
   const standing = await nameInCloud(session, objectType, object as RawNode);
+  const owner = await ownerInCloud(session, newowner as RawFields | undefined);
   const tag = await runInShadow(session, body.text);
-  if (standing !== undefined)
-    await session.cloud.run(`ALTER ${word} ${standing} OWNER TO ${ownerSql(newowner as RawFields)}`);
+  if (standing !== undefined && owner !== undefined)
+    await session.cloud.run(`ALTER ${word} ${standing} OWNER TO ${owner}`);
   session.transaction.record(body.text, []);
   return { tag };
+}
+
+/** ALTER ... OWNER TO of what stands on the trusted side alone. */
+export async function changeOwnerInShadow(session: SessionPort, body: DdlBody): Done {
+  await ownerInCloud(session, fieldsOf(body.node).newowner as RawFields | undefined);
+  return inShadow(session, body);
 }
 
 /** The object's qualified name where the cloud has it, as the shadow resolves it. */
@@ -131,11 +134,24 @@ export async function changeOwnerOfRelation(
 ): Done {
   const name = quoteQualified(relation.schema, relation.name);
   const there = await inCloud(session, 'to_regclass', name);
+  const owner = await ownerInCloud(session, newowner);
   const tag = await runInShadow(session, text);
-  if (there) await session.cloud.run(`ALTER TABLE ${name} OWNER TO ${ownerSql(newowner)}`);
+  if (there && owner !== undefined) await session.cloud.run(`ALTER TABLE ${name} OWNER TO ${owner}`);
+  // the cloud would go on reading through it with the rights of its user
+  if (there && owner === undefined && relation.kind === 'v')
+    await session.cloud.run(`DROP VIEW ${name}`).catch(error => {
+      throw error instanceof PostgresError && error.code === '2BP01' ? standsInTheWay(relation.name) : error;
+    });
   session.transaction.record(text, []);
   return { tag };
 }
+
+const standsInTheWay = (view: string): ClarusError =>
+  new ClarusError('0A000', `view "${view}" cannot belong to a role of the application`, {
+    detail:
+      'Other objects that stand in the cloud depend on it, where it would be read with the rights of its user.',
+    hint: 'Drop what depends on it first, and make that again.',
+  });
 
 /** The new owner where a statement says that and nothing else of a view or sequence. */
 export async function ownedRelation(

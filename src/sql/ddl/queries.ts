@@ -1,6 +1,7 @@
 /** Objects that hold a query or a body: views, functions. */
 import { quoteQualified } from '../../catalog/quote.js';
 import { ClarusError } from '../../errors.js';
+import { isLogicalRole } from '../../trusted/roles.js';
 import { refuseHiddenIn } from '../opaque/bodies.js';
 import type { SessionPort } from '../ports.js';
 import { stripComments } from '../raw/comments.js';
@@ -31,7 +32,8 @@ export async function createView(session: SessionPort, deps: DdlDependencies, bo
   // First of all, so that what is wrong with the query is told by the place where the client wrote it.
   const tag = await runInShadow(session, body.text);
   const query = deparse(fields.query as RawNode);
-  const doubt = await doubtOfQuery(context, query);
+  const doubt =
+    (await doubtOfQuery(context, query)) ?? (await doubtOfOwner(session, fields.view as RawFields));
   if (doubt === undefined) {
     await mustHaveNoTriggers(session, fields.view as RawFields);
     await defineInCloud(session, deparse(node));
@@ -41,6 +43,16 @@ export async function createView(session: SessionPort, deps: DdlDependencies, bo
   session.transaction.record(body.text, []);
   return { tag };
 }
+
+/** The cloud would read through it with the rights of its user. */
+async function doubtOfOwner(session: SessionPort, view: RawFields): Promise<string | undefined> {
+  const found = await resolveRelation(readerOn(session.trusted), rangeParts(view));
+  const [row] = await readerOn(session.trusted)(ownerQuery, [String(found?.oid ?? 0)]);
+  return row?.[0] === 'true' ? 'it belongs to a role of the application' : undefined;
+}
+
+const ownerQuery = `SELECT (${isLogicalRole('r.rolname')})::pg_catalog.text FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE c.oid = $1::pg_catalog.oid`;
 
 /** A view that was proven, and is not any more. @param node the statement with its schema said */
 async function dropViewFromCloud(session: SessionPort, node: RawNode): Promise<void> {
@@ -90,9 +102,23 @@ export async function createFunction(session: SessionPort, deps: DdlDependencies
     const definition = stripComments(body.text);
     refuseHiddenIn(definition, session);
     await session.cloud.run(definition);
+    if (session.transaction.acting !== undefined) await withRightsOfOwner(session, body.node);
   } else if (!session.residual || !stands) throw notProven('the function', doubt);
   else await dropFromCloud(session, body.node);
   return { tag };
+}
+
+/** What a role has said of its functions by ALTER DEFAULT PRIVILEGES no cloud has heard: there all may call a new one. */
+async function withRightsOfOwner(session: SessionPort, node: RawNode): Promise<void> {
+  const names = (fieldsOf(node).funcname as readonly RawNode[]).map(stringOf);
+  const rows = await readerOn(session.trusted)(
+    `SELECT pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid))
+       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      WHERE p.proname = $1 AND p.xmin = pg_catalog.pg_current_xact_id()::pg_catalog.xid
+        AND NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')`,
+    [names.at(-1) ?? ''],
+  );
+  for (const [name] of rows) await session.cloud.run(`REVOKE EXECUTE ON ROUTINE ${name} FROM PUBLIC`);
 }
 
 /** Does a function for triggers of this name stand in the cloud? */

@@ -14,6 +14,7 @@ import { readerOn } from '../reading.js';
 import { runInShadow } from './backends.js';
 import type { DdlBody } from './body.js';
 import { ofConfiguration, roleName, rolesNamed, rolesOfCloud, spelt } from './named-roles.js';
+import { keepingInheritors } from './ownership.js';
 import { keptPassword, type RoleOptions, roleOptions } from './role-options.js';
 
 type Done = Promise<{ tag: string }>;
@@ -84,7 +85,11 @@ async function mustBeLogical(session: SessionPort, name: string | undefined, wha
  * ALTER ROLE, ALTER USER and ALTER GROUP ... ADD, DROP USER.
  * @throws ClarusError 0A000 for roles that Clarus did not make, 42704; PostgresError
  */
-export async function alterRole(session: SessionPort, { node }: DdlBody): Done {
+export function alterRole(session: SessionPort, body: DdlBody): Done {
+  return keepingInheritors(session, () => altered(session, body));
+}
+
+async function altered(session: SessionPort, { node }: DdlBody): Done {
   const fields = fieldsOf(node);
   const name = await spelt(session, fields.role as RawFields);
   await mustBeLogical(session, name, 'ALTER ROLE of a role that was not made through Clarus');
@@ -135,7 +140,10 @@ export async function dropRoles(session: SessionPort, { node }: DdlBody): Done {
   }
   // what stands in the way is named by the session's path
   const path = "pg_catalog.current_setting('search_path')";
-  if (logical.size > 0) await runAsOwner(session, `drop_roles(${textsSql([...logical])}, ${path})`);
+  if (logical.size > 0)
+    await keepingInheritors(session, () =>
+      runAsOwner(session, `drop_roles(${textsSql([...logical])}, ${path})`),
+    );
   return { tag: 'DROP ROLE' };
 }
 

@@ -6,7 +6,9 @@ import { withoutPlace } from '../procedural/types.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, text } from '../raw/node.js';
 import type { DdlBody } from './body.js';
+import { spelt } from './named-roles.js';
 import { onBothSides } from './objects.js';
+import { ownerInCloud } from './ownership.js';
 
 type Done = Promise<{ readonly tag: string }>;
 
@@ -33,14 +35,22 @@ export async function createSchema(
 ): Done {
   const { schemaElts: _elements, ...alone } = fieldsOf(body.node);
   const elements = list(fieldsOf(body.node), 'schemaElts');
-  if (elements.length === 0) return onBothSides(session, body, body.node);
+  const { authrole } = alone;
+  const isLogical =
+    authrole !== undefined && (await ownerInCloud(session, authrole as RawFields)) === undefined;
+  const inCloud = isLogical ? await withoutOwner(session, alone) : { CreateSchemaStmt: alone };
+  if (elements.length === 0) return onBothSides(session, body, inCloud);
   const schema = text(alone, 'schemaname');
   if (schema === undefined)
     throw new ClarusError('0A000', 'CREATE SCHEMA with elements needs the name of the schema', {
       hint: 'Write the name before AUTHORIZATION.',
     });
+  if (isLogical && (await spelt(session, authrole as RawFields)) !== session.transaction.acting)
+    throw new ClarusError('0A000', 'CREATE SCHEMA with elements for another role is not supported', {
+      hint: 'SET ROLE first, or make them with statements of their own.',
+    });
   const bare: RawNode = { CreateSchemaStmt: alone };
-  const done = await onBothSides(session, { ...body, node: bare, text: deparse(bare) }, bare);
+  const done = await onBothSides(session, { ...body, node: bare, text: deparse(bare) }, inCloud);
   const nodes = kinds.flatMap(([kind, field]) =>
     elements.filter(element => kindOf(element) === kind).map(element => within(schema, element, field)),
   );
@@ -52,6 +62,12 @@ export async function createSchema(
       });
   });
   return done;
+}
+
+/** A schema that belongs to a role of the application, as the cloud is told of it. */
+async function withoutOwner(session: SessionPort, { authrole, ...fields }: RawFields): Promise<RawNode> {
+  const schemaname = text(fields, 'schemaname') ?? (await spelt(session, authrole as RawFields));
+  return { CreateSchemaStmt: { ...fields, schemaname } };
 }
 
 /** An element whose relation is named with the schema (setSchemaName, parse_utilcmd.c). */

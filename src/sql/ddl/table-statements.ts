@@ -1,6 +1,5 @@
 /** CREATE, ALTER, RENAME, DROP of tables and their indexes, over the pipeline of tables.ts. */
 import { type LogicalTable, tableNumbered } from '../../catalog/catalog.js';
-import { quoteQualified } from '../../catalog/quote.js';
 import { hasHeirs, treeOf } from '../../catalog/trees.js';
 import { ClarusError } from '../../errors.js';
 import { missingColumns } from '../../policy/unmatched.js';
@@ -14,7 +13,7 @@ import type { DdlBody, DdlDependencies } from './body.js';
 import type { ChangedTable } from './changed-table.js';
 import { mustStayFireable } from './fireable.js';
 import { holdWrites, letReadsGoOn, lockBoth, lockToAlter, standsAlone } from './locks.js';
-import { ownerSql } from './owners.js';
+import { ownerStatements, withoutLogicalOwners } from './ownership.js';
 import { viewsOver } from './populated.js';
 import { refuseOtherProtection } from './renames.js';
 import {
@@ -55,8 +54,13 @@ async function run(
 ): Promise<Tag> {
   const mayMirror = (target === undefined || target.state === 'open') && !hasLike(node);
   // Names are resolved before the shadow changes: afterwards they may mean something else.
-  const mirrored = mayMirror ? await qualifyRelations(readerOn(session.trusted), node) : undefined;
-  const mirror = mirrored && ((): Promise<string> => defineInCloud(session, deparse(mirrored)));
+  const mirrored = mayMirror ? await withoutLogicalOwners(session, node) : undefined;
+  const qualified = mirrored && (await qualifyRelations(readerOn(session.trusted), mirrored));
+  const mirror = qualified
+    ? (): Promise<unknown> => defineInCloud(session, deparse(qualified))
+    : mayMirror
+      ? async (): Promise<void> => undefined
+      : undefined;
   const { tag } = await changeTables(session, deps, { ...statement, mirror, text });
   return { tag };
 }
@@ -225,7 +229,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
     ...(table.state === 'protected' ? { conversions: conversions(table, commands) } : {}),
     afterwards:
       table.state === 'protected'
-        ? [...ownerStatements(table, commands), ...storageStatements(table, commands)]
+        ? [...(await ownerStatements(session, table, commands)), ...storageStatements(table, commands)]
         : [],
   });
 }
@@ -243,14 +247,6 @@ function refuseTypesBelow(table: LogicalTable, commands: readonly RawNode[]): vo
       table: table.name,
     },
   );
-}
-
-function ownerStatements(table: LogicalTable, commands: readonly RawNode[]): readonly string[] {
-  return commands.flatMap(({ AlterTableCmd: command }) => {
-    if (command?.subtype !== 'AT_ChangeOwner') return [];
-    const name = quoteQualified(table.physical.schema, table.physical.name);
-    return [`ALTER TABLE ${name} OWNER TO ${ownerSql(command.newowner as RawFields | undefined)}`];
-  });
 }
 
 /** Options of storage, which the physical table has as the logical one. */
