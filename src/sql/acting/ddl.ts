@@ -15,6 +15,7 @@ import { deparse } from '../raw/deparse.js';
 import { child, kindOf, list, type RawNode, stringOf, visit } from '../raw/node.js';
 import type { RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
+import { planActingVacuum } from './maintenance.js';
 import { withOwnName } from './own-name.js';
 
 /** What planning of it needs of planning under a role. */
@@ -26,9 +27,9 @@ interface DdlPlanning {
 }
 
 /** What is the session's own alone: what is done to the cloud's server, and what decides who sees what in the clear. */
-const ofOwn = /^(SecLabel|CreateExtension|CheckPoint|Vacuum)Stmt$/;
+const ofOwn = /^(SecLabel|CreateExtension|CheckPoint)Stmt$/;
 /** Statements that are not tried: they would read rows, or cannot be tried. */
-const untried = /^(CreateTableAs|Select|Explain|RefreshMatView)Stmt$/;
+const untried = /^(CreateTableAs|Select|Explain|RefreshMatView|DropOwned|ReassignOwned)Stmt$/;
 
 const nothing: RightsNeeded = { tries: [], functions: [], sequences: [] };
 
@@ -43,9 +44,11 @@ export async function planActingDdl(
 ): Promise<Plan> {
   const { role, session, plan } = planning;
   const kind = kindOf(node);
+  if (node.VacuumStmt)
+    return planActingVacuum(node, session, async () => needing(await plan(node, text, session), nothing));
   // in PostgreSQL everybody may make temporary objects, unless told otherwise
   const isTemporary = JSON.stringify(node).includes('"relpersistence":"t"') || makesTemporary(node, session);
-  if (!isTemporary && !untried.test(kind) && !/^(SecLabel|CheckPoint|Vacuum)Stmt$/.test(kind))
+  if (!isTemporary && !untried.test(kind) && !/^(SecLabel|CheckPoint)Stmt$/.test(kind))
     await mustBePermitted(stripComments(text), session);
   if (isTemporary || ofOwn.test(kind) || kind === 'ExplainStmt') throw notUnderRole();
   if (node.ReindexStmt && !node.ReindexStmt.relation) throw notUnderRole();

@@ -18,7 +18,7 @@ import { inCloudsWords } from '../opaque/index.js';
 import type { Plan, ProtectedPlan, RightsNeeded } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { readerOn } from '../reading.js';
-import { routinesCalled } from '../routines.js';
+import { type Routines, routinesCalled } from '../routines.js';
 
 /** A statement with rights that are PostgreSQL's to check. */
 export interface Acted {
@@ -122,10 +122,19 @@ const asks = (node: Node, { transaction }: SessionPort): boolean => {
 const showingSettings = 2084;
 const sessionUserFunction = 746;
 
-/** A function of users whose body may ask for the session's user, whoever calls it. */
-const bodyAsking = `SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-  WHERE p.oid >= ${FIRST_USER_OID} AND p.prokind <> 'a' AND l.lanname NOT IN ('c', 'internal')
+/** Functions of users whose bodies may ask for the session's user, whoever calls them. @param $1 absent: all that there are */
+const bodiesAsking = `SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  WHERE p.oid >= ${FIRST_USER_OID} AND ($1::pg_catalog.oid[] IS NULL OR p.oid = ANY ($1)) AND p.prokind <> 'a' AND l.lanname NOT IN ('c', 'internal')
     AND pg_catalog.pg_get_functiondef(p.oid) ~* 'session_|current_setting|pg_settings|show|execute' LIMIT 1`;
+
+/** Could functions be told the session's user? */
+async function mayAskUser(oids: readonly number[], session: SessionPort): Promise<boolean> {
+  if (oids.length === 0) return false;
+  const { doubt, uses, versions } = await routinesCalled(new Set(oids), session);
+  const isKnown = doubt === undefined && [...uses.views].length === 0;
+  const asked = isKnown ? oidArray([...oids, ...versions.oids]) : null;
+  return (await readerOn(session.trusted)(bodiesAsking, [asked])).length > 0;
+}
 
 /**
  * What the trusted backend would answer by its own user, where SET SESSION AUTHORIZATION has said another.
@@ -134,8 +143,8 @@ const bodyAsking = `SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language
 export async function refuseSessionUser({ sql, parameterTypes }: Acted, session: SessionPort): Promise<void> {
   const { parsed, rewritten } = await session.analyse(sql, parameterTypes);
   const trees = [...parsed, ...rewritten].flatMap(readNodes);
-  const callsUsers = [...functionsIn(trees)].some(oid => oid >= FIRST_USER_OID);
-  if (callsUsers && (await readerOn(session.trusted)(bodyAsking, [])).length > 0) throw asksUser();
+  const ofUsers = [...functionsIn(trees)].filter(oid => oid >= FIRST_USER_OID);
+  if (await mayAskUser(ofUsers, session)) throw asksUser();
   for (const tree of trees)
     walk(tree, node => {
       const called = numberIn(node, 'funcid');
@@ -200,8 +209,10 @@ export const otherPath = (): ClarusError =>
 /** A function of users would be run where the role does not count. */
 export class UncheckedRoutine extends ClarusError {}
 
-const changeable = `SELECT p.proname::text FROM pg_catalog.pg_proc p
-  WHERE p.oid = ANY ($1::pg_catalog.oid[]) AND (p.prokind <> 'f' OR p.provolatile <> 'i' OR p.prosecdef) LIMIT 1`;
+/** Those that are no functions, or that the role may not call, or that others run with their rights. */
+const changeable = `SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.oid = ANY ($1::pg_catalog.oid[])
+  AND (p.prokind <> 'f' OR p.prosecdef OR NOT p.oid = ANY ($2::pg_catalog.oid[])
+    AND NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) LIMIT 1`;
 
 /** @throws ClarusError 0A000 for functions of users that could do more than compute */
 async function refuseRoutines(
@@ -210,25 +221,32 @@ async function refuseRoutines(
   homes: FunctionHomes,
 ): Promise<void> {
   if (oids.length === 0) return;
-  const [row] = await readerOn(session.trusted)(changeable, [oidArray(oids)]);
-  const routines = row ? undefined : await routinesCalled(new Set(oids), session);
-  const doubtful =
-    !routines ||
-    routines.tables.size > 0 ||
-    routines.sequences ||
-    routines.catalogue ||
-    routines.role ||
-    [...routines.builtins].some(homes.asksRole);
-  if (!doubtful) return;
+  const routines = await routinesCalled(new Set(oids), session);
+  const called = new Set([...oids, ...routines.versions.oids]);
+  const [row] = await readerOn(session.trusted)(changeable, [oidArray([...called]), oidArray(oids)]);
+  if (!row && onlyComputes(routines, homes)) return;
   throw new UncheckedRoutine(
     '0A000',
     `a function of users is called beside tables, under a role that is not the session’s own${row ? `: "${row[0]}"` : ''}`,
     {
       detail: 'It would be run with the rights of the session’s own role.',
-      hint: 'Make it IMMUTABLE where it only computes, call it in a statement of its own, or RESET ROLE.',
+      hint: 'Let it only compute, call it in a statement of its own, or RESET ROLE.',
     },
   );
 }
+
+/** Do functions, with all that they call, the same whoever runs them? */
+const onlyComputes = (routines: Routines, homes: FunctionHomes): boolean =>
+  routines.doubt === undefined &&
+  routines.tables.size === 0 &&
+  [...routines.uses.views].length === 0 &&
+  !routines.writes &&
+  !routines.sequences &&
+  !routines.catalogue &&
+  !routines.role &&
+  routines.settings !== undefined &&
+  !routines.settings.some(name => roleSettings.test(name)) &&
+  ![...routines.builtins].some(oid => homes.asksRole(oid) || homes.home(oid) === 'statistics');
 
 /** Relations that a statement writes, in the shadow. */
 function targetsOf(trees: readonly Node[]): ReadonlySet<number> {

@@ -16,6 +16,7 @@ import { securityLabel } from './label.js';
 import { alterIndex, isMaintenance, maintain } from './maintenance.js';
 import { refreshMaterialisedView } from './materialised.js';
 import { alterType, createExtension, dropObjects, ofTrustedSide } from './objects.js';
+import { dropOwned, reassignOwned } from './owned.js';
 import { alterSequence, createSequence } from './owned-sequences.js';
 import { changeOwner, changeOwnerInShadow, changeOwnerOfRelation, ownedRelation } from './owners.js';
 import { refuseDefiners } from './ownership.js';
@@ -149,6 +150,10 @@ async function run(
       return alterRole(session, body);
     case 'DropRoleStmt':
       return dropRoles(session, body);
+    case 'DropOwnedStmt':
+      return dropOwned(session, deps, body);
+    case 'ReassignOwnedStmt':
+      return reassignOwned(session, deps, body);
     case 'GrantRoleStmt':
       return grantRoles(session, body);
     case 'AlterFunctionStmt':
