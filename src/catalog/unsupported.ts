@@ -71,7 +71,7 @@ export function refuseUnsupported(
       throw refused(
         `unique index "${index.name}" compares a protected column in a way of its own`,
         'Tags follow the = operator of the type, under a deterministic collation.',
-        'Leave out the operator class and the collation.',
+        'Leave out the operator class and the collation, or let the index stand on an expression that is equal where values are: lower(mail::text) for citext.',
         { constraint: index.name },
       );
   }

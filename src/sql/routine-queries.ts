@@ -6,8 +6,20 @@ const makesRange = String.raw`l.lanname = 'internal' AND p.prosrc ~ '^(multi)?ra
     SELECT FROM pg_catalog.pg_range r WHERE p.prorettype IN (r.rngtypid, r.rngmultitypid)
       AND r.rngcanonical = 0::pg_catalog.oid AND r.rngsubopc < ${FIRST_USER_OID})`;
 
+/**
+ * Functions in C of extensions that come with PostgreSQL and do no more than compute. Where others of an extension read settings,
+ * tables or files, those that are IMMUTABLE do not.
+ */
+const ofComputing = `l.lanname IN ('c', 'internal') AND EXISTS (
+    SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid
+     WHERE e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid = p.oid AND e.deptype = 'e'
+       AND e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+       AND (x.extname IN ('uuid-ossp', 'pgcrypto', 'unaccent') OR p.provolatile = 'i' AND x.extname IN (
+         'citext', 'hstore', 'ltree', 'pg_trgm', 'fuzzystrmatch', 'isn', 'cube', 'seg', 'earthdistance', 'intarray',
+         'btree_gin', 'btree_gist')))`;
+
 /** Functions by OID: what they are, call and return. */
-export const routineQuery = String.raw`SELECT p.oid::text, p.proname::text, CASE WHEN ${makesRange} THEN 'range' ELSE l.lanname::text END, p.prosrc, p.prosqlbody::text,
+export const routineQuery = String.raw`SELECT p.oid::text, p.proname::text, CASE WHEN ${makesRange} OR ${ofComputing} THEN 'computing' ELSE l.lanname::text END, p.prosrc, p.prosqlbody::text,
     CASE WHEN p.prokind <> 'a' AND l.lanname = 'plpgsql' THEN pg_catalog.pg_get_functiondef(p.oid) END,
     p.proargdefaults::text, p.provolatile::text,
     (SELECT pg_catalog.string_agg(CASE WHEN c !~ '^search_path=' THEN 'it changes settings'

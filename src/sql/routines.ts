@@ -238,7 +238,7 @@ class Search {
     else if (language === 'sql' && body !== null) await this.#stored(storedTrees(body ?? ''), called);
     else if (language === 'sql') named.sql(source ?? '');
     else if (language === 'plpgsql') named.plpgsql(definition ?? '', source ?? '');
-    else if (language !== 'range')
+    else if (language !== 'computing')
       named.doubt = `its body is written in ${language}, which Clarus does not read`;
     if (named.doubt !== undefined) this.#doubt ??= `function "${name}": ${named.doubt}`;
     if (named.unreadable !== undefined) this.#unreadable ??= named.unreadable;

@@ -90,7 +90,8 @@ const typesQuery = physical(
             THEN (SELECT pg_catalog.format(' COLLATE %I.%I', n.nspname, c.collname) FROM pg_catalog.pg_collation c
                     JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = a.attcollation) END,
           (t.typlen = -1 AND t.typelem <> 0 AND t.typcategory = 'A')::pg_catalog.text,
-          (t.oid >= ${FIRST_USER_OID} AND t.typtype NOT IN ('e', 'd'))::pg_catalog.text, t.oid::pg_catalog.text
+          (t.oid >= ${FIRST_USER_OID} AND t.typtype NOT IN ('e', 'd')
+            AND NOT (t.typtype = 'b' AND t.typcategory <> 'A'))::pg_catalog.text, t.oid::pg_catalog.text
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`,
   [26],
