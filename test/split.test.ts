@@ -451,6 +451,15 @@ suite('split', { timeout: 300_000 }, () => {
     await ours.query("UPDATE ward SET beds = 3 WHERE code = 'a'");
   });
 
+  test('sorts by no set that is made of columns', async () => {
+    for (const sql of [
+      'SELECT id, unnest(tags) g FROM patient ORDER BY g, upper(name)',
+      'SELECT upper(name) FROM patient ORDER BY unnest(tags)',
+      'SELECT unnest(tags) g, max(upper(name)) FROM patient GROUP BY g ORDER BY 2',
+    ])
+      await assert.rejects(ours.query(sql), { code: '0A000' }, sql);
+  });
+
   test('does not take for valid what is not', async () => {
     await ours.query('ALTER TABLE ward ADD CONSTRAINT many CHECK (beds > 2) NOT VALID');
     const joined = 'SELECT w.beds, upper(p.name) FROM ward w, patient p WHERE w.beds < 2';

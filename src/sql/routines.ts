@@ -8,6 +8,7 @@ import { oidArray, type TextRow, textArray } from '../catalog/reader.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { flag, isNode, type Node, nodesIn, numberIn, readNodes, textIn, walk } from './analysed/node.js';
 import { COMMAND, functionsIn, RTE, subLinksRunOnce } from './analysed/query.js';
+import { sortsBySets } from './analysed/sets.js';
 import { typeOf } from './analysed/types.js';
 import { FIRST_USER_OID, isOfSequence } from './functions.js';
 import type { SessionPort, StatementPort } from './ports.js';
@@ -328,8 +329,7 @@ class Search {
     if (command === COMMAND.utility) this.#doubt ??= 'its body holds more than queries and writes';
     if (command !== COMMAND.select) this.#writes = true;
     if (nodesIn(query, 'rowMarks').length > 0) this.#unreadable ??= 'it locks rows';
-    if (flag(query, 'hasTargetSRFs') && nodesIn(query, 'sortClause').length > 0)
-      this.#unreadable ??= 'it sorts what a function in its select list returns';
+    if (sortsBySets(query)) this.#unreadable ??= 'it sorts what a function in its select list returns';
   }
 
   #entry(rte: Node): void {

@@ -2,6 +2,7 @@
 import type { ClarusError } from '../../errors.js';
 import { flag, isNode, type Node, nodesIn, numberIn, readNodes, textIn, walk } from '../analysed/node.js';
 import { COMMAND, entry, RTE, scopeOf } from '../analysed/query.js';
+import { sortsBySets } from '../analysed/sets.js';
 import type { Analysis } from '../ports.js';
 
 /**
@@ -45,9 +46,7 @@ export const isPlainRead = (query: Node): boolean => isRead(query) && nodesIn(qu
 
 /** The same of one that may lock what it reads. */
 export const isRead = (query: Node): boolean =>
-  numberIn(query, 'commandType') === COMMAND.select &&
-  // postgres_fdw would offer rows in the order of a set
-  !(flag(query, 'hasTargetSRFs') && nodesIn(query, 'sortClause').length > 0);
+  numberIn(query, 'commandType') === COMMAND.select && !sortsBySets(query);
 
 function isWhole(rte: Node, carried: boolean): boolean {
   if (numberIn(rte, 'rtekind') !== RTE.relation) return true;

@@ -57,6 +57,12 @@ export const ofStatements: readonly Normalisation[] = [
           'SELECT * FROM part_document ORDER BY did;',
           'SELECT * FROM part_document ORDER by did;',
           'SELECT * FROM part_document WHERE f_leak(dtitle) ORDER BY did;',
+          ...['dataa, datab', 'dataa, datab, g'].flatMap(groups =>
+            ['dataa', 'g'].map(
+              by =>
+                `SELECT dataa, datab b, generate_series(1,2) g, count(*) FROM few GROUP BY CUBE(${groups}) ORDER BY ${by};`,
+            ),
+          ),
         ],
         sorted,
       )(
