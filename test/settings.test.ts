@@ -93,7 +93,6 @@ suite('settings', { timeout: 120_000 }, () => {
     for (const [name, value] of [
       ['role', 'postgres'],
       ['session_authorization', 'postgres'],
-      ['standard_conforming_strings', 'off'],
       ['client_encoding', 'LATIN1'],
     ]) {
       await assert.rejects(client.query(`SELECT set_config('${name}', '${value}', false)`), {

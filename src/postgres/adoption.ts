@@ -10,7 +10,7 @@ const preparedStatements = physicalQuery(
 const sessionSettings = physicalQuery(
   `SELECT 'SELECT pg_catalog.set_config(' || pg_catalog.quote_literal(name) || ', '
           || pg_catalog.quote_literal(setting) || ', false)'
-   FROM pg_catalog.pg_settings WHERE source = 'session'`,
+   FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> 'standard_conforming_strings'`,
 );
 
 /** Takes over the settings that a session made before its statements were planned. */

@@ -2,18 +2,20 @@
 import { hiddenNames, ownReport, spelledIn } from '../sql/opaque/index.js';
 import type { HiddenNames } from '../sql/opaque/names.js';
 import type { SessionPort } from '../sql/ports.js';
+import { withoutDoubt } from '../sql/raw/string-literals.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 
 const inForce = (session: SessionPort): HiddenNames | undefined =>
   session.naming?.names ?? hiddenNames(session.catalog().tables);
 
 /**
- * A statement in the names that the cloud knows.
- * @throws ClarusError 0A000 for what cannot be said without a hidden name
+ * A statement in the names that the cloud knows, and with literals that it reads as they are meant.
+ * @throws ClarusError 0A000 for what cannot be said without a hidden name, or where standard_conforming_strings is off
  */
 export function toCloud(sql: string, session: SessionPort): string {
   const names = inForce(session);
-  return names ? spelledIn(sql, names).sql : sql;
+  const spelled = names ? spelledIn(sql, names).sql : sql;
+  return session.settings.standardConformingStrings ? spelled : withoutDoubt(spelled);
 }
 
 /** What the cloud reports, in the names of the application. */

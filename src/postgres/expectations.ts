@@ -2,6 +2,7 @@
 
 import type { DataRows } from '../sql/ports.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
+import type { Origin } from './failure.js';
 
 /** Kinds of entries; numbers, because they are switched on for every message. */
 export const expects = {
@@ -54,8 +55,8 @@ export interface Expectation {
   readonly handler: AnswerHandler | undefined;
   /** own: what to send; query: RowDescription to send instead of the server's, empty for none */
   readonly bytes: Buffer | undefined;
-  /** characters to add to the position of an error: where the statement begins in the client's text */
-  readonly shift: number;
+  /** where the statement begins in the client's text, from where the position of an error counts */
+  readonly shift: Origin;
   /** wait: the work that must settle */
   readonly work: Work | undefined;
 }
@@ -76,7 +77,7 @@ const expectation = (
   toClient: boolean,
   handler?: AnswerHandler,
   bytes?: Buffer,
-  shift = 0,
+  shift: Origin = 0,
   work?: Work,
 ): Expectation => ({ expects: kind, toClient, tells: toClient, handler, bytes, shift, work });
 
@@ -85,21 +86,21 @@ export const internal = (kind: number, handler?: AnswerHandler): Expectation =>
   expectation(kind, false, handler);
 
 /** A step of ours that belongs to a message of the client: only an error of it is the client's to hear. */
-export const step = (kind: number, handler?: AnswerHandler, shift = 0): Expectation => {
+export const step = (kind: number, handler?: AnswerHandler, shift: Origin = 0): Expectation => {
   const entry = expectation(kind, false, handler, undefined, shift);
   entry.tells = true;
   return entry;
 };
 
 /** An answer that the client gets as it comes; a handler hears of its end. */
-export const forwarded = (kind: number, handler?: AnswerHandler, shift = 0): Expectation =>
+export const forwarded = (kind: number, handler?: AnswerHandler, shift: Origin = 0): Expectation =>
   expectation(kind, true, handler, undefined, shift);
 
 /** A Query. @param rowDescription goes to the client instead of the server's; empty: none; undefined: the server's */
 export const forwardedQuery = (
   rowDescription: Buffer | undefined,
   handler?: AnswerHandler,
-  shift = 0,
+  shift: Origin = 0,
 ): Expectation => expectation(expects.query, true, handler, rowDescription, shift);
 
 /** Bytes of ours. @param handler hears where an error before them keeps them from being sent */

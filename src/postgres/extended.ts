@@ -4,17 +4,16 @@ import { ClarusError } from '../errors.js';
 import type { Plan, Shape } from '../sql/plan.js';
 import { isPortalName } from '../sql/portal-names.js';
 import { decodeFrontend } from '../wire/decode-frontend.js';
-import { PostgresError } from '../wire/diagnostic.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import type { FrontendMessage } from '../wire/messages.js';
 import { frontendTypes } from '../wire/protocol.js';
+import { type ClientText, clientText, split, tellWarnings } from './client-text.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { executeBySql, inSession } from './cursor-execution.js';
 import { bind, execute } from './execution.js';
 import { type AnswerHandler, expects, forwarded } from './expectations.js';
 import { aborted } from './failure.js';
 import { planned, refreshSettings } from './planned.js';
-import type { Statement } from './planner-port.js';
 import type { ClientPortal, PreparedStatement } from './prepared.js';
 import { writeClose, writeDescribe, writeExecute } from './server-statements.js';
 import {
@@ -30,14 +29,23 @@ import { checkSameResult, currentPlan, readNow } from './sql-statements.js';
 export function parse(context: CarefulContext, reader: FrameReader): void | Promise<void> {
   const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
   if (message.kind !== 'Parse') return;
-  const { name, sql, parameterTypes } = message;
-  const { statements, options, port, cloud } = context;
-  statements.check(name);
+  const { statements, cloud } = context;
+  statements.check(message.name);
   if (context.unseen) {
     // PostgreSQL counts commands on with each Parse (exec_parse_message); the cloud does not get all of the client's
     cloud.statements.parseNothing();
     context.unseen = false;
   }
+  return whenKnown(clientText(context, message.sql), text => parseText(context, message, text));
+}
+
+function parseText(
+  context: CarefulContext,
+  { name, parameterTypes }: Extract<FrontendMessage, { kind: 'Parse' }>,
+  text: ClientText,
+): void | Promise<void> {
+  const { statements, options, port, cloud } = context;
+  const { sql } = text;
   const put = (prepared: PreparedStatement): void | Promise<void> => {
     const done = (): void => {
       statements.put(name, prepared);
@@ -46,41 +54,25 @@ export function parse(context: CarefulContext, reader: FrameReader): void | Prom
     const read = readNow(context, prepared);
     return read === undefined ? done() : read.then(done);
   };
-  const known = context.settings.stale ? undefined : options.planner.cached?.(sql, parameterTypes, port);
+  const isKept = !context.settings.stale && !text.refused;
+  const known = isKept ? options.planner.cached?.(sql, parameterTypes, port) : undefined;
   if (known !== undefined) {
+    tellWarnings(context, text);
     refuseInFailed(context, known);
-    return put({ statement: { text: sql, start: 0 }, parameterTypes, plan: known });
+    return put({ statement: { text: sql, start: text.origin(0) }, parameterTypes, plan: known });
   }
-  const found = split(context, sql);
+  const found = split(context, text);
   if (found instanceof Promise) return found;
   if (found.length > 1) {
     throw new ClarusError('42601', 'cannot insert multiple commands into a prepared statement');
   }
   const [statement] = found;
   if (statement === undefined) {
-    return put({ statement: { text: sql, start: 0 }, parameterTypes, plan: { kind: 'empty' } });
+    return put({ statement: { text: sql, start: text.origin(0) }, parameterTypes, plan: { kind: 'empty' } });
   }
   return planned(context, { statement, parameterTypes }).then(plan =>
     put({ statement, parameterTypes, plan }),
   );
-}
-
-/** The codes of what PostgreSQL's scanner and grammar find wrong (scan.l, gram.y). */
-const ofGrammar: ReadonlySet<unknown> = new Set(['42601', '22021', '22025', '22P06']);
-
-/**
- * Splits a query string. Where it cannot be parsed, the trusted PostgreSQL says what is wrong with it.
- * @returns a promise that is rejected with that
- */
-export function split(context: CarefulContext, sql: string): readonly Statement[] | Promise<never> {
-  try {
-    return context.options.planner.statements(sql);
-  } catch (error) {
-    return context.trusted.analyse(sql, []).then(
-      () => Promise.reject(error),
-      said => Promise.reject(said instanceof PostgresError && ofGrammar.has(said.code) ? said : error),
-    );
-  }
 }
 
 /** @throws ClarusError 25P02 for what a failed transaction does not take */

@@ -1,4 +1,5 @@
 import { ClarusError } from '../errors.js';
+import type { Rewritten } from '../sql/raw/string-literals.js';
 import { PostgresError, writeError } from '../wire/diagnostic.js';
 import { MessageWriter } from '../wire/message-writer.js';
 
@@ -15,18 +16,35 @@ export function asFatal(error: unknown): unknown {
   return new ClarusError(error.code, error.message, { ...error.fields, severity: 'FATAL' });
 }
 
+/**
+ * Where a statement begins in the text that the client has sent, in characters; `in` says how that text was written anew
+ * before the statement was cut out of it.
+ */
+export type Origin = number | { readonly at: number; readonly in: Rewritten };
+
 /** The same error with its position counted from the beginning of the client's whole text. */
-export function shifted(error: unknown, shift: number): unknown {
-  if (shift === 0) return error;
-  if (error instanceof ClarusError && error.fields.position !== undefined) {
-    const { position } = error.fields;
-    return new ClarusError(error.code, error.message, { ...error.fields, position: position + shift });
-  }
-  if (error instanceof PostgresError && error.diagnostic.position !== undefined) {
-    const position = String(Number(error.diagnostic.position) + shift);
-    return new PostgresError({ ...error.diagnostic, position });
-  }
-  return error;
+export function shifted(error: unknown, origin: Origin): unknown {
+  if (origin === 0) return error;
+  const position = positionOf(error);
+  if (position === undefined) return error;
+  if (typeof origin === 'number') return placed(error, position + origin, (error as Error).message);
+  const { at, in: rewritten } = origin;
+  const { message } = error as Error;
+  return placed(error, rewritten.place(position + at), rewritten.quoted(message, position + at));
+}
+
+/** Where an error says that something is wrong with its statement, in characters from 1. */
+export const positionOf = (error: unknown): number | undefined => {
+  if (error instanceof ClarusError) return error.fields.position;
+  const position = error instanceof PostgresError ? error.diagnostic.position : undefined;
+  return position === undefined ? undefined : Number(position);
+};
+
+function placed(error: unknown, position: number, message: string): unknown {
+  if (error instanceof ClarusError)
+    return new ClarusError(error.code, message, { ...error.fields, position });
+  const { diagnostic } = error as PostgresError;
+  return new PostgresError({ ...diagnostic, message, position: String(position) });
 }
 
 /**

@@ -8,13 +8,14 @@ import type { ClarusError } from '../errors.js';
 import type { BoundParameters, Plan, ProtectedPlan } from '../sql/plan.js';
 import type { CopyInExecution, Execution, OutcomeListener, SessionPort } from '../sql/ports.js';
 import type { PostgresError } from '../wire/diagnostic.js';
+import type { Origin } from './failure.js';
 
 /** One statement of a query string. The parse tree behind it is the planner's own. */
 export interface Statement {
   /** slice of the query string */
   readonly text: string;
-  /** where the slice begins in the query string, in UTF-16 units */
-  readonly start: number;
+  /** where the slice begins in the query string */
+  readonly start: Origin;
 }
 
 /** The whole of planning, as the gateway sees it. */
@@ -23,7 +24,7 @@ export interface Planner {
    * Splits a query string.
    * @throws ClarusError 42601 with the position of the first syntax error
    */
-  statements(text: string): readonly Statement[];
+  statements(text: string): readonly (Statement & { readonly start: number })[];
   /**
    * Does a statement of a query string speak to Clarus itself (SECURITY LABEL FOR clarus, EXPLAIN (CLARUS))?
    * Asked only of text that holds the word. False for what cannot be parsed.

@@ -1,5 +1,6 @@
 import type { CarefulContext } from './context.js';
 import { type AnswerHandler, expects, forwarded, internal, step } from './expectations.js';
+import type { Origin } from './failure.js';
 import { writeBindValues, writeClose, writeExecute } from './server-statements.js';
 
 type Outcome = Required<Pick<AnswerHandler, 'done' | 'failed'>> & Pick<AnswerHandler, 'notice'>;
@@ -11,7 +12,7 @@ type Outcome = Required<Pick<AnswerHandler, 'done' | 'failed'>> & Pick<AnswerHan
 export function runInCloud(
   { cloud }: CarefulContext,
   sql: string,
-  shift: number,
+  shift: Origin,
   handler: Outcome,
   resultFormats: readonly (0 | 1)[] = [],
 ): void {
@@ -37,7 +38,7 @@ export function runInCloud(
 export function ranInCloud(
   context: CarefulContext,
   sql: string,
-  shift: number,
+  shift: Origin,
   recording: AnswerHandler,
   { resultFormats, notice }: { resultFormats?: readonly (0 | 1)[]; notice?: AnswerHandler['notice'] } = {},
 ): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 import type { MessageWriter } from '../wire/message-writer.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { type AnswerHandler, expects, internal, step } from './expectations.js';
+import type { Origin } from './failure.js';
 import type { Pipeline } from './pipeline.js';
 
 /** Statements that stay prepared on one server for one session. */
@@ -49,7 +50,7 @@ export class ServerStatements {
     sql: string,
     parameterTypes: readonly number[],
     clients = false,
-    shift = 0,
+    shift: Origin = 0,
     described?: AnswerHandler,
   ): string {
     const known = this.#prepared.get(key);

@@ -62,7 +62,7 @@ export async function executeSetConfig(
   plan: SetConfigPlan,
   recording: Recording,
 ): Promise<void> {
-  const { sql, sides } = plan.given(portal.parameters);
+  const { sql, sides, followed = sql } = plan.given(portal.parameters);
   if (!(await drained(context))) return;
   if (isFailed(context)) throw aborted();
   if (sides === 'trusted') {
@@ -83,7 +83,7 @@ export async function executeSetConfig(
   const ran = tag !== undefined;
   context.settings.stale = true;
   if (ran && !portal.alone) await beginInternal(context);
-  if (ran && sides === 'both') await follow(context, sql);
+  if (ran && sides === 'both') await follow(context, followed);
 }
 
 /**

@@ -34,6 +34,9 @@ const planning = [
   'statement_timeout',
   'client_min_messages',
   'row_security',
+  'standard_conforming_strings',
+  'escape_string_warning',
+  'backslash_quote',
   ...others,
 ];
 const atOnce = physicalQuery(
@@ -63,8 +66,8 @@ export function readingSettings(settings: SessionSettings): Readonly<Record<stri
     ([name]) =>
       !['search_path', 'statement_timeout', 'row_security'].includes(name) && !name.startsWith('lc_'),
   );
-  const strings = ['standard_conforming_strings', settings.standardConformingStrings ? 'on' : 'off'] as const;
-  return Object.fromEntries([...all, strings]);
+  // texts are kept as they are read with it on
+  return Object.fromEntries([...all, ['standard_conforming_strings', 'on']]);
 }
 
 /**
@@ -91,6 +94,8 @@ export class SettingsView {
     extraFloatDigits: 1,
     byteaOutput: 'hex',
     standardConformingStrings: true,
+    escapeStringWarning: true,
+    backslashQuote: true,
     searchPath: '"$user", public',
     arrayNulls: true,
     literals: '',
@@ -99,6 +104,7 @@ export class SettingsView {
     rowSecurity: true,
   };
   #defaults: ReadonlyMap<string, string> | undefined;
+  #hasBeenOff = false;
   #cloudMajor = Infinity;
   #superuser = false;
 
@@ -118,6 +124,11 @@ export class SettingsView {
   /** Was the client told that it is a superuser, which the cloud's user is? */
   get superuser(): boolean {
     return this.#superuser;
+  }
+
+  /** Was standard_conforming_strings off at some time? */
+  get hasBeenOff(): boolean {
+    return this.#hasBeenOff;
   }
 
   /** What RESET goes back to in the cloud, for settings by which values are read and printed. */
@@ -154,6 +165,9 @@ export class SettingsView {
       statementTimeout,
       clientMinMessages,
       rowSecurity,
+      strings,
+      escapeWarning,
+      backslashQuote,
       ...literals
     ] = answers.flatMap(({ rows }) => rows[0]!.map(text));
     this.#change({
@@ -168,6 +182,9 @@ export class SettingsView {
       statementTimeout: statementTimeout!,
       clientMinMessages: clientMinMessages!,
       rowSecurity: rowSecurity === 'on',
+      standardConformingStrings: strings === 'on',
+      escapeStringWarning: escapeWarning === 'on',
+      backslashQuote: backslashQuote !== 'off',
     });
     this.#defaults ??= new Map(
       (await cloud.gather(startingValues, [], false)).rows.map(([name, value]) => [text(name), text(value)]),
@@ -177,6 +194,7 @@ export class SettingsView {
 
   #change(changes: Partial<SessionSettings>): void {
     const next = { ...this.#values, ...changes };
+    this.#hasBeenOff ||= !next.standardConformingStrings;
     const keys = Object.keys(changes) as (keyof SessionSettings)[];
     if (keys.some(key => next[key] !== this.#values[key])) this.#values = next;
   }

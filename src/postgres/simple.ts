@@ -6,12 +6,13 @@ import { decodeFrontend } from '../wire/decode-frontend.js';
 import type { FrameReader } from '../wire/frame-reader.js';
 import { frontendTypes } from '../wire/protocol.js';
 import { mustBePermitted } from './acting-role.js';
+import { type ClientText, clientText, split, tellWarnings } from './client-text.js';
 import { toCloud } from './cloud-names.js';
 import { type CarefulContext, drained } from './context.js';
 import { inSession, mustBeDeclarableAlone } from './cursor-execution.js';
 import { bind, execute, passCopyIn, refusePortalAsCursor } from './execution.js';
 import { expects, forwardedQuery, step } from './expectations.js';
-import { refuseInFailed, shapeOf, split } from './extended.js';
+import { refuseInFailed, shapeOf } from './extended.js';
 import { shifted } from './failure.js';
 import { planned } from './planned.js';
 import type { Statement } from './planner-port.js';
@@ -29,17 +30,24 @@ const nothing = Buffer.alloc(0);
 export function query(context: CarefulContext, reader: FrameReader): boolean | Promise<boolean> {
   const message = decodeFrontend(reader.type, reader.buffer, reader.body, reader.end);
   if (message.kind !== 'Query') return true;
-  const { options, port, statements, portals, cloud } = context;
-  statements.delete('');
-  portals.close('');
-  const text = message.sql.trimEnd().replace(/;$/, '');
-  const known = context.settings.stale ? undefined : options.planner.cached?.(text, [], port);
+  context.statements.delete('');
+  context.portals.close('');
+  return whenKnown(clientText(context, message.sql), text => queryText(context, text));
+}
+
+function queryText(context: CarefulContext, sent: ClientText): boolean | Promise<boolean> {
+  const { options, port, cloud } = context;
+  const text = sent.sql.trimEnd().replace(/;$/, '');
+  const isKept = !context.settings.stale && !sent.refused;
+  const known = isKept ? options.planner.cached?.(text, [], port) : undefined;
   if (known !== undefined) {
+    const statement = { text, start: sent.origin(0) };
+    tellWarnings(context, sent);
     refuseInFailed(context, known);
-    mustNeedNothing(known, { text, start: 0 });
-    return runAlone(context, { text, start: 0 }, known);
+    mustNeedNothing(known, statement);
+    return runAlone(context, statement, known);
   }
-  const found = split(context, message.sql);
+  const found = split(context, sent);
   if (found instanceof Promise) return found;
   if (found.length === 0) {
     cloud.pipeline.own(messages.emptyQuery);

@@ -3,6 +3,7 @@ import type { TransactionAction } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
 import { type AnswerHandler, expects, internal } from './expectations.js';
+import type { Origin } from './failure.js';
 import { physicalQuery } from './own-statements.js';
 import type { ClientPortal } from './prepared.js';
 import { ranInCloud, runInCloud } from './run-in-cloud.js';
@@ -49,7 +50,7 @@ function endPortals({ portals, cloud, transaction }: CarefulContext, action: End
 function control(
   context: CarefulContext,
   action: TransactionAction,
-  shift: number,
+  shift: Origin,
   recording: AnswerHandler,
 ): void | Promise<void> {
   const { transaction, cloud } = context;
@@ -86,7 +87,7 @@ function control(
 async function takeOverInternal(
   context: CarefulContext,
   action: TransactionAction,
-  shift: number,
+  shift: Origin,
   recording: AnswerHandler,
 ): Promise<void> {
   if (!(await drained(context))) return;
@@ -159,7 +160,7 @@ function applied(context: CarefulContext, action: TransactionAction, tag: string
 async function controlBoth(
   context: CarefulContext,
   action: TransactionAction,
-  shift: number,
+  shift: Origin,
   recording: AnswerHandler,
 ): Promise<void> {
   if (!(await drained(context))) return;

@@ -86,7 +86,7 @@ export function over(context: CarefulContext, chain: boolean): void {
 export function ended(context: CarefulContext, tag: string): void {
   const { transaction, settings } = context;
   // local ones are over, the others stay
-  if (tag !== 'COMMIT' || transaction.settings.length > 0) settings.stale = true;
+  if (tag !== 'COMMIT' || transaction.settings.length > 0 || settings.hasBeenOff) settings.stale = true;
   if (tag !== 'COMMIT') return;
   for (const sql of transaction.settings) rememberSetting(context, sql);
   context.cursors.commit();

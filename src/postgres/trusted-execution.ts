@@ -37,8 +37,11 @@ export async function executeTrusted(
   // a portal that is to be executed again must outlive the statements analysed meanwhile
   if (maxRows > 0 && transaction.explicit) await touchTrusted(context);
   const { port, pipeline } = trusted;
+  const statement = portal.trusted ?? port.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes);
+  const told = tellingStrings(context, 'off');
+  if (told) await told;
   if (portal.trusted === undefined) {
-    const name = port.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes);
+    const name = statement;
     portal.trusted = port.portals.take(maxRows === 0);
     const { values, formats } = portal.parameters;
     writeBindValues(pipeline.writer, portal.trusted, name, values, formats, portal.resultFormats);
@@ -46,7 +49,7 @@ export async function executeTrusted(
     pipeline.expect(internal(expects.bind, { done: () => portal.announce?.(plan) }));
   }
   const name = portal.trusted;
-  await new Promise<void>((resolve, reject) => {
+  const done = new Promise<void>((resolve, reject) => {
     writeExecute(pipeline.writer, name, maxRows);
     const entry = forwarded(expects.execute, {
       done: (type, tag) => {
@@ -60,7 +63,8 @@ export async function executeTrusted(
     entry.tells = false;
     pipeline.expect(entry);
     pipeline.flush();
-  }).finally(() => {
+  });
+  await (told ? done.then(() => tellingStrings(context, 'on')) : done).finally(() => {
     if (name === '') {
       port.portals.unnamedTaken = false;
       portal.trusted = undefined;
@@ -100,6 +104,18 @@ function runAgain(
   const tag = completed!.replace(/\d+$/, '0');
   recording.done(backendTypes.commandComplete, tag);
   cloud.pipeline.own(commandComplete(tag));
+}
+
+/**
+ * The trusted side reads all with standard_conforming_strings on. What tells of it, and prints literals by it
+ * (simple_quote_literal of ruleutils.c), does so as the session has it. Where it fails, its transaction puts it back.
+ */
+function tellingStrings(
+  { settings, trusted }: CarefulContext,
+  value: 'on' | 'off',
+): Promise<unknown> | undefined {
+  if (settings.current.standardConformingStrings) return undefined;
+  return trusted.port.run(`SET standard_conforming_strings = ${value}`);
 }
 
 const readOnly = physicalQuery("SELECT pg_catalog.current_setting('transaction_read_only')");

@@ -335,7 +335,8 @@ export class TrustedSide {
     const { connect, user, settings, applicationName = '', own = analysisSettings } = this.#hooks;
     // in the startup message, because RESET goes back to what stood there
     const name = ['application_name', applicationName] as const;
-    const base = new Map([...this.#hooks.defaults(), ...own, name]);
+    const strings = ['standard_conforming_strings', 'on'] as const;
+    const base = new Map([...this.#hooks.defaults(), ...own, strings, name]);
     try {
       return await connect(user, new Map([...settings, ...base]));
     } catch (error) {

@@ -15,6 +15,8 @@ export interface MadeWith {
   /** the role that it is planned for, and the session's user; undefined: the session's own */
   readonly acting: string | undefined;
   readonly rowSecurity: boolean;
+  /** functions whose literals are read by the setting are refused while it is off */
+  readonly strings: boolean;
 }
 
 /** The role that statements of a session are planned for. */
@@ -36,6 +38,7 @@ export const madeWith = (session: SessionPort): MadeWith => ({
   seeded: session.randomness.seeded,
   acting: rolesIn(session),
   rowSecurity: session.settings.rowSecurity,
+  strings: session.settings.standardConformingStrings,
 });
 
 /** May a plan that was made with `made` be run `now`? */
@@ -46,7 +49,8 @@ export const same = (made: MadeWith, now: MadeWith): boolean =>
   made.temporary === now.temporary &&
   made.seeded === now.seeded &&
   made.acting === now.acting &&
-  made.rowSecurity === now.rowSecurity;
+  made.rowSecurity === now.rowSecurity &&
+  made.strings === now.strings;
 
 /** DDL is planned once: what it finds in the shadow schema may change with it. */
 export const keepable = (plan: Plan): boolean =>
@@ -67,6 +71,8 @@ export const planKey = (text: string, parameterTypes: readonly number[], session
     `${randomness.seeded}`,
     acting === undefined ? '' : `as ${acting}`,
     settings.rowSecurity ? '' : 'all rows',
+    settings.standardConformingStrings ? '' : 'escapes',
+    settings.backslashQuote ? '' : 'no quotes',
   ];
   const read = [settings.searchPath, readingOf(settings), rounds(settings)];
   return [user, ...read, parameterTypes.join(), ...from, text].join('\0');

@@ -69,6 +69,8 @@ export type SettingSides = 'both' | 'cloud' | 'trusted';
 export interface KnownSettings {
   readonly sql: string;
   readonly sides: SettingSides;
+  /** what of it the trusted side is to follow, where that is not all; absent: all */
+  readonly followed?: string;
 }
 
 /**

@@ -36,8 +36,9 @@ import { hidden, showsAny } from './procedural/secrets.js';
 import { planPushed } from './push.js';
 import { stripComments } from './raw/comments.js';
 import { deparse } from './raw/deparse.js';
-import { child, fieldsOf, kindOf, type RawNode, text } from './raw/node.js';
+import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from './raw/node.js';
 import { parseOne, type RawStatement } from './raw/parse.js';
+import { mustNotDepend } from './raw/string-literals.js';
 import { refuseSecuredRoutines, refuseSecuredTriggers } from './row-security/routines.js';
 import { securedCause, securedRefusal } from './row-security/statements.js';
 import { copySecured, refuseExempt } from './row-security/tables.js';
@@ -87,13 +88,9 @@ export class Planning {
     parameterTypes: readonly number[],
     session: SessionPort,
   ): Promise<Plan> {
-    if (!session.settings.standardConformingStrings)
-      throw new ClarusError(
-        '0A000',
-        'standard_conforming_strings must be on in a database with protected tables',
-      );
     try {
       const { seeded } = session.randomness;
+      if (node.CreateFunctionStmt) mustNotDepend(bodiesIn(node), session.settings, 'the function');
       const role = actingIn(session);
       const copied = await copySecured(node, session);
       const [raw, text] = copied ? [copied, deparse(copied)] : [node, sql];
@@ -168,7 +165,7 @@ export class Planning {
           homes: await this.homes(session),
         });
       case 'DoStmt':
-        return planBlock(raw);
+        return planBlock(raw, session);
       case 'NotifyStmt':
         if (text(raw.NotifyStmt!, 'payload') !== undefined)
           return planNotify(raw, session, this.#parts(session));
@@ -456,5 +453,12 @@ export class Planning {
     }
   }
 }
+
+/** The texts of the body that CREATE FUNCTION gives. */
+const bodiesIn = (node: RawNode): readonly string[] =>
+  list(node.CreateFunctionStmt!, 'options')
+    .map(fieldsOf)
+    .filter(option => text(option, 'defname') === 'as')
+    .flatMap(option => list((option.arg as RawNode).List ?? {}, 'items').map(stringOf));
 
 const isOfWrite = (raw: RawNode): boolean => !raw.SelectStmt || raw.SelectStmt.withClause !== undefined;

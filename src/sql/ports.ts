@@ -104,6 +104,7 @@ export interface ClientPort {
       readonly detail?: string;
       readonly hint?: string;
       readonly where?: string;
+      readonly position?: string;
     },
     duringCopy?: boolean,
   ): void;
@@ -118,7 +119,12 @@ export interface SessionSettings {
   /** values are printed as they are, whatever extra_float_digits is on the server (split/exact.ts) */
   readonly exact?: true;
   readonly byteaOutput: string;
+  /** how the client's literals are read; all that Clarus keeps and plans is read as with it on */
   readonly standardConformingStrings: boolean;
+  /** escape_string_warning: the client hears of backslashes in its literals */
+  readonly escapeStringWarning: boolean;
+  /** backslash_quote: `\'` may stand in a literal */
+  readonly backslashQuote: boolean;
   readonly searchPath: string;
   /** array_nulls: is NULL in the text of an array a null value, or a string */
   readonly arrayNulls: boolean;

@@ -28,6 +28,7 @@ export const routineQuery = String.raw`SELECT p.oid::text, p.proname::text, CASE
        p.proargtypes::pg_catalog.oid[] || coalesce(p.proallargtypes, '{}') || p.prorettype) t),
     (SELECT pg_catalog.concat_ws(',', a.aggtransfn::oid, a.aggfinalfn::oid, a.aggcombinefn::oid, a.aggserialfn::oid,
        a.aggdeserialfn::oid, a.aggmtransfn::oid, a.aggminvtransfn::oid, a.aggmfinalfn::oid) FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid),
+    EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) c WHERE c ~ '^standard_conforming_strings=')::text,
     p.xmin::text
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid = ANY ($1::oid[])`;
 

@@ -12,6 +12,7 @@ import { sortsBySets } from './analysed/sets.js';
 import { typeOf } from './analysed/types.js';
 import { FIRST_USER_OID, isOfSequence } from './functions.js';
 import type { SessionPort, StatementPort } from './ports.js';
+import { dependsOnStrings, mustNotDepend } from './raw/string-literals.js';
 import { readerOn } from './reading.js';
 import { BodyNames, joined, partsOf } from './routine-bodies.js';
 import {
@@ -62,6 +63,8 @@ export interface Routines {
   readonly money: boolean;
   /** a table that is not open, whose row type they use */
   readonly rowsOf: LogicalTable | undefined;
+  /** a body whose literals standard_conforming_strings decides on; undefined: there is none */
+  readonly literals: string | undefined;
   /** relations that bodies name, without their schemas */
   readonly names: readonly string[];
   /** what they need to stand in a cloud, checks of domains left out */
@@ -92,7 +95,10 @@ export function routinesCalled(oids: ReadonlySet<number>, session: SessionPort):
   const routines = found.get(key) ?? new Search(session).run(oids);
   found.set(key, routines);
   routines.catch(() => found.delete(key));
-  return routines;
+  return routines.then(read => {
+    if (read.literals !== undefined) mustNotDepend([read.literals], session.settings, 'a function of users');
+    return read;
+  });
 }
 
 /** Of which version functions are now, as a text. */
@@ -132,6 +138,7 @@ class Search {
   #subqueries = false;
   #nested = false;
   #cursors = false;
+  #literals: string | undefined;
 
   constructor(private readonly session: SessionPort) {
     this.#read = readerOn(session.trusted);
@@ -174,6 +181,7 @@ class Search {
         [...this.#typeNames],
         this.session,
       ),
+      literals: this.#literals,
       names: [...this.#relationNames],
       uses,
       versions: { oids: [...this.#versions.keys()], text: this.#versionText() },
@@ -223,6 +231,7 @@ class Search {
       settings,
       types,
       ofAggregate,
+      strings,
     ] = row;
     this.#versions.set(Number(oid), row.at(-1)!);
     if (volatility === 'v') this.#volatile = true;
@@ -233,6 +242,10 @@ class Search {
       this.#unreadable ??= passesCursor;
     }
     if (settings) this.#unreadable ??= settings;
+    if (source && body === null && /^(sql|plpgsql)$/.test(language!) && dependsOnStrings(source)) {
+      this.#literals ??= source;
+      if (strings === 'true') this.#doubt ??= `function "${name}" says itself how its literals are read`;
+    }
     if (defaults) this.#trees(storedTrees(defaults), called);
     const named = new BodyNames();
     if (ofAggregate) for (const oid of numbers(ofAggregate)) called.add(oid);

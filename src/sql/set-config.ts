@@ -2,6 +2,7 @@
  * `SELECT set_config(name, value, local)`: settings by function. Which side may see a setting depends on its name,
  * so the values are written into the statement once they are known, before anything is sent.
  */
+import { quoteLiteral } from '../catalog/quote.js';
 import { ClarusError } from '../errors.js';
 import type { BoundParameters, KnownSettings, Shape } from './plan.js';
 import { child, fieldsOf, list, type RawFields, type RawNode, stringOf } from './raw/node.js';
@@ -28,22 +29,26 @@ export function planSetConfig(
     const settings = calls.map(call =>
       call.map((argument, at) => givenValue(argument, given, parameterTypes, at === 2)),
     );
-    const sides = new Set(settings.map(([name, value]) => sidesOf(name ?? '', value ?? undefined)));
-    if (sides.size > 1) {
+    const sides = settings.map(([name, value]) => sidesOf(name ?? '', value ?? undefined));
+    const [only, ...more] = new Set(sides);
+    const sql = setting(settings, where);
+    if (more.length === 0) return { sql, sides: only! };
+    if (sides.includes('trusted'))
       throw new ClarusError('0A000', 'these settings live on different sides and cannot be set together', {
-        hint: 'Set application_name and the settings for messages in a statement of their own.',
+        hint: 'Set application_name in a statement of its own.',
       });
-    }
-    const [only] = sides;
-    const sql = `SELECT ${settings
-      .map(
-        ([name, value, local]) =>
-          `pg_catalog.set_config(${quoted(name)}, ${quoted(value)}, ${quoted(local)})`,
-      )
-      .join(', ')}${where === undefined ? '' : ` FROM pg_catalog.pg_settings WHERE name = ${quoted(where)}`}`;
-    return { sql, sides: only! };
+    const followed = settings.filter((_, i) => sides[i] === 'both');
+    return { sql, sides: 'both', followed: setting(followed, where) };
   };
 }
+
+type Given = readonly (string | null)[];
+
+const setting = (settings: readonly Given[], where: string | undefined): string => {
+  const calls = settings.map(given => `pg_catalog.set_config(${given.map(quoted).join(', ')})`);
+  const from = where === undefined ? '' : ` FROM pg_catalog.pg_settings WHERE name = ${quoted(where)}`;
+  return `SELECT ${calls.join(', ')}${from}`;
+};
 
 interface Calls {
   readonly calls: readonly Call[];
@@ -134,10 +139,10 @@ function givenValue(
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-function quoted(text: string | null | undefined): string {
-  if (text === null || text === undefined) return 'NULL';
+function quoted(text: string | null): string {
+  if (text === null) return 'NULL';
   if (text.includes('\0')) throw new ClarusError('22021', 'invalid byte sequence for encoding "UTF8": 0x00');
-  return `'${text.replaceAll("'", "''")}'`;
+  return quoteLiteral(text);
 }
 
 const notAlone = (): ClarusError =>

@@ -8,6 +8,8 @@ const trustedOnly = new Set(['application_name']);
 /** The analysis of statements needs these as they are on the trusted side. */
 const cloudOnly = new Set([
   'client_min_messages',
+  // the client's literals get their escapes when they come, and the trusted side reads all with it on
+  'standard_conforming_strings',
   'debug_print_parse',
   'debug_print_rewritten',
   'debug_print_plan',
@@ -48,12 +50,6 @@ export function sidesOf(name: string, value: string | undefined): SettingSides {
           ? 'Disable the triggers one by one (ALTER TABLE ... DISABLE TRIGGER).'
           : 'Use SET ROLE, or log in to Clarus as the user whose rights are wanted.',
     });
-  if (lower === 'standard_conforming_strings' && value !== undefined && !/^(on|true|yes|1|t|y)$/i.test(value))
-    throw new ClarusError(
-      '0A000',
-      'standard_conforming_strings must stay on in a database with protected tables',
-      { hint: "Write strings with backslashes as E'...'." },
-    );
   if (value !== undefined && lower in ofBodies && !ofBodies[lower]!.test(value))
     throw new ClarusError('0A000', `"${lower}" cannot be set so in a database with protected tables`, {
       detail: 'Functions and DO blocks over protected tables are run by Clarus, which does not heed it.',

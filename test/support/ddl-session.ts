@@ -119,6 +119,8 @@ export async function openDdlSession(
       extraFloatDigits: 1,
       byteaOutput: 'hex',
       standardConformingStrings: true,
+      escapeStringWarning: true,
+      backslashQuote: true,
       searchPath: '"$user", public',
       arrayNulls: true,
       literals: '',

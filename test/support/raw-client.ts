@@ -13,6 +13,8 @@ export interface RawTarget {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** settings of the startup message */
+  readonly parameters?: Iterable<readonly [string, string]>;
 }
 
 export class RawClient {
@@ -41,10 +43,25 @@ export class RawClient {
     });
   }
 
-  static async connect({ host, port, user, password, database }: RawTarget): Promise<RawClient> {
+  static async connect({
+    host,
+    port,
+    user,
+    password,
+    database,
+    parameters = [],
+  }: RawTarget): Promise<RawClient> {
     const address = { kind: 'tcp' as const, host, port };
     return new RawClient(
-      await Backend.connect({ label: 'the gateway', address, user, password, database, tls: 'off' }),
+      await Backend.connect({
+        label: 'the gateway',
+        address,
+        user,
+        password,
+        database,
+        parameters,
+        tls: 'off',
+      }),
     );
   }
 

@@ -3,7 +3,9 @@ import { ClarusError } from '../../errors.js';
 import { cannotBeRun } from '../execute/given.js';
 import type { Bound, Portal } from '../execute/portal.js';
 import type { ProtectedPlan } from '../plan.js';
+import type { SessionPort } from '../ports.js';
 import { fieldsOf, list, type RawFields, type RawNode, stringOf, text } from '../raw/node.js';
+import { mustNotDepend } from '../raw/string-literals.js';
 import { activityOf, within } from './activity.js';
 import type { DoBody } from './bodies.js';
 import { Execution, Frame } from './frame.js';
@@ -19,14 +21,16 @@ const nothing = { columns: [], outputs: undefined, isSet: false, isRow: false, i
  * @param raw a DoStmt
  * @throws ClarusError 0A000 for another language than PL/pgSQL; what is wrong with the block
  */
-export function planBlock(raw: RawNode): ProtectedPlan {
+export function planBlock(raw: RawNode, { settings }: Pick<SessionPort, 'settings'>): ProtectedPlan {
   const options = list(raw.DoStmt!, 'args').map(fieldsOf);
   const language = optionOf(options, 'language') ?? 'plpgsql';
   if (language.toLowerCase() !== 'plpgsql')
     throw new ClarusError('0A000', `DO in ${language} is not proven to touch no protected table`, {
       hint: 'Write the block in PL/pgSQL.',
     });
-  const body: DoBody = { kind: 'do', block: parseBody(optionOf(options, 'as') ?? '') };
+  const source = optionOf(options, 'as') ?? '';
+  mustNotDepend([source], settings, 'the block');
+  const body: DoBody = { kind: 'do', block: parseBody(source) };
   const shape = { parameterTypes: [], columns: undefined };
   return { kind: 'protected', command: 'DO', shape, split: true, writes: true, once: true, body };
 }

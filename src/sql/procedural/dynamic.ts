@@ -1,6 +1,7 @@
 /** EXECUTE in PL/pgSQL. */
 import { ClarusError } from '../../errors.js';
 import { parseStatements } from '../raw/parse.js';
+import { mustNotDepend } from '../raw/string-literals.js';
 import type { Frame } from './frame.js';
 import { mustBeAllowed } from './permitted.js';
 import type { Outcome } from './run.js';
@@ -28,6 +29,7 @@ export async function runDynamic(
       detail: 'A cloud would read it.',
       hint: 'Write $1 in the text, and give the value in USING.',
     });
+  mustNotDepend([query], frame.execution.session.settings, 'the text of EXECUTE');
   const [statement, ...more] = parseStatements(query);
   if (!statement) return { rows: [], columns: [], secret: [], tag: '', isQuery: false, secretCount: false };
   if (more.length > 0)

@@ -3,6 +3,7 @@
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
 import { parseStatements } from '../raw/parse.js';
+import { mustNotDepend } from '../raw/string-literals.js';
 import { readerOn } from '../reading.js';
 import { parseBody } from './parse.js';
 import type { Block } from './syntax.js';
@@ -85,6 +86,7 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
   const isProcedure = kind === 'p';
   if ((!isProcedure && (kind !== 'f' || volatility !== 'v')) || definer === 'true' || settings === 'true')
     return undefined;
+  mustNotDepend([source ?? ''], session.settings, `function "${name}"`);
   const types = new Types(session);
   const parameters = parametersOf(names!, typeOids!, argModes!, defaults!);
   if (!parameters) return undefined;
@@ -143,6 +145,7 @@ export async function triggerRoutineOf(oid: number, session: SessionPort): Promi
       detail: `Clarus runs it in place of the cloud: ${why}.`,
       hint: 'Write it in PL/pgSQL, without SECURITY DEFINER and SET.',
     });
+  mustNotDepend([source ?? ''], session.settings, `function "${name}"`);
   return { name: name!, signature: signature!, block: parseBody(source ?? ''), version: version! };
 }
 

@@ -139,7 +139,9 @@ async function runPlan(
       if (plan.copy || plan.estimates) throw notInBody();
       // a body that catches errors takes back what it has written here, too
       if (plan.temporary) await session.transaction.touchTrusted();
-      tag = await runOn(session.trusted, physicalOf(plan), texts, formats, kept);
+      tag = await tellingStrings(session, () =>
+        runOn(session.trusted, physicalOf(plan), texts, formats, kept),
+      );
       if (plan.homed) await session.transaction.keepSequences([]);
       secretCount = plan.temporary !== undefined || values.some(v => v.secret);
       // a sequence of this side feeds a protected column
@@ -182,6 +184,18 @@ async function runPlan(
   // CREATE TABLE AS says SELECT too
   const isQuery = /^(SELECT|EXPLAIN)/.test(tag) && 'shape' in plan && plan.shape?.columns !== undefined;
   return { rows: kept.rows, columns, secret, tag, isQuery, secretCount, ...(outputs ? { outputs } : {}) };
+}
+
+/**
+ * Does something while the trusted side tells of standard_conforming_strings as the session has it: it reads all with the
+ * setting on. Where it fails, what takes back the rest puts it back.
+ */
+async function tellingStrings<T>({ settings, trusted }: SessionPort, work: () => Promise<T>): Promise<T> {
+  if (settings.standardConformingStrings) return work();
+  await trusted.run('SET standard_conforming_strings = off');
+  const result = await work();
+  await trusted.run('SET standard_conforming_strings = on');
+  return result;
 }
 
 /** With how many rows a temporary table was made no cloud knows. */
