@@ -55,6 +55,7 @@ import { planTemporary, planTemporaryUtility } from './temporary/plan.js';
 import { type Touch, touchOf } from './touch.js';
 import { firesInsteadOf, planInsteadOf } from './triggers/instead-of.js';
 import { planUtility } from './utility-statements.js';
+import { withWholeColumns } from './write/part-targets.js';
 import { withSetsSelected } from './write/set-returning.js';
 
 /** Plans of DDL and of everything that changes the schema (ddl/). */
@@ -294,7 +295,9 @@ export class Planning {
     }
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);
-    const dated = momentary ? await withMoment(fresh, analysis, session) : withSetsSelected(fresh, analysis);
+    const dated = momentary
+      ? await withMoment(fresh, analysis, session)
+      : (withSetsSelected(fresh, analysis) ?? (await withWholeColumns(fresh, touch.query, session)));
     if (dated) {
       const written = deparse(dated);
       return this.#query(parseOne(written), written, parameterTypes, session);
