@@ -367,6 +367,8 @@ export interface SessionPort {
   analyseTentatively(sql: string, parameterTypes: readonly number[]): Promise<Analysis>;
   /** its statements are parts of what was sent: the session's own role plans them, whatever role it acts as */
   readonly internal?: true;
+  /** its statements are run as the role that it acts as, as where policies are applied */
+  readonly asRole?: true;
   /** Does something on the trusted backend as the session's own role; only to read. */
   asOwner<T>(work: () => Promise<T>): Promise<T>;
   /**

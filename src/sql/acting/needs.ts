@@ -179,8 +179,11 @@ function asksForRole(call: Node): boolean {
 const isRelation = (node: Node): boolean =>
   (node.kind === 'RANGETBLENTRY' || node.kind === 'RTE') && numberIn(node, 'rtekind') === RTE.relation;
 
-const asksRole = (detail: string): ClarusError =>
-  new ClarusError(
+/** The answer depends on the role. */
+export class AskedRole extends ClarusError {}
+
+const asksRole = (detail: string): AskedRole =>
+  new AskedRole(
     '0A000',
     'the statement asks for what depends on the role, which is another than the session’s own',
     {

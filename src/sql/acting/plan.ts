@@ -25,9 +25,10 @@ import {
 import { parseOne, type RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import { isSecured } from '../row-security/in-force.js';
-import { analysedByOwner } from '../split/fetching.js';
+import { analysedByOwner, ranAsRole } from '../split/fetching.js';
 import { planActingDdl } from './ddl.js';
 import {
+  AskedRole,
   asksUser,
   otherPath,
   refuseSessionUser,
@@ -119,9 +120,25 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
     needs: await rightsNeeded(started, made, session, homes),
   });
   return needing(planned).catch(async error => {
-    if (!(error instanceof UncheckedRoutine) || kind !== 'SelectStmt') throw error;
-    return needing(await planning.calls(clean, error));
+    const isDoubtful = error instanceof UncheckedRoutine || error instanceof AskedRole;
+    if (!isDoubtful || kind !== 'SelectStmt') throw error;
+    if (error instanceof UncheckedRoutine) {
+      const called = await planning.calls(clean, error).then(needing, ifRefused);
+      if (called) return called;
+    }
+    // the trusted PostgreSQL can run it as the role, whose session is another user’s there
+    const asRole = async (): Promise<Plan> => {
+      await refuseSessionUser(started, session);
+      return plan(raw, sql, ranAsRole(session));
+    };
+    const ran = await asRole().catch(ifRefused);
+    if (ran?.kind !== 'protected') throw error;
+    return needing(ran);
   });
+}
+
+function ifRefused(error: unknown): undefined {
+  if (!(error instanceof ClarusError && error.code === '0A000')) throw error;
 }
 
 const isAboutRole = ({ RenameStmt: rename, CommentStmt: comment }: RawNode): boolean =>

@@ -9,9 +9,9 @@ import { isSecured, withoutPolicies } from '../row-security/in-force.js';
 import { isOfApplication, ofSettings } from '../setting-names.js';
 import { isTime, type Touch } from '../touch.js';
 
-/** Does the session's statement meet policies? What Clarus asks for itself meets none. */
-export const isApplied = (analysis: Analysis, { internal }: SessionPort): true | undefined =>
-  (!internal && isSecured(analysis)) || undefined;
+/** Does the session's statement meet policies, or is it run as where it does? What Clarus asks for itself meets none. */
+export const isApplied = (analysis: Analysis, { internal, asRole }: SessionPort): true | undefined =>
+  (!internal && (asRole || isSecured(analysis))) || undefined;
 
 /** Does a statement ask the cloud for something, beside what policies ask for? */
 export function asksItself({ rewritten }: Analysis, homes: FunctionHomes): boolean {

@@ -81,6 +81,19 @@ export const analysedByOwner = (session: SessionPort): SessionPort => {
   };
 };
 
+/** The session where the trusted PostgreSQL runs statements as the role that it acts as. */
+export const ranAsRole = (session: SessionPort): SessionPort => ({
+  ...withSecrets(session, session.secrets ?? new Set()),
+  get cancelRequests() {
+    return session.cancelRequests;
+  },
+  get settings() {
+    return session.settings;
+  },
+  asksLast: () => session.asksLast(),
+  asRole: true,
+});
+
 /** The same where rows are on their way to another side: they are printed as they are. */
 export const printingFetched = (session: SessionPort, client: ClientPort): SessionPort =>
   fetching(session, client, undefined, () => exactSettings(session.settings));
