@@ -147,7 +147,7 @@ suite('owners', { timeout: 300_000 }, () => {
       'CREATE TEMP TABLE passing (id integer)',
       'REINDEX SCHEMA public',
       'VACUUM',
-      'VACUUM given',
+      'VACUUM VERBOSE given',
       'ANALYZE plain, given',
       'ALTER TABLE plain ADD COLUMN who text DEFAULT current_user',
       'CREATE MATERIALIZED VIEW whose AS SELECT id, current_user AS who FROM plain',

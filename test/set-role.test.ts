@@ -309,6 +309,11 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
       'SELECT counted(), id FROM patient',
       'SELECT as_owner(), note FROM open',
       'SELECT as_owner()',
+      'BEGIN',
+      'DECLARE c CURSOR FOR SELECT m.note FROM mine m ORDER BY 1',
+      'FETCH ALL FROM c',
+      'ROLLBACK',
+      "SELECT note FROM mine UNION ALL SELECT current_user::text || has_table_privilege('visit', 'SELECT') FROM patient",
     ];
     for (const sql of [
       'CREATE FUNCTION of_things() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) FROM closed.things$$',

@@ -121,8 +121,8 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   });
   return needing(planned).catch(async error => {
     const isDoubtful = error instanceof UncheckedRoutine || error instanceof AskedRole;
-    if (!isDoubtful || kind !== 'SelectStmt') throw error;
-    if (error instanceof UncheckedRoutine) {
+    if (!isDoubtful || !isRead(node)) throw error;
+    if (error instanceof UncheckedRoutine && kind === 'SelectStmt') {
       const called = await planning.calls(clean, error).then(needing, ifRefused);
       if (called) return called;
     }
@@ -135,6 +135,14 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
     if (ran?.kind !== 'protected') throw error;
     return needing(ran);
   });
+}
+
+/** A SELECT, by itself, explained, of a cursor or copied. */
+function isRead({ SelectStmt, ExplainStmt, DeclareCursorStmt, CopyStmt }: RawNode): boolean {
+  const around = ExplainStmt ?? DeclareCursorStmt ?? CopyStmt;
+  return (
+    SelectStmt !== undefined || (around !== undefined && child(around, 'query')?.SelectStmt !== undefined)
+  );
 }
 
 function ifRefused(error: unknown): undefined {

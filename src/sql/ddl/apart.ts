@@ -62,7 +62,8 @@ export function mustBeFirst({ transaction }: SessionPort, { node }: DdlBody): vo
     throw new ClarusError('25001', `${tagOf(node)} cannot be executed within a pipeline`);
 }
 
-const tagOf = (node: RawNode): string => (node.ReindexStmt ? 'REINDEX' : 'CLUSTER');
+const tagOf = (node: RawNode): string =>
+  node.ReindexStmt ? 'REINDEX' : node.VacuumStmt ? 'VACUUM' : 'CLUSTER';
 
 /** Runs a statement that ends transactions, by itself. @param told the client hears what is noticed */
 async function runAlone(

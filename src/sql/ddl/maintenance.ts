@@ -1,5 +1,5 @@
 /**
- * REINDEX and CLUSTER: the shadow says whether they may be done and what is told of them, and the indexes that stand in the
+ * REINDEX, CLUSTER and VACUUM: the shadow says whether they may be done and what is told of them, and the indexes that stand in the
  * cloud are rebuilt there.
  */
 import type { LogicalTable } from '../../catalog/catalog.js';
@@ -19,18 +19,19 @@ import { holdWrites, lockBoth, standsAlone } from './locks.js';
 import { type Relation, rangeParts, resolveRelation } from './resolve.js';
 import { refuseBlocked, tableOfRelation } from './served.js';
 import { attachIndex } from './table-statements.js';
+import { vacuum } from './vacuum.js';
 
 type Done = Promise<{ readonly tag: string }>;
 
 /** Is a statement one of these? */
-export const isMaintenance = (node: RawNode): boolean =>
-  kindOf(node) === 'ReindexStmt' || kindOf(node) === 'ClusterStmt';
+export const isMaintenance = (node: RawNode): boolean => /^(Reindex|Cluster|Vacuum)Stmt$/.test(kindOf(node));
 
 /**
  * Runs REINDEX or CLUSTER. What PostgreSQL does in several transactions is done so on both sides, one after the other.
  * @throws PostgresError of the shadow, of the cloud; ClarusError 25001 in a pipeline, 0A000, 55000 for a blocked table
  */
 export async function maintain(session: SessionPort, deps: DdlDependencies, body: DdlBody): Done {
+  if (body.node.VacuumStmt) return vacuum(session, body);
   const reindex = body.node.ReindexStmt;
   return reindex ? reindexes(session, deps, body, reindex) : cluster(session, deps, body);
 }
