@@ -56,14 +56,6 @@ const alterable: ReadonlySet<unknown> = new Set([
   ...ofTriggers,
 ]);
 
-/** Of these, what the physical table is told as well: nothing in it could hold a value. */
-export const ofStorage: ReadonlySet<unknown> = new Set([
-  'AT_SetRelOptions',
-  'AT_ResetRelOptions',
-  'AT_SetLogged',
-  'AT_SetUnLogged',
-]);
-
 /** @throws ClarusError 0A000 for a command that has no physical counterpart */
 export function requireAlterable(table: LogicalTable, commands: readonly RawNode[]): void {
   for (const { AlterTableCmd: command } of commands) {

@@ -14,6 +14,7 @@ import type { ChangedTable } from './changed-table.js';
 import { mustStayFireable } from './fireable.js';
 import { holdWrites, letReadsGoOn, lockBoth, lockToAlter, standsAlone } from './locks.js';
 import { ownerStatements, withoutLogicalOwners } from './ownership.js';
+import { physicalCommands } from './physical-commands.js';
 import { viewsOver } from './populated.js';
 import { refuseOtherProtection } from './renames.js';
 import {
@@ -29,7 +30,6 @@ import { refuseBlocked, servedTable, tableOfRelation } from './served.js';
 import {
   conversions,
   laterDefaults,
-  ofStorage,
   refuseLikeOfProtected,
   requireAlterable,
   tiedTables,
@@ -229,7 +229,7 @@ export async function alterTable(session: SessionPort, deps: DdlDependencies, bo
     ...(table.state === 'protected' ? { conversions: conversions(table, commands) } : {}),
     afterwards:
       table.state === 'protected'
-        ? [...(await ownerStatements(session, table, commands)), ...storageStatements(table, commands)]
+        ? [...(await ownerStatements(session, table, commands)), ...physicalCommands(table, commands)]
         : [],
   });
 }
@@ -247,15 +247,6 @@ function refuseTypesBelow(table: LogicalTable, commands: readonly RawNode[]): vo
       table: table.name,
     },
   );
-}
-
-/** Options of storage, which the physical table has as the logical one. */
-function storageStatements(table: LogicalTable, commands: readonly RawNode[]): readonly string[] {
-  const { schema, name } = table.physical;
-  const cmds = commands.filter(({ AlterTableCmd: command }) => ofStorage.has(command?.subtype));
-  if (cmds.length === 0) return [];
-  const relation = { schemaname: schema, relname: name, inh: true, relpersistence: 'p' };
-  return [deparse({ AlterTableStmt: { relation, cmds, objtype: 'OBJECT_TABLE' } })];
 }
 
 async function referencedBy(session: SessionPort, commands: readonly RawNode[]): Promise<readonly number[]> {
