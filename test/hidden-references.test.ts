@@ -115,8 +115,6 @@ const steps: Readonly<Record<string, readonly Step[]>> = {
 const refused: readonly Step[] = [
   ['SELECT pg_relation_size($1)', 'zqship'],
   'SELECT pg_relation_size(place) FROM quay',
-  "SELECT relname, n_live_tup FROM pg_stat_all_tables WHERE relname = 'zqship'",
-  "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'zqbyport'",
   "SELECT mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'zqship'",
   'SELECT relation::regclass FROM pg_locks',
   'SELECT tableoid::regclass, count(*) FROM zqship GROUP BY tableoid',

@@ -122,7 +122,6 @@ test('an identifier of the trusted side is given to nothing that the cloud answe
     `SELECT pg_stat_get_live_tuples('${of_table}')`,
     `SELECT pg_stat_get_live_tuples(${of_table}::bigint::oid)`,
     `SELECT count(*) FROM pg_locks WHERE database = ${of_database}`,
-    `SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = ${of_table}`,
     `SELECT pg_relation_size(${of_table})`,
     `SELECT pg_relation_size('${of_table}')`,
     `SELECT pg_relation_size(${of_table}::oid)`,

@@ -1,6 +1,7 @@
 /** Runs a client's portal on the trusted side, where the catalogue and the shadow schema are. */
 import { ClarusError } from '../errors.js';
 import { cannotBeRun } from '../sql/execute/given.js';
+import { giveFigures } from '../sql/figures.js';
 import type { Plan } from '../sql/plan.js';
 import { backendTypes } from '../wire/protocol.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
@@ -37,6 +38,7 @@ export async function executeTrusted(
   // a portal that is to be executed again must outlive the statements analysed meanwhile
   if (maxRows > 0 && transaction.explicit) await touchTrusted(context);
   const { port, pipeline } = trusted;
+  if (plan.figures && portal.trusted === undefined) await giveFigures(plan.figures, context.port);
   const statement = portal.trusted ?? port.statements.prepare(plan, plan.sql, portal.prepared.parameterTypes);
   const told = tellingStrings(context, 'off');
   if (told) await told;

@@ -82,7 +82,9 @@ export async function explained(plan: Plan, fetches: FetchFacts): Promise<Fact> 
     case 'trusted':
       return {
         label: 'Trusted',
-        value: 'answered by the trusted database on the shadow schema; nothing is sent to the cloud',
+        value: plan.figures
+          ? 'answered by the trusted database on the shadow schema, with figures of relations that the cloud is asked for'
+          : 'answered by the trusted database on the shadow schema; nothing is sent to the cloud',
       };
     case 'setting':
     case 'set-config':

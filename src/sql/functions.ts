@@ -5,6 +5,8 @@
  */
 
 import { ClarusError } from '../errors.js';
+import { figureFunctions } from '../trusted/figures.js';
+import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { isNode, type Node, nodesIn, numberIn } from './analysed/node.js';
 import { constantValue } from './analysed/types.js';
 import { list, type RawNode, stringOf, visit } from './raw/node.js';
@@ -44,31 +46,41 @@ export interface FunctionHomes {
   tellsNames(oid: number): boolean;
   /** does its answer, or whether it may be called, depend on the role that asks? */
   asksRole(oid: number): boolean;
+  /** the function of the server in whose place it tells what the cloud says (figures.ts); undefined: it is none of these */
+  figure(oid: number): string | undefined;
 }
 
 /** Built-in objects have lower OIDs (FirstNormalObjectId, src/include/access/transam.h). */
 export const FIRST_USER_OID = 16384;
 
 /** Rows of pg_proc that `functionHomes` takes. */
-export const functionHomesQuery =
-  "SELECT oid::text, proname::text, provolatile::text FROM pg_catalog.pg_proc WHERE oid < 16384 AND (provolatile <> 'i' OR proname ~ '^(lo_|pg_|ts_|query_to|table_to)')";
+export const functionHomesQuery = `${"SELECT oid::text, proname::text, provolatile::text FROM pg_catalog.pg_proc WHERE oid < 16384 AND (provolatile <> 'i' OR proname ~ '^(lo_|pg_|ts_|query_to|table_to)')"}
+  UNION ALL SELECT p.oid::text, p.proname::text, 'figure' FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = '${OWN_SCHEMA}' AND p.proname IN (${[...figureFunctions].map(name => `'${name}'`).join(', ')})`;
 
 /**
- * @param rows oid, name, volatility of the built-in functions that are not immutable
+ * @param rows oid, name, volatility of the built-in functions that are not immutable; `figure` of ours that stand for one
  */
 export function functionHomes(rows: readonly (readonly [string, string, string])[]): FunctionHomes {
   const homes = new Map<number, Home>();
   const telling = new Set<number>();
   const asking = new Set<number>();
-  for (const [oid, name] of rows) {
+  const told = new Map<number, string>();
+  for (const [oid, name, kind] of rows) {
+    if (kind === 'figure') {
+      told.set(Number(oid), name);
+      continue;
+    }
     homes.set(Number(oid), homeOf(name));
     if (tellingNames.test(name)) telling.add(Number(oid));
     if (askingRole.test(name)) asking.add(Number(oid));
   }
   return {
-    home: oid => (oid >= FIRST_USER_OID ? 'unproven' : (homes.get(oid) ?? 'anywhere')),
+    home: oid =>
+      told.has(oid) ? 'trusted' : oid >= FIRST_USER_OID ? 'unproven' : (homes.get(oid) ?? 'anywhere'),
     tellsNames: oid => telling.has(oid),
     asksRole: oid => asking.has(oid),
+    figure: oid => told.get(oid),
   };
 }
 

@@ -1,9 +1,18 @@
 /** What Clarus keeps in the shadow database itself is left out of what queries of the catalogue show. */
 import { quoteName, quoteQualified } from '../catalog/quote.js';
-import { catalogueView, estimates, ofSuperusers, systemColumns } from '../trusted/catalogue-views.js';
+import {
+  catalogueView,
+  OWN_ESTIMATES,
+  ofSuperusers,
+  settable,
+  systemColumns,
+} from '../trusted/catalogue-views.js';
+import { figureFunctions, figuresTold } from '../trusted/figures.js';
 import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { PostgresError } from '../wire/diagnostic.js';
-import type { Shape } from './plan.js';
+import { figuresIn } from './figures.js';
+import type { FunctionHomes } from './functions.js';
+import type { Figures, Shape } from './plan.js';
 import type { Analysis, SessionPort } from './ports.js';
 import { list, type RawFields, type RawNode, stringOf, visit } from './raw/node.js';
 import { parseOne } from './raw/parse.js';
@@ -21,6 +30,7 @@ interface Replacement {
 export interface CatalogueQuery {
   readonly sql: string;
   readonly analysis: Analysis;
+  readonly figures: Figures | undefined;
 }
 
 /**
@@ -32,6 +42,7 @@ export async function withoutOwnObjects(
   sql: string,
   shape: Shape,
   session: SessionPort,
+  homes: FunctionHomes,
 ): Promise<CatalogueQuery | undefined> {
   const without = overViews(sql);
   if (without === sql) return undefined;
@@ -43,7 +54,7 @@ export async function withoutOwnObjects(
   try {
     const analysis = await session.analyse(without, shape.parameterTypes);
     return typesOf(analysis.shape.columns) === typesOf(shape.columns)
-      ? { sql: without, analysis }
+      ? { sql: without, analysis, figures: figuresIn(parseOne(sql), analysis, homes) }
       : undefined;
   } catch (error) {
     if (error instanceof PostgresError) return undefined;
@@ -59,7 +70,7 @@ async function mayRead(view: string, session: SessionPort): Promise<boolean> {
 
 async function mayChangeEstimates(session: SessionPort): Promise<boolean> {
   const sql = "SELECT pg_catalog.has_column_privilege($1, 'reltuples', 'UPDATE')";
-  const [row] = await readerOn(session.trusted)(sql, [`${OWN_SCHEMA}.pg_class`]);
+  const [row] = await readerOn(session.trusted)(sql, [`${OWN_SCHEMA}.${OWN_ESTIMATES}`]);
   return row?.[0] === 't';
 }
 
@@ -70,7 +81,7 @@ export function setsEstimates(raw: RawNode): boolean {
   return (
     schemaname === 'pg_catalog' &&
     relname === 'pg_class' &&
-    (targetList as readonly RawNode[]).every(({ ResTarget }) => estimates.includes(String(ResTarget?.name)))
+    (targetList as readonly RawNode[]).every(({ ResTarget }) => settable.includes(String(ResTarget?.name)))
   );
 }
 
@@ -100,11 +111,14 @@ function overViews(sql: string): string {
   const bytes = Buffer.from(sql);
   const replacements: Replacement[] = [];
   visit(raw, (kind, fields) => {
+    const figure = kind === 'FuncCall' ? figureReplacement(fields, bytes) : undefined;
+    if (figure) replacements.push(figure);
     if (kind !== 'RangeVar' || (fields.schemaname === undefined && ctes.has(fields.relname))) return;
     const found = replacement(fields, bytes, withSystem);
     if (found) replacements.push(found);
   });
-  const target = raw.UpdateStmt && replacement(raw.UpdateStmt.relation as RawFields, bytes, false);
+  const target =
+    raw.UpdateStmt && replacement(raw.UpdateStmt.relation as RawFields, bytes, false, OWN_ESTIMATES);
   if (target) replacements.push(target);
   for (const column of columns) {
     const found = withoutSchema(column, bytes);
@@ -118,7 +132,13 @@ function overViews(sql: string): string {
   return text.toString();
 }
 
-function replacement(range: RawFields, bytes: Buffer, withSystem: boolean): Replacement | undefined {
+/** @param by the view that stands in for it; undefined: the one that it has */
+function replacement(
+  range: RawFields,
+  bytes: Buffer,
+  withSystem: boolean,
+  by?: string,
+): Replacement | undefined {
   const {
     schemaname,
     relname,
@@ -130,7 +150,7 @@ function replacement(range: RawFields, bytes: Buffer, withSystem: boolean): Repl
     alias?: unknown;
     location?: number;
   };
-  const view = catalogueView(schemaname ?? 'pg_catalog', relname, withSystem);
+  const view = by ?? catalogueView(schemaname ?? 'pg_catalog', relname, withSystem);
   if (view === undefined) return undefined;
   const schema = schemaname === undefined ? '' : `"?${schemaname}"?\\s*\\.\\s*`;
   const spelt = new RegExp(`^${schema}"?${relname}"?(?![\\w$"])`, 'i').exec(
@@ -142,6 +162,19 @@ function replacement(range: RawFields, bytes: Buffer, withSystem: boolean): Repl
     to: location + spelt[0].length,
     text: quoteQualified(OWN_SCHEMA, view) + (alias === undefined ? ` AS ${quoteName(relname)}` : ''),
   };
+}
+
+/** A call of ours in place of the server's, with its first argument. */
+function figureReplacement(call: RawFields, bytes: Buffer): Replacement | undefined {
+  const names = list(call, 'funcname').map(stringOf);
+  const name = names.at(-1)!;
+  if (!figureFunctions.has(name) || (names.length > 1 && names[0] !== 'pg_catalog')) return undefined;
+  const from = (call.location as number | undefined) ?? 0;
+  const spelt = new RegExp(`^(?:"?pg_catalog"?\\s*\\.\\s*)?"?${name}"?\\s*\\(`, 'i').exec(
+    bytes.subarray(from, from + 256).toString('latin1'),
+  );
+  if (!spelt || list(call, 'args').length === 0) return undefined;
+  return { from, to: from + spelt[0].length, text: `${quoteQualified(OWN_SCHEMA, name)}(${figuresTold}, ` };
 }
 
 /** `schema.table.column` of a relation that a view stands for, which answers to the name of the table alone. */

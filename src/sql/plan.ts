@@ -73,6 +73,14 @@ export interface KnownSettings {
   readonly followed?: string;
 }
 
+/** Figures of relations that a query of the catalogue tells, of which the cloud is asked before it runs (figures.ts). */
+export interface Figures {
+  /** names of functions of the server */
+  readonly functions: readonly string[];
+  /** columns of pg_class, as reltuples */
+  readonly estimates: boolean;
+}
+
 /**
  * What a statement becomes, by who executes it. `once`: it means what it means at the moment at which it is parsed, so
  * it is the plan of that one statement and is not kept for others of the same text.
@@ -118,6 +126,7 @@ export type Plan =
       readonly copy?: 'out';
       readonly once?: true;
       readonly homed?: true;
+      readonly figures?: Figures;
       /** it is about temporary tables of the session; what writes them commits with the session's transaction */
       readonly temporary?: 'reads' | 'writes';
       /** it changes what the catalogue estimates of relations */

@@ -24,9 +24,9 @@ import { mustOnlyRead } from './materialised.js';
 import { holdsMoment, withMoment } from './moment.js';
 import { inFull } from './opaque/in-full.js';
 import { refuseCatalogueOfCloud, treesOf } from './opaque/told.js';
-import { setsEstimates, withoutOwnObjects } from './own-objects.js';
+import { type CatalogueQuery, setsEstimates, withoutOwnObjects } from './own-objects.js';
 import { isOfCatalogue, mustBeProven, place } from './place.js';
-import type { Plan, ProtectedPlan, Shape } from './plan.js';
+import type { Figures, Plan, ProtectedPlan, Shape } from './plan.js';
 import { mustBeCursorOfClient, mustBeFree } from './portal-names.js';
 import type { Analysis, SessionPort } from './ports.js';
 import { planBlock } from './procedural/blocks.js';
@@ -74,6 +74,14 @@ export interface PlanningServices {
   readonly registry: EncodingRegistry;
   readonly ddl: DdlPlanner;
 }
+
+const trustedQuery = ({
+  sql,
+  figures,
+}: CatalogueQuery): Pick<CatalogueQuery, 'sql'> & { figures?: Figures } => ({
+  sql,
+  ...(figures ? { figures } : {}),
+});
 
 /** Plans one statement at a time; keeps nothing but where functions are at home. */
 export class Planning {
@@ -278,9 +286,15 @@ export class Planning {
       return this.#insteadOf(clean, { analysis, touch, homes, session }, momentary);
     }
     const sequences = await placeSequences(touch.sequences, raw, session);
-    if (tables.length === 0 && !secured && !(cursor && isOfCatalogue(touch))) {
+    if (
+      tables.length === 0 &&
+      !secured &&
+      !(cursor && (await this.#isOfCatalogue(cursor, read, touch, session)))
+    ) {
       const own =
-        touch.catalogue && session.residual ? await withoutOwnObjects(clean, shape, session) : undefined;
+        touch.catalogue && session.residual
+          ? await withoutOwnObjects(clean, shape, session, homes)
+          : undefined;
       const touched = own ? await touchOf(own.analysis, session, homes) : touch;
       const placed = place(raw, clean, shape, touched, sequences, momentary);
       if (placed.kind === 'pass') refuseIdentifiers(raw, touched);
@@ -290,7 +304,7 @@ export class Planning {
           (await ofRowType(read, touch, session)) ?? (await absence(parseOne(clean), read, touch, session));
       if (placed.kind !== 'pass' || !(named?.cause ?? absent))
         return placed.kind === 'trusted' && own
-          ? { ...placed, sql: own.sql, ...(setsEstimates(raw) ? { estimates: true } : {}) }
+          ? { ...placed, ...trustedQuery(own), ...(setsEstimates(raw) ? { estimates: true } : {}) }
           : placed;
     }
     // Locations in the raw tree must be those of the text that was analysed.
@@ -388,7 +402,7 @@ export class Planning {
       const query = parseOne(sql);
       const analysis = await session.analyse(sql, parameterTypes);
       const touch = await touchOf(analysis, session, homes);
-      if (!isOfCatalogue(touch)) {
+      if (!(await this.#isOfCatalogue(query, analysis, touch, session))) {
         const plan = await planSplitQuery(query, sql, {
           analysis,
           touch,
@@ -403,6 +417,20 @@ export class Planning {
       if (plan.kind !== 'trusted' || plan.homed || !session.residual) throw cause;
       return { body: overCatalogue(plan, cause), shape: plan.shape };
     });
+  }
+
+  /** Does the trusted side answer the query of a cursor, as one of the catalogue or of figures? */
+  async #isOfCatalogue(
+    query: RawNode,
+    { shape }: Analysis,
+    touch: Touch,
+    session: SessionPort,
+  ): Promise<boolean> {
+    if (isOfCatalogue(touch)) return true;
+    if (!touch.catalogue || touch.tables.length > 0 || !session.residual) return false;
+    const homes = await this.homes(session);
+    const own = await withoutOwnObjects(deparse(query), shape, session, homes);
+    return own !== undefined && isOfCatalogue(await touchOf(own.analysis, session, homes));
   }
 
   /** Plans a query that we wrote ourselves: its tree's locations are those of the text. */

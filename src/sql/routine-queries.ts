@@ -1,4 +1,6 @@
 /** What finding out about functions of users asks the shadow. */
+import { figureFunctions } from '../trusted/figures.js';
+import { OWN_SCHEMA } from '../trusted/own-schema.js';
 import { FIRST_USER_OID } from './functions.js';
 
 /** Constructors that CREATE TYPE AS RANGE makes (makeRangeConstructors, typecmds.c), where nothing of users compares bounds. */
@@ -43,7 +45,8 @@ export const namedRelations = `${relationQuery} WHERE c.relname = ANY ($1::text[
 
 /** Functions by name. */
 export const namedFunctions = `SELECT p.oid::text, p.proname::text, n.nspname::text, p.proretset::text
-  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proname = ANY ($1::text[])`;
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proname = ANY ($1::text[])
+    AND NOT (n.nspname = '${OWN_SCHEMA}' AND p.proname IN (${[...figureFunctions].map(name => `'${name}'`).join(', ')}))`;
 
 const ofExtension = (catalogue: string, oid: string): string =>
   `EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.${catalogue}'::pg_catalog.regclass AND e.objid = ${oid} AND e.deptype = 'e')`;

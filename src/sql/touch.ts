@@ -208,7 +208,7 @@ function touchItself(
     ),
     seeds: called.includes(SETSEED),
     sequences: sequencesUsed(all),
-    functions: called.filter(oid => oid >= FIRST_USER_OID),
+    functions: called.filter(oid => oid >= FIRST_USER_OID && homes.figure(oid) === undefined),
     routines: undefined,
     secrets,
     cursors: called.includes(pgCursor),

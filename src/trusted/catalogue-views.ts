@@ -2,6 +2,7 @@
  * What Clarus itself keeps in a shadow database, carriers above all, is not the application's: queries of the system
  * catalogue read these views in place of its tables (sql/own-objects.ts).
  */
+import { estimateColumns, figuresDdl, figureViews, withFigures } from './figures.js';
 import { CARRIER_SERVER, OWN_SCHEMA } from './own-schema.js';
 import { isLogicalRole, ownSettings, SUPERUSERS, toldAttributes } from './roles.js';
 import { STATE_DATABASE } from './shadow.js';
@@ -44,6 +45,7 @@ const system: Readonly<Record<string, string>> = {
   pg_shadow: 'true',
   pg_user: 'true',
   pg_group: 'true',
+  ...Object.fromEntries(figureViews.map(name => [name, 'true'])),
 };
 
 /** Those of information_schema by the column that tells it apart. */
@@ -143,6 +145,7 @@ const views: ReadonlySet<string> = new Set([
   'pg_shadow',
   'pg_user',
   'pg_group',
+  ...figureViews,
 ]);
 
 /** Views that are written out here. */
@@ -206,14 +209,23 @@ const ownObjectsDdl = `CREATE OR REPLACE VIEW ${OWN_SCHEMA}.own_objects AS
 GRANT SELECT ON ${OWN_SCHEMA}.own_objects TO PUBLIC`;
 
 /** What a superuser of the cloud may change in pg_class: estimates by which the planner goes, and nothing else. */
-export const estimates: readonly string[] = ['reltuples', 'relpages', 'relallvisible'];
+export const settable: readonly string[] = ['reltuples', 'relpages', 'relallvisible'];
+/** The view of pg_class in which that is changed: it shows what has been set, where pg_class itself shows what the cloud says. */
+export const OWN_ESTIMATES = 'pg_class_with_own_estimates';
+
+/** How a column is given, by its name. */
+const columnCase = (given: Readonly<Record<string, string>>): string =>
+  `CASE attname ${Object.entries(given)
+    .map(([name, column]) => `WHEN '${name}' THEN $column$${column}$column$`)
+    .join(' ')} ELSE quote_ident(attname) END`;
 
 /** DDL of the views; the columns are those of the server's version. */
-export const catalogueViewsDdl = `${ownObjectsDdl}; ${sequencesDdl};
+export const catalogueViewsDdl = `${ownObjectsDdl}; ${figuresDdl}; ${sequencesDdl};
 ${rolesDdl('pg_authid', '')}; ${rolesDdl('pg_authid_with_system_columns', `, ${systemColumns.join(', ')}`)}; DO $do$
 DECLARE
   relation record;
   columns text;
+  plain text;
   source text;
 BEGIN
   FOR relation IN SELECT * FROM (VALUES ${Object.entries(filters)
@@ -224,20 +236,23 @@ BEGIN
     .join(', ')}) AS r (schema, name, filter) LOOP
     -- an earlier version of the server has not all of them
     CONTINUE WHEN pg_catalog.to_regclass(format('%I.%I', relation.schema, relation.name)) IS NULL;
-    SELECT string_agg(CASE attname ${Object.entries(changed)
-      .map(([name, column]) => `WHEN '${name}' THEN $column$${column}$column$`)
-      .join(' ')} ELSE quote_ident(attname) END, ', ' ORDER BY attnum)
-      INTO columns
+    SELECT string_agg(${columnCase({ ...changed, ...estimateColumns })}, ', ' ORDER BY attnum),
+           string_agg(${columnCase(changed)}, ', ' ORDER BY attnum)
+      INTO columns, plain
       FROM pg_catalog.pg_attribute
      WHERE attrelid = format('%I.%I', relation.schema, relation.name)::regclass AND attnum > 0 AND NOT attisdropped;
     -- a view of the server's reads what we change through ours
     source := format('%I.%I', relation.schema, relation.name);
     IF (SELECT relkind FROM pg_catalog.pg_class WHERE oid = source::regclass) = 'v' THEN
-      source := format('(%s) AS %I', rtrim(regexp_replace(pg_catalog.pg_get_viewdef(source::regclass),
-        $re$(?<!')\\m(pg_class|pg_authid|pg_auth_members|pg_db_role_setting|pg_shadow)\\M(?!')$re$, '${OWN_SCHEMA}.\\1', 'g'), ';'), relation.name);
+      source := format('(%s) AS %I', rtrim(regexp_replace(${withFigures('pg_catalog.pg_get_viewdef(source::regclass)')},
+        $re$(?<!')\\m(pg_class|pg_authid|pg_auth_members|pg_db_role_setting|pg_shadow|${figureViews.filter(name => /_all_/.test(name)).join('|')})\\M(?!')(?!\\.)$re$, '${OWN_SCHEMA}.\\1', 'g'), ';'), relation.name);
     END IF;
     EXECUTE format('CREATE OR REPLACE VIEW ${OWN_SCHEMA}.%I AS SELECT %s FROM %s WHERE %s',
       relation.name, columns, source, relation.filter);
+    IF relation.name = 'pg_class' THEN
+      EXECUTE format('CREATE OR REPLACE VIEW ${OWN_SCHEMA}.${OWN_ESTIMATES} AS SELECT %s FROM %s WHERE %s', plain, source, relation.filter);
+      GRANT SELECT ON ${OWN_SCHEMA}.${OWN_ESTIMATES} TO PUBLIC;
+    END IF;
     EXECUTE format('GRANT SELECT ON ${OWN_SCHEMA}.%I TO %s', relation.name,
       CASE relation.name WHEN 'pg_shadow' THEN '${SUPERUSERS}' ELSE 'PUBLIC' END);
     CONTINUE WHEN relation.schema <> 'pg_catalog' OR relation.name IN (${[...views].map(name => `'${name}'`).join(', ')});
@@ -245,6 +260,6 @@ BEGIN
       relation.name || '_with_system_columns', columns, relation.schema, relation.name, relation.filter);
     EXECUTE format('GRANT SELECT ON ${OWN_SCHEMA}.%I TO PUBLIC', relation.name || '_with_system_columns');
   END LOOP;
-  GRANT UPDATE (${estimates.join(', ')}) ON ${OWN_SCHEMA}.pg_class TO ${SUPERUSERS};
+  GRANT UPDATE (${settable.join(', ')}) ON ${OWN_SCHEMA}.${OWN_ESTIMATES} TO ${SUPERUSERS};
 END
 $do$`;

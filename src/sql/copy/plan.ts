@@ -9,6 +9,7 @@ import { mustBeCopied } from '../materialised.js';
 import type { Plan, ProtectedPlan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { stripComments } from '../raw/comments.js';
+import { deparse } from '../raw/deparse.js';
 import { child, fieldsOf, kindOf, list, type RawNode, stringOf, text } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
 import { trustedMajor } from '../reading.js';
@@ -79,7 +80,7 @@ export async function planCopy(
     const placed = isPlaced ? await planning.plan(query) : pass;
     if (placed.kind === 'protected' && !absent && !secured) throw ofWrite();
     if (placed.kind !== 'protected')
-      return placed.kind === 'pass' ? pass : copyOfCatalogue(fields, stripComments(sql), direction);
+      return placed.kind === 'pass' ? pass : copyOfCatalogue(fields, stripComments(sql), direction, placed);
   }
   if (fields.filename || fields.is_program)
     throw new ClarusError(
@@ -146,10 +147,15 @@ const ofWrite = (): ClarusError =>
     },
   );
 
-function copyOfCatalogue(fields: RawNode[string], sql: string, direction: 'in' | 'out'): Plan {
+/** @param planned its query, or one of the relation's rows */
+function copyOfCatalogue(fields: RawNode[string], sql: string, direction: 'in' | 'out', planned: Plan): Plan {
   if (direction === 'in' || fields.filename || fields.is_program)
     throw new ClarusError('42501', 'the system catalogue is not written by COPY');
-  return { kind: 'trusted', sql, shape: noRows, copy: 'out' };
+  if (child(fields, 'relation') || planned.kind !== 'trusted')
+    return { kind: 'trusted', sql, shape: noRows, copy: 'out' };
+  const copy = deparse({ CopyStmt: { ...fields, query: parseOne(planned.sql) } });
+  const { figures } = planned;
+  return { kind: 'trusted', sql: copy, shape: noRows, copy: 'out', ...(figures ? { figures } : {}) };
 }
 
 /** @throws ClarusError 0A000 where the trusted PostgreSQL knows no soft errors */

@@ -7,7 +7,7 @@ import type { DefaultExpression } from '../defaults.js';
 import type { SkippedBy } from '../exclusions/write.js';
 import type { ExplainOptions } from '../explained/options.js';
 import type { OperandPlan, OperandSource } from '../operand.js';
-import type { CursorDeclaration, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
+import type { CursorDeclaration, Figures, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
 import type { RunAs } from '../ports.js';
 import type { Output } from '../read/targets.js';
 import type { RoutineVersions } from '../routines.js';
@@ -217,6 +217,8 @@ export interface SplitBody {
   readonly statement: PhysicalStatement;
   /** values that are asked of the cloud when it runs */
   readonly asked: readonly Asked[];
+  /** figures of relations that are asked of it before */
+  readonly figures?: Figures;
   /** it prints or reads values by the session's locale */
   readonly localised: boolean;
   /** functions of users that it calls, as they were when it was planned; undefined: none */

@@ -187,7 +187,7 @@ class Calls {
     const sql = rest && deparse(rest);
     if (sql !== undefined) {
       const planned = await this.planPart(parseOne(sql), sql, types);
-      if (planned.kind !== 'trusted' || planned.homed) throw this.cause;
+      if (planned.kind !== 'trusted' || planned.homed || planned.figures) throw this.cause;
       const columns = planned.shape.columns ?? [];
       const wanted = shape.columns ?? [];
       const same =

@@ -7,6 +7,7 @@ import { makesTemporary } from '../ddl/makes-temporary.js';
 import type { SplitBody } from '../execute/bodies.js';
 import type { Row } from '../execute/collect.js';
 import { named } from '../execute/portal.js';
+import { giveFigures } from '../figures.js';
 import type { OutputColumn, PhysicalStatement, Plan, ProtectedPlan } from '../plan.js';
 import type { ClientPort, DataRows, SessionPort, StatementPort } from '../ports.js';
 import type { RawNode } from '../raw/node.js';
@@ -139,6 +140,7 @@ async function runPlan(
       if (plan.copy || plan.estimates) throw notInBody();
       // a body that catches errors takes back what it has written here, too
       if (plan.temporary) await session.transaction.touchTrusted();
+      if (plan.figures) await giveFigures(plan.figures, session);
       tag = await tellingStrings(session, () =>
         runOn(session.trusted, physicalOf(plan), texts, formats, kept),
       );

@@ -10,6 +10,7 @@ import { physical } from '../compilation.js';
 import type { CursorBody, SplitBody } from '../execute/bodies.js';
 import { cannotBeRun } from '../execute/given.js';
 import type { Bound, Portal } from '../execute/portal.js';
+import { giveFigures } from '../figures.js';
 import { declared } from '../place.js';
 import type { Plan, ProtectedPlan, Shape } from '../plan.js';
 import type { ExecuteOutcome, Residual, ResidualPort } from '../ports.js';
@@ -62,10 +63,11 @@ export async function planCursor(
 
 /** A query of the system catalogue as a split statement that reads no table. */
 export const overCatalogue = (
-  { sql, shape }: Extract<Plan, { kind: 'trusted' }>,
+  { sql, shape, figures }: Extract<Plan, { kind: 'trusted' }>,
   { message }: ClarusError,
 ): SplitBody => ({
   kind: 'split',
+  ...(figures ? { figures } : {}),
   statement: physical(sql, shape.parameterTypes),
   asked: [],
   localised: false,
@@ -147,6 +149,8 @@ class CursorPortal implements Portal {
   }
 
   async #declare(residual: Residual): Promise<void> {
+    const { figures } = this.body.source;
+    if (figures) await giveFigures(figures, this.bound.session, residual.port);
     const portal = await bindResidual(this.body.source, { ...this.bound, formats: [] }, residual);
     await run(residual.port, portal, { rows: () => undefined });
     await residual.commit();

@@ -7,6 +7,7 @@ import { logicalError } from '../../client-error.js';
 import { physical } from '../../compilation.js';
 import type { FirstQuery } from '../../execute/bodies.js';
 import { named } from '../../execute/portal.js';
+import { giveFigures } from '../../figures.js';
 import type { BoundParameters, Plan } from '../../plan.js';
 import type { ClientPort, ExecuteOutcome, SessionPort } from '../../ports.js';
 import type { SplitServices } from '../cloud-rows.js';
@@ -29,6 +30,7 @@ export async function runPart(
   types: readonly number[] = [],
 ): Promise<ExecuteOutcome> {
   if (plan.kind !== 'protected') {
+    if (plan.kind === 'trusted' && plan.figures) await giveFigures(plan.figures, session);
     const port = plan.kind === 'pass' ? session.cloud : session.trusted;
     const values = bound.values.slice(0, types.length);
     const parameters = bound.formats.slice(0, types.length);
