@@ -62,9 +62,8 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
   const taken = takenNames(described, policies, previous);
   const notices: DeriveNotice[] = [];
   const above = partitionedAbove(place, input.tables.values());
-  const columns: LogicalColumn[] = [];
   let last = previous?.columnNumberLast ?? Math.max(0, ...(previous?.columns ?? []).map(c => c.number));
-  for (const [i, column] of described.columns.entries()) {
+  const bases = described.columns.map((column, i) => {
     const before = previous?.columns.find(c => c.attnum === column.attnum);
     // Under another number its cells have other keys: one of the old type does not open as one of the new.
     const converted =
@@ -81,26 +80,22 @@ export async function deriveTable(input: DeriveInput): Promise<Derived> {
       notNull: column.notNull,
       policy: policies[i]!,
     };
-    const address = { table: number, column: columnNumber };
+    return { base, standing: { column: before, converted } };
+  });
+  const columns: LogicalColumn[] = [];
+  for (const i of referredFirst(described)) {
+    const { base, standing } = bases[i]!;
+    const address = { table: number, column: base.number };
     const key: KeyNeed = {
-      needed: keyColumns.has(column.attnum),
+      needed: keyColumns.has(base.attnum),
       domain:
-        (base.policy.domain === undefined ? domainCollected(column.name, above) : undefined) ??
-        (forKeysOnly(base.policy) ? domainReferred(input, column.attnum, columns) : undefined),
+        (base.policy.domain === undefined ? domainCollected(base.name, above) : undefined) ??
+        (forKeysOnly(base.policy) ? domainReferred(input, base.attnum, columns) : undefined),
     };
-    columns.push({
-      ...base,
-      protection: await protectionOf(
-        input,
-        base,
-        address,
-        { column: before, converted },
-        key,
-        taken,
-        notices,
-      ),
-    });
+    const protection = await protectionOf(input, base, address, standing, key, taken, notices);
+    columns.push({ ...base, protection });
   }
+  columns.sort((a, b) => a.attnum - b.attnum);
   const numbered = columns.map(column => ({ ...column, ...generatedFrom(column, described, columns) }));
   const table: LogicalTable = {
     number,
@@ -248,6 +243,24 @@ function domainReferred(
     if (other?.protection) return other.protection.domain;
   }
   return undefined;
+}
+
+/** Places of columns, those that the table's own foreign keys refer to before those that refer to them. */
+function referredFirst({ oid, columns, constraints }: DescribedTable): readonly number[] {
+  const order = new Set<number>();
+  const seen = new Set<number>();
+  const visit = (place: number): void => {
+    if (place < 0 || seen.has(place)) return;
+    seen.add(place);
+    for (const { kind, columns: own, references } of constraints) {
+      const at = own.indexOf(columns[place]!.attnum);
+      if (kind === 'f' && references?.table === oid && at >= 0)
+        visit(columns.findIndex(({ attnum }) => attnum === references.columns[at]));
+    }
+    order.add(place);
+  };
+  for (const place of columns.keys()) visit(place);
+  return [...order];
 }
 
 /** The column as it stood before. */
