@@ -88,10 +88,10 @@ async function run(
     case 'AlterObjectSchemaStmt':
       if (fields.objectType === 'OBJECT_VIEW' || (await isView(session, fields)))
         return alterView(session, body);
+      if (await isSequence(session, fields))
+        return alterSequence(session, deps, body, fields.relation as RawFields);
       if (fields.objectType === 'OBJECT_TABLE' || fields.objectType === 'OBJECT_MATVIEW')
         return renameTable(session, deps, body);
-      if (fields.objectType === 'OBJECT_SEQUENCE')
-        return alterSequence(session, deps, body, fields.relation as RawFields);
       if (ofTrustedSide.has(fields.objectType)) return inShadow(session, body);
       if (areRoutines.has(fields.objectType)) return alterRoutine(session, body);
       if (fields.objectType === 'OBJECT_TYPE' || fields.objectType === 'OBJECT_DOMAIN')
@@ -209,9 +209,17 @@ async function alterRelation(
 }
 
 /** ALTER TABLE is taken of views too, as far as they have what it changes; PostgreSQL says where they have not. */
-async function isView(session: SessionPort, fields: RawFields): Promise<boolean> {
+const isView = async (session: SessionPort, fields: RawFields): Promise<boolean> =>
+  (await kindOfRelation(session, fields)) === 'v';
+
+/** A sequence may be renamed, and get another schema, as a table. */
+const isSequence = async (session: SessionPort, fields: RawFields): Promise<boolean> =>
+  [fields.objectType, fields.renameType].includes('OBJECT_SEQUENCE') ||
+  (await kindOfRelation(session, fields)) === 'S';
+
+async function kindOfRelation(session: SessionPort, fields: RawFields): Promise<string | undefined> {
   const range = fields.relation as RawFields | undefined;
-  return (range && (await resolveRelation(readerOn(session.trusted), rangeParts(range))))?.kind === 'v';
+  return (range && (await resolveRelation(readerOn(session.trusted), rangeParts(range))))?.kind;
 }
 
 async function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody, fields: RawFields): Done {
@@ -220,6 +228,8 @@ async function rename(session: SessionPort, deps: DdlDependencies, body: DdlBody
     case 'OBJECT_MATVIEW':
     case 'OBJECT_TABCONSTRAINT':
       if (await isView(session, fields)) return alterView(session, body);
+      if (await isSequence(session, fields))
+        return alterSequence(session, deps, body, fields.relation as RawFields);
       return renameTable(session, deps, body);
     case 'OBJECT_COLUMN':
       if (fields.relationType === 'OBJECT_VIEW' || (await isView(session, fields)))

@@ -86,10 +86,10 @@ export async function alterSequence(
     text: body.text,
     mirror: async () => undefined,
     afterwards: result => {
-      if (!stands) return [];
+      if (!stands || isRenamed(result, sequence.oid)) return [];
       const opaque = standing === undefined ? opaqueIn(result, schema, name) : undefined;
       return [
-        deparse(node),
+        deparse(asOfTable(node)),
         ...(opaque === undefined ? [] : [renamed(name, opaque)]),
         ...(isShown ? [renamed(standing, name)] : []),
       ];
@@ -97,6 +97,22 @@ export async function alterSequence(
   });
   return { tag };
 }
+
+/** Has a column of a protected table a sequence of another name? Then the difference of the table has renamed it in the cloud. */
+const isRenamed = ({ changed }: TableResult, oid: number): boolean =>
+  changed.some(({ before, after }) => {
+    if (before?.table.state !== 'protected' || after?.table.state !== 'protected') return false;
+    if (before.table.opaque || after.table.opaque) return false;
+    const was = before.described.columns.find(({ sequence }) => sequence?.oid === oid);
+    const is = after.described.columns.find(({ sequence }) => sequence?.oid === oid);
+    return was !== undefined && is !== undefined && was.sequence?.name !== is.sequence?.name;
+  });
+
+/** SET SCHEMA as ALTER TABLE takes it too: the deparser has no words for that of sequences. */
+const asOfTable = (node: RawNode): RawNode =>
+  node.AlterObjectSchemaStmt
+    ? { AlterObjectSchemaStmt: { ...node.AlterObjectSchemaStmt, objectType: 'OBJECT_TABLE' } }
+    : node;
 
 const ownerOption = (node: RawNode): RawNode | undefined =>
   list(fieldsOf(node), 'options').find(({ DefElem }) => DefElem?.defname === 'owned_by');
