@@ -26,7 +26,7 @@ const kinds: readonly (readonly [string, string | undefined])[] = [
  * Makes a schema on both sides, and then its elements (CreateSchemaCommand, schemacmds.c;
  * transformCreateSchemaStmtElements, parse_utilcmd.c).
  * @param make makes an element
- * @throws ClarusError 42P15 for an element of another schema, 0A000 for elements of a schema that is named by a role
+ * @throws ClarusError 42P15 for an element of another schema, 0A000 for elements for a role that the session does not act as
  */
 export async function createSchema(
   session: SessionPort,
@@ -40,20 +40,17 @@ export async function createSchema(
     authrole !== undefined && (await ownerInCloud(session, authrole as RawFields)) === undefined;
   const inCloud = isLogical ? await withoutOwner(session, alone) : { CreateSchemaStmt: alone };
   if (elements.length === 0) return onBothSides(session, body, inCloud);
-  const schema = text(alone, 'schemaname');
-  if (schema === undefined)
-    throw new ClarusError('0A000', 'CREATE SCHEMA with elements needs the name of the schema', {
-      hint: 'Write the name before AUTHORIZATION.',
-    });
-  if (isLogical && (await spelt(session, authrole as RawFields)) !== session.transaction.acting)
-    throw new ClarusError('0A000', 'CREATE SCHEMA with elements for another role is not supported', {
-      hint: 'SET ROLE first, or make them with statements of their own.',
-    });
+  const owner = authrole === undefined ? undefined : await spelt(session, authrole as RawFields);
+  const schema = text(alone, 'schemaname') ?? owner ?? '';
   const bare: RawNode = { CreateSchemaStmt: alone };
   const done = await onBothSides(session, { ...body, node: bare, text: deparse(bare) }, inCloud);
   const nodes = kinds.flatMap(([kind, field]) =>
     elements.filter(element => kindOf(element) === kind).map(element => within(schema, element, field)),
   );
+  if (isLogical && owner !== session.transaction.acting)
+    throw new ClarusError('0A000', 'CREATE SCHEMA with elements for another role is not supported', {
+      hint: 'SET ROLE first, or make them with statements of their own.',
+    });
   const path = `${quoteName(schema)}, ${session.settings.searchPath}`;
   await session.transaction.inSearchPath(path, async () => {
     for (const node of nodes)
