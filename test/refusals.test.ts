@@ -112,6 +112,31 @@ suite('refusals', { timeout: 300_000 }, () => {
     }
   });
 
+  test('what the cloud alone answers is named as the reason where it is', async () => {
+    await client.query('CREATE SEQUENCE counted');
+    for (const [statement, message] of [
+      [
+        `SELECT nextval('counted') FROM patient WHERE remark > 'x'`,
+        /^a sequence is asked for values in a statement/,
+      ],
+      [
+        `INSERT INTO patient (id, name) SELECT nextval('counted'), name || 'x' FROM patient`,
+        /^a sequence is asked/,
+      ],
+      [
+        `SELECT pg_advisory_xact_lock(id) FROM patient WHERE remark > 'x'`,
+        /^a function that the cloud alone can run/,
+      ],
+    ] as const)
+      await assert.rejects(client.query(statement), (error: pg.DatabaseError) => {
+        assert.equal(error.code, '0A000');
+        assert.match(error.message, message);
+        assert.match(error.detail ?? '', /^Encodings do not answer it: /);
+        assert.match(error.hint ?? '', /in a statement of its own/);
+        return true;
+      });
+  });
+
   test('values flow only where they are protected at least as well', async () => {
     for (const statement of [
       'INSERT INTO open SELECT id, name FROM patient',

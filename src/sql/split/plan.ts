@@ -30,6 +30,7 @@ import { withViewsWritten } from '../view-definitions.js';
 import { withAsked } from './asked.js';
 import { asksAny, asksItself, isApplied, mustRunOverCarriers } from './asks.js';
 import { besideCatalogue } from './beside-catalogue.js';
+import { asksCloud, asksSequence } from './cloud-alone.js';
 import { mustPrintExactly } from './exact.js';
 import { joinsTables } from './given-join.js';
 import { readsOneTable } from './given-table.js';
@@ -122,7 +123,7 @@ export async function splitBody(
   if (!session.residual || touch.catalogue) throw cause;
   const { named, unknown, last } = touch.sequences;
   // the trusted side has not the counts of all
-  if (named.size > 0 || unknown || last) throw cause;
+  if (named.size > 0 || unknown || last) throw asksSequence(cause);
   mustBeOfTables(touch);
   if (touch.homes.has('storage')) throw tellsStorage();
   const { routines } = touch;
@@ -136,7 +137,8 @@ export async function splitBody(
   const asks = secured ? asksItself(analysis, homes) : asksAny(analysis, touch);
   const expands = writes === undefined && !secured;
   const answerable = asks ? await askingOnce(tree, shape, session, homes, expands) : undefined;
-  if (asks && !answerable) throw touch.views ? viewAsks(cause) : cause;
+  if (asks && !answerable)
+    throw touch.views ? viewAsks(cause) : touch.homes.has('cloud') ? asksCloud(cause) : cause;
   const { text, asked } = answerable ?? { text: tree === raw ? sql : deparse(tree), asked: [] };
   for (const home of ['statistics', 'sequence-values', 'settings', 'unproven'])
     if (touch.homes.has(home)) throw cause;

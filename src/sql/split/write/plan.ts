@@ -18,6 +18,7 @@ import { policedUpdate, securedRefusal, securedWrite } from '../../row-security/
 import { touchOf } from '../../touch.js';
 import { planTriggered } from '../../triggers/plan.js';
 import { isApplied } from '../asks.js';
+import { isCause } from '../cloud-alone.js';
 import { planSplit, type SplitPlanning, splitBody, withoutOnly } from '../plan.js';
 import { isPlainRead, mustBeReadable } from '../readable.js';
 import { withoutSamples } from '../samples.js';
@@ -86,7 +87,7 @@ async function planWay(raw: RawNode, sql: string, planning: SplitPlanning): Prom
   if (triggered) return triggered;
   if (kindOf(raw) === 'InsertStmt') {
     const copied = await planInsertSelect(raw, planning).catch(refused => {
-      if (refused !== cause) throw refused;
+      if (!isCause(refused, cause)) throw refused;
     });
     if (copied) return copied;
   }
