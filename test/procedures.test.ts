@@ -126,7 +126,11 @@ suite('procedures', { timeout: 400_000 }, () => {
     }
     assert.deepEqual(found, []);
     await sides.both('RESET ALL');
-    for (const other of ['search_path = x', "timezone = 'UTC'", 'transaction_isolation = serializable'])
+    for (const other of [
+      'DateStyle = German',
+      'statement_timeout = 1000',
+      'transaction_isolation = serializable',
+    ])
       assert.equal((await sides.outcome(sides.ours, block(`SET ${other};`))).code, '0A000', other);
     for (const other of ['SET ROLE NONE', 'RESET ALL', 'SET LOCAL extra_float_digits = 0'])
       assert.equal((await sides.outcome(sides.ours, block(`${other};`))).code, '0A000', other);

@@ -151,7 +151,7 @@ suite('triggers', { timeout: 400_000 }, () => {
     for (const sql of [
       "CREATE FUNCTION opens() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.open := NEW.name; RETURN NEW; END'",
       "CREATE FUNCTION gives() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO noted (note) VALUES (OLD.name); RETURN NULL; END'",
-      "CREATE FUNCTION defines() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NEW; END'",
+      'CREATE FUNCTION defines() RETURNS trigger LANGUAGE plpgsql SET DateStyle = German AS $$ BEGIN RETURN NEW; END $$',
       "CREATE FUNCTION logged() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM log'",
       'CREATE TABLE noted (note text)',
       'CREATE TABLE ward (id int, word text)',

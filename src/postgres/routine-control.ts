@@ -1,7 +1,9 @@
 /** What bodies of functions and DO blocks do with the session's transaction, and work in another search_path. */
 import { quoteLiteral } from '../catalog/quote.js';
+import { sidesOf } from '../sql/settings.js';
 import type { CarefulContext } from './context.js';
 import { expects, internal } from './expectations.js';
+import { physicalQuery } from './own-statements.js';
 import { beginInternal, rollbackCloud, touchTrusted } from './transaction-control.js';
 import { commit, ended, rollbackTrusted, uncancelled } from './transaction-end.js';
 
@@ -50,6 +52,7 @@ async function takeBack(context: CarefulContext): Promise<void> {
   // the server told that the transaction had failed before it went back
   context.status = 'T';
   settings.stale = true;
+  if (settings.setWithin) await settings.refresh(cloud, true);
 }
 
 /**
@@ -69,6 +72,43 @@ export async function renewInternal(context: CarefulContext, action: 'commit' | 
     trusted.settle();
   }
   await beginInternal(context);
+  if (settings.setWithin) await settings.refresh(context.cloud, true);
+}
+
+const current = physicalQuery('SELECT pg_catalog.current_setting($1, true)', [25]);
+
+/**
+ * Does something under settings, as under the SET clauses of a function (fmgr_security_definer of fmgr.c). SET LOCAL twice
+ * leaves the session's own values as they are; where the work fails, the end of its subtransaction or transaction puts them back.
+ * @param lasting names of those that are not put back, in lower case
+ */
+export async function underSettings<T>(
+  context: CarefulContext,
+  set: readonly { readonly name: string; readonly value: string }[],
+  lasting: ReadonlySet<string>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { settings, cloud, trusted } = context;
+  await beginInternal(context);
+  await touchTrusted(context);
+  const put = async (name: string, value: string): Promise<void> => {
+    const sql = `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, true)`;
+    await cloud.run(sql);
+    if (sidesOf(name, value) === 'both') await trusted.port.run(sql);
+  };
+  settings.setWithin = true;
+  settings.stale = true;
+  const before: (readonly [string, string])[] = [];
+  for (const { name, value } of set) {
+    const { rows } = await cloud.gather(current, [Buffer.from(name)], false);
+    before.unshift([name, Buffer.from(rows[0]?.[0] ?? []).toString()]);
+    await put(name, value);
+  }
+  await settings.refresh(cloud, true);
+  const result = await work();
+  for (const [name, value] of before) if (!lasting.has(name.toLowerCase())) await put(name, value);
+  await settings.refresh(cloud, true);
+  return result;
 }
 
 /**

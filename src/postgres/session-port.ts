@@ -21,8 +21,8 @@ import { MessageWriter } from '../wire/message-writer.js';
 import type { CarefulContext } from './context.js';
 import { cursorPort } from './cursor-execution.js';
 import { recorded } from './recording.js';
-import { inSavepoint, inSearchPath, renewInternal } from './routine-control.js';
-import { setWithin } from './setting-execution.js';
+import { inSavepoint, inSearchPath, renewInternal, underSettings } from './routine-control.js';
+import { followWithin, setWithin } from './setting-execution.js';
 import { beginInternal, keepSequences, touchTrusted } from './transaction-control.js';
 
 /** The session as planning and executors see it. */
@@ -72,7 +72,9 @@ export class ContextPort implements SessionPort {
       },
       subtransaction: work => inSavepoint(context, work),
       inSearchPath: (path, work) => inSearchPath(context, path, work),
-      set: sql => setWithin(context, sql),
+      set: (sql, sides) => setWithin(context, sql, sides),
+      follow: sql => followWithin(context, sql),
+      underSettings: (set, lasting, work) => underSettings(context, set, lasting, work),
       renew: action => renewInternal(context, action),
     };
     this.client = new ContextClient(context);

@@ -1,5 +1,5 @@
 /** SET, RESET and set_config: kept in step on the cloud's side and on the trusted one. */
-import type { Plan } from '../sql/plan.js';
+import type { Plan, SettingSides } from '../sql/plan.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 import { changeRole, keepAuthorization } from './acting-role.js';
 import { type CarefulContext, drained, isFailed } from './context.js';
@@ -44,12 +44,19 @@ export async function executeSetting(
 }
 
 /** SET within a body that is run statement by statement: a part of what the client has sent. @returns its tag */
-export async function setWithin(context: CarefulContext, sql: string): Promise<string> {
+export async function setWithin(context: CarefulContext, sql: string, sides: SettingSides): Promise<string> {
   await beginInternal(context);
   const tag = await context.cloud.run(sql, notice => context.port.client.notice(notice));
-  context.settings.stale = true;
-  await follow(context, sql);
+  await followWithin(context, sides === 'both' ? sql : undefined);
   return tag;
+}
+
+/** The cloud has been told a setting within a body: what is planned next is planned by it. */
+export async function followWithin(context: CarefulContext, sql: string | undefined): Promise<void> {
+  const { settings, cloud } = context;
+  settings.setWithin = true;
+  if (sql !== undefined) await follow(context, sql);
+  await settings.refresh(cloud, true);
 }
 
 /**

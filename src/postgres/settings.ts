@@ -103,6 +103,8 @@ export class SettingsView {
     clientMinMessages: 'notice',
     rowSecurity: true,
   };
+  /** bodies have set something: they may be anywhere in a transaction when it is taken back */
+  setWithin = false;
   #defaults: ReadonlyMap<string, string> | undefined;
   #hasBeenOff = false;
   #cloudMajor = Infinity;

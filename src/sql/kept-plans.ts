@@ -74,6 +74,7 @@ export const planKey = (text: string, parameterTypes: readonly number[], session
     settings.standardConformingStrings ? '' : 'escapes',
     settings.backslashQuote ? '' : 'no quotes',
   ];
-  const read = [settings.searchPath, readingOf(settings), rounds(settings)];
+  // a server that keeps a statement has computed its constants, and printed them where they are texts
+  const read = [settings.searchPath, readingOf(settings), rounds(settings), settings.byteaOutput];
   return [user, ...read, parameterTypes.join(), ...from, text].join('\0');
 };

@@ -69,6 +69,7 @@ export type SettingSides = 'both' | 'cloud' | 'trusted';
 export interface KnownSettings {
   readonly sql: string;
   readonly sides: SettingSides;
+  readonly set: readonly { readonly name: string; readonly local: boolean }[];
   /** what of it the trusted side is to follow, where that is not all; absent: all */
   readonly followed?: string;
 }

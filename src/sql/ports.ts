@@ -7,7 +7,14 @@ import type { ZoneOffsets } from '../wire/codecs/zone.js';
 import type { Diagnostic } from '../wire/diagnostic.js';
 import type { MessageWriter } from '../wire/message-writer.js';
 import type { HiddenNames } from './opaque/names.js';
-import type { BoundParameters, CursorDeclaration, PhysicalStatement, Plan, Shape } from './plan.js';
+import type {
+  BoundParameters,
+  CursorDeclaration,
+  PhysicalStatement,
+  Plan,
+  SettingSides,
+  Shape,
+} from './plan.js';
 import type { RowSource } from './residual.js';
 
 /**
@@ -338,8 +345,19 @@ export interface SessionPort {
     subtransaction<T>(work: () => Promise<T>): Promise<T>;
     /** Does something while names are looked up in another search_path, on both sides. @param path as `set_config` takes it */
     inSearchPath<T>(path: string, work: () => Promise<T>): Promise<T>;
-    /** Sets, on both sides, what changes plans and nothing else (settings.ts). @throws PostgresError what the cloud says to that */
-    set(sql: string): Promise<string>;
+    /** SET and RESET of a body, on the sides that may see the setting. @throws PostgresError what the cloud says to that */
+    set(sql: string, sides: SettingSides): Promise<string>;
+    /** The cloud has been told a setting within a body. @param sql for the trusted side; undefined: it is none of that */
+    follow(sql: string | undefined): Promise<void>;
+    /**
+     * Does something under settings, on the sides that may see them, and puts them back.
+     * @param lasting names of those that are not put back, in lower case, as they are when the work is done
+     */
+    underSettings<T>(
+      settings: readonly { readonly name: string; readonly value: string }[],
+      lasting: ReadonlySet<string>,
+      work: () => Promise<T>,
+    ): Promise<T>;
     /** Ends the block that `begin` has begun, and begins another. @throws PostgresError where it cannot be committed */
     renew(action: 'commit' | 'rollback'): Promise<void>;
   };

@@ -32,15 +32,19 @@ export function planSetConfig(
     const sides = settings.map(([name, value]) => sidesOf(name ?? '', value ?? undefined));
     const [only, ...more] = new Set(sides);
     const sql = setting(settings, where);
-    if (more.length === 0) return { sql, sides: only! };
+    const set = settings.map(([name, , local]) => ({ name: name ?? '', local: isTrue(local) }));
+    if (more.length === 0) return { sql, sides: only!, set };
     if (sides.includes('trusted'))
       throw new ClarusError('0A000', 'these settings live on different sides and cannot be set together', {
         hint: 'Set application_name in a statement of its own.',
       });
     const followed = settings.filter((_, i) => sides[i] === 'both');
-    return { sql, sides: 'both', followed: setting(followed, where) };
+    return { sql, sides: 'both', set, followed: setting(followed, where) };
   };
 }
+
+/** Is it anything but certainly false? What is no truth value the server refuses. */
+const isTrue = (local: string | null | undefined): boolean => !/^(f|false|off|no|0|n)$/i.test(local ?? 'f');
 
 type Given = readonly (string | null)[];
 

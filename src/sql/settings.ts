@@ -2,6 +2,7 @@
 import { ClarusError } from '../errors.js';
 import type { SettingSides } from './plan.js';
 import type { SessionSettings } from './ports.js';
+import { isOfApplication } from './setting-names.js';
 
 /** Settings that only one side may see. `application_name` could hold anything and never leaves. */
 const trustedOnly = new Set(['application_name']);
@@ -73,6 +74,18 @@ export const changesPlansOnly = (name: string): boolean =>
   ofPlans.test(name.toLowerCase()) && !ofVacuum.test(name.toLowerCase());
 /** they are named as costs of the planner are */
 const ofVacuum = /vacuum/;
+
+/**
+ * What of a body depends on a setting that it sets: `plans`, only how answers are computed; `free`, no text of a value; `names`,
+ * what names mean; `zone`, how times are printed.
+ * @returns undefined: more than that, so bodies do not set it
+ */
+export function withinBodies(name: string): 'plans' | 'free' | 'names' | 'zone' | undefined {
+  if (changesPlansOnly(name)) return 'plans';
+  const lower = name.toLowerCase();
+  if (isOfApplication(lower) || lower === 'bytea_output' || lower === 'lock_timeout') return 'free';
+  return lower === 'search_path' ? 'names' : lower === 'timezone' ? 'zone' : undefined;
+}
 
 /** The settings by which PostgreSQL reads a literal, as one text: equal texts read every literal alike. */
 export const readingOf = ({

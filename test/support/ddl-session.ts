@@ -176,6 +176,8 @@ export async function openDdlSession(
       subtransaction: () => Promise.reject(new Error('not used by DDL')),
       inSearchPath: (_path, work) => work(),
       set: () => Promise.reject(new Error('not used by DDL')),
+      follow: () => Promise.reject(new Error('not used by DDL')),
+      underSettings: () => Promise.reject(new Error('not used by DDL')),
       renew: () => Promise.reject(new Error('not used by DDL')),
     },
     analyse: sql => analyse(shadow, sql),

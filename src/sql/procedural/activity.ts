@@ -1,6 +1,7 @@
 /** Bodies that a session is running, one within another. */
 import { ClarusError } from '../../errors.js';
 import type { SessionPort } from '../ports.js';
+import { settingActivityOf } from './body-settings.js';
 import { OpenCursors } from './cursors.js';
 import { located, type Place, withContext } from './places.js';
 
@@ -41,24 +42,34 @@ export function activityOf({ transaction }: SessionPort): Activity {
 /**
  * Does something within the bodies that run.
  * @param atomic in it COMMIT and ROLLBACK are errors, whatever they were before
+ * @param setsForAll nothing of the statement that they are run for is left to be computed beside them
  * @throws ClarusError 54001 where bodies are nested too deeply
  */
-export async function within<T>(session: SessionPort, atomic: boolean, work: () => Promise<T>): Promise<T> {
+export async function within<T>(
+  session: SessionPort,
+  atomic: boolean,
+  work: () => Promise<T>,
+  setsForAll = false,
+): Promise<T> {
   const activity = activityOf(session);
   if (activity.depth >= depthMax)
     throw new ClarusError('54001', 'stack depth limit exceeded', {
       hint: `Functions and DO blocks may call each other ${depthMax} deep.`,
     });
-  const before = activity.atomic;
-  activity.depth++;
+  const { atomic: before } = activity;
+  const setting = settingActivityOf(session);
+  const { setsForAll: setBefore } = setting;
+  setting.setsForAll = setsForAll && (activity.depth === 0 || setBefore);
+  setting.depth = ++activity.depth;
   activity.atomic ||= atomic;
   try {
     return await work();
   } catch (error) {
     throw activity.depth === 1 ? withContext(error) : error;
   } finally {
-    activity.depth--;
+    setting.depth = --activity.depth;
     activity.atomic = before;
+    setting.setsForAll = setBefore;
     if (activity.depth === 0) activity.cursors.clear();
   }
 }

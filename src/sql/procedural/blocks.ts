@@ -51,15 +51,20 @@ export function bindBlock({ block }: DoBody, bound: Bound, services: RoutineServ
       const { block: inBlock } = session.transaction;
       const atomic = activityOf(session).depth === 0 && inBlock;
       await session.transaction.begin();
-      await within(session, atomic, async () => {
-        const found = foundVariable();
-        const scope = new Scope(undefined, undefined, block);
-        scope.declare(found);
-        const frame = new Frame(new Execution(session, services), 'neither');
-        const returned = new Returned(nothing, found);
-        const interpreter = new Interpreter(frame, returned, activityOf(session), 'inline_code_block');
-        mustBeOver(await interpreter.body(block, scope));
-      });
+      await within(
+        session,
+        atomic,
+        async () => {
+          const found = foundVariable();
+          const scope = new Scope(undefined, undefined, block);
+          scope.declare(found);
+          const frame = new Frame(new Execution(session, services), 'neither');
+          const returned = new Returned(nothing, found);
+          const interpreter = new Interpreter(frame, returned, activityOf(session), 'inline_code_block');
+          mustBeOver(await interpreter.body(block, scope));
+        },
+        true,
+      );
       return { kind: 'complete', tag: 'DO' };
     },
     close: () => undefined,

@@ -20,6 +20,8 @@ export interface CallsBody {
   readonly rest: PhysicalStatement | undefined;
   /** numbers of the client's parameters, from 1, that may depend on protected columns */
   readonly secrets: ReadonlySet<number>;
+  /** the statement is these calls and nothing else */
+  readonly alone: boolean;
   /** CALL: places of the arguments that stand for its output parameters */
   readonly outputs: readonly number[] | undefined;
 }

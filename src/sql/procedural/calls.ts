@@ -22,6 +22,7 @@ import { sendNotification } from './notify.js';
 import { Returned } from './returned.js';
 import type { Routine } from './routine.js';
 import { type RoutineServices, runStatement, StatementRows } from './run.js';
+import { underClauses } from './set-clauses.js';
 import { open, typeBool, type Value } from './types.js';
 import { foundVariable, REFCURSOR, Scope, type Variable, variableOf } from './variables.js';
 
@@ -49,7 +50,8 @@ export function bindCalls(body: CallsBody, bound: Bound, services: RoutineServic
       const atomic =
         plan.command !== 'CALL' || (activityOf(session).depth === 0 && session.transaction.block);
       await session.transaction.begin();
-      const parameters = await within(session, atomic, () => runCalls(body, bound, services));
+      const run = () => runCalls(body, bound, services);
+      const parameters = await within(session, atomic, run, body.alone);
       if (maxRows > 0) held = new HeldRows(heldBytesMax, 'a query');
       const outcome = await giveRest(body, parameters, bound, held);
       return (await held?.give(maxRows, session.client, plan.command)) ?? outcome;
@@ -64,7 +66,9 @@ async function runCalls(body: CallsBody, bound: Bound, services: RoutineServices
   let secret = false;
   for (const call of body.calls) {
     const values = call.given === undefined ? [] : await argumentsGiven(call, parameters, session, services);
-    const returned = await runRoutine(call.routine, values, session, services);
+    const returned = await underClauses(call.routine.clauses, session, () =>
+      runRoutine(call.routine, values, session, services),
+    );
     secret ||= returned.secret;
     parameters.push(...columnsOf(call.routine, returned));
   }

@@ -6,6 +6,7 @@ import type { SessionPort } from '../ports.js';
 import { deparseExpression } from '../raw/deparse.js';
 import { list, type RawNode, stringOf, visit } from '../raw/node.js';
 import { parseOne } from '../raw/parse.js';
+import { mustHoldNoNames } from './body-settings.js';
 import { mustBeAllowed } from './permitted.js';
 import { withGivenRelations } from './relations.js';
 import { type Outcome, type RoutineServices, runStatement } from './run.js';
@@ -21,6 +22,16 @@ import {
   type Scope,
   type WholeRow,
 } from './variables.js';
+
+/** Is it SET search_path, or a call of set_config? */
+function maySetPath(raw: RawNode): boolean {
+  if (raw.VariableSetStmt) return /^search_path$/i.test(String(raw.VariableSetStmt.name));
+  let calls = false;
+  visit(raw, (kind, fields) => {
+    if (kind === 'FuncCall') calls ||= stringOf(list(fields, 'funcname').at(-1)) === 'set_config';
+  });
+  return calls;
+}
 
 /** Steps of a body after which others have their turn. */
 const stepsAtOnce = 200;
@@ -76,7 +87,9 @@ export class Frame {
 
   /** Runs a statement of the body. */
   async run(sql: string, scope: Scope): Promise<Outcome> {
-    mustBeAllowed(parseOne(sql));
+    const raw = parseOne(sql);
+    mustBeAllowed(raw);
+    if (maySetPath(raw)) await mustHoldNoNames(scope, this.types);
     return this.execution.run(await this.bound(sql, scope));
   }
 

@@ -1,7 +1,7 @@
 /** Statements that bodies may hold. */
 import { ClarusError } from '../../errors.js';
 import { kindOf, type RawFields, type RawNode, text, visit } from '../raw/node.js';
-import { changesPlansOnly } from '../settings.js';
+import { withinBodies } from '../settings.js';
 
 /**
  * PostgreSQL refuses some statements in bodies as well; those that act on the session are refused because it is the
@@ -22,7 +22,7 @@ export function mustBeAllowed(raw: RawNode): void {
   });
   if (kind === 'CopyStmt')
     throw new ClarusError('0A000', 'COPY is not answered within a function or DO block');
-  if (raw.VariableSetStmt && isOfPlans(raw.VariableSetStmt)) return;
+  if (raw.VariableSetStmt && isFollowed(raw.VariableSetStmt)) return;
   if (
     /^(VariableSet|VariableShow|Prepare|Execute|Deallocate|Discard|DeclareCursor|Load|Lock)Stmt$/.test(kind)
   )
@@ -33,6 +33,7 @@ export function mustBeAllowed(raw: RawNode): void {
     );
 }
 
-/** SET and RESET of one setting that the planner alone heeds. */
-const isOfPlans = (set: RawFields): boolean =>
-  /^VAR_(SET_VALUE|SET_DEFAULT|RESET)$/.test(String(set.kind)) && changesPlansOnly(text(set, 'name') ?? '');
+/** SET and RESET of one setting that bodies may set. */
+const isFollowed = (set: RawFields): boolean =>
+  /^VAR_(SET_VALUE|SET_DEFAULT|RESET)$/.test(String(set.kind)) &&
+  withinBodies(text(set, 'name') ?? '') !== undefined;

@@ -20,6 +20,7 @@ import {
   type RawNode,
   stringOf,
   target,
+  visit,
 } from '../raw/node.js';
 import { parseExpression, parseOne } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
@@ -49,7 +50,7 @@ export async function planCall(
   const { shape, parsed } = await session.analyse(sql, parameterTypes);
   const cause = new ClarusError('0A000', 'the procedure cannot be run over protected tables', {
     detail:
-      'It is not in SQL or PL/pgSQL, takes arguments of pseudo-types, or is SECURITY DEFINER or has SET clauses.',
+      'It is not in SQL or PL/pgSQL, takes arguments of pseudo-types, is SECURITY DEFINER and belongs to another role, or has a SET clause that bodies cannot follow.',
   });
   const routine = await routineOf(await procedureCalled(raw, parsed, session), session);
   if (!routine) throw cause;
@@ -63,7 +64,7 @@ export async function planCall(
   const outputs = routine.parameters.flatMap(({ mode }, i) =>
     mode === 'in' ? [] : [written.indexOf(given[i]!)],
   );
-  return calls.plan('CALL', rest, outputs);
+  return calls.plan('CALL', rest, true, outputs);
 }
 
 const procedures = `SELECT p.oid::pg_catalog.text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -108,7 +109,19 @@ export async function planSelectCalls(
   const targets =
     from.length > 0 ? list(select, 'targetList') : await places.targets(list(select, 'targetList'), names);
   if (!places.found) throw cause;
-  return calls.plan('SELECT', { SelectStmt: { ...select, targetList: targets, ...rows } }, undefined);
+  const alone = list(select, 'sortClause').length === 0 && isOfCalls(select, targets);
+  return calls.plan('SELECT', { SelectStmt: { ...select, targetList: targets, ...rows } }, alone);
+}
+
+/** Is it nothing but calls that are run before it? @param targets what its select list has become */
+function isOfCalls(select: RawFields, targets: readonly RawNode[]): boolean {
+  const asked = list(select, 'targetList').map(entry => child(fieldsOf(entry), 'val')!);
+  if (list(select, 'fromClause').length > 0) return asked.every(value => value.ColumnRef);
+  let computes = !asked.every(value => value.FuncCall);
+  visit(targets, (kind, fields) => {
+    if (kind === 'FuncCall') computes ||= stringOf(list(fields, 'funcname').at(-1)) !== 'unnest';
+  });
+  return !computes;
 }
 
 /** What a call in another place than the select list, or alone in FROM, would make of it is not known. */
@@ -147,6 +160,9 @@ function callsIn({ parsed }: Analysis): ReadonlyMap<number, number> {
 }
 
 /** Functions of users, and the one of PostgreSQL's that Clarus runs in its place. */
+/** set_config (pg_proc.dat) */
+const SET_CONFIG = 2078;
+
 const isCalled = (oid: number): boolean => oid >= FIRST_USER_OID || oid === PG_NOTIFY;
 
 /** Calls that run, and the parameters that they give. */
@@ -180,7 +196,8 @@ class Calls {
   async plan(
     command: string,
     rest: RawNode | undefined,
-    outputs: CallsBody['outputs'],
+    alone: boolean,
+    outputs?: CallsBody['outputs'],
   ): Promise<ProtectedPlan> {
     const types = this.#types;
     const { shape, session } = this;
@@ -201,6 +218,7 @@ class Calls {
       types,
       rest: sql === undefined ? undefined : physical(sql, types),
       secrets: session.secrets ?? new Set(),
+      alone,
       outputs,
     };
     return { kind: 'protected', command, shape, split: true, writes: true, body };
@@ -354,8 +372,8 @@ class Places {
   async #routine(oid: number): Promise<Routine | undefined> {
     if (oid !== PG_NOTIFY) {
       const { writes, doubt, tables, builtins } = await routinesCalled(new Set([oid]), this.session);
-      const notifies = builtins.has(PG_NOTIFY);
-      if (!writes && doubt === undefined && tables.size === 0 && !notifies) return undefined;
+      const acts = builtins.has(PG_NOTIFY) || builtins.has(SET_CONFIG);
+      if (!writes && doubt === undefined && tables.size === 0 && !acts) return undefined;
     }
     const routine = await routineOf(oid, this.session);
     if (!routine) throw this.cause;

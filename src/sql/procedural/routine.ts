@@ -5,6 +5,8 @@ import type { SessionPort } from '../ports.js';
 import { parseStatements } from '../raw/parse.js';
 import { mustNotDepend } from '../raw/string-literals.js';
 import { readerOn } from '../reading.js';
+import { withinBodies } from '../settings.js';
+import { clausesOf, isOfNames, type SetClause } from './body-settings.js';
 import { parseBody } from './parse.js';
 import type { Block } from './syntax.js';
 import { type Field, RECORD, Types, type ValueType, VOID } from './types.js';
@@ -35,6 +37,7 @@ export interface Routine {
   readonly isSet: boolean;
   readonly isVoid: boolean;
   readonly isStrict: boolean;
+  readonly clauses: readonly SetClause[];
   readonly body: Body;
   /** pg_proc.xmin: another one when it is replaced */
   readonly version: string;
@@ -49,12 +52,15 @@ export type Body =
 /** pg_notify (pg_proc.dat) */
 export const PG_NOTIFY = 3036;
 
+/** Would it be run by another role than the one that calls it? */
+const byAnother = `(p.prosecdef AND p.proowner <> (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user))::text`;
+
 const routineQuery = `SELECT p.proname::text, l.lanname::text, p.prosrc,
     CASE WHEN p.prosqlbody IS NOT NULL THEN pg_catalog.pg_get_function_sqlbody(p.oid) END,
     pg_catalog.to_json(p.proargnames)::text,
     pg_catalog.to_json(coalesce(p.proallargtypes, p.proargtypes::pg_catalog.oid[])::text[])::text,
     pg_catalog.to_json(p.proargmodes::text[])::text, p.prorettype::text, p.proretset::text, p.provolatile::text,
-    p.proisstrict::text, p.prosecdef::text, (p.proconfig IS NOT NULL)::text, p.prokind::text,
+    p.proisstrict::text, ${byAnother}, pg_catalog.to_json(p.proconfig)::text, p.prokind::text,
     pg_catalog.has_function_privilege(p.oid, 'EXECUTE')::text, p.xmin::text,
     (SELECT pg_catalog.json_agg(pg_catalog.pg_get_function_arg_default(p.oid, i) ORDER BY i)::text
        FROM pg_catalog.generate_series(1, coalesce(pg_catalog.array_length(p.proallargtypes, 1), p.pronargs)) i),
@@ -84,8 +90,9 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
     );
   // what is not volatile sees what the statement around it sees; the rest changes who runs it, or how
   const isProcedure = kind === 'p';
-  if ((!isProcedure && (kind !== 'f' || volatility !== 'v')) || definer === 'true' || settings === 'true')
-    return undefined;
+  if ((!isProcedure && (kind !== 'f' || volatility !== 'v')) || definer === 'true') return undefined;
+  const clauses = clausesOf(settings!);
+  if (!clauses) return undefined;
   mustNotDepend([source ?? ''], session.settings, `function "${name}"`);
   const types = new Types(session);
   const parameters = parametersOf(names!, typeOids!, argModes!, defaults!);
@@ -93,6 +100,9 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
   for (const { type } of parameters) if ((await types.facts(type.oid)).kind === 'p') return undefined;
   const result = await resultOf(Number(returns), isProcedure, parameters, types);
   if (!result) return undefined;
+  if (clauses.some(({ name }) => withinBodies(name) === 'names'))
+    for (const { type } of [...parameters, ...result.columns])
+      if (await isOfNames(type.oid, types)) return undefined;
   const body =
     oid === PG_NOTIFY ? ({ kind: 'notify' } as const) : bodyOf(language!, source ?? '', sqlBody ?? undefined);
   if (!body) return undefined;
@@ -105,6 +115,7 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
     parameters,
     isSet: isSet === 'true',
     isStrict: strict === 'true',
+    clauses,
     body,
     version: version!,
   };
@@ -115,11 +126,12 @@ export interface TriggerRoutine {
   readonly name: string;
   readonly signature: string;
   readonly block: Block;
+  readonly clauses: readonly SetClause[];
   readonly version: string;
 }
 
-const triggerQuery = `SELECT p.proname::text, l.lanname::text, p.prosrc, p.provolatile::text, p.prosecdef::text,
-    (p.proconfig IS NOT NULL)::text, p.xmin::text, p.oid::pg_catalog.regprocedure::text
+const triggerQuery = `SELECT p.proname::text, l.lanname::text, p.prosrc, p.provolatile::text, ${byAnother},
+    pg_catalog.to_json(p.proconfig)::text, p.xmin::text, p.oid::pg_catalog.regprocedure::text
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid = $1::pg_catalog.oid`;
 
 /**
@@ -130,23 +142,30 @@ export async function triggerRoutineOf(oid: number, session: SessionPort): Promi
   const [row] = await readerOn(session.trusted)(triggerQuery, [String(oid)]);
   if (!row) throw new ClarusError('42883', 'the function of a trigger is not there');
   const [name, language, source, volatility, definer, settings, version, signature] = row;
+  const clauses = clausesOf(settings!);
   const why =
     language !== 'plpgsql'
       ? `it is written in ${language}`
       : definer === 'true'
-        ? 'it is SECURITY DEFINER'
-        : settings === 'true'
-          ? 'it has SET clauses'
+        ? 'it is SECURITY DEFINER, and belongs to another role'
+        : !clauses
+          ? 'it has a SET clause that bodies cannot follow'
           : volatility === 'v'
             ? undefined
             : 'it is not VOLATILE';
   if (why !== undefined)
     throw new ClarusError('0A000', `function "${name}" cannot be run by a trigger of a protected table`, {
       detail: `Clarus runs it in place of the cloud: ${why}.`,
-      hint: 'Write it in PL/pgSQL, without SECURITY DEFINER and SET.',
+      hint: 'Write it in PL/pgSQL, without such a clause.',
     });
   mustNotDepend([source ?? ''], session.settings, `function "${name}"`);
-  return { name: name!, signature: signature!, block: parseBody(source ?? ''), version: version! };
+  return {
+    name: name!,
+    signature: signature!,
+    block: parseBody(source ?? ''),
+    clauses: clauses!,
+    version: version!,
+  };
 }
 
 function parametersOf(

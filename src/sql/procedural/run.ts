@@ -18,6 +18,7 @@ import { copyRows } from '../split/fetch.js';
 import { withSecrets } from '../split/fetching.js';
 import { rowsOf } from '../split/write/identified-rows.js';
 import type { CallsBody } from './bodies.js';
+import { noteSet } from './body-settings.js';
 import { openOutputs } from './relations.js';
 import { type Value, withoutPlace } from './types.js';
 
@@ -174,10 +175,24 @@ async function runPlan(
           isInsteadOf(plan));
       break;
     }
-    case 'setting':
-      tag = await session.transaction.set(plan.sql);
+    case 'setting': {
+      const { name, is_local: local, kind } = parseOne(plan.sql).VariableSetStmt!;
+      noteSet(String(name), local === true && kind !== 'VAR_RESET', session);
+      tag = await session.transaction.set(plan.sql, plan.sides);
       secret = [];
       break;
+    }
+    case 'set-config': {
+      if (values.some(v => v.secret)) throw secretSetting();
+      const { sql, sides, followed = sql, set } = plan.given({ values: texts, formats: texts.map(() => 0) });
+      if (sides === 'trusted') throw notInBody();
+      for (const { name, local } of set) noteSet(name, local, session);
+      await session.transaction.begin();
+      tag = await runOn(session.cloud, physical(sql, []), [], formats, kept);
+      await session.transaction.follow(sides === 'both' ? followed : undefined);
+      secret = columns.map(() => false);
+      break;
+    }
     default:
       throw notInBody();
   }
@@ -237,6 +252,11 @@ async function runOn(
   portal.close();
   return outcome.kind === 'complete' ? outcome.tag : '';
 }
+
+const secretSetting = (): ClarusError =>
+  new ClarusError('0A000', 'a value that may depend on a protected column would come to a setting', {
+    detail: 'The cloud has it, too.',
+  });
 
 /** A plan is made with values, and the cloud makes some. */
 const tellsValues = (): ClarusError =>

@@ -118,6 +118,11 @@ export class Scope {
     return [...this.#relations.values(), ...(this.outer?.relations ?? [])];
   }
 
+  /** All variables. */
+  get variables(): readonly Variable[] {
+    return [...this.#variables.values(), ...(this.outer?.variables ?? [])];
+  }
+
   /** What a name of one or several parts begins with (plpgsql_ns_lookup). @returns undefined: no variable */
   find(names: readonly string[]): Found | undefined {
     const [first, second] = names;

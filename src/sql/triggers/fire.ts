@@ -13,6 +13,7 @@ import { Interpreter } from '../procedural/interpret.js';
 import { givenRelation } from '../procedural/relations.js';
 import { type TriggerRoutine, triggerRoutineOf } from '../procedural/routine.js';
 import type { RoutineServices } from '../procedural/run.js';
+import { underClauses } from '../procedural/set-clauses.js';
 import { open, typeInt, typeText, type Value, type ValueType } from '../procedural/types.js';
 import {
   foundVariable,
@@ -79,7 +80,9 @@ export class Firing {
       activity.triggers++;
       activity.fired.push(this.fired.table.oid);
       try {
-        return await this.#run(trigger, routine, scope, rows);
+        return await underClauses(routine.clauses, this.session, () =>
+          this.#run(trigger, routine, scope, rows),
+        );
       } finally {
         activity.triggers--;
         activity.fired.pop();
