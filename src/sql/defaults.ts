@@ -1,5 +1,5 @@
 /** What columns of a table have when nothing is given for them, as the shadow schema says. */
-import type { LogicalTable } from '../catalog/catalog.js';
+import type { LogicalColumn, LogicalTable } from '../catalog/catalog.js';
 import { ClarusError } from '../errors.js';
 import { physical } from './compilation.js';
 import { collect, queued, type Row } from './execute/collect.js';
@@ -27,7 +27,8 @@ export interface DefaultExpression {
 export type Defaults = ReadonlyMap<number, DefaultExpression>;
 
 /**
- * An identity column takes the next value of its sequence. A domain may have a default of its own
+ * An identity column takes the next value of its sequence, that of a partition of the sequence of the table at the root
+ * (getIdentitySequence in pg_depend.c). A domain may have a default of its own
  * (build_column_default in rewriteHandler.c), and may refuse NULL, which is then what is assigned
  * (coerce_null_to_domain).
  */
@@ -39,7 +40,9 @@ const defaultsQuery = physical(
             a.attidentity <> ''
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
        LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-       LEFT JOIN pg_catalog.pg_depend p ON a.attidentity <> '' AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum
+       LEFT JOIN pg_catalog.pg_attribute r ON a.attidentity <> '' AND r.attname = a.attname
+         AND r.attrelid = coalesce(pg_catalog.pg_partition_root(a.attrelid), a.attrelid)
+       LEFT JOIN pg_catalog.pg_depend p ON p.refobjid = r.attrelid AND p.refobjsubid = r.attnum
          AND p.deptype = 'i' AND p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refclassid = p.classid
        LEFT JOIN pg_catalog.pg_class s ON s.oid = p.objid
        LEFT JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
@@ -92,6 +95,21 @@ export async function defaultsOf(table: LogicalTable, session: SessionPort, copy
       ]),
   );
 }
+
+/**
+ * Is there a column in the clear that takes the next value of a sequence, and does not by its form in the cloud? A partition has the
+ * identity columns of the table at the root, but not its sequences.
+ * @param isGiven does a statement give it a value?
+ */
+export const countsAtRoot = (
+  table: LogicalTable,
+  defaults: Defaults,
+  isGiven: (column: LogicalColumn) => boolean,
+): boolean =>
+  table.bounds !== undefined &&
+  table.columns.some(
+    column => !column.protection && defaults.get(column.attnum)?.identity && !isGiven(column),
+  );
 
 const generatedQuery = physical(
   `SELECT a.attname FROM pg_catalog.pg_attribute a

@@ -167,9 +167,11 @@ function mustBeValue(analysed: Node, what: string, { homes, sequences }: ValueCo
     )
       throw notAValue(what);
     if (node.kind === 'SQLVALUEFUNCTION' && numberIn(node, 'op') > LOCALTIMESTAMP_N) throw cloudHome(what);
-    if (node.kind === 'NEXTVALUEEXPR') throw cloudHome(what);
-    const sequence = sequenceCalled(node);
-    if (typeof sequence === 'number' && sequences.has(sequence)) return true;
+    const sequence = node.kind === 'NEXTVALUEEXPR' ? numberIn(node, 'seqid') : sequenceCalled(node);
+    if (typeof sequence === 'number') {
+      if (node.kind === 'NEXTVALUEEXPR' || !sequences.has(sequence)) throw countsInCloud(what);
+      return true;
+    }
     for (const field of ['funcid', 'opfuncid']) {
       const oid = numberIn(node, field);
       if (oid > 0 && !evaluable(homes.home(oid)) && !TRANSACTION_TIME.has(oid)) throw cloudHome(what);
@@ -247,6 +249,12 @@ const notAValue = (what: string): ClarusError =>
 const cloudHome = (what: string): ClarusError =>
   new ClarusError('0A000', `${what} calls a function whose answer only the cloud can give`, {
     hint: 'Pass the value as a parameter.',
+  });
+
+const countsInCloud = (what: string): ClarusError =>
+  new ClarusError('0A000', `${what} asks for a sequence that counts in the cloud`, {
+    detail: 'The cloud would know the values of a protected column.',
+    hint: 'Tie the sequence to the column, which brings it to the trusted side: ALTER SEQUENCE ... OWNED BY, or a DEFAULT.',
   });
 
 /** True where a raw node is the literal NULL. */

@@ -7,7 +7,7 @@ import { entry, RTE, type Scope, scopeOf } from '../analysed/query.js';
 import { refuseOpenInChecks, type TableChecks } from '../checks/table-checks.js';
 import { CatalogueBehind, protectedColumns, refuse } from '../columns.js';
 import type { Compilation } from '../compilation.js';
-import type { Defaults } from '../defaults.js';
+import { countsAtRoot, type Defaults } from '../defaults.js';
 import type { WrittenColumn, WrittenSource } from '../execute/bodies.js';
 import { operandSource, valuesRows } from '../operand.js';
 import type { ProtectedPlan } from '../plan.js';
@@ -47,6 +47,11 @@ export function planInsert(
   if (select?.SelectStmt?.withClause || fields.withClause)
     throw new ClarusError('0A000', 'WITH beside an INSERT into a protected table is not answered yet');
   const columns = targetColumns(fields.cols as readonly RawNode[] | undefined, rows[0]?.length ?? 0, table);
+  const leaves = (column: LogicalColumn): boolean =>
+    fields.override === 'OVERRIDING_USER_VALUE' ||
+    rows.some(row => kindOf(row[columns.indexOf(column)] ?? {}) === 'SetToDefault');
+  if (countsAtRoot(table, defaults, column => columns.includes(column) && !leaves(column)))
+    throw new ClarusError('0A000', `an identity column of partition "${table.name}" is counted at its root`);
   const analysed = analysedRows(query, scope, columns, rows.length);
   const rowCount = Math.max(1, rows.length);
 

@@ -61,10 +61,27 @@ export async function computeGiven(
   await portal.execute(0, { done: () => undefined, failed: () => undefined });
   for (const row of kept.rows) mustMeetPolicies(row, given);
   if (given.checked) for (const row of kept.rows) mustBeAllowed(row, given);
-  const counted: Row[] = [];
-  for (const { sequence } of given.counters)
-    counted.push(await nextValues(sequence, kept.rows.length, bound.session));
+  const counted = await countedRows(given.counters, kept.rows.length, bound.session);
   return kept.rows.map((row, i) => [...row.slice(0, -1), ...counted.map(values => values[i]!)]);
+}
+
+/** Columns that take values of one sequence take them row by row, and within a row in their order. @returns a list a column */
+async function countedRows(
+  counters: GivenRows['counters'],
+  rows: number,
+  session: SessionPort,
+): Promise<readonly Row[]> {
+  const taken = new Map<string, { readonly values: Row; readonly width: number; next: number }>();
+  for (const { sequence } of counters) {
+    if (taken.has(sequence)) continue;
+    const width = counters.filter(other => other.sequence === sequence).length;
+    taken.set(sequence, { values: await nextValues(sequence, rows * width, session), width, next: 0 });
+  }
+  return counters.map(({ sequence }) => {
+    const of = taken.get(sequence)!;
+    const first = of.next++;
+    return Array.from({ length: rows }, (_, row) => of.values[row * of.width + first]!);
+  });
 }
 
 /** PostgreSQL looks at policies before constraints (ExecInsert of nodeModifyTable.c). */

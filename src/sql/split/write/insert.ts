@@ -6,6 +6,7 @@ import { MessageWriter } from '../../../wire/message-writer.js';
 import { backendTypes } from '../../../wire/protocol.js';
 import { nodesIn, readNodes } from '../../analysed/node.js';
 import { checksOf, openInChecks } from '../../checks/table-checks.js';
+import { countsAtRoot, defaultsOf } from '../../defaults.js';
 import type { CopyInBody, InsertSelectBody, SplitBody } from '../../execute/bodies.js';
 import { statement } from '../../execute/convert.js';
 import type { CopyOutFormat } from '../../execute/copy-out.js';
@@ -56,6 +57,7 @@ export async function planInsertSelect(raw: RawNode, planning: SplitPlanning): P
   // views are expanded there
   for (const tree of rewritten.flatMap(readNodes)) refuseFlows(writesOf(tree, catalog), touch, catalog);
   const columns = targetColumns(list(fields, 'cols'), query, table, cause);
+  if (countsAtRoot(table, await defaultsOf(table, session), column => columns.includes(column))) throw cause;
   const { withClause } = fields;
   if (withClause && select.withClause) throw cause;
   const given: RawFields = withClause ? { ...select, withClause } : select;
