@@ -13,6 +13,7 @@ import { ClarusError } from './errors.js';
 import { Carriers } from './postgres/carriers.js';
 import { createGateway, type Gateway } from './postgres/gateway.js';
 import type { CancelRouter, LocalUser, Logger } from './postgres/options.js';
+import { readCertificate } from './postgres/tls.js';
 import { finishAbandoned, watchAbandoned } from './proxy/abandoned.js';
 import { CatalogView } from './proxy/catalog-view.js';
 import { adminPool, cloudOptions, connectBackend, trustedOptions } from './proxy/cloud.js';
@@ -265,7 +266,7 @@ export async function startWorker(inputs: WorkerInputs): Promise<Worker> {
     host,
     port,
     database: served.database,
-    tls: config.tls,
+    tls: readCertificate(config.tls),
     users,
     limits: config.limits,
     planner: sql,

@@ -6,6 +6,7 @@ import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { encodingRegistry } from '../encodings/registry.js';
+import { readCertificate } from '../postgres/tls.js';
 import {
   type Prepared,
   type ProxyInputs,
@@ -33,6 +34,8 @@ const exit_ms = 10_000;
  */
 export async function main({ config: path }: Invocation): Promise<number> {
   const config = loadConfig(path);
+  // before anything is started
+  readCertificate(config.tls);
   const inputs: ProxyInputs = {
     config,
     rootKey: loadRootKey(config),

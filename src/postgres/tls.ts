@@ -1,7 +1,9 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { generate } from 'selfsigned';
+import { ClarusError } from '../errors.js';
 import { serverEndPoint } from '../wire/channel-binding.js';
 import type { GatewayOptions } from './options.js';
 
@@ -10,6 +12,55 @@ export interface ServerIdentity {
   readonly secureContext: SecureContext;
   /** for SCRAM-SHA-256-PLUS; undefined where RFC 5929 defines none for the certificate */
   readonly channelBinding: Buffer | undefined;
+}
+
+/** Files of a certificate chain and of its private key (PEM). */
+export interface CertificateFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/**
+ * Reads what `tls` of the configuration names.
+ * @returns the contents of the files in their place
+ * @throws ClarusError F0000 for a file that cannot be read, is no PEM, or may be read by everybody, and for a key of another
+ *   certificate
+ */
+export function readCertificate<Word extends string>(tls: CertificateFiles | Word): CertificateFiles | Word {
+  if (typeof tls === 'string') return tls;
+  const certificate = contentsOf('certificate', tls.certificate);
+  const key = contentsOf('key', tls.key);
+  const unusable = (what: keyof CertificateFiles, hint: string): ClarusError =>
+    new ClarusError('F0000', `the ${what} of tls, ${tls[what]}, cannot be used`, { hint });
+  let own: X509Certificate;
+  try {
+    own = new X509Certificate(certificate);
+  } catch {
+    throw unusable('certificate', 'it must hold a certificate chain in PEM, the own one first');
+  }
+  try {
+    if (own.checkPrivateKey(createPrivateKey(key))) return { certificate, key };
+  } catch {
+    throw unusable('key', 'it must hold a private key in PEM, without a passphrase');
+  }
+  throw unusable('key', `it is not the key of ${tls.certificate}`);
+}
+
+function contentsOf(what: keyof CertificateFiles, path: string): string {
+  const wrong = (why: string, hint: string): ClarusError =>
+    new ClarusError('F0000', `the ${what} of tls, ${path}, ${why}`, { hint });
+  try {
+    if (what === 'key' && (statSync(path).mode & 0o007) !== 0)
+      throw wrong('can be read by everybody', `chmod 600 ${path}`);
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof ClarusError) throw error;
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw wrong(
+      isMissing ? 'does not exist' : 'cannot be read',
+      'name another file under tls: in clarus.yaml, or change its rights',
+    );
+  }
 }
 
 /**

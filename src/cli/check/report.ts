@@ -14,6 +14,7 @@ import { joinName, splitName } from '../../policy/names.js';
 import type { CloudConfig, Config } from '../../policy/policy.js';
 import { formatProblem } from '../../policy/problems.js';
 import { type KnownTable, missingColumns, missingTables } from '../../policy/unmatched.js';
+import { readCertificate } from '../../postgres/tls.js';
 import { adminPool, cloudOptions } from '../../proxy/cloud.js';
 import { proposePolicy } from '../../proxy/policy.js';
 import { carrierHindrance } from '../../trusted/carrier-hindrance.js';
@@ -75,6 +76,11 @@ export async function gatherReport(config: Config, rootKey: Uint8Array): Promise
       problems.push(
         'several clouds are not served by one proxy yet: name one cloud, and run a proxy for each other',
       );
+    try {
+      readCertificate(config.tls);
+    } catch (error) {
+      problems.push(explainProblem(error));
+    }
     if (config.users.length === 0)
       problems.push('no user is configured: nobody may connect (users: in clarus.yaml)');
     for (const user of config.users)

@@ -4,6 +4,7 @@ import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
+import { generate } from 'selfsigned';
 import { commands } from '../../../src/cli/commands.js';
 import { type Ended, secrets, Workplace } from '../../support/command-line.js';
 import { freePort, startServer, type TestServer } from '../../support/server.js';
@@ -297,6 +298,79 @@ test('run is ready, drains and ends', async () => {
     .split('\n')
     .map(line => (JSON.parse(line) as { message: string }).message);
   assert.deepEqual(lines.slice(-2), ['draining', 'stopped']);
+});
+
+test('a certificate of the owner is shown to clients, and one that cannot be used is told', async () => {
+  const certified = async (names: readonly [string, string]): Promise<void> => {
+    const made = await generate([{ name: 'commonName', value: 'clarus.example' }], {
+      keyType: 'ec',
+      curve: 'P-256',
+      algorithm: 'sha256',
+      extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'clarus.example' }] }],
+    });
+    place.write(names[0], made.cert);
+    place.write(names[1], made.private);
+    chmodSync(place.path(names[1]), 0o600);
+  };
+  await certified(['server.crt', 'server.key']);
+  await certified(['other.crt', 'other.key']);
+  const withTls = (certificate: string, key: string): string =>
+    configuration().replace('tls: off', `tls: { certificate: ./${certificate}, key: ./${key} }`);
+  place.write('tls.yaml', withTls('server.crt', 'server.key'));
+  assert.doesNotMatch((await place.run(['check', '--config', 'tls.yaml'])).output, /of tls/);
+  const running = place.start(['run', '--config', 'tls.yaml']);
+  try {
+    await running.until('ready ');
+    const target = {
+      host: '127.0.0.1',
+      port,
+      user: 'app',
+      password: secrets.APP_PASSWORD,
+      database: 'hospital',
+    };
+    const ca = readFileSync(place.path('server.crt'), 'utf8');
+    const client = new pg.Client({ ...target, ssl: { ca, servername: 'clarus.example' } });
+    await client.connect();
+    assert.deepEqual((await client.query('SELECT count(*)::int FROM clinic')).rows, [{ count: 5 }]);
+    await client.end();
+    const wrong = new pg.Client({
+      ...target,
+      ssl: { ca: readFileSync(place.path('other.crt'), 'utf8'), servername: 'clarus.example' },
+    });
+    await assert.rejects(wrong.connect(), /self-signed certificate/);
+  } finally {
+    running.child.kill('SIGTERM');
+  }
+  assert.equal((await running.ended).code, 0);
+  place.write('no.pem', 'nothing\n');
+  for (const [certificate, key, expected] of [
+    [
+      'none.crt',
+      'server.key',
+      /certificate of tls, .*none\.crt, does not exist; name another file under tls:/,
+    ],
+    [
+      'no.pem',
+      'server.key',
+      /certificate of tls, .*no\.pem, cannot be used; it must hold a certificate chain in PEM/,
+    ],
+    [
+      'server.crt',
+      'no.pem',
+      /key of tls, .*no\.pem, (cannot be used; it must hold a private key|can be read by everybody)/,
+    ],
+    [
+      'server.crt',
+      'other.key',
+      /key of tls, .*other\.key, cannot be used; it is not the key of .*server\.crt/,
+    ],
+  ] as const) {
+    place.write('tls.yaml', withTls(certificate, key));
+    oneLine(await place.run(['run', '--config', 'tls.yaml']), expected);
+    const checked = await place.run(['check', '--config', 'tls.yaml']);
+    assert.equal(checked.code, 1);
+    assert.match(checked.output, expected);
+  }
 });
 
 test('a table that stands unprotected is told by check and by the error', async () => {

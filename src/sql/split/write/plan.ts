@@ -30,6 +30,7 @@ import { withoutSemiJoins } from './inherited-target.js';
 import { planInsertSelect } from './insert.js';
 import { isLocking, planLocking, withoutLocking } from './locking.js';
 import { xmaxTests } from './returned-rows.js';
+import { withoutTargetSchema } from './target-names.js';
 import { viewTarget } from './view-target.js';
 
 const commands: Readonly<Record<string, string>> = {
@@ -78,8 +79,9 @@ export async function planSplitQuery(
   return sampled ? planSplit(sampled.raw, sampled.sql, sampled.planning) : planSplit(raw, sql, planning);
 }
 
-async function planWay(raw: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
-  const { cause } = planning;
+async function planWay(named: RawNode, sql: string, planning: SplitPlanning): Promise<ProtectedPlan> {
+  const { cause, session } = planning;
+  const raw = withoutTargetSchema(named, session);
   const whole = await withoutOnly(raw, planning);
   if (whole) return planWay(whole.raw, whole.sql, { ...planning, analysis: whole.analysis });
   if (isApplied(planning.analysis, planning.session)) return planSecured(raw, sql, planning);
