@@ -197,6 +197,43 @@ suite('sequences and identity columns', { timeout: 300_000 }, () => {
     await both.both('DROP TABLE sealed');
   });
 
+  test('a sequence is set to what a query finds', () =>
+    everywhere(
+      t => {
+        const next = `INSERT INTO ${t} (a) VALUES ('x') RETURNING id`;
+        return [
+          `CREATE TABLE ${t} (id serial, a text, n int)`,
+          `SELECT setval('${t}_id_seq', coalesce((SELECT max(id) + 1 FROM ${t}), 1), false)`,
+          next,
+          `INSERT INTO ${t} (id) VALUES (41)`,
+          `SELECT setval('${t}_id_seq', (SELECT max(id) FROM ${t}))`,
+          next,
+          `SELECT setval(pg_get_serial_sequence('${t}', 'id'), COALESCE((SELECT MAX(id) + 5 FROM ${t}), 1), false)`,
+          next,
+          `SELECT setval(pg_get_serial_sequence('"${t}"','id'), coalesce(max("id"), 1), max("id") IS NOT null) FROM "${t}"`,
+          next,
+          `SELECT setval('${t}_id_seq', max(id)) FROM ${t} WHERE id < 20`,
+          next,
+          `SELECT setval('${t}_id_seq', (SELECT max(id) FROM ${t} WHERE id > 1000))`,
+          `SELECT setval('${t}_id_seq', (SELECT min(id) - 9 FROM ${t}))`,
+          next,
+          'BEGIN',
+          `SELECT setval('${t}_id_seq', (SELECT max(id) FROM ${t}))`,
+          'ROLLBACK',
+          next,
+        ];
+      },
+      ['sealed', 'open'],
+    ));
+
+  test('a sequence that counts in the cloud is set to nothing that is computed on the trusted side', async () => {
+    await both.both('CREATE TABLE mixed (id serial, a text, n int)', "INSERT INTO mixed (a) VALUES ('x')");
+    const set = "SELECT setval('mixed_id_seq', (SELECT max(length(a)) FROM mixed))";
+    await assert.rejects(both.ours.query(set), { code: '0A000' });
+    await both.alike("INSERT INTO mixed (a) VALUES ('y') RETURNING id");
+    await both.both('DROP TABLE mixed');
+  });
+
   test('no protected value beside a sequence reaches the cloud', () => {
     const sent = both.recorded.sent();
     assert.ok(sent.includes('secret-of-open'));

@@ -23,6 +23,7 @@ import { Returned } from './returned.js';
 import type { Routine } from './routine.js';
 import { type RoutineServices, runStatement, StatementRows } from './run.js';
 import { underClauses } from './set-clauses.js';
+import { setSequence } from './set-sequence.js';
 import { open, typeBool, type Value } from './types.js';
 import { foundVariable, REFCURSOR, Scope, type Variable, variableOf } from './variables.js';
 
@@ -172,6 +173,10 @@ async function runRoutine(
   }
   if (routine.body.kind === 'notify') {
     await sendNotification(given, session, services.payloads);
+    return returned;
+  }
+  if (routine.body.kind === 'setval') {
+    returned.result.push([await setSequence(given, session)]);
     return returned;
   }
   if (routine.body.kind === 'sql') {

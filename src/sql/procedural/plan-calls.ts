@@ -30,7 +30,7 @@ import { castOf } from '../split/typed-source.js';
 import { argumentsOf, givenBy, givenQuery } from './arguments.js';
 import { type Call, type CallsBody, isNullVoid, tellsNull } from './bodies.js';
 import { aliasOf, functionIn, rowsGiven } from './calls-in-from.js';
-import { PG_NOTIFY, type Routine, routineOf } from './routine.js';
+import { isOwnRoutine, isSetval, PG_NOTIFY, type Routine, routineOf } from './routine.js';
 import { Types, typeBool } from './types.js';
 
 /** Plans what is left of a statement as a statement of its own. */
@@ -98,7 +98,7 @@ export async function planSelectCalls(
   cause: ClarusError,
   planPart: PlanPart,
 ): Promise<ProtectedPlan> {
-  const select = raw.SelectStmt;
+  const select = ofOneRow(raw.SelectStmt, analysis);
   if (!select || !isPlain(select) || !runsOnce(analysis)) throw cause;
   const called = callsIn(analysis);
   const calls = new Calls(analysis.shape, session, cause, planPart);
@@ -122,6 +122,52 @@ function isOfCalls(select: RawFields, targets: readonly RawNode[]): boolean {
     if (kind === 'FuncCall') computes ||= stringOf(list(fields, 'funcname').at(-1)) !== 'unnest';
   });
   return !computes;
+}
+
+/**
+ * `SELECT setval(s, max(a), ...) FROM t`: what aggregates without GROUP BY make is one row, so each argument can be a query
+ * of its own.
+ */
+function ofOneRow(select: RawFields | undefined, { parsed }: Analysis): RawFields | undefined {
+  const [query] = parsed.flatMap(readNodes);
+  const [only, ...more] = list(select ?? {}, 'targetList');
+  const call = only && child(fieldsOf(only), 'val')?.FuncCall;
+  const { fromClause, whereClause, ...rest } = select ?? {};
+  const oneRow = query !== undefined && flag(query, 'hasAggs') && !flag(query, 'hasTargetSRFs');
+  if (
+    !select ||
+    !call ||
+    more.length > 0 ||
+    !oneRow ||
+    !isPlain({ ...rest, fromClause }) ||
+    list(select, 'sortClause').length > 0
+  )
+    return select;
+  const target = query && nodesIn(query, 'targetList')[0];
+  const value = target && nodeIn(target, 'expr');
+  if (value?.kind !== 'FUNCEXPR' || !isSetval(numberIn(value, 'funcid'))) return select;
+  const analysedArgs = nodesIn(value, 'args');
+  if (holds(analysedArgs, 'SUBLINK')) return select;
+  const args = list(call, 'args').map((argument, i) => {
+    // what holds no aggregate reads no column
+    if (!holds(analysedArgs[i], 'AGGREF')) return argument;
+    const targetList = [{ ResTarget: { val: argument } }];
+    const subselect = {
+      SelectStmt: { ...rest, targetList, fromClause, ...(whereClause ? { whereClause } : {}) },
+    };
+    return { SubLink: { subLinkType: 'EXPR_SUBLINK', subselect } };
+  });
+  const val = { FuncCall: { ...call, args } };
+  return { ...rest, targetList: [{ ResTarget: { ...fieldsOf(only!), val } }] };
+}
+
+function holds(value: unknown, kind: string): boolean {
+  let found = false;
+  walk(value as Parameters<typeof walk>[0], node => {
+    found ||= node.kind === kind;
+    return !found;
+  });
+  return found;
 }
 
 /** What a call in another place than the select list, or alone in FROM, would make of it is not known. */
@@ -159,11 +205,11 @@ function callsIn({ parsed }: Analysis): ReadonlyMap<number, number> {
   return found;
 }
 
-/** Functions of users, and the one of PostgreSQL's that Clarus runs in its place. */
 /** set_config (pg_proc.dat) */
 const SET_CONFIG = 2078;
 
-const isCalled = (oid: number): boolean => oid >= FIRST_USER_OID || oid === PG_NOTIFY;
+/** Functions of users, and those of PostgreSQL's that Clarus runs in their place. */
+const isCalled = (oid: number): boolean => oid >= FIRST_USER_OID || isOwnRoutine(oid);
 
 /** Calls that run, and the parameters that they give. */
 class Calls {
@@ -370,7 +416,7 @@ class Places {
 
   /** A function that is run first; undefined: one that computes. @throws cause for one that cannot be run */
   async #routine(oid: number): Promise<Routine | undefined> {
-    if (oid !== PG_NOTIFY) {
+    if (!isOwnRoutine(oid)) {
       const { writes, doubt, tables, builtins } = await routinesCalled(new Set([oid]), this.session);
       const acts = builtins.has(PG_NOTIFY) || builtins.has(SET_CONFIG);
       if (!writes && doubt === undefined && tables.size === 0 && !acts) return undefined;

@@ -47,13 +47,26 @@ export interface Routine {
 export type Body =
   | { readonly kind: 'plpgsql'; readonly block: Block }
   | { readonly kind: 'sql'; readonly statements: readonly string[] }
-  | { readonly kind: 'notify' };
+  | { readonly kind: 'notify' }
+  | { readonly kind: 'setval' };
 
 /** pg_notify (pg_proc.dat) */
 export const PG_NOTIFY = 3036;
 
 /** Would it be run by another role than the one that calls it? */
 const byAnother = `(p.prosecdef AND p.proowner <> (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user))::text`;
+
+/** setval with two and with three arguments (pg_proc.dat) */
+const SETVAL: ReadonlySet<number> = new Set([1576, 1765]);
+
+/** Is it a function of PostgreSQL's that Clarus runs in its place? */
+export const isOwnRoutine = (oid: number): boolean => oid === PG_NOTIFY || SETVAL.has(oid);
+
+/** setval, whose arguments may read tables */
+export const isSetval = (oid: number): boolean => SETVAL.has(oid);
+
+const ownBody = (oid: number): Body | undefined =>
+  oid === PG_NOTIFY ? { kind: 'notify' } : SETVAL.has(oid) ? { kind: 'setval' } : undefined;
 
 const routineQuery = `SELECT p.proname::text, l.lanname::text, p.prosrc,
     CASE WHEN p.prosqlbody IS NOT NULL THEN pg_catalog.pg_get_function_sqlbody(p.oid) END,
@@ -103,8 +116,7 @@ export async function routineOf(oid: number, session: SessionPort): Promise<Rout
   if (clauses.some(({ name }) => withinBodies(name) === 'names'))
     for (const { type } of [...parameters, ...result.columns])
       if (await isOfNames(type.oid, types)) return undefined;
-  const body =
-    oid === PG_NOTIFY ? ({ kind: 'notify' } as const) : bodyOf(language!, source ?? '', sqlBody ?? undefined);
+  const body = ownBody(oid) ?? bodyOf(language!, source ?? '', sqlBody ?? undefined);
   if (!body) return undefined;
   return {
     ...result,
