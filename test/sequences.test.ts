@@ -187,7 +187,7 @@ suite('sequences and identity columns', { timeout: 300_000 }, () => {
     const insert = "INSERT INTO sealed (id, a) VALUES (nextval('apart'), 'x')";
     await assert.rejects(both.ours.query(insert), (error: pg.DatabaseError) => {
       assert.equal(error.code, '0A000');
-      assert.equal(error.message, 'the value of "id" asks for a sequence that counts in the cloud');
+      assert.match(error.detail!, /the value of "id" asks for a sequence that counts in the cloud/);
       assert.match(error.hint!, /OWNED BY/);
       return true;
     });

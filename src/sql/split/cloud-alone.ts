@@ -14,7 +14,7 @@ export const isCause = (error: unknown, cause: ClarusError): boolean =>
 /** The refusal of a sequence. @param cause why encodings do not answer the statement */
 export const asksSequence = (cause: ClarusError): ClarusError =>
   instead(cause, 'a sequence is asked for values in a statement that is finished on the trusted side', {
-    hint: 'Ask for the value in a statement of its own, or let the default of a column take it.',
+    hint: 'Ask for the value in a statement of its own, or let the default of a column take it; ALTER SEQUENCE ... OWNED BY brings it to the side of a protected column.',
   });
 
 /** The refusal of a function. @param cause why encodings do not answer the statement */
