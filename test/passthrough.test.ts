@@ -216,6 +216,11 @@ test('the first protected table ends pass-through for all sessions, with their p
   await idle.until();
   await idle.query('PREPARE double (int) AS SELECT $1 * 2 AS double');
   await idle.query("SET DateStyle = 'German'");
+  const strings = await RawClient.connect(turning.client);
+  await strings.query('SET standard_conforming_strings = off');
+  await strings.query("PREPARE slash AS SELECT 'a\\\\b' AS word");
+  await strings.query('PREPARE plain AS SELECT 1 AS one');
+  await strings.query('RESET standard_conforming_strings');
   await open.query('BEGIN');
   catalog = { ...emptyCatalog, version: 2, passThrough: false };
   changed();
@@ -223,6 +228,11 @@ test('the first protected table ends pass-through for all sessions, with their p
   assert.ok(told(await idle.until()).includes('DataRow 42'));
   assert.ok(told(await idle.query('EXECUTE double (4)')).includes('DataRow 8'));
   assert.ok(told(await idle.query("SELECT date '2020-02-03'")).includes('DataRow 03.02.2020'));
+  // how the literal was read is not known any more
+  await strings.query('SELECT 1');
+  assert.ok(told(await strings.query('EXECUTE plain')).includes('DataRow 1'));
+  assert.ok(told(await strings.query('EXECUTE slash')).some(line => /26000/.test(line)));
+  await strings.close();
   // what a transaction that began before would send could be meant for a table that is protected now
   open.send(say.query('SELECT 1'));
   assert.match(told(await open.until())[0]!, /FATAL 57P01/);

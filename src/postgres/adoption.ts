@@ -1,3 +1,4 @@
+import { dependsOnStrings } from '../sql/raw/string-literals.js';
 import type { CarefulContext } from './context.js';
 import { expects, internal } from './expectations.js';
 import { physicalQuery } from './own-statements.js';
@@ -25,7 +26,7 @@ export async function adoptSettings(context: CarefulContext): Promise<void> {
 
 /**
  * Takes over its prepared statements: they are planned from now on. Those that can no longer be planned are gone,
- * as after DEALLOCATE.
+ * as after DEALLOCATE; so are those with literals in which a backslash means something by a setting.
  */
 export async function adoptStatements(context: CarefulContext): Promise<void> {
   const { cloud, statements, options } = context;
@@ -41,6 +42,8 @@ export async function adoptStatements(context: CarefulContext): Promise<void> {
     const parameterTypes = oids === '' ? [] : oids.split(',').map(Number);
     if (statements.has(text(name))) continue;
     try {
+      // nobody knows any more how standard_conforming_strings was when it was prepared
+      if (dependsOnStrings(sql)) throw new Error('its literals may mean something else');
       const [found] = options.planner.statements(sql);
       if (found === undefined) continue;
       const plan = await options.planner.plan(found, parameterTypes, context.port);

@@ -36,11 +36,17 @@ export function endOfString(sql: string, start: number, escapes: boolean): numbe
   for (let at = start + 1; at < sql.length; at++) {
     if (escapes && sql[at] === '\\') at++;
     else if (sql[at] === "'") {
-      if (sql[at + 1] !== "'") return at + 1;
+      if (sql[at + 1] !== "'") return escapes ? endOfContinued(sql, at + 1) : at + 1;
       at++;
     }
   }
   return sql.length;
+}
+
+/** Behind a newline a string goes on as it began (quotecontinue of scan.l). */
+function endOfContinued(sql: string, end: number): number {
+  const next = /^[ \t\f\v]*[\r\n]\s*'/.exec(sql.slice(end, end + 1_000))?.[0];
+  return next === undefined ? end : endOfString(sql, end + next.length - 1, true);
 }
 
 /** Where a quoted name ends that begins at `start`. */
