@@ -63,12 +63,16 @@ test('notices of DDL reach the client as a plain PostgreSQL words them', async (
   assert.ok(told[0]!.length >= statements.length + 11, 'notices were raised');
 });
 
-test('a column that only the policy names is told when its table is made', async () => {
+test('a column that only the policy names is told when its table is made, as client_min_messages says', async () => {
   const client = new pg.Client(proxy);
   const heard: unknown[] = [];
   client.on('notice', ({ severity, message, hint }) => heard.push({ severity, message, hint }));
   await client.connect();
   await client.query('CREATE TABLE slip (id int, name text)');
+  await client.query('DROP TABLE slip');
+  await client.query('SET client_min_messages = error');
+  await client.query('CREATE TABLE slip (id int, name text)');
+  await client.query('DROP TABLE slip');
   await client.end();
   assert.deepEqual(heard, [
     {

@@ -2,6 +2,7 @@ import { type Catalog, type CatalogChange, type LogicalTable, tableNumbered } fr
 import { applyChanges } from '../catalog/changes.js';
 import type { EncodingState } from '../encodings/encoding.js';
 import { ClarusError } from '../errors.js';
+import { isTold } from '../sql/notices.js';
 import type { BoundParameters, PhysicalStatement, Plan } from '../sql/plan.js';
 import type {
   Analysis,
@@ -223,6 +224,7 @@ class ContextClient implements ClientPort {
   }
 
   notice(fields: Parameters<ClientPort['notice']>[0], duringCopy = false): void {
+    if (!isTold(fields.severity, this.#context.settings.current.clientMinMessages)) return;
     const writer = new MessageWriter(256);
     writeDiagnostic(writer, 'NoticeResponse', { ...fields, severityPlain: fields.severity });
     if (!duringCopy) {

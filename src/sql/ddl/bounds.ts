@@ -14,7 +14,8 @@ import { lockInCloud } from './locks.js';
 import { mayHoldRows } from './refill/index.js';
 
 /**
- * Looks at the rows of tables whose bounds only the trusted side knows, once the catalogue of the session holds them. Where the
+ * Looks at the rows of tables whose bounds only the trusted side knows (ATRewriteTable of tablecmds.c,
+ * check_default_partition_contents of partbounds.c), once the catalogue of the session holds them. Where the
  * cloud holds bounds, it looks at the rows itself.
  * @throws ClarusError 23514 for a row that is not within them; 0A000 in a transaction that keeps its snapshot
  */
@@ -23,17 +24,22 @@ export async function validateBounds(
   deps: DdlDependencies,
   changed: readonly ChangedTable[],
 ): Promise<void> {
-  const comes = changed.some(
+  const comes = changed.find(
     ({ before, after }) => after?.described.partition && !before?.described.partition,
   );
   // where partitions only go, what is beside them may hold more than before
   if (!comes) return;
+  const isMade = comes.before === undefined;
   const narrowed = changed.flatMap(({ before, after }) =>
     before && after && getsUnknownBounds(before.described, after) ? [{ before, after }] : [],
   );
   // the partition that comes is looked at before that of DEFAULT
   const isUpdated = ({ before }: (typeof narrowed)[number]): boolean => before.described.partition !== null;
   narrowed.sort((a, b) => Number(isUpdated(a)) - Number(isUpdated(b)));
+  const told = (one: (typeof narrowed)[number], { name }: LogicalTable): string =>
+    isUpdated(one)
+      ? `updated partition constraint for default partition "${isMade ? one.after.table.name : name}" would be violated by some row`
+      : `partition constraint of relation "${name}" is violated by some row`;
   const looked = new Set<number>();
   // the catalogue may go on telling the old bounds of what is below a default partition
   for (const one of narrowed)
@@ -41,7 +47,7 @@ export async function validateBounds(
       if (table.partitioned || looked.has(table.number)) continue;
       looked.add(table.number);
       if (await mayHoldRows(session, table))
-        await mustBeWithin(one.after.table, table, isUpdated(one), session, deps);
+        await mustBeWithin(one.after.table, table, told(one, table), session, deps);
     }
 }
 
@@ -57,12 +63,12 @@ function getsUnknownBounds(
 /**
  * @param bounded whose bounds they are
  * @param table whose rows are looked at: that, or one of its partitions
- * @param isUpdated it was a partition before: that of DEFAULT, beside which another one comes
+ * @param told what is said of a row that is not
  */
 async function mustBeWithin(
   bounded: LogicalTable,
   table: LogicalTable,
-  isUpdated: boolean,
+  told: string,
   session: SessionPort,
   deps: DdlDependencies,
 ): Promise<void> {
@@ -72,19 +78,10 @@ async function mustBeWithin(
   const stored = storedColumns(table, of.checks[0]!.columns, deps.registry);
   await eachStored(stored, session, deps.context(session), async (values, count) => {
     const broken = await firstBroken(of.checks, of, values, count, null, session);
-    if (broken) throw broken.error ?? outside(isUpdated ? bounded : table, isUpdated);
+    if (broken)
+      throw broken.error ?? new ClarusError('23514', told, { schema: table.schema, table: table.name });
   });
 }
-
-/** ATRewriteTable of tablecmds.c, check_default_partition_contents of partbounds.c */
-const outside = ({ schema, name }: LogicalTable, isUpdated: boolean): ClarusError =>
-  new ClarusError(
-    '23514',
-    isUpdated
-      ? `updated partition constraint for default partition "${name}" would be violated by some row`
-      : `partition constraint of relation "${name}" is violated by some row`,
-    { schema, table: name },
-  );
 
 const unseen = ({ schema, name }: LogicalTable): ClarusError =>
   new ClarusError('0A000', `the rows of table "${name}" cannot be looked at here`, {
