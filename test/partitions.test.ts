@@ -18,14 +18,6 @@ tables:
       id: { protect: none }
       town: { class: quasi-identifier, protect: encrypt, queries: [equality] }
       name: { class: identifier, protect: encrypt }
-  public.ward_b:
-    columns:
-      id: { protect: none }
-      town: { class: quasi-identifier, protect: encrypt, queries: [equality] }
-      name: { class: identifier, protect: encrypt }
-  public.hashed: { columns: { id: { protect: none }, name: { protect: encrypt } } }
-  public.hashed_all: { columns: { id: { protect: none }, name: { protect: encrypt } } }
-  public.computed: { columns: { id: { protect: none }, name: { protect: encrypt } } }
   public.person:
     columns:
       id: { protect: none }
@@ -146,43 +138,20 @@ const inherited = [
   'DROP TABLE person CASCADE',
 ];
 
-/** Partitions that come beside rows, and go: where they are by protected columns, by hash and by expressions. */
-const boundsBesideRows = [
+/** Partitions that go beside a DEFAULT one with rows, where they are by a protected column. */
+const goneBesideRows = [
   'CREATE TABLE ward (id int, town text, name text) PARTITION BY LIST (town)',
   'CREATE TABLE ward_rest PARTITION OF ward DEFAULT',
-  "INSERT INTO ward VALUES (1, 'Ulmopolis', 'Zaphod'), (2, 'Bonnville', 'Arthur'), (3, NULL, 'Ford')",
   "CREATE TABLE ward_u PARTITION OF ward FOR VALUES IN ('Ulmopolis')",
   "CREATE TABLE ward_x PARTITION OF ward FOR VALUES IN ('Xanten')",
-  "INSERT INTO ward VALUES (4, 'Xanten', 'Trillian')",
-  'CREATE TABLE ward_b (id int, town text, name text)',
-  "INSERT INTO ward_b VALUES (5, 'Bonnville', 'Marvin'), (6, 'Xanten', 'Marvin')",
-  "ALTER TABLE ward ATTACH PARTITION ward_b FOR VALUES IN ('Bonnville')",
-  "DELETE FROM ward WHERE town = 'Bonnville'",
-  "ALTER TABLE ward ATTACH PARTITION ward_b FOR VALUES IN ('Bonnville')",
-  "DELETE FROM ward_b WHERE town = 'Xanten'",
-  "ALTER TABLE ward ATTACH PARTITION ward_b FOR VALUES IN ('Bonnville')",
-  'SELECT tableoid::regclass, * FROM ward ORDER BY id',
+  "INSERT INTO ward VALUES (1, 'Ulmopolis', 'Zaphod'), (2, 'Bonnville', 'Arthur'), (3, NULL, 'Ford'), (4, 'Xanten', 'Trillian')",
   'ALTER TABLE ward DETACH PARTITION ward_x',
   "INSERT INTO ward VALUES (7, 'Xanten', 'Eddie')",
-  "ALTER TABLE ward ATTACH PARTITION ward_x FOR VALUES IN ('Xanten')",
-  'DROP TABLE ward_b',
-  "INSERT INTO ward VALUES (8, 'Bonnville', 'Eddie')",
+  'DROP TABLE ward_u',
+  "INSERT INTO ward VALUES (8, 'Ulmopolis', 'Eddie')",
   'SELECT tableoid::regclass, * FROM ward ORDER BY id',
-  'CREATE TABLE hashed (id int, name text) PARTITION BY HASH (name)',
-  'CREATE TABLE hashed_all AS SELECT i AS id, chr(64 + i) AS name FROM generate_series(1, 12) AS i',
-  'ALTER TABLE hashed ATTACH PARTITION hashed_all FOR VALUES WITH (MODULUS 2, REMAINDER 0)',
-  'ALTER TABLE hashed ATTACH PARTITION hashed_all FOR VALUES WITH (MODULUS 1, REMAINDER 0)',
-  'SELECT count(*) FROM hashed',
-  'CREATE TABLE computed (id int, name text) PARTITION BY LIST (lower(name))',
-  'CREATE TABLE computed_rest PARTITION OF computed DEFAULT PARTITION BY LIST (id)',
-  'CREATE TABLE computed_1 PARTITION OF computed_rest FOR VALUES IN (1)',
-  "INSERT INTO computed VALUES (1, 'Eddie')",
-  "CREATE TABLE computed_e PARTITION OF computed FOR VALUES IN ('eddie')",
-  "CREATE TABLE computed_f PARTITION OF computed FOR VALUES IN ('ford')",
-  'BEGIN ISOLATION LEVEL REPEATABLE READ',
-  'SELECT count(*) FROM computed',
-  'ROLLBACK',
-  'DROP TABLE ward, ward_x, hashed, computed',
+  'SELECT * FROM ward_x',
+  'DROP TABLE ward, ward_x',
 ];
 
 /** What the catalogue shows while rows of the tables are carried. */
@@ -233,7 +202,7 @@ suite('partitions and heirs of protected tables', { timeout: 400_000 }, () => {
     for (const [what, script] of [
       ['partitions by an unprotected column', byOpenKey],
       ['partitions by a protected column and by hash', byProtectedKey],
-      ['partitions that come beside rows, and go,', boundsBesideRows],
+      ['partitions that go beside rows', goneBesideRows],
       ['tables that inherit', inherited],
     ] as const)
       test(`${what} answer as PostgreSQL's do, ${how}`, async () => {

@@ -19,6 +19,7 @@ import type { KeptColumn } from './labelled.js';
 import { quoteName } from './quote.js';
 import { readerOf } from './reader.js';
 import type { Underived } from './shadow-ddl.js';
+import { single } from './single.js';
 import { filedPolicy, loadCatalog } from './store.js';
 import { takeIn } from './take-in.js';
 
@@ -118,7 +119,7 @@ async function derive(input: BringUpInput, cloud: PoolClient, shadow: PoolClient
   const next = applyChanges(catalog, adoption.changes);
   // Nothing is kept in step with a cloud whose bytes go through untouched.
   const untouched = next.passThrough && next.tables.size === 0;
-  const connection = { read: readShadow, run: (sql: string) => shadow.query(sql) };
+  const connection = { read: readShadow, run: (sql: string) => shadow.query(single(sql)) };
   const taken = untouched
     ? { changes: [], ddl: [], underived: [] }
     : await takeIn({ ...common, catalog: next, readCloud, shadow: connection });

@@ -14,6 +14,7 @@ import { describeTables, qualified } from './describe.js';
 import { quoteName } from './quote.js';
 import { readerOf } from './reader.js';
 import { reattach } from './reattach.js';
+import { single } from './single.js';
 
 /** What recovery needs: the journal, the cloud that judges, and the shadow that follows. */
 export interface RecoveryServices extends Omit<CommitServices, 'proxy' | 'applied' | 'left'> {
@@ -122,7 +123,7 @@ async function replay(
     for (const ddl of entry.redo.ddl) {
       const back = await setAsThen(client, ddl);
       await client.query(`SET LOCAL ROLE ${quoteName(ddl.role ?? (await roleOf(client, ddl.user)))}`);
-      await client.query(ddl.sql);
+      await client.query(single(ddl.sql));
       await client.query('RESET ROLE');
       await setLocally(client, back);
     }

@@ -44,6 +44,9 @@ const ofBodies: Readonly<Record<string, RegExp>> = {
  */
 export function sidesOf(name: string, value: string | undefined): SettingSides {
   const lower = name.toLowerCase();
+  // what Clarus keeps on its own sides
+  if (lower.startsWith('clarus.'))
+    throw new ClarusError('42501', `permission denied to set parameter "${lower}"`);
   if (lower === 'role' || lower === 'session_authorization' || lower === 'session_replication_role')
     throw new ClarusError('0A000', `"${lower}" cannot be set in a database with protected tables`, {
       hint:

@@ -8,7 +8,7 @@ import { heirsOf } from '../catalog/trees.js';
 import { ClarusError } from '../errors.js';
 import { flag, isNode, type Node, numberIn, readNodes, textIn, walk } from './analysed/node.js';
 import { COMMAND, functionsIn, RTE } from './analysed/query.js';
-import { FIRST_USER_OID, type FunctionHomes, isOfSequence } from './functions.js';
+import { FIRST_USER_OID, type FunctionHomes, isOfSequence, LASTVAL } from './functions.js';
 import type { Analysis, SessionPort } from './ports.js';
 import { readerOn } from './reading.js';
 import { type Routines, routinesCalled } from './routines.js';
@@ -141,6 +141,7 @@ async function withRoutines(touch: Touch, session: SessionPort, homes: FunctionH
     catalogue: touch.catalogue || routines.catalogue,
     homes: new Set([...touch.homes, ...called]),
     seeds: touch.seeds || routines.builtins.has(SETSEED),
+    sequences: { ...touch.sequences, last: touch.sequences.last || routines.builtins.has(LASTVAL) },
     routines,
   };
 }

@@ -2,26 +2,30 @@
  * DDL under a role of the application. The trusted PostgreSQL runs it as the role, which owns what it makes there, and says
  * what is not permitted; in the cloud all belongs to its user.
  */
-import { textArray } from '../../catalog/reader.js';
+import { oidArray, textArray } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
 import { PostgresError } from '../../wire/diagnostic.js';
 import { physical } from '../compilation.js';
 import { makesTemporary } from '../ddl/makes-temporary.js';
 import { mustInherit } from '../ddl/ownership.js';
+import { rangeParts, resolveRelation } from '../ddl/resolve.js';
+import { FIRST_USER_OID, type FunctionHomes } from '../functions.js';
 import type { Plan, RightsNeeded } from '../plan.js';
 import type { SessionPort } from '../ports.js';
 import { stripComments } from '../raw/comments.js';
 import { deparse } from '../raw/deparse.js';
-import { child, kindOf, list, type RawNode, stringOf, visit } from '../raw/node.js';
+import { child, kindOf, list, type RawFields, type RawNode, stringOf, visit } from '../raw/node.js';
 import type { RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import { planActingVacuum } from './maintenance.js';
+import { refuseRoutines, standingFunctions, writtenWith } from './needs.js';
 import { withOwnName } from './own-name.js';
 
 /** What planning of it needs of planning under a role. */
 interface DdlPlanning {
   readonly role: string;
   readonly session: SessionPort;
+  homes(): Promise<FunctionHomes>;
   /** plans it as if it were sent by the session's own role */
   plan(raw: RawNode, sql: string, session: SessionPort): Promise<Plan>;
 }
@@ -44,6 +48,7 @@ export async function planActingDdl(
 ): Promise<Plan> {
   const { role, session, plan } = planning;
   const kind = kindOf(node);
+  if (node.VacuumStmt) await refuseAskingExpressions(node, session, planning.homes);
   if (node.VacuumStmt)
     return planActingVacuum(node, session, async () => needing(await plan(node, text, session), nothing));
   // in PostgreSQL everybody may make temporary objects, unless told otherwise
@@ -53,7 +58,7 @@ export async function planActingDdl(
   if (isTemporary || ofOwn.test(kind) || kind === 'ExplainStmt') throw notUnderRole();
   if (node.ReindexStmt && !node.ReindexStmt.relation) throw notUnderRole();
   await mustInherit(role, session);
-  await refuseAskingExpressions(node, session);
+  await refuseAskingExpressions(node, session, planning.homes);
   const made = makesTable(node);
   if (!made) return needing(await plan(node, text, session), nothing);
   const named = withOwnName(node, role, session.transaction.authorized);
@@ -95,25 +100,52 @@ function makesTable(node: RawNode): { readonly objtype: unknown; query(node: Raw
   };
 }
 
-const volatileNames = `SELECT p.proname::pg_catalog.text FROM pg_catalog.pg_proc p
-  WHERE p.proname = ANY ($1::pg_catalog.text[]) AND p.oid >= 16384 AND (p.provolatile <> 'i' OR p.prosecdef) LIMIT 1`;
+const functionsNamed = `SELECT p.oid::text FROM pg_catalog.pg_proc p
+    WHERE p.oid >= ${FIRST_USER_OID} AND p.proname = ANY ($1::pg_catalog.text[])
+  UNION SELECT o.oprcode::pg_catalog.oid::text FROM pg_catalog.pg_operator o
+    WHERE o.oprcode::pg_catalog.oid >= ${FIRST_USER_OID} AND o.oprname = ANY ($2::pg_catalog.text[])`;
+/** The table that a relation is, or that it is an index of. */
+const tablesNamed = `SELECT coalesce(i.indrelid, c.oid)::text FROM pg_catalog.pg_class c
+    LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid WHERE c.oid = ANY ($1::pg_catalog.oid[])`;
 const asking = /^(current_|session_user|user$|getpgusername|has_|pg_has_|row_security_active|set_config)/;
 /** Statements that the cloud may compute over rows of an open table, which it does for its own user. */
-const computing = /^(AlterTable|Index|AlterDomain)Stmt$/;
+const computing = /^(AlterTable|Index|AlterDomain|CreateStats|Reindex|Cluster|Vacuum)Stmt$/;
 
-/** @throws ClarusError 0A000 where expressions of DDL over rows ask who the user is */
-async function refuseAskingExpressions(node: RawNode, session: SessionPort): Promise<void> {
+/**
+ * What a function does counts, not what its owner says of it: IMMUTABLE ones may read tables.
+ * @throws ClarusError 0A000 where DDL over rows asks who the user is, or calls functions that do more than compute
+ */
+async function refuseAskingExpressions(
+  node: RawNode,
+  session: SessionPort,
+  homes: () => Promise<FunctionHomes>,
+): Promise<void> {
   if (!computing.test(kindOf(node))) return;
   const called = new Set<string>();
+  const operators = new Set<string>();
+  const types = new Set<string>();
+  const relations: RawFields[] = [];
   let asks = false;
   visit(node, (kind, fields) => {
     if (kind === 'SQLValueFunction' && /USER|ROLE|SCHEMA/.test(String(fields.op))) asks = true;
     if (kind === 'FuncCall') called.add(stringOf(list(fields, 'funcname').at(-1)));
+    if (kind === 'A_Expr') operators.add(stringOf(list(fields, 'name').at(-1)));
+    if (Array.isArray(fields.names)) types.add(stringOf(list(fields, 'names').at(-1)));
+    if (typeof fields.relname === 'string') relations.push(fields);
   });
+  if (node.AlterDomainStmt) types.add(stringOf(list(node.AlterDomainStmt, 'typeName').at(-1)));
   if (asks || [...called].some(name => asking.test(name))) throw asksWhoItIs();
-  if (called.size === 0) return;
-  const [row] = await readerOn(session.trusted)(volatileNames, [textArray(called)]);
-  if (row) throw asksWhoItIs(`Function "${row[0]}" is not IMMUTABLE, or is SECURITY DEFINER.`);
+  const read = readerOn(session.trusted);
+  const tables: number[] = [];
+  for (const relation of relations) {
+    const found = await resolveRelation(read, rangeParts(relation));
+    if (found) tables.push(found.oid);
+  }
+  const over = (await read(tablesNamed, [oidArray(tables)])).map(([oid]) => Number(oid));
+  const written = await writtenWith(over, session);
+  const named = await read(functionsNamed, [textArray(called), textArray(operators)]);
+  const stand = await standingFunctions(written, types, session);
+  await refuseRoutines([...named.map(([oid]) => Number(oid)), ...stand], session, await homes());
 }
 
 const asksWhoItIs = (detail = 'It asks who the user is, or by which rights.'): ClarusError =>

@@ -81,7 +81,7 @@ export async function planActing(statement: RawStatement, planning: ActingPlanni
   if (kind === 'TruncateStmt') {
     // the shadow, where it runs first, checks the rights
     const planned = await plan(node, text, session);
-    await refuseTargets(await relationsOf(node, session), session);
+    await refuseTargets(await relationsOf(node, session), session, await planning.homes());
     await refuseOwnTriggers(node, session);
     return withNeeds(planned, nothing);
   }

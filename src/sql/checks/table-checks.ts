@@ -143,19 +143,13 @@ const textsOf = (row: Row): readonly string[] => row.map(field => Buffer.from(fi
 
 /**
  * The bounds of a partition, which only the trusted side can look at, as a check.
- * @param bounded OID of the partition whose bounds they are, where that is another one, with the same columns
  * @throws ClarusError 0A000 where they read a column that cannot be given here
  */
-export async function boundsOf(
-  table: LogicalTable,
-  session: SessionPort,
-  bounded: number = table.oid,
-): Promise<TableChecks> {
-  const [oid, of] = [Buffer.alloc(4), Buffer.alloc(4)];
+export async function boundsOf(table: LogicalTable, session: SessionPort): Promise<TableChecks> {
+  const oid = Buffer.alloc(4);
   oid.writeUInt32BE(table.oid);
-  of.writeUInt32BE(bounded);
   const [bounds, rows] = await plainExpressions(session, [
-    { query: boundsQuery, parameters: [of] },
+    { query: boundsQuery, parameters: [oid] },
     { query: typesQuery, parameters: [oid] },
   ]);
   const [text] = textsOf(bounds![0]!);

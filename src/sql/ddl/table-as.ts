@@ -2,14 +2,17 @@
 import type { LogicalTable } from '../../catalog/catalog.js';
 import { columnPolicy, unlistedRefused } from '../../catalog/protection.js';
 import { quoteQualified } from '../../catalog/quote.js';
+import { oidArray } from '../../catalog/reader.js';
 import { ClarusError } from '../../errors.js';
 import { viewsOfRoles } from '../acting/views.js';
-import type { SessionPort } from '../ports.js';
+import { numberIn, readNodes, walk } from '../analysed/node.js';
+import type { Analysis, SessionPort } from '../ports.js';
 import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
 import { readerOn } from '../reading.js';
 import { callsSecured, ofView } from '../row-security/routines.js';
 import { isApplied } from '../split/asks.js';
+import { touchOf } from '../touch.js';
 import { runInShadow } from './backends.js';
 import type { DdlBody, DdlDependencies, QueryRunner } from './body.js';
 import { refuseFlowsOf } from './flows.js';
@@ -79,12 +82,40 @@ export async function createTableAs(
   const hidden = table.columns.some(({ protect }) => protect);
   const empty = into.skipData === true;
   // the cloud would run it with the rights of its user
+  const touch = await touchOf(analysis, session, deps.homes);
+  // the trusted side answers the catalogue
+  const isOfCatalogue = touch.catalogue || touch.homes.has('trusted');
+  if (isView && isOfCatalogue) throw ofView('Its query reads the system catalogue.');
+  if (isOfCatalogue && (await readsInformationSchema(analysis, session))) throw ofInformationSchema();
   const acting = session.transaction.acting !== undefined || (await viewsOfRoles(session)).size > 0;
-  if (doubt === undefined && !secured && !hidden && types.length === 0 && !acting)
+  if (doubt === undefined && !secured && !hidden && types.length === 0 && !acting && !isOfCatalogue)
     return mirrored(session, deps, table, isView && !empty);
   if (isView && !session.residual) throw viewRefused(doubt);
   return computed(session, deps, { ...table, hidden, isView }, empty ? undefined : queries());
 }
+
+const ofSchema = `SELECT FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::pg_catalog.oid[])
+  AND c.relnamespace = 'information_schema'::pg_catalog.regnamespace LIMIT 1`;
+
+/** What its views tell depends on who asks. */
+async function readsInformationSchema(
+  { parsed, rewritten }: Analysis,
+  session: SessionPort,
+): Promise<boolean> {
+  const relations = new Set<number>();
+  for (const tree of [...parsed, ...rewritten].flatMap(readNodes))
+    walk(tree, node => {
+      if (numberIn(node, 'relid') > 0) relations.add(numberIn(node, 'relid'));
+      return true;
+    });
+  return (await readerOn(session.trusted)(ofSchema, [oidArray([...relations])])).length > 0;
+}
+
+const ofInformationSchema = (): ClarusError =>
+  new ClarusError('0A000', 'a table is not made of what information_schema tells', {
+    detail: 'It tells each user what that user may see, and the rows would be computed by another.',
+    hint: 'Read pg_catalog, or insert the rows that a SELECT returns.',
+  });
 
 async function newTable(
   session: SessionPort,

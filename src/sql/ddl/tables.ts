@@ -27,7 +27,7 @@ import { readerOn } from '../reading.js';
 import { keepsSnapshot } from '../snapshots.js';
 import { runInShadow } from './backends.js';
 import type { DdlDependencies } from './body.js';
-import { validateBounds } from './bounds.js';
+import { requireKnownBounds } from './bounds.js';
 import { type ChangedTable, keepsForms } from './changed-table.js';
 import { validateChecks } from './checks.js';
 import { keysStay, referringColumns, unseenRows, withCollected } from './collected-keys.js';
@@ -110,7 +110,6 @@ export async function changeTables(
   if (sequences.length > 0) await session.transaction.keepSequences(sequences);
   await validateChecks(session, deps, changed);
   await validateExclusions(session, deps, changed);
-  await validateBounds(session, deps, changed);
   return { tag, result };
 }
 
@@ -315,6 +314,7 @@ async function runDifferences(
   if (statement.mirror && concerned.every(table => table.state === 'open')) {
     await statement.mirror();
   } else {
+    await requireKnownBounds(session, changed);
     refills = await prepareRefills(session, deps, statement, changed);
     const changes = differences.map((difference, i) => ({
       ...difference,

@@ -4,6 +4,7 @@ import { collect } from '../execute/collect.js';
 import { statement } from '../execute/convert.js';
 import type { SessionPort } from '../ports.js';
 import { livesInCloud, sequenceInCloud } from '../sequences.js';
+import { mustBeWritable } from '../split/write/read-only.js';
 import type { Value } from './types.js';
 
 const nameQuery = statement(
@@ -23,6 +24,7 @@ export async function setSequence(given: readonly Value[], session: SessionPort)
   const [named] = await collect(session.trusted, nameQuery, [sequence!], [0], [0]);
   const name = named?.[0] ? Buffer.from(named[0]).toString() : Buffer.from(sequence!).toString();
   const isThere = await livesInCloud(name, session);
+  if (!isThere) await mustBeWritable('setval()', session);
   if (isThere && given.some(({ secret }) => secret))
     throw new ClarusError(
       '0A000',

@@ -10,6 +10,7 @@ test('comments go, and what only looks like one stays', () => {
     ["SELECT E'a\\'--' -- x", "SELECT E'a\\'--'  "],
     // a string goes on behind a newline as it began
     ["SELECT E'a'\n 'b\\' -- c' -- d", "SELECT E'a'\n 'b\\' -- c'  "],
+    [`SELECT E'a'${' '.repeat(2_000)}\n'b\\' -- c'`, `SELECT E'a'${' '.repeat(2_000)}\n'b\\' -- c'`],
     ["SELECT E'a' 'b\\' -- c", "SELECT E'a' 'b\\'  "],
   ] as const)
     assert.equal(stripComments(sql), expected, sql);

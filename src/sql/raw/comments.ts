@@ -36,17 +36,40 @@ export function endOfString(sql: string, start: number, escapes: boolean): numbe
   for (let at = start + 1; at < sql.length; at++) {
     if (escapes && sql[at] === '\\') at++;
     else if (sql[at] === "'") {
-      if (sql[at + 1] !== "'") return escapes ? endOfContinued(sql, at + 1) : at + 1;
+      if (sql[at + 1] !== "'") {
+        // it goes on as it began
+        const next = escapes ? continued(sql, at + 1) : undefined;
+        if (next === undefined) return at + 1;
+        at = next;
+        continue;
+      }
       at++;
     }
   }
   return sql.length;
 }
 
-/** Behind a newline a string goes on as it began (quotecontinue of scan.l). */
-function endOfContinued(sql: string, end: number): number {
-  const next = /^[ \t\f\v]*[\r\n]\s*'/.exec(sql.slice(end, end + 1_000))?.[0];
-  return next === undefined ? end : endOfString(sql, end + next.length - 1, true);
+/** Where the quote stands that continues a literal; white space with a newline stands between ({quotecontinue}). */
+export function continued(sql: string, from: number): number | undefined {
+  let newline = false;
+  for (let at = from; at < sql.length; at++) {
+    const c = sql[at]!;
+    if (c === '\n' || c === '\r') newline = true;
+    else if (c === '-' && sql[at + 1] === '-') {
+      at = endOfLine(sql, at);
+      if (at >= sql.length) return undefined;
+      newline = true;
+    } else if (c === "'") return newline ? at : undefined;
+    else if (!/[ \t\f\v]/.test(c)) return undefined;
+  }
+  return undefined;
+}
+
+/** Where the line ends in which `start` is. */
+export function endOfLine(sql: string, start: number): number {
+  let at = start;
+  while (at < sql.length && sql[at] !== '\n' && sql[at] !== '\r') at++;
+  return at;
 }
 
 /** Where a quoted name ends that begins at `start`. */

@@ -4,7 +4,7 @@
  * grammar reads every text with the setting on.
  */
 import { ClarusError } from '../../errors.js';
-import { endOfComment, endOfDollar, endOfQuoted } from './comments.js';
+import { continued, endOfComment, endOfDollar, endOfLine, endOfQuoted } from './comments.js';
 
 /** Can the setting decide on anything in a text? False is certain. */
 export const mayDepend = (sql: string): boolean => sql.includes('\\') || /u&'/i.test(sql);
@@ -204,22 +204,6 @@ function endOfBits(sql: string, quote: number): number {
   return sql.length;
 }
 
-/** Where the quote stands that continues a literal; white space with a newline stands between ({quotecontinue}). */
-function continued(sql: string, from: number): number | undefined {
-  let newline = false;
-  for (let at = from; at < sql.length; at++) {
-    const c = sql[at]!;
-    if (c === '\n' || c === '\r') newline = true;
-    else if (c === '-' && sql[at + 1] === '-') {
-      at = endOfLine(sql, at);
-      if (at >= sql.length) return undefined;
-      newline = true;
-    } else if (c === "'") return newline ? at : undefined;
-    else if (!/[ \t\f\v]/.test(c)) return undefined;
-  }
-  return undefined;
-}
-
 const isNameStart = (c: string): boolean => /[A-Za-z_\u0080-\uffff]/.test(c);
 
 /** Letters that follow digits are no prefix of a literal: they belong to the number, or are an error. */
@@ -232,12 +216,6 @@ function endOfNumber(sql: string, start: number): number {
 function endOfName(sql: string, start: number): number {
   let at = start + 1;
   while (at < sql.length && /[\w$\u0080-\uffff]/.test(sql[at]!)) at++;
-  return at;
-}
-
-function endOfLine(sql: string, start: number): number {
-  let at = start;
-  while (at < sql.length && sql[at] !== '\n' && sql[at] !== '\r') at++;
   return at;
 }
 

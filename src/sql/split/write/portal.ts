@@ -5,6 +5,7 @@
  */
 import type { LogicalTable } from '../../../catalog/catalog.js';
 import { ClarusError } from '../../../errors.js';
+import type { PostgresError } from '../../../wire/diagnostic.js';
 import type { ComputedWrites, FirstQuery, GivenRows, SplitBody, SplitWrites } from '../../execute/bodies.js';
 import type { Row } from '../../execute/collect.js';
 import { cannotBeRun } from '../../execute/given.js';
@@ -48,6 +49,8 @@ import { type Computing, type TogetherPart, writeTogether } from './together.js'
 
 /** Bytes of RETURNING that may be kept until everything is written. */
 const heldBytesMax = 64 * 1024 * 1024;
+/** How often the same key conflicts in the same way until it is no other session's row. */
+const ownConflicts = 5;
 /** How often it does so to leave out rows that others hold: at least one each time. */
 const skipsMax = 10_000;
 
@@ -76,6 +79,7 @@ class WritingPortal implements Portal, Computing {
   /** what was fetched when the statement ran before */
   #before: CloudRows | undefined;
   #over = false;
+  #conflicts = { said: '', times: 0 };
 
   constructor(
     readonly body: SplitBody,
@@ -333,7 +337,7 @@ class WritingPortal implements Portal, Computing {
         await residual.startOver(error);
         return undefined;
       }
-      if (error !== refused || !this.#isConflict(error)) throw error;
+      if (error !== refused || !this.#isConflict(error) || this.#isOwn(error)) throw error;
       await residual.startOver(serialisation());
       return undefined;
     }
@@ -411,6 +415,14 @@ class WritingPortal implements Portal, Computing {
         hint: 'Try again.',
       });
     return table;
+  }
+
+  /** Does a conflict stay as it is, whatever is read anew? Then an UPDATE of the statement's own gives a row the key of another. */
+  #isOwn(error: unknown): boolean {
+    const { constraint, detail } = (error as PostgresError).diagnostic;
+    const said = `${constraint} ${detail}`;
+    this.#conflicts = { said, times: this.#conflicts.said === said ? this.#conflicts.times + 1 : 1 };
+    return this.#conflicts.times >= ownConflicts;
   }
 
   #isConflict(error: unknown): boolean {
