@@ -7,30 +7,20 @@ import pg from 'pg';
 import { dropped, foreign, handedOver, made, owners, policy, prepared } from './owners/scripts.js';
 import { type FullOutcome, fullOutcomeOf, type Step } from './support/outcome.js';
 import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
-import { startRoleServer } from './support/role-server.js';
-import type { TestServer } from './support/server.js';
+import { type RoleSides, startRoleSides } from './support/role-server.js';
 
 for (const extended of [false, true])
   suite(`owners, ${extended ? 'extended' : 'simple'} protocol`, { timeout: 300_000 }, () => {
+    let sides: RoleSides;
     let recorded: RecordedProxy;
-    let server: TestServer;
     let plain: pg.Client;
     let ours: pg.Client;
 
     before(async () => {
-      recorded = await startRecordedProxy(policy);
-      ours = recorded.ours;
-      const started = await startRoleServer(recorded.proxy.behind.user);
-      server = started.server;
-      plain = new pg.Client(started.login);
-      await plain.connect();
-      for (const client of [ours, plain]) for (const sql of prepared) await client.query(sql);
+      sides = await startRoleSides(policy, prepared);
+      ({ recorded, plain, ours } = sides);
     });
-    after(async () => {
-      await plain?.end();
-      await recorded?.stop();
-      await server?.stop();
-    });
+    after(() => sides?.stop());
 
     const told = async (client: pg.Client, step: Step): Promise<FullOutcome> => {
       const notices: string[] = [];

@@ -1,11 +1,10 @@
 /** Roles of the application: what is granted to them is told as PostgreSQL tells it. Sessions act as them in set-role.test.ts. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import pg from 'pg';
+import type pg from 'pg';
 import { outcomeOf } from './support/outcome.js';
-import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
-import { startRoleServer } from './support/role-server.js';
-import type { TestServer } from './support/server.js';
+import type { RecordedProxy } from './support/recorded-proxy.js';
+import { type RoleSides, startRoleSides } from './support/role-server.js';
 
 const policy = `unlisted: pass
 tables:
@@ -78,25 +77,16 @@ const undone = [
 ];
 
 suite('roles of the application', { timeout: 300_000 }, () => {
+  let sides: RoleSides;
   let recorded: RecordedProxy;
-  let server: TestServer;
   let plain: pg.Client;
   let ours: pg.Client;
 
   before(async () => {
-    recorded = await startRecordedProxy(policy);
-    ours = recorded.ours;
-    const made = await startRoleServer(recorded.proxy.behind.user);
-    server = made.server;
-    plain = new pg.Client(made.login);
-    await plain.connect();
-    for (const client of [ours, plain]) for (const sql of tables) await client.query(sql);
+    sides = await startRoleSides(policy, tables);
+    ({ recorded, plain, ours } = sides);
   });
-  after(async () => {
-    await plain?.end();
-    await recorded?.stop();
-    await server?.stop();
-  });
+  after(() => sides?.stop());
 
   const alike = async (sql: string): Promise<void> =>
     assert.deepEqual(await outcomeOf(ours, sql), await outcomeOf(plain, sql), sql);

@@ -2,35 +2,25 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import pg from 'pg';
+import type pg from 'pg';
 import { bodies, changes, fired, firing, made, policy, reads, writes } from './row-security/schema.js';
 import { copied } from './support/copying.js';
 import { fullOutcomeOf, type Step } from './support/outcome.js';
 import { RawClient } from './support/raw-client.js';
-import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
-import { startRoleServer } from './support/role-server.js';
-import type { TestServer } from './support/server.js';
+import type { RecordedProxy } from './support/recorded-proxy.js';
+import { type RoleSides, startRoleSides } from './support/role-server.js';
 
 suite('row level security', { timeout: 300_000 }, () => {
+  let sides: RoleSides;
   let recorded: RecordedProxy;
-  let server: TestServer;
   let plain: pg.Client;
   let ours: pg.Client;
 
   before(async () => {
-    recorded = await startRecordedProxy(policy);
-    ours = recorded.ours;
-    const started = await startRoleServer(recorded.proxy.behind.user);
-    server = started.server;
-    plain = new pg.Client(started.login);
-    await plain.connect();
-    for (const client of [ours, plain]) for (const sql of made) await client.query(sql);
+    sides = await startRoleSides(policy, made);
+    ({ recorded, plain, ours } = sides);
   });
-  after(async () => {
-    await plain?.end();
-    await recorded?.stop();
-    await server?.stop();
-  });
+  after(() => sides?.stop());
 
   const told = async (client: pg.Client, step: Step, extended: boolean): Promise<object> => {
     const { rows, detail: _detail, ...rest } = await fullOutcomeOf(client, step, extended);
@@ -104,7 +94,12 @@ suite('row level security', { timeout: 300_000 }, () => {
   test('COPY TO gives what SELECT gives, and COPY FROM is refused as PostgreSQL refuses it', async () => {
     const clients = await Promise.all([
       RawClient.connect(recorded.proxy),
-      RawClient.connect({ ...server, user: recorded.proxy.behind.user, password: 'secret', database: 'app' }),
+      RawClient.connect({
+        ...sides.server,
+        user: recorded.proxy.behind.user,
+        password: 'secret',
+        database: 'app',
+      }),
     ]);
     const both = async (sql: string): Promise<void> => {
       const [got, wanted] = await Promise.all(clients.map(client => copied(client, sql, '7\tseven\n')));

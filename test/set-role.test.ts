@@ -8,30 +8,20 @@ import { bodies, reads, writes } from './set-role/scripts.js';
 import { copied } from './support/copying.js';
 import { fullOutcomeOf, type Step } from './support/outcome.js';
 import { told as messagesTold, RawClient, say } from './support/raw-client.js';
-import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
-import { startRoleServer } from './support/role-server.js';
-import type { TestServer } from './support/server.js';
+import type { RecordedProxy } from './support/recorded-proxy.js';
+import { type RoleSides, startRoleSides } from './support/role-server.js';
 
 suite('SET ROLE', { timeout: 300_000 }, () => {
+  let sides: RoleSides;
   let recorded: RecordedProxy;
-  let server: TestServer;
   let plain: pg.Client;
   let ours: pg.Client;
 
   before(async () => {
-    recorded = await startRecordedProxy(policy);
-    ours = recorded.ours;
-    const started = await startRoleServer(recorded.proxy.behind.user);
-    server = started.server;
-    plain = new pg.Client(started.login);
-    await plain.connect();
-    for (const client of [ours, plain]) for (const sql of made) await client.query(sql);
+    sides = await startRoleSides(policy, made);
+    ({ recorded, plain, ours } = sides);
   });
-  after(async () => {
-    await plain?.end();
-    await recorded?.stop();
-    await server?.stop();
-  });
+  after(() => sides?.stop());
 
   /** Both answer alike, by both protocols. */
   const alike = async (...steps: readonly Step[]): Promise<void> => {
@@ -207,7 +197,7 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
     const { proxy } = recorded;
     const clarus = await RawClient.connect(proxy);
     const { user } = proxy.behind;
-    const other = await RawClient.connect({ ...server, user, password: 'secret', database: 'app' });
+    const other = await RawClient.connect({ ...sides.server, user, password: 'secret', database: 'app' });
     try {
       for (const role of ['reader', 'writer', 'nobody'])
         for (const [sql, data] of [
@@ -246,7 +236,7 @@ suite('SET ROLE', { timeout: 300_000 }, () => {
     const { proxy } = recorded;
     const clarus = await RawClient.connect(proxy);
     const { user } = proxy.behind;
-    const other = await RawClient.connect({ ...server, user, password: 'secret', database: 'app' });
+    const other = await RawClient.connect({ ...sides.server, user, password: 'secret', database: 'app' });
     try {
       const batches = [
         ['SET ROLE nobody', 'SELECT count(*) FROM patient'],

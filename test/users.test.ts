@@ -4,9 +4,8 @@ import { after, before, suite, test } from 'node:test';
 import pg from 'pg';
 import { roleFunctions, SUPERUSERS } from '../src/trusted/roles.js';
 import { fullOutcomeOf } from './support/outcome.js';
-import { type RecordedProxy, startRecordedProxy } from './support/recorded-proxy.js';
-import { startRoleServer } from './support/role-server.js';
-import type { TestServer } from './support/server.js';
+import type { RecordedProxy } from './support/recorded-proxy.js';
+import { type RoleSides, startRoleSides } from './support/role-server.js';
 
 const policy = `unlisted: pass
 tables:
@@ -174,24 +173,18 @@ const asSuperuser = [
 ];
 
 suite('users and roles with attributes', { timeout: 300_000 }, () => {
+  let sides: RoleSides;
   let recorded: RecordedProxy;
-  let server: TestServer;
   let plain: pg.Client;
   let ours: pg.Client;
 
   before(async () => {
-    recorded = await startRecordedProxy(policy);
-    ours = recorded.ours;
-    const started = await startRoleServer(recorded.proxy.behind.user);
-    server = started.server;
-    plain = new pg.Client(started.login);
-    await plain.connect();
-    for (const client of [ours, plain]) for (const sql of tables) await client.query(sql);
+    sides = await startRoleSides(policy, tables);
+    ({ recorded, plain, ours } = sides);
   });
   after(async () => {
     await plain?.end();
-    await recorded?.stop();
-    await server?.stop();
+    await sides?.stop();
   });
 
   const alike = async (steps: readonly string[]): Promise<void> => {
@@ -238,7 +231,7 @@ suite('users and roles with attributes', { timeout: 300_000 }, () => {
     const { proxy } = recorded;
     for (const [target, user] of [
       [proxy.cloud, proxy.behind.user],
-      [server, proxy.behind.user],
+      [sides.server, proxy.behind.user],
     ] as const) {
       const admin = new pg.Client({ ...target });
       await admin.connect();
@@ -248,7 +241,7 @@ suite('users and roles with attributes', { timeout: 300_000 }, () => {
     await proxy.trusted.ensureUser(proxy.database, proxy.user, proxy.behind.user, true);
     ours = await recorded.reconnect();
     await plain.end();
-    plain = new pg.Client({ ...server, user: proxy.behind.user, password: 'secret', database: 'app' });
+    plain = new pg.Client({ ...sides.server, user: proxy.behind.user, password: 'secret', database: 'app' });
     await plain.connect();
     await alike(asSuperuser);
   });

@@ -46,21 +46,32 @@ export async function withoutOwnObjects(
 ): Promise<CatalogueQuery | undefined> {
   const without = overViews(sql);
   if (without === sql) return undefined;
+  const raw = parseOne(sql);
   // that they may not be read or written is said of the tables themselves
-  if (setsEstimates(parseOne(sql)) && !(await mayChangeEstimates(session))) return undefined;
+  if (setsEstimates(raw) && !(await mayChangeEstimates(session))) return undefined;
   for (const view of ofSuperusers)
     if (without.includes(quoteQualified(OWN_SCHEMA, view)) && !(await mayRead(view, session)))
       return undefined;
   try {
     const analysis = await session.analyse(without, shape.parameterTypes);
     return typesOf(analysis.shape.columns) === typesOf(shape.columns)
-      ? { sql: without, analysis, figures: figuresIn(parseOne(sql), analysis, homes) }
+      ? { sql: without, analysis, figures: figuresIn(raw, analysis, homes) }
       : undefined;
   } catch (error) {
     if (error instanceof PostgresError) return undefined;
     throw error;
   }
 }
+
+/** What runs in place of a statement on the trusted side. @param raw the statement */
+export const inPlaceOf = (
+  raw: RawNode,
+  { sql, figures }: CatalogueQuery,
+): { readonly sql: string; readonly figures?: Figures; readonly estimates?: true } => ({
+  sql,
+  ...(figures ? { figures } : {}),
+  ...(setsEstimates(raw) ? { estimates: true } : {}),
+});
 
 async function mayRead(view: string, session: SessionPort): Promise<boolean> {
   const sql = "SELECT pg_catalog.has_table_privilege($1, 'SELECT')";
@@ -75,7 +86,7 @@ async function mayChangeEstimates(session: SessionPort): Promise<boolean> {
 }
 
 /** Does a statement update what pg_class estimates of relations, and nothing else? */
-export function setsEstimates(raw: RawNode): boolean {
+function setsEstimates(raw: RawNode): boolean {
   const { relation, targetList } = raw.UpdateStmt ?? {};
   const { schemaname = 'pg_catalog', relname } = (relation ?? {}) as RawFields;
   return (

@@ -12,8 +12,8 @@ import { generatedOf } from './checks/generated.js';
 import { boundsOf, checksOf } from './checks/table-checks.js';
 import { Compilation, physical } from './compilation.js';
 import { planCopy } from './copy/plan.js';
+import { isOverCatalogue, planCursorOver } from './cursors.js';
 import { defaultsOf } from './defaults.js';
-import type { SplitBody } from './execute/bodies.js';
 import { asksClarus, planClarus } from './explain.js';
 import { planExplained } from './explained/plan.js';
 import { readFunctionHomes } from './function-homes.js';
@@ -24,9 +24,9 @@ import { mustOnlyRead } from './materialised.js';
 import { holdsMoment, withMoment } from './moment.js';
 import { inFull } from './opaque/in-full.js';
 import { refuseCatalogueOfCloud, treesOf } from './opaque/told.js';
-import { type CatalogueQuery, setsEstimates, withoutOwnObjects } from './own-objects.js';
-import { isOfCatalogue, mustBeProven, place } from './place.js';
-import type { Figures, Plan, ProtectedPlan, Shape } from './plan.js';
+import { inPlaceOf, withoutOwnObjects } from './own-objects.js';
+import { mustBeProven, place } from './place.js';
+import type { Plan, ProtectedPlan, Shape } from './plan.js';
 import { mustBeCursorOfClient, mustBeFree } from './portal-names.js';
 import type { Analysis, SessionPort } from './ports.js';
 import { planBlock } from './procedural/blocks.js';
@@ -46,14 +46,13 @@ import { placeSequences } from './sequences.js';
 import { planSessionStatement } from './session-statements.js';
 import { readingOf } from './settings.js';
 import { isApplied } from './split/asks.js';
-import { overCatalogue, planCursor } from './split/cursor.js';
 import type { SplitPlanning } from './split/plan.js';
 import { planSplitQuery, planSplitStatement } from './split/write/plan.js';
 import { absence } from './standing.js';
 import { ofRowType } from './statements-of-row-types.js';
 import { planTemporary, planTemporaryUtility } from './temporary/plan.js';
 import { type Touch, touchOf } from './touch.js';
-import { firesInsteadOf, planInsteadOf } from './triggers/instead-of.js';
+import { firesInsteadOf, planWriteInsteadOf } from './triggers/instead-of.js';
 import { planUtility } from './utility-statements.js';
 import { withWholeColumns } from './write/part-targets.js';
 import { withSetsSelected } from './write/set-returning.js';
@@ -74,14 +73,6 @@ export interface PlanningServices {
   readonly registry: EncodingRegistry;
   readonly ddl: DdlPlanner;
 }
-
-const trustedQuery = ({
-  sql,
-  figures,
-}: CatalogueQuery): Pick<CatalogueQuery, 'sql'> & { figures?: Figures } => ({
-  sql,
-  ...(figures ? { figures } : {}),
-});
 
 /** Plans one statement at a time; keeps nothing but where functions are at home. */
 export class Planning {
@@ -283,13 +274,17 @@ export class Planning {
     let absent: ClarusError | undefined;
     if (touch.views && firesInsteadOf(read, catalog)) {
       if (secured) throw securedRefusal('a write that fires triggers');
-      return this.#insteadOf(clean, { analysis, touch, homes, session }, momentary);
+      return planWriteInsteadOf(
+        clean,
+        { analysis, touch, homes, session, plan: this.#parts(session) },
+        momentary,
+      );
     }
     const sequences = await placeSequences(touch.sequences, raw, session);
     if (
       tables.length === 0 &&
       !secured &&
-      !(cursor && (await this.#isOfCatalogue(cursor, read, touch, session)))
+      !(cursor && (await isOverCatalogue(cursor, read.shape, touch, homes, session)))
     ) {
       const own =
         touch.catalogue && session.residual
@@ -303,9 +298,7 @@ export class Planning {
         absent =
           (await ofRowType(read, touch, session)) ?? (await absence(parseOne(clean), read, touch, session));
       if (placed.kind !== 'pass' || !(named?.cause ?? absent))
-        return placed.kind === 'trusted' && own
-          ? { ...placed, ...trustedQuery(own), ...(setsEstimates(raw) ? { estimates: true } : {}) }
-          : placed;
+        return placed.kind === 'trusted' && own ? { ...placed, ...inPlaceOf(raw, own) } : placed;
     }
     // Locations in the raw tree must be those of the text that was analysed.
     const fresh = clean === sql ? raw : parseOne(clean);
@@ -318,7 +311,11 @@ export class Planning {
     }
     if (fresh.ExplainStmt)
       return planExplained(fresh, { analysis, touch, session, plan: this.#parts(session) });
-    if (cursor) return this.#cursor(fresh, analysis, homes, session);
+    if (cursor)
+      return planCursorOver(fresh, shape, homes, session, {
+        parts: this.#parts(session),
+        query: (node, text) => this.#query(node, text, shape.parameterTypes, session),
+      });
     const compilation = this.#compiling(catalog, homes, analysis.shape, session, sequences.trusted);
     const unsaid = secured ? securedCause() : (named?.cause ?? absent);
     const pushed = unsaid
@@ -350,24 +347,6 @@ export class Planning {
     };
   }
 
-  /** A write to a view whose triggers do what is done. */
-  async #insteadOf(
-    sql: string,
-    planning: Omit<SplitPlanning, 'plan' | 'cause'>,
-    momentary: boolean,
-  ): Promise<ProtectedPlan> {
-    const raw = parseOne(sql);
-    const { analysis, touch, session } = planning;
-    const plan = this.#parts(session);
-    const dated = momentary ? await withMoment(raw, analysis, session) : undefined;
-    if (dated) {
-      const written = deparse(dated);
-      return (await plan(parseOne(written), written, analysis.shape.parameterTypes)) as ProtectedPlan;
-    }
-    if (raw.ExplainStmt) return planExplained(raw, { analysis, touch, session, plan });
-    return planInsteadOf(raw, { ...planning, plan });
-  }
-
   /** Plans a query whose constants no cloud may see, because they go to protected columns. */
   async source(sql: string, session: SessionPort, types: readonly number[] = []): Promise<Plan> {
     const raw = parseOne(sql);
@@ -389,48 +368,6 @@ export class Planning {
   /** Plans parts of a statement as statements of their own. */
   #parts(session: SessionPort): SplitPlanning['plan'] {
     return (raw, sql, types) => this.#plan(raw, sql, types, session);
-  }
-
-  /** DECLARE: its query is run as a split statement, or as one of the catalogue. */
-  #cursor(
-    raw: RawNode,
-    { shape: { parameterTypes } }: Analysis,
-    homes: FunctionHomes,
-    session: SessionPort,
-  ): Promise<ProtectedPlan> {
-    return planCursor(raw, async (sql, cause) => {
-      const query = parseOne(sql);
-      const analysis = await session.analyse(sql, parameterTypes);
-      const touch = await touchOf(analysis, session, homes);
-      if (!(await this.#isOfCatalogue(query, analysis, touch, session))) {
-        const plan = await planSplitQuery(query, sql, {
-          analysis,
-          touch,
-          homes,
-          session,
-          cause,
-          plan: this.#parts(session),
-        });
-        return { body: plan.body as SplitBody, shape: plan.shape };
-      }
-      const plan = await this.#query(query, sql, parameterTypes, session);
-      if (plan.kind !== 'trusted' || plan.homed || !session.residual) throw cause;
-      return { body: overCatalogue(plan, cause), shape: plan.shape };
-    });
-  }
-
-  /** Does the trusted side answer the query of a cursor, as one of the catalogue or of figures? */
-  async #isOfCatalogue(
-    query: RawNode,
-    { shape }: Analysis,
-    touch: Touch,
-    session: SessionPort,
-  ): Promise<boolean> {
-    if (isOfCatalogue(touch)) return true;
-    if (!touch.catalogue || touch.tables.length > 0 || !session.residual) return false;
-    const homes = await this.homes(session);
-    const own = await withoutOwnObjects(deparse(query), shape, session, homes);
-    return own !== undefined && isOfCatalogue(await touchOf(own.analysis, session, homes));
   }
 
   /** Plans a query that we wrote ourselves: its tree's locations are those of the text. */

@@ -18,8 +18,9 @@ import { child, kindOf, list, type RawFields, type RawNode, stringOf, visit } fr
 import type { RawStatement } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import { planActingVacuum } from './maintenance.js';
-import { refuseRoutines, standingFunctions, writtenWith } from './needs.js';
+import { refuseRoutines } from './needs.js';
 import { withOwnName } from './own-name.js';
+import { standingFunctions, writtenWith } from './standing.js';
 
 /** What planning of it needs of planning under a role. */
 interface DdlPlanning {
@@ -48,9 +49,10 @@ export async function planActingDdl(
 ): Promise<Plan> {
   const { role, session, plan } = planning;
   const kind = kindOf(node);
-  if (node.VacuumStmt) await refuseAskingExpressions(node, session, planning.homes);
-  if (node.VacuumStmt)
+  if (node.VacuumStmt) {
+    await refuseAskingExpressions(node, session, planning.homes);
     return planActingVacuum(node, session, async () => needing(await plan(node, text, session), nothing));
+  }
   // in PostgreSQL everybody may make temporary objects, unless told otherwise
   const isTemporary = JSON.stringify(node).includes('"relpersistence":"t"') || makesTemporary(node, session);
   if (!isTemporary && !untried.test(kind) && !/^(SecLabel|CheckPoint)Stmt$/.test(kind))

@@ -2,31 +2,18 @@
  * Views that belong to roles of the application. PostgreSQL reads through them with the rights of their owners, which no cloud
  * knows: they stand in the shadow alone, and a statement that names one is started there, as under a role, before it is run.
  */
-import type { Catalog } from '../../catalog/catalog.js';
 import { isLogicalRole } from '../../trusted/roles.js';
 import { readNodes } from '../analysed/node.js';
 import { relationsIn } from '../analysed/query.js';
 import { physical } from '../compilation.js';
 import type { Plan } from '../plan.js';
 import type { SessionPort } from '../ports.js';
-import { readerOn } from '../reading.js';
+import { oidsOnce } from '../reading.js';
 
-const viewsQuery = `SELECT c.oid::pg_catalog.text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-  WHERE c.relkind = 'v' AND c.oid >= 16384 AND ${isLogicalRole('r.rolname')}`;
-
-const known = new WeakMap<Catalog, Promise<ReadonlySet<number>>>();
-
-/** Those views, by their OIDs in the shadow; read once for each state of the schema. */
-export function viewsOfRoles(session: SessionPort): Promise<ReadonlySet<number>> {
-  const catalog = session.catalog();
-  const found = known.get(catalog) ?? read(session);
-  known.set(catalog, found);
-  found.catch(() => known.delete(catalog));
-  return found;
-}
-
-const read = async (session: SessionPort): Promise<ReadonlySet<number>> =>
-  new Set((await readerOn(session.trusted)(viewsQuery, [])).map(([oid]) => Number(oid)));
+/** Those views, by their OIDs in the shadow. */
+export const viewsOfRoles =
+  oidsOnce(`SELECT c.oid::pg_catalog.text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+  WHERE c.relkind = 'v' AND c.oid >= 16384 AND ${isLogicalRole('r.rolname')}`);
 
 /**
  * A plan of the session's own role with what PostgreSQL must permit of it.

@@ -20,3 +20,18 @@ const formsOf = ({ physical, columns }: LogicalTable): readonly string[] =>
     const forms = protection?.encodings.flatMap(({ encoded }) => Object.values(encoded.columns)) ?? [name];
     return forms.map(form => `${quoteQualified(physical.schema, physical.name)}.${quoteName(form)}`);
   });
+
+/** User-defined types that unprotected columns need. */
+export const openTypes = (changed: readonly ChangedTable[]): readonly number[] =>
+  changed.flatMap(({ after }) =>
+    (after?.described.columns ?? []).flatMap(({ attnum, userType }) =>
+      after?.table.columns.find(column => column.attnum === attnum)?.protection ? [] : [userType],
+    ),
+  );
+
+/** Those that an unprotected column had before, and none of the table has now. */
+export const typesLost = (changed: readonly ChangedTable[]): readonly number[] =>
+  changed.flatMap(({ before, after }) => {
+    const now = openTypes([{ before: undefined, after }]);
+    return openTypes([{ before: undefined, after: before }]).filter(type => !now.includes(type));
+  });

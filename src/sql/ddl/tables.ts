@@ -28,7 +28,7 @@ import { keepsSnapshot } from '../snapshots.js';
 import { runInShadow } from './backends.js';
 import type { DdlDependencies } from './body.js';
 import { requireKnownBounds } from './bounds.js';
-import { type ChangedTable, keepsForms } from './changed-table.js';
+import { type ChangedTable, keepsForms, openTypes, typesLost } from './changed-table.js';
 import { validateChecks } from './checks.js';
 import { keysStay, referringColumns, unseenRows, withCollected } from './collected-keys.js';
 import { inOrderOfColumns } from './column-order.js';
@@ -359,21 +359,6 @@ function inOpaqueNames(
     sources: named(refilled.sources, before?.table),
   };
 }
-
-/** User-defined types that unprotected columns need. */
-const openTypes = (changed: readonly ChangedTable[]): readonly number[] =>
-  changed.flatMap(({ after }) =>
-    (after?.described.columns ?? []).flatMap(({ attnum, userType }) =>
-      after?.table.columns.find(column => column.attnum === attnum)?.protection ? [] : [userType],
-    ),
-  );
-
-/** Those that an unprotected column had before, and none of the table has now. */
-const typesLost = (changed: readonly ChangedTable[]): readonly number[] =>
-  changed.flatMap(({ before, after }) => {
-    const now = openTypes([{ before: undefined, after }]);
-    return openTypes([{ before: undefined, after: before }]).filter(type => !now.includes(type));
-  });
 
 /** Indexes that stand in the shadow only. */
 function sayWithoutEffect(session: SessionPort, changed: readonly ChangedTable[]): void {

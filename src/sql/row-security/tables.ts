@@ -1,27 +1,15 @@
 /** Tables with row level security, where no analysed statement tells whether policies are applied. */
-import type { Catalog } from '../../catalog/catalog.js';
 import { ClarusError } from '../../errors.js';
 import { rangeParts, resolveRelation } from '../ddl/resolve.js';
 import { actingIn } from '../kept-plans.js';
 import type { SessionPort } from '../ports.js';
 import { child, list, type RawFields, type RawNode, stringOf } from '../raw/node.js';
-import { readerOn } from '../reading.js';
+import { oidsOnce, readerOn } from '../reading.js';
 
-const tablesQuery = 'SELECT c.oid::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relrowsecurity';
-
-const known = new WeakMap<Catalog, Promise<ReadonlySet<number>>>();
-
-/** Tables that have it, by their OIDs in the shadow; read once for each state of the schema. */
-export function securedTables(session: SessionPort): Promise<ReadonlySet<number>> {
-  const catalog = session.catalog();
-  const found = known.get(catalog) ?? read(session);
-  known.set(catalog, found);
-  found.catch(() => known.delete(catalog));
-  return found;
-}
-
-const read = async (session: SessionPort): Promise<ReadonlySet<number>> =>
-  new Set((await readerOn(session.trusted)(tablesQuery, [])).map(([oid]) => Number(oid)));
+/** Tables that have it, by their OIDs in the shadow. */
+export const securedTables = oidsOnce(
+  'SELECT c.oid::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relrowsecurity',
+);
 
 const activeQuery = 'SELECT pg_catalog.row_security_active($1::pg_catalog.oid)::pg_catalog.text';
 

@@ -17,9 +17,13 @@ import {
 import { COMMAND, entry, meaningOf, RTE, type Scope, scopeOf } from '../analysed/query.js';
 import { inCloud } from '../ddl/backends.js';
 import type { TriggeredWrite } from '../execute/bodies.js';
+import { planExplained } from '../explained/plan.js';
+import { withMoment } from '../moment.js';
 import type { ProtectedPlan } from '../plan.js';
 import type { Analysis, SessionPort } from '../ports.js';
+import { deparse } from '../raw/deparse.js';
 import { fieldsOf, kindOf, type RawNode } from '../raw/node.js';
+import { parseOne } from '../raw/parse.js';
 import { readerOn } from '../reading.js';
 import type { SplitPlanning } from '../split/plan.js';
 import { isPlainRead, mustBeReadable } from '../split/readable.js';
@@ -53,15 +57,33 @@ export const firesInsteadOf = (analysis: Analysis, catalog: Catalog): boolean =>
   writesToViews(analysis, catalog).length > 0;
 
 /**
+ * Plans a write to a view whose triggers do what is done, or EXPLAIN of one.
+ * @param momentary it holds a literal that means the present moment
+ * @throws as `planInsteadOf`
+ */
+export async function planWriteInsteadOf(
+  sql: string,
+  planning: Omit<SplitPlanning, 'cause'>,
+  momentary: boolean,
+): Promise<ProtectedPlan> {
+  const raw = parseOne(sql);
+  const { analysis, touch, session, plan } = planning;
+  const dated = momentary ? await withMoment(raw, analysis, session) : undefined;
+  if (dated) {
+    const written = deparse(dated);
+    return (await plan(parseOne(written), written, analysis.shape.parameterTypes)) as ProtectedPlan;
+  }
+  if (raw.ExplainStmt) return planExplained(raw, { analysis, touch, session, plan });
+  return planInsteadOf(raw, planning);
+}
+
+/**
  * Plans a statement that fires INSTEAD OF triggers.
  * @param raw the statement
  * @throws ClarusError 0A000 for what is not answered yet of views with such triggers, and where a protected value would come
  *   to a column of the view that holds unprotected ones
  */
-export async function planInsteadOf(
-  raw: RawNode,
-  planning: Omit<SplitPlanning, 'cause'>,
-): Promise<ProtectedPlan> {
+async function planInsteadOf(raw: RawNode, planning: Omit<SplitPlanning, 'cause'>): Promise<ProtectedPlan> {
   const { analysis, session, touch } = planning;
   const catalog = session.catalog();
   const parsed = analysis.parsed.flatMap(readNodes);
